@@ -1,0 +1,162 @@
+"""Reads a YAML file into a typed configuration, with errors that a person can act on.
+
+Every error names the file, the line, the key, the value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import pydantic
+import yaml
+
+Loc = tuple[int | str, ...]
+ConfigT = TypeVar("ConfigT", bound=pydantic.BaseModel)
+
+
+class ConfigError(ValueError):
+    """A configuration file is wrong; the message lists every mistake in it."""
+
+
+def parse(text: str, file_name: str, model: type[ConfigT]) -> ConfigT:
+    """Parses and validates YAML text.
+
+    Args:
+      text: The YAML document.
+      file_name: Named in the errors.
+      model: The class that it must fit.
+
+    Returns:
+      The validated configuration.
+
+    Raises:
+      ConfigError: The text is not YAML, repeats a key, or does not fit the class.
+    """
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error)
+        raise ConfigError(f"{file_name}{line}: not valid YAML: {problem}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{file_name}: a mapping of keys is expected, not {_shown(data)}")
+    repeated = [
+        f"{file_name}:{key.start_mark.line + 1}: key {key.value!r} is given twice"
+        for key in _repeated_keys(root)
+    ]
+    if repeated:
+        raise ConfigError("\n".join(repeated))
+    try:
+        return model.model_validate(data)
+    except pydantic.ValidationError as error:
+        lines = [
+            f"{file_name}:{_line(root, item['loc'])}: {_explain(model, data, item)}"
+            for item in error.errors(include_url=False)
+        ]
+        raise ConfigError("\n".join(lines)) from error
+
+
+def _repeated_keys(node: yaml.Node | None) -> list[yaml.Node]:
+    found: list[yaml.Node] = []
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                found.append(key)
+            seen.add(key.value)
+            found += _repeated_keys(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            found += _repeated_keys(value)
+    return found
+
+
+def _line(root: yaml.Node | None, loc: Loc) -> int:
+    """Line of the deepest node on the path that stands in the file, counted from 1."""
+    node = root
+    line = 1
+    for part in loc:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.value == str(part):
+                    node, line = value, key.start_mark.line + 1
+                    break
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            if part < len(node.value):
+                node = node.value[part]
+                line = node.start_mark.line + 1
+    return line
+
+
+def _path(data: Any, loc: Loc) -> str:
+    """The key as a person writes it: `features[2].kind`; pydantic's union tags are left out."""
+    text = ""
+    for part in loc:
+        if isinstance(part, int):
+            text += f"[{part}]"
+            data = data[part] if isinstance(data, (list, tuple)) and part < len(data) else None
+        elif isinstance(data, dict) and part in data:
+            text += f".{part}" if text else part
+            data = data[part]
+        elif part == loc[-1] and isinstance(data, dict):  # a key that should be there
+            text += f".{part}" if text else part
+    return text
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _explain(model: type[pydantic.BaseModel], data: Any, error: Any) -> str:
+    loc: Loc = error["loc"]
+    key = _path(data, loc) or "the file"
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        allowed = _allowed_keys(model, loc[:-1])
+        close = difflib.get_close_matches(str(loc[-1]), allowed, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        return f"{key}: unknown key{hint}; allowed: {', '.join(allowed)}"
+    if kind == "missing":
+        return f"{key}: this key is required"
+    message = error["msg"].removeprefix("Value error, ")
+    if kind == "value_error":
+        return f"{key}: {message}"
+    return f"{key} = {_shown(error['input'])}: {message[0].lower()}{message[1:]}"
+
+
+def _allowed_keys(model: type[pydantic.BaseModel], loc: Sequence[int | str]) -> list[str]:
+    """Keys that the configuration class at a path accepts."""
+    candidates: list[Any] = [model]
+    for part in loc:
+        found: list[Any] = []
+        for candidate in candidates:
+            if isinstance(part, int) or candidate.__name__ == part or part in _tags(candidate):
+                found.append(candidate)
+            elif part in candidate.model_fields:
+                found += _models(candidate.model_fields[part].annotation)
+        candidates = found or candidates
+    return sorted({name for candidate in candidates for name in candidate.model_fields})
+
+
+def _tags(model: type[pydantic.BaseModel]) -> set[str]:
+    """Literal values of a class's fields, among them the tag that selects it in a union."""
+    return {
+        value
+        for field in model.model_fields.values()
+        if field.is_required() and typing.get_origin(field.annotation) is typing.Literal
+        for value in typing.get_args(field.annotation)
+    }
+
+
+def _models(annotation: Any) -> list[type[pydantic.BaseModel]]:
+    """Configuration classes that occur in a type."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return [annotation] if issubclass(annotation, pydantic.BaseModel) else []
+    return [model for inner in typing.get_args(annotation) for model in _models(inner)]

@@ -55,11 +55,18 @@ def parse(text: str, file_name: str, model: type[ConfigT]) -> ConfigT:
     try:
         return model.model_validate(data)
     except pydantic.ValidationError as error:
+        found = error.errors(include_url=False)
         lines = [
             f"{file_name}:{_line(root, item['loc'])}: {_explain(model, data, item)}"
-            for item in error.errors(include_url=False)
+            for item in found
+            # An error inside a list makes pydantic find the list too short as well.
+            if not any(_inside(other["loc"], item["loc"]) for other in found)
         ]
         raise ConfigError("\n".join(lines)) from error
+
+
+def _inside(inner: Loc, outer: Loc) -> bool:
+    return len(inner) > len(outer) and inner[: len(outer)] == outer
 
 
 def _repeated_keys(node: yaml.Node | None) -> list[yaml.Node]:
@@ -87,10 +94,11 @@ def _line(root: yaml.Node | None, loc: Loc) -> int:
                 if key.value == str(part):
                     node, line = value, key.start_mark.line + 1
                     break
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-            if part < len(node.value):
-                node = node.value[part]
-                line = node.start_mark.line + 1
+        elif (
+            isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value)
+        ):
+            node = node.value[part]
+            line = node.start_mark.line + 1
     return line
 
 

@@ -41,7 +41,9 @@ def _imports(module: str) -> frozenset[str]:
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
     ours = {name for name in names if name.split(".")[0] in PACKAGES}
     parents = {
-        ".".join(name.split(".")[:depth]) for name in ours for depth in range(1, name.count(".") + 2)
+        ".".join(name.split(".")[:depth])
+        for name in ours
+        for depth in range(1, name.count(".") + 2)
     }
     return frozenset(name for name in parents if _source(name) is not None)
 

@@ -1,0 +1,75 @@
+"""Which earlier artifact a run is compared with.
+
+TFX's own strategies take the newest artifact. A rerun of an unchanged pipeline would then compare a
+model with itself, and its cache would miss. These take the newest one *other than the current one*,
+so that an unchanged run resolves what it resolved before.
+"""
+
+from __future__ import annotations
+
+import ml_metadata as mlmd
+from tfx import types
+from tfx.dsl.components.common import resolver
+
+Artifacts = dict[str, list[types.Artifact]]
+
+CURRENT = "current"
+CANDIDATES = "candidates"
+BLESSED = "blessed"
+
+
+def _newest(artifacts: list[types.Artifact]) -> list[types.Artifact]:
+    return sorted(artifacts, key=lambda artifact: artifact.id, reverse=True)
+
+
+class LastAcceptedStatistics(resolver.ResolverStrategy):
+    """The newest statistics that a ValidationGate accepted, the current ones left out.
+
+    Channels: `current` (one artifact), `candidates` (ExampleStatistics), `blessings`
+    (DataBlessing). Resolves `candidates` to one artifact or none.
+    """
+
+    def resolve_artifacts(
+        self, store: mlmd.MetadataStore, input_dict: Artifacts
+    ) -> Artifacts | None:
+        current = {artifact.uri for artifact in input_dict[CURRENT]}
+        accepted = {
+            blessing.get_string_custom_property("statistics_uri")
+            for blessing in input_dict["blessings"]
+            if blessing.get_int_custom_property(BLESSED) == 1
+        }
+        chosen = [
+            artifact
+            for artifact in _newest(input_dict[CANDIDATES])
+            if artifact.uri in accepted - current
+        ][:1]
+        return {**input_dict, CANDIDATES: chosen}
+
+
+class LastPushedModel(resolver.ResolverStrategy):
+    """The newest TFLite model that was pushed and reads the same raw features as the current one.
+
+    Channels: `current` (one Model), `candidates` (Models), `pushed` (PushedModel). Resolves
+    `candidates` to one artifact or none.
+    """
+
+    def resolve_artifacts(
+        self, store: mlmd.MetadataStore, input_dict: Artifacts
+    ) -> Artifacts | None:
+        current = input_dict[CURRENT]
+        signatures = {
+            artifact.get_string_custom_property("features_digest") for artifact in current
+        }
+        current_ids = {artifact.id for artifact in current}
+        pushed = {
+            artifact.get_int_custom_property("model_id")
+            for artifact in input_dict["pushed"]
+            if artifact.get_int_custom_property("pushed") == 1
+        }
+        chosen = [
+            artifact
+            for artifact in _newest(input_dict[CANDIDATES])
+            if artifact.id in pushed - current_ids
+            and artifact.get_string_custom_property("features_digest") in signatures
+        ][:1]
+        return {**input_dict, CANDIDATES: chosen}

@@ -1,0 +1,157 @@
+"""The `ranklite` command."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import sys
+from collections.abc import Sequence
+
+DEFAULT_CONFIG = "configs/synthetic.yaml"
+DEFAULT_RUNS = "runs"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ranklite",
+        description="From interaction logs to a small, fast, gated TFLite ranking model.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, description=text)
+
+    def with_config(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument(
+            "--config",
+            default=DEFAULT_CONFIG,
+            metavar="YAML",
+            help=f"the run's configuration (default: {DEFAULT_CONFIG}, on generated data)",
+        )
+
+    def with_runs(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument(
+            "--runs",
+            default=DEFAULT_RUNS,
+            metavar="DIR",
+            help=f"folder for everything that runs write (default: {DEFAULT_RUNS})",
+        )
+
+    run = command("run", "Run the whole pipeline and print what it made.")
+    with_config(run)
+    with_runs(run)
+    run.add_argument(
+        "--data",
+        metavar="DIR",
+        help="folder with the logs; file names in the configuration are relative to it. Without it "
+        "the synthetic configuration generates its data; every other one needs it",
+    )
+    run.add_argument("-v", "--verbose", action="store_true", help="show the logs of TFX too")
+    run.add_argument(
+        "--no-cache", action="store_true", help="run every stage, also those with nothing new"
+    )
+
+    validate = command("validate", "Check a configuration without running anything.")
+    with_config(validate)
+    validate.add_argument("--data", metavar="DIR", help="also check that its files are there")
+
+    report = command("report", "Print the table of a configuration's last run again.")
+    with_config(report)
+    with_runs(report)
+
+    score = command("score", "Score the rows of a CSV file with a pushed model (no TensorFlow).")
+    score.add_argument("model", help="a pushed version, or the folder of all versions")
+    score.add_argument("input", help="CSV file with a header that names the model's features")
+    score.add_argument(
+        "-o", "--output", required=True, help="CSV file to write: the input and a column `score`"
+    )
+
+    tensorboard = command("tensorboard", "Open TensorBoard on all runs.")
+    with_runs(tensorboard)
+    tensorboard.add_argument("--port", type=int, default=6006)
+    tensorboard.add_argument("--host", default="localhost")
+    return parser
+
+
+def _run(args: argparse.Namespace) -> int:
+    from pipeline.local_runner import run
+    from pipeline.report import render
+
+    outcome = run(
+        args.config, args.runs, args.data, verbose=args.verbose, enable_cache=not args.no_cache
+    )
+    print(render(outcome))
+    return 0 if outcome.pushed else 2
+
+
+def _validate(args: argparse.Namespace) -> int:
+    from pipeline.config import load_config
+
+    config = load_config(args.config)
+    if args.data:
+        config.check_files(args.data)
+    print(f"{args.config} is valid: {config.summary()}")
+    return 0
+
+
+def _report(args: argparse.Namespace) -> int:
+    from pipeline.config import load_config
+    from pipeline.local_runner import Folders, outcome
+    from pipeline.report import render
+
+    config = load_config(args.config)
+    print(render(outcome(config, Folders(args.runs, config.name))))
+    return 0
+
+
+def _score(args: argparse.Namespace) -> int:
+    from models.scorer import Scorer
+
+    rows = Scorer(args.model).score_csv(args.input, args.output)
+    print(f"{rows} rows scored: {args.output}")
+    return 0
+
+
+def _tensorboard(args: argparse.Namespace) -> int:
+    from tensorboard import program
+
+    if not pathlib.Path(args.runs).is_dir():
+        raise FileNotFoundError(f"no runs in {args.runs!r}: `ranklite run` makes them")
+    board = program.TensorBoard()
+    board.configure(
+        argv=["tensorboard", "--logdir", args.runs, "--port", str(args.port), "--host", args.host]
+    )
+    return int(board.main() or 0)
+
+
+_COMMANDS = {
+    "run": _run,
+    "validate": _validate,
+    "report": _report,
+    "score": _score,
+    "tensorboard": _tensorboard,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command.
+
+    Args:
+      argv: Arguments after the program's name; None takes those of the process.
+
+    Returns:
+      0 if all went well, 1 after an error, 2 if a gate kept the model from being pushed.
+    """
+    args = _parser().parse_args(argv)
+    try:
+        return _COMMANDS[args.command](args)
+    except (ValueError, OSError) as error:
+        print(f"ranklite {args.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from the last finished stage", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

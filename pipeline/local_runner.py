@@ -1,0 +1,217 @@
+"""Runs the pipeline on this machine with TFX's LocalDagRunner."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import os
+import pathlib
+import time
+from collections.abc import Iterator
+from typing import TextIO
+
+from pipeline.config import RunConfig, load_config
+from pipeline.store import Stage, latest_run
+
+SYNTHETIC_DATA = "synthetic-data"
+
+
+@dataclasses.dataclass(frozen=True)
+class Folders:
+    """Where a pipeline's runs put things: `<runs>/<name>/...`.
+
+    Attributes:
+      runs: Folder of all pipelines' runs.
+      name: The pipeline's name.
+    """
+
+    runs: str
+    name: str
+
+    @property
+    def root(self) -> str:
+        """Folder of this pipeline."""
+        return os.path.join(os.path.abspath(self.runs), self.name)
+
+    @property
+    def artifacts(self) -> str:
+        """TFX's pipeline root; TensorBoard's logs are in there too."""
+        return os.path.join(self.root, "artifacts")
+
+    @property
+    def metadata(self) -> str:
+        """The SQLite file of ML Metadata."""
+        return os.path.join(self.root, "metadata.sqlite")
+
+    @property
+    def rejects(self) -> str:
+        """Rows of the log that could not be read."""
+        return os.path.join(self.root, "rejects")
+
+    @property
+    def pushed(self) -> str:
+        """Pushed versions, unless the configuration names another folder."""
+        return os.path.join(self.root, "pushed")
+
+    @property
+    def log(self) -> str:
+        """What TFX, Beam and TensorFlow logged."""
+        return os.path.join(self.root, "run.log")
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a run made.
+
+    Attributes:
+      config: Its configuration.
+      folders: Where it put things.
+      stages: Its stages by node id, with their state and outputs.
+      seconds: Wall-clock time of each stage, where known.
+    """
+
+    config: RunConfig
+    folders: Folders
+    stages: dict[str, Stage]
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    @property
+    def pushed(self) -> str | None:
+        """The folder of the version that the Pusher made or kept, or None if a gate refused."""
+        from components.pusher.executor import pushed_version
+
+        folder = self.stages["Pusher"].folder("pushed_model") if "Pusher" in self.stages else None
+        return pushed_version(folder) if folder else None
+
+
+class StageFailed(ValueError):
+    """A stage of the pipeline failed; the message says which, why and where the log is."""
+
+
+@contextlib.contextmanager
+def _exclusive(folder: str) -> Iterator[None]:
+    """Keeps a second run of the same pipeline out while one is under way."""
+    with open(os.path.join(folder, "run.lock"), "w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(
+                f"another run of this pipeline is under way in {folder}; wait for it, or give this "
+                "one another folder with --runs"
+            ) from error
+        yield
+
+
+def outcome(config: RunConfig, folders: Folders) -> Outcome:
+    """What the newest run of a pipeline made.
+
+    Raises:
+      FileNotFoundError: It never ran there.
+    """
+    return Outcome(config, folders, latest_run(folders.metadata, config.name))
+
+
+def _data_root(config: RunConfig, data: str | None, folders: Folders) -> str:
+    if data is not None:
+        if not os.path.isdir(data):
+            raise FileNotFoundError(f"--data {data!r} is not a folder")
+        return os.path.abspath(data)
+    if not config.synthetic:
+        raise ValueError(
+            f"the configuration {config.name!r} reads logs: name their folder with --data "
+            "(make run CONFIG=... DATA=...)"
+        )
+    from pipeline.synthetic import generate
+
+    folder = os.path.join(folders.root, SYNTHETIC_DATA)
+    generate(folder)
+    return folder
+
+
+def run(
+    config_path: str,
+    runs: str,
+    data: str | None = None,
+    *,
+    verbose: bool = False,
+    enable_cache: bool = True,
+    out: TextIO | None = None,
+) -> Outcome:
+    """Runs the whole pipeline; finished stages with nothing new are served from the cache.
+
+    A run that was stopped or killed is continued by running the same command again.
+
+    Args:
+      config_path: The YAML file.
+      runs: Folder for everything that runs write.
+      data: Folder of the logs; None generates the synthetic ones where the configuration is theirs.
+      verbose: Show the logs of TFX on the terminal too.
+      enable_cache: Serve unchanged stages from the cache.
+      out: Where progress lines go; None is the standard output.
+
+    Returns:
+      What the run made.
+
+    Raises:
+      ConfigError: The configuration is wrong.
+      StageFailed: A stage failed; everything after it did not run.
+      FileNotFoundError: The data folder does not exist.
+    """
+    config = load_config(config_path)
+    folders = Folders(runs, config.name)
+    os.makedirs(folders.root, exist_ok=True)
+    with _exclusive(folders.root):
+        data_root = _data_root(config, data, folders)
+        config.check_files(data_root)
+        return _run(config, config_path, folders, data_root, verbose, enable_cache, out)
+
+
+def _run(
+    config: RunConfig,
+    config_path: str,
+    folders: Folders,
+    data_root: str,
+    verbose: bool,
+    enable_cache: bool,
+    out: TextIO | None,
+) -> Outcome:
+    import sys
+
+    out = out or sys.stdout
+    print(f"{config.name}: starting TFX (about 15 s)", file=out, flush=True)
+    started = time.monotonic()
+    from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+
+    from pipeline.pipeline import create_pipeline
+    from pipeline.progress import StageProgress, quiet_logs
+
+    dag = create_pipeline(
+        config,
+        data_root=data_root,
+        pipeline_root=folders.artifacts,
+        metadata_path=folders.metadata,
+        push_dir=config.push.directory or folders.pushed,
+        rejects_dir=folders.rejects,
+        enable_cache=enable_cache,
+    )
+    progress = StageProgress(len(dag.components), out)
+    with quiet_logs(folders.log, progress, verbose):
+        try:
+            LocalDagRunner().run(dag)
+        except Exception as error:
+            raise StageFailed(
+                f"{progress.current} failed: {_message(error)}\n"
+                f"The log is {pathlib.Path(folders.log)}. Finished stages are kept: the same "
+                "command goes on from here."
+            ) from error
+    result = outcome(config, folders)
+    progress.seconds["total"] = time.monotonic() - started
+    return dataclasses.replace(result, seconds=progress.seconds)
+
+
+def _message(error: BaseException) -> str:
+    """The words of the error that started it; Beam wraps it in its own, with a trace."""
+    text = str(error)
+    marker = " [while running"
+    return text[: text.index(marker)] if marker in text else text or type(error).__name__

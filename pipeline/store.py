@@ -1,0 +1,97 @@
+"""Reads what a run did from ML Metadata."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections import defaultdict
+
+from ml_metadata import metadata_store
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+
+_STATES = {
+    mlmd.Execution.COMPLETE: "done",
+    mlmd.Execution.CACHED: "cached",
+    mlmd.Execution.FAILED: "failed",
+    mlmd.Execution.RUNNING: "unfinished",
+    mlmd.Execution.CANCELED: "canceled",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """What one node of a run did.
+
+    Attributes:
+      node: Its id.
+      state: `done`, `cached`, `failed`, `unfinished` or `canceled`.
+      execution_id: Its id in ML Metadata.
+      outputs: URIs of its output artifacts, by key.
+    """
+
+    node: str
+    state: str
+    execution_id: int
+    outputs: dict[str, list[str]]
+
+    def folder(self, key: str) -> str | None:
+        """The folder of an output that the stage wrote, or None if it wrote none."""
+        uris = self.outputs.get(key)
+        return uris[0] if uris and os.path.isdir(uris[0]) else None
+
+
+def open_store(path: str) -> metadata_store.MetadataStore:
+    """Opens the SQLite metadata store at a path.
+
+    Raises:
+      FileNotFoundError: There is none, so nothing was run there.
+    """
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"no metadata store at {path}: nothing was run there yet")
+    config = mlmd.ConnectionConfig()
+    config.sqlite.filename_uri = path
+    return metadata_store.MetadataStore(config)
+
+
+def latest_run(path: str, pipeline_name: str) -> dict[str, Stage]:
+    """The stages of a pipeline's newest run, by node id.
+
+    Raises:
+      FileNotFoundError: There is no store, or it knows no run of that pipeline.
+    """
+    store = open_store(path)
+    pipeline = store.get_context_by_type_and_name("pipeline", pipeline_name)
+    runs = [
+        run
+        for run in store.get_contexts_by_type("pipeline_run")
+        if pipeline
+        and any(p.id == pipeline.id for p in store.get_parent_contexts_by_context(run.id))
+    ]
+    if not runs:
+        raise FileNotFoundError(f"{path} knows no run of pipeline {pipeline_name!r}")
+    executions = store.get_executions_by_context(max(runs, key=lambda run: run.id).id)
+    events = store.get_events_by_execution_ids([e.id for e in executions]) if executions else []
+    outputs: dict[int, list[tuple[str, int]]] = defaultdict(list)
+    for event in events:
+        if event.type == mlmd.Event.OUTPUT:
+            key = next((step.key for step in event.path.steps if step.HasField("key")), "")
+            outputs[event.execution_id].append((key, event.artifact_id))
+    uris = {
+        artifact.id: artifact.uri
+        for artifact in store.get_artifacts_by_id(
+            sorted({a for pairs in outputs.values() for _, a in pairs})
+        )
+    }
+    stages: dict[str, Stage] = {}
+    for execution in sorted(executions, key=lambda e: e.id):
+        node = next(
+            context.name.split(".", 1)[1]
+            for context in store.get_contexts_by_execution(execution.id)
+            if context.type == "node"
+        )
+        by_key: dict[str, list[str]] = defaultdict(list)
+        for key, artifact_id in outputs[execution.id]:
+            by_key[key].append(uris[artifact_id])
+        state = _STATES.get(execution.last_known_state, "unknown")
+        stages[node] = Stage(node, state, execution.id, dict(by_key))
+    return stages

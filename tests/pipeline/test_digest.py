@@ -1,0 +1,58 @@
+"""The code digest changes with what a component can reach, and with nothing else."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+import pytest
+
+from pipeline import digest
+
+
+@pytest.fixture
+def package(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    """A package of three modules: a imports b, c stands alone."""
+    root = tmp_path / "fakepackage"
+    root.mkdir()
+    (root / "__init__.py").write_text("")
+    (root / "a.py").write_text("def f():\n    from fakepackage import b\n    import os\n")
+    (root / "b.py").write_text("x = 1\n")
+    (root / "c.py").write_text("x = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(digest, "PACKAGES", ("fakepackage",))
+    yield root
+    for name in [name for name in sys.modules if name.startswith("fakepackage")]:
+        del sys.modules[name]
+    forget()
+
+
+def forget() -> None:
+    digest._source.cache_clear()
+    digest._imports.cache_clear()
+
+
+def test_reaches_through_imports_inside_functions(package: pathlib.Path) -> None:
+    assert digest.reachable("fakepackage.a") == ["fakepackage", "fakepackage.a", "fakepackage.b"]
+
+
+def test_changes_with_an_imported_module_only(package: pathlib.Path) -> None:
+    before = digest.code_digest("fakepackage.a")
+    (package / "c.py").write_text("x = 2\n")
+    forget()
+    assert digest.code_digest("fakepackage.a") == before
+    (package / "b.py").write_text("x = 2\n")
+    forget()
+    assert digest.code_digest("fakepackage.a") != before
+
+
+def test_an_unknown_module_is_an_error(package: pathlib.Path) -> None:
+    with pytest.raises(ModuleNotFoundError, match="no_such"):
+        digest.code_digest("fakepackage.no_such")
+
+
+def test_the_models_do_not_reach_tfx_code() -> None:
+    """The direction of the imports: models never import components or pipeline."""
+    root = pathlib.Path(digest._source("models.config") or "").parent
+    modules = [f"models.{path.stem}" for path in root.glob("*.py") if path.stem != "__init__"]
+    assert all(name.split(".")[0] == "models" for name in digest.reachable(*modules))

@@ -147,7 +147,9 @@ class DeepFMConfig(Strict):
     """
 
     embedding_dim: int = Field(16, ge=1, le=1024)
-    hidden_units: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field((256, 128), min_length=1)
+    hidden_units: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field(
+        (256, 128), min_length=1
+    )
     dropout: float = Field(0.2, ge=0.0, lt=1.0)
     batch_norm: bool = True
     embedding_stddev: float = Field(0.01, gt=0.0)

@@ -1,7 +1,8 @@
 """The fused feature layout: the contract between preprocessing, model and exported file.
 
-All fields share one embedding table and one id tensor, so that a model of any number of fields costs
-one gather. Row 0 of the table is padding. Field f owns the rows `offset_f ... offset_f + rows_f - 1`:
+All fields share one embedding table and one id tensor, so that a model of any number of fields
+costs one gather. Row 0 of the table is padding. Field f owns the rows `offset_f` to
+`offset_f + rows_f - 1`:
 
     offset_f + 0   out of vocabulary (a new or rare value)
     offset_f + 1   missing (null, or an empty string)

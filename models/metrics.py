@@ -1,26 +1,31 @@
-"""Metrics of a ranking model, in numpy. All take labels in {0, 1} and probabilities, both [R]."""
+"""Metrics of a ranking model, in numpy.
+
+All take labels in {0, 1} and probabilities, both of shape [R], and give NaN where they are not
+defined (no rows, or one label only).
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import roc_auc_score
 
-Array = npt.NDArray[np.generic]
+Array = npt.ArrayLike
+Numbers = npt.NDArray[np.float64]
 
 EPSILON = 1e-7  # scores are clipped by it before the logarithm, as Keras does
 
 
 def auc(labels: Array, scores: Array) -> float:
-    """Area under the ROC curve, exactly (ties count one half); NaN where one label is missing."""
-    labels = np.asarray(labels)
-    if labels.size == 0 or labels.min() == labels.max():
-        return float("nan")
-    return float(roc_auc_score(labels, scores))
+    """Area under the ROC curve, exactly: the share of (positive, negative) pairs in right order.
+
+    A pair of equal scores counts one half (Mann & Whitney 1947).
+    """
+    values, _ = _auc_by_group(labels, scores, np.zeros(np.size(labels), np.intp), 1)
+    return float(values[0])
 
 
 def log_loss(labels: Array, scores: Array) -> float:
-    """Mean of  -y log p - (1 - y) log(1 - p)."""
+    """Mean of  -y log p - (1 - y) log(1 - p), in nats."""
     y = np.asarray(labels, np.float64)
     p = np.clip(np.asarray(scores, np.float64), EPSILON, 1 - EPSILON)
     return float(-np.mean(y * np.log(p) + (1 - y) * np.log1p(-p))) if y.size else float("nan")
@@ -28,8 +33,8 @@ def log_loss(labels: Array, scores: Array) -> float:
 
 def calibration(labels: Array, scores: Array) -> float:
     """Mean score over mean label; 1 is perfect, above 1 promises too much."""
-    positives = float(np.mean(np.asarray(labels, np.float64))) if np.size(labels) else 0.0
-    return float(np.mean(np.asarray(scores, np.float64)) / positives) if positives else float("nan")
+    positives = float(np.sum(labels, dtype=np.float64))
+    return float(np.sum(scores, dtype=np.float64)) / positives if positives else float("nan")
 
 
 def binary_metrics(labels: Array, scores: Array) -> dict[str, float]:
@@ -41,13 +46,6 @@ def binary_metrics(labels: Array, scores: Array) -> dict[str, float]:
     }
 
 
-def _by_group(groups: Array) -> list[npt.NDArray[np.intp]]:
-    """Row numbers of each group, in the order of the rows."""
-    _, inverse = np.unique(np.asarray(groups), return_inverse=True)
-    order = np.argsort(inverse, kind="stable")
-    return np.split(order, np.flatnonzero(np.diff(inverse[order])) + 1) if order.size else []
-
-
 def gauc(labels: Array, scores: Array, groups: Array) -> float:
     """AUC within each user, averaged with the number of their rows as weight (Zhu et al. 2017).
 
@@ -56,19 +54,17 @@ def gauc(labels: Array, scores: Array, groups: Array) -> float:
     Args:
       labels: [R] of 0 and 1.
       scores: [R].
-      groups: [R], who the user is.
+      groups: [R], who the user is (numbers or strings).
 
     Returns:
       The average, or NaN where no user has both labels.
     """
-    labels, scores = np.asarray(labels), np.asarray(scores)
-    values, weights = [], []
-    for rows in _by_group(groups):
-        value = auc(labels[rows], scores[rows]) if labels[rows].any() else float("nan")
-        if not np.isnan(value):
-            values.append(value)
-            weights.append(len(rows))
-    return float(np.average(values, weights=weights)) if values else float("nan")
+    group, count = _numbered(groups)
+    values, rows = _auc_by_group(labels, scores, group, count)
+    defined = ~np.isnan(values)
+    if not defined.any():
+        return float("nan")
+    return float(np.average(values[defined], weights=rows[defined]))
 
 
 def ndcg(labels: Array, scores: Array, groups: Array, k: int = 10) -> float:
@@ -76,34 +72,68 @@ def ndcg(labels: Array, scores: Array, groups: Array, k: int = 10) -> float:
 
         DCG = sum_{r=1..k} y_(r) / log2(r + 1);   NDCG = DCG / the best possible DCG
 
-    Tied scores share the mean of the discounts that they span, so that a constant score is not
-    flattered by the order of the rows. Users without a positive are left out.
+    Tied scores share the mean of the discounts that they span (McSherry & Najork 2008), so that a
+    constant score is not flattered by the order of the rows. Users without a positive are left out.
 
     Args:
       labels: [R] of 0 and 1.
       scores: [R].
-      groups: [R], who the user is.
+      groups: [R], who the user is (numbers or strings).
       k: Rows of each user that count.
 
     Returns:
       The mean, or NaN where no user has a positive.
     """
-    labels, scores = np.asarray(labels, np.float64), np.asarray(scores)
-    values = []
-    for rows in _by_group(groups):
-        y = labels[rows]
-        if not y.any():
-            continue
-        discounts = 1.0 / np.log2(np.arange(2, len(rows) + 2))
-        discounts[k:] = 0.0
-        _, tied = np.unique(-scores[rows], return_inverse=True)
-        shared = np.bincount(tied, np.sort(discounts)[::-1][_rank(tied)]) / np.bincount(tied)
-        values.append(float(np.dot(y, shared[tied])) / discounts[: int(y.sum())].sum())
-    return float(np.mean(values)) if values else float("nan")
+    y = np.asarray(labels, np.float64)
+    group, count = _numbered(groups)
+
+    def discounts(*keys: npt.NDArray) -> tuple[npt.NDArray[np.intp], Numbers]:
+        order = np.lexsort((*keys, group))
+        sizes = np.bincount(group, minlength=count)
+        rank = np.arange(y.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        return order, np.where(rank < k, 1 / np.log2(rank + 2.0), 0.0)
+
+    order, discount = discounts(-np.asarray(scores))
+    tie = _ties(group[order], np.asarray(scores)[order])
+    shared = (np.bincount(tie, discount) / np.bincount(tie))[tie] if y.size else discount
+    gained = np.bincount(group[order], y[order] * shared, count)
+    order, discount = discounts(-y)
+    best = np.bincount(group[order], y[order] * discount, count)
+    return float(np.mean(gained[best > 0] / best[best > 0])) if (best > 0).any() else float("nan")
 
 
-def _rank(tied: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """Position of each row when rows are ordered by their tie group."""
-    rank = np.empty(len(tied), np.intp)
-    rank[np.argsort(tied, kind="stable")] = np.arange(len(tied))
-    return rank
+def _numbered(groups: Array) -> tuple[npt.NDArray[np.intp], int]:
+    """Numbers groups from 0: the number of each row's group, and how many groups there are."""
+    names, numbers = np.unique(np.asarray(groups), return_inverse=True)
+    return numbers, len(names)
+
+
+def _ties(*sorted_keys: npt.NDArray) -> npt.NDArray[np.intp]:
+    """Numbers the runs of rows that agree in every key."""
+    starts = np.zeros(sorted_keys[0].size, bool)
+    for key in sorted_keys:
+        starts[1:] |= key[1:] != key[:-1]
+    return np.cumsum(starts)
+
+
+def _auc_by_group(
+    labels: Array, scores: Array, group: npt.NDArray[np.intp], count: int
+) -> tuple[Numbers, Numbers]:
+    """AUC (NaN where undefined) and number of rows of each group, from the ranks of its positives.
+
+    With P positives and N negatives, and ranks from 1 that ties share:
+
+        AUC = (sum of the positives' ranks - P (P + 1) / 2) / (P N)
+    """
+    order = np.lexsort((np.asarray(scores), group))
+    y, group = np.asarray(labels, np.float64)[order], group[order]
+    rows = np.bincount(group, minlength=count).astype(np.float64)
+    tie = _ties(group, np.asarray(scores)[order])
+    position = np.arange(y.size, dtype=np.float64)
+    mean_position = (np.bincount(tie, position) / np.bincount(tie))[tie] if y.size else position
+    rank = mean_position - (np.cumsum(rows) - rows)[group] + 1
+    positives = np.bincount(group, y, count)
+    pairs = positives * (rows - positives)
+    ordered = np.bincount(group, y * rank, count) - positives * (positives + 1) / 2
+    values = np.divide(ordered, pairs, out=np.full(count, np.nan), where=pairs > 0)
+    return values, rows

@@ -12,30 +12,44 @@ import tf_keras as keras
 class LazyAdam(keras.optimizers.legacy.Adam):
     r"""Adam (Kingma & Ba 2015) that updates only the rows of a table which the batch looked up.
 
-    For a row i in the batch, with g_i the sum of its gradients and t the global step:
+    For a row i in the batch, with g_i the sum of its gradients and t the number of steps so far:
 
+        g_i <- g_i + l2 w_i
         m_i <- b1 m_i + (1 - b1) g_i          v_i <- b2 v_i + (1 - b2) g_i^2
         w_i <- w_i - lr sqrt(1 - b2^t) / (1 - b1^t) * m_i / (sqrt(v_i) + eps)
 
     Other rows keep their weights and moments, where dense Adam would decay the moments of the whole
-    table each step. Dense variables get plain Adam.
+    table each step. `l2` is the gradient of the penalty  l2 / 2 sum_{i in batch} |w_i|^2:  a row
+    pays once a step in which it is looked up, however often. Dense gradients get plain Adam and no
+    penalty.
+
+    Args:
+      learning_rate: lr, a number or a schedule.
+      l2: Weight of the penalty on looked-up rows.
+      **kwargs: Of `tf_keras.optimizers.legacy.Adam` (`beta_1`, `beta_2`, `epsilon`, ...).
     """
+
+    def __init__(self, learning_rate: Any = 1e-3, l2: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(learning_rate, **kwargs)
+        self.l2 = l2
 
     def _resource_apply_sparse(
         self, grad: tf.Tensor, var: tf.Variable, indices: tf.Tensor, apply_state: Any = None
     ) -> tf.Operation:
-        device, dtype = var.device, var.dtype.base_dtype
-        c = (apply_state or {}).get((device, dtype)) or self._fallback_apply_state(device, dtype)
+        # The base class has summed the gradients of equal indices by now.
+        key = (var.device, var.dtype.base_dtype)
+        c = (apply_state or {}).get(key) or self._fallback_apply_state(*key)
         m, v = self.get_slot(var, "m"), self.get_slot(var, "v")
+        if self.l2:
+            grad += self.l2 * tf.gather(var, indices)
         m_rows = c["beta_1_t"] * tf.gather(m, indices) + c["one_minus_beta_1_t"] * grad
         v_rows = c["beta_2_t"] * tf.gather(v, indices) + c["one_minus_beta_2_t"] * tf.square(grad)
         step = c["lr"] * m_rows / (tf.sqrt(v_rows) + c["epsilon"])
-
-        def scatter(op: Any, target: tf.Variable, rows: tf.Tensor) -> tf.Operation:
-            return op(resource=target.handle, indices=indices, updates=rows)
-
         return tf.group(
-            scatter(tf.raw_ops.ResourceScatterUpdate, m, m_rows),
-            scatter(tf.raw_ops.ResourceScatterUpdate, v, v_rows),
-            scatter(tf.raw_ops.ResourceScatterSub, var, step),
+            m.scatter_update(tf.IndexedSlices(m_rows, indices)),
+            v.scatter_update(tf.IndexedSlices(v_rows, indices)),
+            var.scatter_sub(tf.IndexedSlices(step, indices)),
         )
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "l2": self.l2}

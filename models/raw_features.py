@@ -1,0 +1,130 @@
+"""The preprocessing inside a TFLite file: raw features in, fused ids and numbers out."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from models.config import FeatureSet, MultiCategoricalFeature, NumericFeature
+from models.layout import IDS, NUMERIC, PADDING_ROW, RESERVED_ROWS, FeatureLayout
+from models.preprocessing import (
+    MISSING_INT64,
+    MISSING_STRING,
+    PreprocessingConstants,
+    fill_empty_lists,
+    id_features,
+    id_length,
+    is_missing,
+    squash,
+    standardize,
+    standardized_features,
+)
+
+_UNSEEN = "?"  # stands for an integer out of the vocabulary; no decimal number reads so
+
+
+class RawFeatures(tf.Module):
+    """Looks raw features up as Transform did, in TFLite's builtin operators only.
+
+    TFLite has hash tables from strings to int64 and from int64 to strings, but none from int64 to
+    int64, so an integer goes through a string.
+
+    Args:
+      features: The configured features.
+      constants: What Transform learned.
+      layout: Where the features live.
+    """
+
+    def __init__(
+        self, features: FeatureSet, constants: PreprocessingConstants, layout: FeatureLayout
+    ) -> None:
+        super().__init__()
+        self._features, self._constants, self._layout = features, constants, layout
+        self._rows: dict[str, tf.lookup.StaticHashTable] = {}
+        self._texts: dict[str, tf.lookup.StaticHashTable] = {}
+        for feature in id_features(features):
+            if isinstance(feature, NumericFeature):
+                continue
+            field = layout.field(feature.name)
+            values = constants.vocabularies[feature.name]
+            multi = isinstance(feature, MultiCategoricalFeature)
+            missing = PADDING_ROW if multi else field.missing_row
+            first = field.offset + RESERVED_ROWS
+            self._rows[feature.name] = _table(
+                [*values, MISSING_STRING],
+                tf.constant([*range(first, first + len(values)), missing], tf.int64),
+                tf.constant(field.oov_row, tf.int64),
+            )
+            if feature.dtype == "int64":
+                numbers = [value for value in values if value.lstrip("-").isdigit()]
+                self._texts[feature.name] = _table(
+                    tf.constant([*map(int, numbers), MISSING_INT64], tf.int64),
+                    [*numbers, MISSING_STRING],
+                    tf.constant(_UNSEEN),
+                )
+
+    def input_signature(self) -> dict[str, tf.TensorSpec]:
+        """The raw inputs, in the order of the configuration.
+
+        A string is missing where it is "", an int64 where it is -2**63, a number where it is NaN;
+        lists of a multi-valued feature are filled up with the missing value.
+        """
+        signature = {}
+        for feature in self._features.features:
+            if isinstance(feature, NumericFeature):
+                dtype, shape = tf.float32, [None]
+            else:
+                dtype = tf.string if feature.dtype == "string" else tf.int64
+                shape = [None]
+                if isinstance(feature, MultiCategoricalFeature):
+                    shape = [None, feature.max_length]
+            signature[feature.name] = tf.TensorSpec(shape, dtype, name=feature.name)
+        return signature
+
+    def __call__(self, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Transforms a batch of raw features.
+
+        Args:
+          raw: As `input_signature` says.
+
+        Returns:
+          `ids` [B, S] int64 and `numeric` [B, N] float32 (where N > 0).
+        """
+        blocks = []
+        for feature in id_features(self._features):
+            value = raw[feature.name]
+            field = self._layout.field(feature.name)
+            if isinstance(feature, NumericFeature):
+                rows = self._bucket(value, feature)
+            else:
+                if feature.name in self._texts:
+                    value = self._texts[feature.name].lookup(value)
+                rows = self._rows[feature.name].lookup(value)
+                rows = tf.reshape(rows, [-1, id_length(feature)])  # a chain loses its shape
+                if isinstance(feature, MultiCategoricalFeature):
+                    rows = fill_empty_lists(rows, field.missing_row)
+            blocks.append(tf.reshape(rows, [-1, id_length(feature)]))
+        outputs = {IDS: tf.concat(blocks, axis=1) if len(blocks) > 1 else blocks[0]}
+        columns = []
+        for feature in standardized_features(self._features):
+            x = squash(raw[feature.name], feature)
+            mean, std = self._constants.means[feature.name], self._constants.stds[feature.name]
+            columns.append(standardize(x, tf.constant(mean), tf.constant(std)))
+            if feature.missing_indicator:
+                columns.append(tf.cast(is_missing(x), tf.float32))
+        if columns:
+            outputs[NUMERIC] = tf.stack(columns, axis=1)
+        return outputs
+
+    def _bucket(self, value: tf.Tensor, feature: NumericFeature) -> tf.Tensor:
+        field = self._layout.field(feature.name)
+        x = squash(value, feature)
+        present = tf.where(is_missing(x), tf.zeros_like(x), x)
+        bucket = tf.raw_ops.Bucketize(
+            input=present, boundaries=self._constants.boundaries[feature.name]
+        )
+        rows = tf.cast(bucket, tf.int64) + (field.offset + RESERVED_ROWS)
+        return tf.where(is_missing(x), tf.constant(field.missing_row, tf.int64), rows)
+
+
+def _table(keys: object, values: object, default: tf.Tensor) -> tf.lookup.StaticHashTable:
+    return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, values), default)

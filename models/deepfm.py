@@ -16,6 +16,9 @@ LINEAR = "linear"
 TOWER = "tower"
 LOGIT = "logit"
 
+# Keras's 0.99 needs hundreds of steps to follow the weights; an epoch here may have fifty.
+BATCH_NORM_MOMENTUM = 0.9
+
 
 @keras.utils.register_keras_serializable("ranklite")
 class FieldPooling(keras.layers.Layer):
@@ -164,7 +167,9 @@ def build_deepfm(layout: FeatureLayout, config: DeepFMConfig) -> keras.Model:
             branch = keras.layers.Dense(units, use_bias=False, name=f"{name}_numeric")(numeric)
             hidden = keras.layers.Add(name=f"{name}_add")([hidden, branch])
         if config.batch_norm:
-            hidden = keras.layers.BatchNormalization(name=f"{name}_bn")(hidden)
+            hidden = keras.layers.BatchNormalization(
+                momentum=BATCH_NORM_MOMENTUM, name=f"{name}_bn"
+            )(hidden)
         hidden = keras.layers.ReLU(name=f"{name}_relu")(hidden)
         if config.dropout:
             hidden = keras.layers.Dropout(config.dropout, name=f"{name}_dropout")(hidden)

@@ -125,7 +125,9 @@ def predict(
       Probabilities [R] and labels [R].
     """
     runtime.configure()
-    forward = tf.function(lambda features: tf.sigmoid(model(features, training=False)))
+    forward = tf.function(
+        lambda features: tf.sigmoid(model(features, training=False)), autograph=False
+    )
     scores, labels = [], []
     for features, label in data.dataset(files, layout, PREDICT_BATCH):
         scores.append(forward(features).numpy()[:, 0])
@@ -253,7 +255,8 @@ def fit(
         oov_rate=training.oov_rate,
     )
     validation = _Validation(model, layout, eval_files, training, rows, best_from)
-    everything: list[keras.callbacks.Callback] = [validation, *callbacks]
+    # What a technique does at the end of an epoch (masks, say) has to come before the measuring.
+    everything: list[keras.callbacks.Callback] = [*callbacks, validation]
     if training.schedule == "cosine":
         everything.append(_Cosine(training.learning_rate, steps * training.epochs))
     if log_dir:

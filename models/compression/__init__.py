@@ -1,0 +1,37 @@
+"""Compression techniques; a new one is a file and a line in TECHNIQUES."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models.compression.base import (
+    NotCompressible,
+    PostConditionFailed,
+    Splits,
+    Technique,
+    compress,
+)
+from models.compression.pruning import Prune
+from models.compression.quantization import Quantize
+from models.config import CompressionStep
+
+TECHNIQUES: dict[str, type[Technique[Any]]] = {
+    "prune": Prune,
+    "quantize": Quantize,
+}
+
+
+def technique(step: CompressionStep) -> Technique[Any]:
+    """The technique that a step of the configuration asks for."""
+    return TECHNIQUES[step.technique](step)
+
+
+__all__ = [
+    "TECHNIQUES",
+    "NotCompressible",
+    "PostConditionFailed",
+    "Splits",
+    "Technique",
+    "compress",
+    "technique",
+]

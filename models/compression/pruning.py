@@ -1,0 +1,122 @@
+"""Magnitude pruning with tfmot (Zhu & Gupta 2017, https://arxiv.org/abs/1710.01878)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow_model_optimization as tfmot
+import tf_keras as keras
+
+from models.checkpoint import Checkpoint
+from models.compression.base import (
+    NotCompressible,
+    PostConditionFailed,
+    Technique,
+    prunable_weights,
+    sparsity,
+    total_sparsity,
+)
+from models.config import Pruning, PruningScope
+from models.deepfm import EMBEDDING, build_deepfm
+
+_UPDATES = 100  # how often at most the masks are recomputed along the ramp
+_TOLERANCE = 0.02  # a layer's sparsity may miss its target by rounding to whole blocks
+
+
+class Prune(Technique[Pruning]):
+    """Zeroes the smallest weights step by step while fine-tuning, then freezes the zeros.
+
+    The sparsity follows tfmot's polynomial schedule  s_t = s + (0 - s) (1 - t / T)^3  up to the end
+    of the ramp; the best epoch is chosen among those after it.
+    """
+
+    def _scope(self, layer_name: str) -> PruningScope | None:
+        if layer_name == EMBEDDING:
+            return self.config.embeddings
+        return None if layer_name.endswith("_out") else self.config.tower
+
+    def check(self, checkpoint: Checkpoint) -> None:
+        for name, weight in prunable_weights(checkpoint.model).items():
+            scope = self._scope(name)
+            if scope is None:
+                continue
+            rows, columns = weight.shape
+            if scope.pattern == "2:4" and columns % 4:
+                raise NotCompressible(
+                    f"{name} is {rows} x {columns}: pattern 2:4 needs a number of units that four "
+                    f"divides, such as {columns + 4 - columns % 4}"
+                )
+            block = scope.block_size
+            if rows % block[0] or columns % block[1]:
+                raise NotCompressible(
+                    f"{name} is {rows} x {columns}, which blocks of {block[0]} x {block[1]} do not "
+                    "divide: choose a block_size whose sides divide every pruned layer"
+                )
+
+    def first_final_epoch(self) -> int:
+        return max(0, math.ceil(self.config.ramp * self.config.epochs) - 1)
+
+    def wrap(self, checkpoint: Checkpoint, steps_per_epoch: int) -> keras.Model:
+        # tfmot's clone shares variables with its original: start from a copy.
+        copy = build_deepfm(checkpoint.layout, checkpoint.config)
+        copy.set_weights(checkpoint.model.get_weights())
+        steps = max(1, int(self.config.ramp * self.config.epochs * steps_per_epoch))
+        frequency = max(1, steps // _UPDATES)
+        end = steps - steps % frequency
+
+        def wrapped(layer: keras.layers.Layer) -> keras.layers.Layer:
+            scope = self._scope(layer.name) if layer.name in prunable_weights(copy) else None
+            if scope is None or scope.sparsity == 0.0:
+                return layer
+            settings: dict[str, Any] = {"block_size": scope.block_size}
+            if scope.pattern == "2:4":
+                settings = {"sparsity_m_by_n": (2, 4)}
+            return tfmot.sparsity.keras.prune_low_magnitude(
+                layer,
+                pruning_schedule=tfmot.sparsity.keras.PolynomialDecay(
+                    0.0, scope.sparsity, begin_step=0, end_step=end, frequency=frequency
+                ),
+                **settings,
+            )
+
+        return keras.models.clone_model(copy, clone_function=wrapped)
+
+    def callbacks(self, model: keras.Model) -> list[keras.callbacks.Callback]:
+        return [tfmot.sparsity.keras.UpdatePruningStep()]
+
+    def strip(self, model: keras.Model) -> keras.Model:
+        return tfmot.sparsity.keras.strip_pruning(model)
+
+    def verify(self, before: Checkpoint, model: keras.Model) -> dict[str, Any]:
+        reached = sparsity(model)
+        for name, weight in prunable_weights(model).items():
+            scope = self._scope(name)
+            if scope is None:
+                continue
+            if reached[name] < scope.sparsity - _TOLERANCE:
+                raise PostConditionFailed(
+                    f"{name} has {reached[name]:.3f} zeros, {scope.sparsity} was asked for: give "
+                    "pruning more epochs or a shorter ramp"
+                )
+            if scope.pattern == "2:4" and not holds_two_of_four(weight.numpy()):
+                raise PostConditionFailed(f"{name} is not 2:4 sparse")
+        return {"sparsity": total_sparsity(model), "sparsity_by_layer": reached}
+
+
+def holds_two_of_four(kernel: npt.NDArray[np.float32]) -> bool:
+    """Whether each four weights in a row of a kernel, or each four in a column, have two zeros.
+
+    Args:
+      kernel: [inputs, units].
+    """
+
+    def along(matrix: npt.NDArray[np.float32]) -> bool:
+        if matrix.shape[1] % 4:
+            return False
+        fours = matrix.reshape(matrix.shape[0], -1, 4)
+        return bool(((fours == 0).sum(axis=2) >= 2).all())
+
+    return along(kernel) or along(kernel.T)

@@ -1,7 +1,7 @@
 """The Keras model that one stage hands to the next: a folder with `model.h5` and `deepfm.json`.
 
 HDF5 is the one full-model format that a quantization-aware tfmot model survives in a form that can
-be loaded and trained further (`.keras` saves but does not load; FIELD: tfmot 0.8.1). The JSON holds
+be loaded and trained further (`.keras` saves but does not load with tfmot 0.8.1). The JSON holds
 the layout and the hyperparameters, so that a stage can rebuild the model in another form.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-from models import deepfm as _deepfm  # noqa: F401  registers the custom layers
+from models import deepfm, quantize_config  # noqa: F401  registers what a file refers to
 from models.config import DeepFMConfig
 from models.layout import FeatureLayout
 

@@ -63,8 +63,8 @@ class FactorizationMachine(keras.layers.Layer):
 
         sum_{i<j} <v_i, v_j> x_i x_j = 1/2 sum_d [ (sum_i v_id x_i)^2 - sum_i (v_id x_i)^2 ]
 
-    An id field has x = 1 and its embedding as v; each numeric column x_j has a v_j of its own, which
-    this layer holds.
+    An id field has x = 1 and its embedding as v; each numeric column x_j has a v_j of its own,
+    which this layer holds.
 
     Call args:
       inputs: Embeddings [B, F, D], or the pair of them and `numeric` [B, N].

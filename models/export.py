@@ -1,0 +1,91 @@
+"""Exports a DeepFM to one TFLite file with two signatures over the same weights."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from typing import Any
+
+import tensorflow as tf
+
+from models.checkpoint import Checkpoint
+from models.folding import fold_batch_norm
+from models.layout import IDS, NUMERIC
+from models.lite import SCORE, SERVING_DEFAULT, SERVING_RAW
+from models.raw_features import RawFeatures
+
+
+class NotExportable(ValueError):
+    """A model needs an operator that plain TFLite does not have."""
+
+
+def is_quantized(checkpoint: Checkpoint) -> bool:
+    """Whether a model carries fake-quantization."""
+    return any(layer.name.startswith("quant_") for layer in checkpoint.model.layers)
+
+
+def to_tflite(checkpoint: Checkpoint, raw: RawFeatures | None = None) -> bytes:
+    """Converts a model, batch normalization folded, to TFLite's builtin operators.
+
+    Args:
+      checkpoint: The model. A fake-quantized one becomes int8, any other stays float32.
+      raw: Adds the signature on raw features; its vocabularies become hash tables in the file.
+
+    Returns:
+      The file. `serving_default` takes `ids` [B, S] int64 and `numeric` [B, N] float32 (where
+      N > 0); `serving_raw` takes what `raw.input_signature()` says. Both give `score` [B, 1]
+      float32, the probability of a positive.
+
+    Raises:
+      NotExportable: An operator would need TensorFlow's Flex delegate.
+    """
+    quantized = is_quantized(checkpoint)
+    if checkpoint.config.batch_norm:
+        checkpoint = fold_batch_norm(checkpoint)
+    module = _Serving(checkpoint, raw)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "saved_model")
+        tf.saved_model.save(module, path, module.functions)
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            path, signature_keys=list(module.functions)
+        )
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        if quantized:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        try:
+            content: bytes = converter.convert()
+        except Exception as error:
+            flex = re.search(r"TF Select ops: (.*)", str(error))
+            if flex is None:
+                raise
+            raise NotExportable(
+                f"TFLite has no builtin operator for {flex.group(1)}; the model may use only what "
+                "TFLite has, since the Flex delegate does not ship to phones"
+            ) from error
+    return content
+
+
+class _Serving(tf.Module):
+    """The functions that become signatures."""
+
+    def __init__(self, checkpoint: Checkpoint, raw: RawFeatures | None) -> None:
+        super().__init__()
+        self.model, self.raw = checkpoint.model, raw
+        layout = checkpoint.layout
+        inputs = {IDS: tf.TensorSpec([None, layout.num_ids], tf.int64, name=IDS)}
+        if layout.num_numeric:
+            inputs[NUMERIC] = tf.TensorSpec([None, layout.num_numeric], tf.float32, name=NUMERIC)
+
+        def score(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            return {SCORE: tf.sigmoid(self.model(features, training=False))}
+
+        self.functions: dict[str, Any] = {
+            SERVING_DEFAULT: tf.function(
+                lambda **features: score(features), autograph=False
+            ).get_concrete_function(**inputs)
+        }
+        if raw is not None:
+            self.functions[SERVING_RAW] = tf.function(
+                lambda **features: score(raw(features)), autograph=False
+            ).get_concrete_function(**raw.input_signature())

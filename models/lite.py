@@ -1,0 +1,155 @@
+"""Runs and inspects a TFLite file in ai-edge-litert, the runtime that ships it; no TensorFlow."""
+
+from __future__ import annotations
+
+import collections
+import gzip
+import time
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ai_edge_litert.interpreter import Interpreter
+
+Array = npt.NDArray[Any]
+
+SERVING_DEFAULT = "serving_default"
+SERVING_RAW = "serving_raw"
+SCORE = "score"
+BATCH = 512
+
+# Operators that only other runtimes have, or that hide a fallback to TensorFlow.
+FOREIGN_PREFIXES = ("Flex", "CUSTOM", "DELEGATE")
+
+
+class UnreadableModel(ValueError):
+    """A file is not a TFLite model that this runtime can load."""
+
+
+class LiteModel:
+    """A TFLite model, loaded once and run on one thread.
+
+    Args:
+      content: The file's bytes, or its path.
+
+    Raises:
+      UnreadableModel: The runtime refuses it.
+    """
+
+    def __init__(self, content: bytes | str) -> None:
+        if isinstance(content, str):
+            with open(content, "rb") as file:
+                content = file.read()
+        self.content = content
+        try:
+            self._interpreter = Interpreter(model_content=content, num_threads=1)
+            self._interpreter.allocate_tensors()
+            self.signatures: dict[str, Any] = self._interpreter.get_signature_list()
+        except (ValueError, RuntimeError) as error:
+            raise UnreadableModel(f"ai-edge-litert cannot load the file: {error}") from error
+        self._runners: dict[str, Any] = {}
+
+    def _runner(self, signature: str) -> Any:
+        if signature not in self.signatures:
+            raise ValueError(f"no signature {signature!r}; the file has {sorted(self.signatures)}")
+        if signature not in self._runners:
+            self._runners[signature] = self._interpreter.get_signature_runner(signature)
+        return self._runners[signature]
+
+    def inputs(self, signature: str = SERVING_DEFAULT) -> dict[str, dict[str, Any]]:
+        """Name -> `shape` (-1: batch) and `dtype` of a signature's inputs."""
+        return {
+            name: {
+                "shape": [int(n) for n in detail["shape_signature"]],
+                "dtype": "string" if detail["dtype"] == np.bytes_ else detail["dtype"].__name__,
+            }
+            for name, detail in self._runner(signature).get_input_details().items()
+        }
+
+    def score(
+        self, inputs: dict[str, Array], signature: str = SERVING_DEFAULT, batch: int = BATCH
+    ) -> npt.NDArray[np.float32]:
+        """Probabilities [R] of R rows.
+
+        Args:
+          inputs: Arrays by input name, R rows each.
+          signature: Which signature to run.
+          batch: Rows at a time.
+        """
+        run = self._runner(signature)
+        rows = len(next(iter(inputs.values())))
+        parts = [
+            run(**{name: value[start : start + batch] for name, value in inputs.items()})[SCORE]
+            for start in range(0, rows, batch)
+        ]
+        return np.concatenate(parts)[:, 0] if parts else np.zeros(0, np.float32)
+
+    def operators(self) -> dict[str, int]:
+        """How often each operator occurs, over all subgraphs; `DELEGATE` nodes are left out."""
+        plain = Interpreter(
+            model_content=self.content, experimental_op_resolver_type=_no_delegates()
+        )
+        plain.allocate_tensors()
+        return dict(collections.Counter(op["op_name"] for op in plain._get_ops_details()))
+
+    def int8_share(self) -> float:
+        """Share of the constant bytes in the main graph that are int8."""
+        int8 = total = 0
+        for detail in self._interpreter.get_tensor_details():
+            try:
+                tensor = self._interpreter.get_tensor(detail["index"])
+            except ValueError:
+                continue  # not a constant: it has no value before a run
+            if detail["name"].startswith(SERVING_DEFAULT) or tensor.size < 16:
+                continue
+            total += tensor.nbytes
+            int8 += tensor.nbytes if tensor.dtype == np.int8 else 0
+        return int8 / total if total else 0.0
+
+    @property
+    def gzip_bytes(self) -> int:
+        """Size of the file once compressed, as an app store or a download would."""
+        return len(gzip.compress(self.content, 9, mtime=0))
+
+    def latency(self, inputs: dict[str, Array], batch: int, seconds: float = 0.3) -> float:
+        """Microseconds a row of `serving_default`, one thread, Python's call included.
+
+        The fastest of several rounds: what else the machine does only ever adds time.
+
+        Args:
+          inputs: At least one row; repeated to fill the batch.
+          batch: Rows a call.
+          seconds: How long to measure.
+        """
+        interpreter = Interpreter(model_content=self.content, num_threads=1)
+        details = interpreter.get_input_details()
+        feeds = []
+        for detail in details:
+            name = detail["name"].removeprefix(f"{SERVING_DEFAULT}_").split(":")[0]
+            rows = np.resize(inputs[name], (batch, *inputs[name].shape[1:]))
+            interpreter.resize_tensor_input(detail["index"], rows.shape)
+            feeds.append((detail["index"], rows))
+        interpreter.allocate_tensors()
+        output = interpreter.get_output_details()[0]["index"]
+
+        def call() -> None:
+            for index, rows in feeds:
+                interpreter.set_tensor(index, rows)
+            interpreter.invoke()
+            interpreter.get_tensor(output)
+
+        for _ in range(20):
+            call()
+        fastest, end = float("inf"), time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            start = time.perf_counter()
+            for _ in range(10):
+                call()
+            fastest = min(fastest, (time.perf_counter() - start) / 10)
+        return fastest / batch * 1e6
+
+
+def _no_delegates() -> Any:
+    from ai_edge_litert.interpreter import OpResolverType
+
+    return OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES

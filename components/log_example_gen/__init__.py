@@ -1,0 +1,1 @@
+"""LogExampleGen: interaction logs to TFX Examples, read with DuckDB."""

@@ -1,0 +1,224 @@
+"""The part of a configuration that says where the log is and how it becomes examples."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from models.config import FeatureSet, Name, Strict
+
+Glob = Annotated[str, Field(min_length=1)]
+Share = Annotated[float, Field(gt=0.0, lt=1.0)]
+
+FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+LOGS = "logs"  # name of the only table where `files` is given
+
+
+class CsvConfig(Strict):
+    """How CSV files are written.
+
+    Attributes:
+      delimiter: Between values; None finds it out.
+      quote: Around values that hold a delimiter.
+      escape: Before a quote inside quotes.
+      null: Texts that mean a missing value.
+      header: Whether the first line names the columns.
+      columns: Their names, where it does not.
+    """
+
+    delimiter: str | None = Field(None, min_length=1, max_length=4)
+    quote: str | None = Field(None, max_length=1)
+    escape: str | None = Field(None, max_length=1)
+    null: tuple[str, ...] = ("",)
+    header: bool = True
+    columns: tuple[Name, ...] | None = None
+
+    @model_validator(mode="after")
+    def _names_without_header(self) -> CsvConfig:
+        if self.header == (self.columns is not None):
+            raise ValueError("`columns` names the columns exactly where `header` is false")
+        return self
+
+
+class SourceConfig(Strict):
+    """Where the log is.
+
+    Attributes:
+      files: Glob or list of globs, relative to the data folder.
+      tables: Several of them by name, for a query.
+      query: SQL (DuckDB's) over the tables; the table of `files` is called `logs`.
+      format: `csv`, `jsonl` or `parquet`; None goes by the file's name.
+      csv: How CSV files are written.
+      max_bad_rows: Share of rows that may be unreadable before the run stops.
+      engine: `duckdb` on one machine; `beam` reads Parquet with TFX's own ExampleGen.
+    """
+
+    files: Glob | tuple[Glob, ...] | None = None
+    tables: dict[Name, Glob | tuple[Glob, ...]] | None = None
+    query: str | None = None
+    format: Literal["csv", "jsonl", "parquet"] | None = None
+    csv: CsvConfig = CsvConfig()
+    max_bad_rows: float = Field(0.001, ge=0.0, lt=1.0)
+    engine: Literal["duckdb", "beam"] = "duckdb"
+
+    @model_validator(mode="after")
+    def _one_way_to_name_files(self) -> SourceConfig:
+        if self.files is not None and self.tables is not None:
+            raise ValueError("give `files` or `tables`, not both")
+        if self.tables is not None and self.query is None:
+            raise ValueError("`tables` needs a `query` that joins them")
+        return self
+
+    def globs(self) -> dict[str, tuple[str, ...]]:
+        """The globs of each table."""
+        tables = self.tables or ({LOGS: self.files} if self.files is not None else {})
+        return {name: (g,) if isinstance(g, str) else tuple(g) for name, g in tables.items()}
+
+
+class TimeSplit(Strict):
+    """The newest rows are held out: first `test`, before it `eval`, the rest is `train`."""
+
+    by: Literal["time"]
+    eval: Share = 0.1
+    test: Share | None = None
+
+
+class HashSplit(Strict):
+    """All rows with the same value of `key` fall into one split, by a hash of it."""
+
+    by: Literal["hash"]
+    key: Name
+    eval: Share = 0.1
+    test: Share | None = None
+
+
+class FileSplit(Strict):
+    """Each split has files of its own."""
+
+    by: Literal["files"]
+    train: Glob
+    eval: Glob
+    test: Glob | None = None
+
+
+SplitConfig = Annotated[TimeSplit | HashSplit | FileSplit, Field(discriminator="by")]
+
+
+class NegativesConfig(Strict):
+    """Sampled negatives for a log of positives only (purchases, plays).
+
+    Attributes:
+      per_positive: How many for each positive.
+      by: Items drawn `uniform`ly or by `popularity`.
+      item_columns: Columns that belong to the item and change with it; all others (user, context)
+        are those of the positive.
+    """
+
+    per_positive: int = Field(4, ge=1, le=1000)
+    by: Literal["uniform", "popularity"] = "uniform"
+    item_columns: tuple[Name, ...] = ()
+
+
+class IngestConfig(Strict):
+    """All that LogExampleGen has to know.
+
+    Attributes:
+      source: Where the log is.
+      label: Column of 0 and 1, or an SQL expression that is true for a positive; None where
+        negatives are sampled.
+      timestamp: Column of the time: epoch seconds or milliseconds, ISO text, a date or timestamp.
+      split: How rows are divided.
+      negatives: How negatives are sampled, for a log of positives only.
+      features: The columns.
+      seed: Of hashing and sampling.
+    """
+
+    source: SourceConfig
+    label: str | None = None
+    timestamp: Name | None = None
+    split: SplitConfig
+    negatives: NegativesConfig | None = None
+    features: FeatureSet
+    seed: int = 42
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> IngestConfig:
+        if (self.label is None) == (self.negatives is None):
+            raise ValueError("give a `label`, or `negatives` for a log of positives only")
+        if self.negatives and not (self.features.user and self.features.item):
+            raise ValueError("sampled negatives need the keys `user` and `item`")
+        if self.split.by == "time" and self.timestamp is None:
+            raise ValueError("a split by time needs the key `timestamp`")
+        if self.split.by == "files" and self.source.files is not None:
+            raise ValueError("a split by files names the files itself: leave source.files out")
+        if self.split.by != "files" and not self.source.globs():
+            raise ValueError("source needs `files` or `tables`")
+        if isinstance(self.split, (TimeSplit, HashSplit)):
+            held_out = self.split.eval + (self.split.test or 0.0)
+            if held_out >= 1.0:
+                raise ValueError(
+                    f"eval and test hold {held_out:g} of the rows: leave some to train"
+                )
+        return self
+
+    @property
+    def split_names(self) -> tuple[str, ...]:
+        """`train`, `eval` and, where there is one, `test`."""
+        return ("train", "eval", "test") if self.split.test is not None else ("train", "eval")
+
+    def all_globs(self) -> list[tuple[str, str, str]]:
+        """(split or "", table, glob) of every glob of the configuration."""
+        found = [("", name, glob) for name, globs in self.source.globs().items() for glob in globs]
+        if isinstance(self.split, FileSplit):
+            found += [(s, LOGS, getattr(self.split, s)) for s in self.split_names]
+        return found
+
+    def matching_files(self, data_root: str) -> dict[tuple[str, str], list[str]]:
+        """Files of each (split or "", table), in order of name.
+
+        Raises:
+          FileNotFoundError: A glob matches nothing.
+          ValueError: A file lies outside the data folder.
+        """
+        root = pathlib.Path(data_root).resolve()
+        matched: dict[tuple[str, str], list[str]] = {}
+        for split, table, pattern in self.all_globs():
+            if pathlib.PurePath(pattern).is_absolute() or ".." in pathlib.PurePath(pattern).parts:
+                raise ValueError(
+                    f"{pattern!r}: files are named relative to the data folder and lie inside it"
+                )
+            paths = sorted(path for path in root.glob(pattern) if path.is_file())
+            if not paths:
+                raise FileNotFoundError(f"no file matches {pattern!r} in {data_root}{_near(root)}")
+            for path in paths:
+                if not path.resolve().is_relative_to(root):
+                    raise ValueError(f"{path} leads out of the data folder {data_root}")
+            matched.setdefault((split, table), []).extend(map(str, paths))
+        return matched
+
+    def file_format(self, path: str) -> str:
+        """The format of a file: the configured one, or by its name.
+
+        Raises:
+          ValueError: The name does not tell.
+        """
+        if self.source.format:
+            return self.source.format
+        suffixes = [s for s in pathlib.PurePath(path).suffixes if s not in (".gz", ".zst", ".bz2")]
+        suffix = suffixes[-1] if suffixes else ""
+        if suffix in (".parquet", ".pq"):
+            return "parquet"
+        if suffix not in FORMATS:
+            raise ValueError(
+                f"{path}: set source.format to csv, jsonl or parquet; the name is mute"
+            )
+        return FORMATS[suffix]
+
+
+def _near(root: pathlib.Path) -> str:
+    names: Iterable[str] = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
+    shown = list(names)[:10]
+    return f"; it holds {', '.join(shown)}" if shown else "; it is empty"

@@ -1,0 +1,66 @@
+"""Executor of LogExampleGen."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from tfx.components.example_gen import utils
+from tfx.dsl.components.base import base_executor
+from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils
+
+from components.log_example_gen.config import IngestConfig
+from components.log_example_gen.ingest import ingest
+
+REPORT_FILE = "report.json"
+
+
+class Executor(base_executor.BaseExecutor):
+    """Reads the log and writes Examples."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Any]],
+        output_dict: dict[str, list[Any]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Ingests the log.
+
+        Args:
+          input_dict: Empty.
+          output_dict:
+            - examples: Examples with a split for each of the configuration's.
+            - report: IngestReport; `report.json` says what was read.
+          exec_properties:
+            - config: JSON of an IngestConfig.
+            - data_root: Folder of the log.
+            - rejects_dir: Folder for rows that cannot be read.
+            - input_digest: Set by the driver; only keys the cache.
+            - code_digest: Only keys the cache.
+
+        Raises:
+          IngestError: The log is of no use.
+        """
+        config = IngestConfig.model_validate_json(exec_properties["config"])
+        examples = artifact_utils.get_single_instance(output_dict["examples"])
+        examples.split_names = artifact_utils.encode_split_names(list(config.split_names))
+        examples.set_string_custom_property(
+            utils.PAYLOAD_FORMAT_PROPERTY_NAME,
+            example_gen_pb2.PayloadFormat.Name(example_gen_pb2.FORMAT_TF_EXAMPLE),
+        )
+        examples.set_string_custom_property(
+            utils.FILE_FORMAT_PROPERTY_NAME,
+            example_gen_pb2.FileFormat.Name(example_gen_pb2.FORMAT_TFRECORDS_GZIP),
+        )
+        report = ingest(
+            config,
+            exec_properties["data_root"],
+            exec_properties["rejects_dir"],
+            lambda split: artifact_utils.get_split_uri([examples], split),
+        )
+        (artifact,) = output_dict["report"]
+        os.makedirs(artifact.uri, exist_ok=True)
+        with open(os.path.join(artifact.uri, REPORT_FILE), "w", encoding="utf-8") as file:
+            json.dump(report, file, indent=2)

@@ -1,0 +1,112 @@
+"""From logs to examples: read, reject, split, sample, write, report. No TFX in here."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+import duckdb
+
+from components.log_example_gen import negatives, reader, splits, writer
+from components.log_example_gen.config import IngestConfig
+from components.log_example_gen.reader import name
+
+_log = logging.getLogger(__name__)
+
+
+def ingest(
+    config: IngestConfig,
+    data_root: str,
+    rejects_dir: str,
+    folder_of: Callable[[str], str],
+) -> dict[str, Any]:
+    """Turns a log into examples.
+
+    Args:
+      config: What to read and how.
+      data_root: Folder that the configuration's file names are relative to.
+      rejects_dir: Receives `rejects.csv`; it outlives a failed run.
+      folder_of: Where the file of a split goes.
+
+    Returns:
+      A report: rows, positives, users, items and time range by split; rejects by reason; files
+      with their size and digest; seconds.
+
+    Raises:
+      IngestError: The log is of no use; nothing was written that a later stage reads.
+      FileNotFoundError: A glob matches no file.
+    """
+    started = time.monotonic()
+    os.makedirs(rejects_dir, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(dir=rejects_dir, prefix=".work-") as work,
+        contextlib.closing(reader.connect(data_root, work)) as con,
+    ):
+        reader.load(con, config, data_root)
+        rejected = reader.reject(con, config, rejects_dir, data_root)
+        splits.assign(con, config)
+        splits.check(con, config)
+        sampled = negatives.add_negatives(con, config, work) if config.negatives else {}
+        for split in config.split_names:
+            rows = writer.write_split(con, config, split, folder_of(split))
+            _log.info("%s: %d rows", split, rows)
+        described = _describe(con, config)
+    seconds = time.monotonic() - started
+    rows = sum(split["rows"] for split in described.values())
+    return {
+        "splits": described,
+        "rejected": rejected,
+        "sampled": sampled,
+        "files": file_digests(config, data_root),
+        "seconds": round(seconds, 3),
+        "rows_per_second": round(rows / seconds),
+    }
+
+
+def _describe(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> dict[str, dict[str, Any]]:
+    def distinct(column: str | None) -> str:
+        return f"count(DISTINCT {name(column)})" if column else "NULL"
+
+    found = con.execute(
+        "SELECT split, count(*), sum(label)::BIGINT, min(ts), max(ts), "
+        f"{distinct(config.features.user)}, {distinct(config.features.item)} FROM log GROUP BY 1"
+    ).fetchall()
+    keys = ("rows", "positives", "first_time", "last_time", "users", "items")
+    by_split = {row[0]: dict(zip(keys, row[1:], strict=True)) for row in found}
+    return {split: by_split[split] for split in config.split_names}
+
+
+def file_digests(config: IngestConfig, data_root: str) -> list[dict[str, Any]]:
+    """Name relative to the data folder, bytes and SHA-256 of every file that the log is made of."""
+    root = os.path.realpath(data_root)
+    paths = sorted({p for files in config.matching_files(data_root).values() for p in files})
+    return [
+        {
+            "name": os.path.relpath(path, root),
+            "bytes": os.path.getsize(path),
+            "sha256": _sha256(path),
+        }
+        for path in paths
+    ]
+
+
+def _sha256(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def input_digest(config: IngestConfig, data_root: str) -> str:
+    """One digest over the names and contents of all files: what decides whether they changed."""
+    digest = hashlib.sha256()
+    for file in file_digests(config, data_root):
+        digest.update(f"{file['name']}:{file['sha256']}\n".encode())
+    return digest.hexdigest()

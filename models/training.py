@@ -2,84 +2,28 @@
 
 from __future__ import annotations
 
-import logging
-import math
 import sys
-import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-import tensorflow_recommenders as tfrs
 import tf_keras as keras
 
 from models import data, metrics, runtime
+from models.callbacks import Cosine, Histograms, TrainingFailed, Validation
 from models.config import DeepFMConfig, TrainingConfig
 from models.deepfm import build_deepfm
-from models.layout import IDS, FeatureLayout
+from models.layout import FeatureLayout
 from models.optimizers import LazyAdam
+from models.ranking import RankingModel
 
-_log = logging.getLogger(__name__)
+__all__ = ["TrainingFailed", "as_float32", "build", "evaluate", "fit", "predict", "strategy"]
 
 PREDICT_BATCH = 8192
-PLATEAU_FACTOR = 0.1
 
-
-class TrainingFailed(ValueError):
-    """Training cannot go on; the message says why and what to change."""
-
-
-class RankingModel(tfrs.Model):
-    """A logit model in a `tfrs` ranking task.
-
-    The loss of a batch of R rows, with U the rows of the embedding tables that it looked up:
-
-        L = 1/R sum_r BCE(y_r, sigmoid(logit_r)) + embedding_l2 / 2 * sum_{u in U} |e_u|^2
-
-    The penalty leaves rows alone that the batch did not touch, so a step's cost does not depend on
-    the size of the tables.
-
-    Args:
-      logits: From features to the logit [B, 1].
-      layout: Of the features.
-      embedding_l2: Weight of the penalty.
-    """
-
-    def __init__(self, logits: keras.Model, layout: FeatureLayout, embedding_l2: float) -> None:
-        super().__init__()
-        self.logits = logits
-        self.task = tfrs.tasks.Ranking(
-            loss=keras.losses.BinaryCrossentropy(
-                from_logits=True, reduction=keras.losses.Reduction.NONE
-            ),
-            metrics=[keras.metrics.BinaryCrossentropy("log_loss", from_logits=True)],
-        )
-        self._embedding_l2 = embedding_l2
-        self._tables = [
-            weight
-            for weight in logits.trainable_weights
-            if "embeddings" in weight.name and weight.shape[0] == layout.table_rows
-        ]
-
-    def call(self, features: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """The logits [B, 1]."""
-        return self.logits(features, training=training)
-
-    def compute_loss(
-        self, inputs: tuple[dict[str, tf.Tensor], tf.Tensor], training: bool = False
-    ) -> tf.Tensor:
-        """The loss of this replica's batch, divided by the number of replicas."""
-        features, labels = inputs
-        logits = self.logits(features, training=training)
-        loss = tf.reduce_mean(self.task(labels=labels, predictions=logits))
-        if self._embedding_l2:
-            rows, _ = tf.unique(tf.reshape(features[IDS], [-1]))
-            for table in self._tables:
-                penalty = tf.reduce_sum(tf.square(tf.gather(table, rows)))
-                loss += 0.5 * self._embedding_l2 * penalty
-        return loss / tf.distribute.get_strategy().num_replicas_in_sync
+Forward = Callable[[dict[str, tf.Tensor]], tf.Tensor]
 
 
 def strategy(name: str) -> tf.distribute.Strategy:
@@ -91,24 +35,59 @@ def strategy(name: str) -> tf.distribute.Strategy:
     return tf.distribute.get_strategy()
 
 
-def build(layout: FeatureLayout, config: DeepFMConfig, training: TrainingConfig) -> keras.Model:
-    """Builds a DeepFM ready for `fit`: seeded, in its precision, under its strategy."""
-    runtime.set_seeds(training.seed)
-    policy = keras.mixed_precision.global_policy()
+@contextmanager
+def _precision(name: str) -> Iterator[None]:
+    before = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy("mixed_bfloat16" if name == "bfloat16" else name)
     try:
-        if training.precision == "bfloat16":
-            keras.mixed_precision.set_global_policy("mixed_bfloat16")
-        with strategy(training.strategy).scope():
-            return build_deepfm(layout, config)
+        yield
     finally:
-        keras.mixed_precision.set_global_policy(policy)
+        keras.mixed_precision.set_global_policy(before)
+
+
+def build(layout: FeatureLayout, config: DeepFMConfig, training: TrainingConfig) -> keras.Model:
+    """Builds a DeepFM ready for `fit`: seeded, in its precision, under its strategy.
+
+    Args:
+      layout: Where the features live.
+      config: Its sizes.
+      training: Seed, precision and strategy.
+
+    Returns:
+      A model as `build_deepfm` gives it; `as_float32` turns it into a plain one after training.
+    """
+    runtime.set_seeds(training.seed)
+    with _precision(training.precision), strategy(training.strategy).scope():
+        return build_deepfm(layout, config)
 
 
 def as_float32(model: keras.Model, layout: FeatureLayout, config: DeepFMConfig) -> keras.Model:
     """The same model computing in float32, outside of any strategy: what later stages continue."""
-    plain = build_deepfm(layout, config)
+    with _precision("float32"):
+        plain = build_deepfm(layout, config)
     plain.set_weights(model.get_weights())
     return plain
+
+
+def _forward(model: keras.Model) -> Forward:
+    return tf.function(
+        lambda features: tf.sigmoid(model(features, training=False)),
+        autograph=False,
+        reduce_retracing=True,
+    )
+
+
+def _score(
+    forward: Forward, layout: FeatureLayout, files: Sequence[str]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    batches = [
+        (forward(features).numpy()[:, 0], label.numpy()[:, 0])
+        for features, label in data.dataset(files, layout, PREDICT_BATCH)
+    ]
+    if not batches:
+        raise ValueError(f"no rows to score in {list(files)}")
+    scores, labels = zip(*batches, strict=True)
+    return np.concatenate(scores), np.concatenate(labels)
 
 
 def predict(
@@ -123,90 +102,17 @@ def predict(
 
     Returns:
       Probabilities [R] and labels [R].
+
+    Raises:
+      ValueError: The files hold no rows.
     """
-    runtime.configure()
-    forward = tf.function(
-        lambda features: tf.sigmoid(model(features, training=False)), autograph=False
-    )
-    scores, labels = [], []
-    for features, label in data.dataset(files, layout, PREDICT_BATCH):
-        scores.append(forward(features).numpy()[:, 0])
-        labels.append(label.numpy()[:, 0])
-    if not scores:
-        raise ValueError(f"no rows to score in {list(files)}")
-    return np.concatenate(scores), np.concatenate(labels)
+    return _score(_forward(model), layout, files)
 
 
 def evaluate(model: keras.Model, layout: FeatureLayout, files: Sequence[str]) -> dict[str, float]:
     """AUC, log loss and calibration of a model on some files."""
     scores, labels = predict(model, layout, files)
     return metrics.binary_metrics(labels, scores)
-
-
-class _Validation(keras.callbacks.Callback):
-    """Measures every epoch, keeps the best weights, lowers the rate and stops when it is time."""
-
-    def __init__(
-        self,
-        logits: keras.Model,
-        layout: FeatureLayout,
-        files: Sequence[str],
-        training: TrainingConfig,
-        rows: int,
-        best_from: int,
-    ) -> None:
-        super().__init__()
-        self._logits, self._layout, self._files = logits, layout, files
-        self._training, self._rows, self._best_from = training, rows, best_from
-        self._waited = 0
-        self._started = 0.0
-        self.best: dict[str, float] = {}
-        self.best_epoch = -1
-        self.weights: list[npt.NDArray[np.float32]] = []
-        self.train_seconds = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._started = time.monotonic()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        seconds = time.monotonic() - self._started
-        self.train_seconds += seconds
-        if not math.isfinite(logs["loss"]):
-            raise TrainingFailed(
-                f"the loss became {logs['loss']} in epoch {epoch + 1}: lower the learning_rate "
-                f"(it is {self._training.learning_rate}) or look at the numeric features"
-            )
-        measured = evaluate(self._logits, self._layout, self._files)
-        logs.update({f"val_{name}": value for name, value in measured.items()})
-        logs["learning_rate"] = float(keras.backend.get_value(self.model.optimizer.lr))
-        logs["rows_per_second"] = self._rows / seconds
-        _log.info("epoch %d: %s", epoch + 1, logs)
-        if epoch < self._best_from:
-            return
-        if not self.best or measured["auc"] > self.best["auc"]:
-            self.best, self.best_epoch, self._waited = measured, epoch, 0
-            self.weights = self._logits.get_weights()
-            return
-        self._waited += 1
-        if self._training.schedule == "plateau":
-            rate = logs["learning_rate"] * PLATEAU_FACTOR
-            keras.backend.set_value(self.model.optimizer.lr, rate)
-        if self._waited >= self._training.patience:
-            self.model.stop_training = True
-
-
-class _Cosine(keras.callbacks.Callback):
-    """Lets the learning rate fall from its start to 0 along half a cosine, step by step."""
-
-    def __init__(self, start: float, steps: int) -> None:
-        super().__init__()
-        self._start, self._steps, self._step = start, steps, 0
-
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        share = min(1.0, self._step / self._steps)
-        rate = 0.5 * self._start * (1 + math.cos(math.pi * share))
-        keras.backend.set_value(self.model.optimizer.lr, rate)
-        self._step += 1
 
 
 def fit(
@@ -220,19 +126,25 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     keep_best: bool = True,
     best_from: int = 0,
+    optimizer: keras.optimizers.legacy.Optimizer | None = None,
 ) -> dict[str, float]:
     """Trains a logit model in place.
+
+    An epoch is as many whole batches as the train split holds, in another order each time: a last,
+    smaller batch would weigh as much as the others in batch normalization's averages.
 
     Args:
       model: From features to the logit [B, 1]; under a strategy if it was built so.
       layout: Of the features.
       train_files: Gzipped TFRecord files of the train split.
       eval_files: Those of the validation split.
-      training: Batch size, epochs, rates, seed.
+      training: Batch size (over all replicas), epochs, rates, seed.
       log_dir: Folder for TensorBoard; None logs nothing.
-      callbacks: More Keras callbacks; they see the `tfrs` model around this one.
+      callbacks: More Keras callbacks; they see the `tfrs` model around this one, and come before
+        the epoch is measured.
       keep_best: Put back the weights of the epoch with the best validation AUC at the end.
       best_from: First epoch (from 0) that may be the best: those of a pruning ramp may not.
+      optimizer: In place of `LazyAdam` with the configured rate and penalty.
 
     Returns:
       `auc`, `log_loss`, `calibration` of the weights that stay, on the validation split; `epochs`
@@ -244,8 +156,8 @@ def fit(
     runtime.set_seeds(training.seed)
     rows = data.count_rows(train_files)
     if not rows:
-        raise TrainingFailed("the train split has no rows")
-    steps = math.ceil(rows / training.batch_size)
+        raise TrainingFailed(f"the train split has no rows: {list(train_files)}")
+    steps = data.steps_per_epoch(rows, training.batch_size)
     batches = data.dataset(
         train_files,
         layout,
@@ -253,35 +165,41 @@ def fit(
         shuffle_rows=min(training.shuffle_rows, rows),
         seed=training.seed,
         oov_rate=training.oov_rate,
+        drop_remainder=rows >= training.batch_size,
+    ).apply(tf.data.experimental.assert_cardinality(steps))
+    forward = _forward(model)
+    validation = Validation(
+        model,
+        lambda: metrics.binary_metrics(*reversed(_score(forward, layout, eval_files))),
+        training,
+        rows=min(rows, steps * training.batch_size),
+        best_from=best_from,
     )
-    validation = _Validation(model, layout, eval_files, training, rows, best_from)
-    # What a technique does at the end of an epoch (masks, say) has to come before the measuring.
     everything: list[keras.callbacks.Callback] = [*callbacks, validation]
     if training.schedule == "cosine":
-        everything.append(_Cosine(training.learning_rate, steps * training.epochs))
+        everything.append(Cosine(training.learning_rate, steps * training.epochs))
     if log_dir:
-        everything.append(
-            keras.callbacks.TensorBoard(log_dir, histogram_freq=1, update_freq="epoch")
-        )
+        everything += [keras.callbacks.TensorBoard(log_dir), Histograms(model, log_dir)]
     with model.distribute_strategy.scope():
-        ranking = RankingModel(model, layout, training.embedding_l2)
-        ranking.compile(optimizer=LazyAdam(training.learning_rate))
+        ranking = RankingModel(model)
+        ranking.compile(optimizer or LazyAdam(training.learning_rate, training.embedding_l2))
     history = ranking.fit(
-        batches.apply(tf.data.experimental.assert_cardinality(steps)),
+        batches,
         epochs=training.epochs,
         callbacks=everything,
-        verbose=1 if sys.stdout.isatty() else 2,
-    )
-    measured = {name: values[-1] for name, values in history.history.items()}
-    final = {name: measured[f"val_{name}"] for name in ("auc", "log_loss", "calibration")}
+        verbose=1 if sys.stdout.isatty() else 0,
+    ).history
     if keep_best and validation.weights:
         model.set_weights(validation.weights)
-        final = validation.best
-    epochs = len(history.epoch)
+        final, best_epoch = validation.best, validation.best_epoch + 1
+    else:
+        final = {name: history[f"val_{name}"][-1] for name in ("auc", "log_loss", "calibration")}
+        best_epoch = len(history["loss"])
+    epochs = len(history["loss"])
     return {
         **final,
         "epochs": epochs,
-        "best_epoch": validation.best_epoch + 1 if keep_best else epochs,
+        "best_epoch": best_epoch,
         "steps": epochs * steps,
-        "rows_per_second": epochs * rows / validation.train_seconds,
+        "rows_per_second": epochs * steps * training.batch_size / validation.train_seconds,
     }

@@ -12,7 +12,7 @@ from models.compression.base import (
     compress,
 )
 from models.compression.pruning import Prune
-from models.compression.quantization import Quantize
+from models.compression.quantization import Quantize, quantize
 from models.config import CompressionStep
 
 TECHNIQUES: dict[str, type[Technique[Any]]] = {
@@ -33,5 +33,6 @@ __all__ = [
     "Splits",
     "Technique",
     "compress",
+    "quantize",
     "technique",
 ]

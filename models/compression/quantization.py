@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from typing import Any
 
 import tensorflow as tf
@@ -15,12 +17,14 @@ from models.compression.base import (
     PostConditionFailed,
     Splits,
     Technique,
+    compress,
+    fine_tuning,
     lost_zeros,
     masks,
     sparsity,
     total_sparsity,
 )
-from models.config import Quantization
+from models.config import Quantization, TrainingConfig
 from models.deepfm import EMBEDDING, LINEAR, TOWER, build_deepfm
 from models.folding import fold_batch_norm
 from models.layout import FeatureLayout
@@ -176,32 +180,72 @@ def calibrate(
     return {name: (low[name], max(high[name], low[name] + 1e-6)) for name in layers}
 
 
-def quantize_calibrated(
-    technique: Quantize, checkpoint: Checkpoint, splits: Splits
-) -> tuple[Checkpoint, dict[str, float]]:
-    """Quantizes without training: the folded model with calibrated ranges, and its figures."""
-    start = technique.prepare(checkpoint)
-    model = technique.wrap(start, 1)
-    technique.initialize(model, start, splits)
-    result = Checkpoint(model, start.layout, start.config)
-    return result, training.evaluate(model, start.layout, splits.eval)
-
-
-def control(
+def quantize(
+    config: Quantization,
     checkpoint: Checkpoint,
-    settings: training.TrainingConfig,
     splits: Splits,
+    training_config: TrainingConfig,
+    *,
     log_dir: str | None = None,
+) -> tuple[Checkpoint, Checkpoint]:
+    """Quantizes a model and trains its float control.
+
+    Args:
+      config: What to do.
+      checkpoint: The float model, pruned or not; it is not changed.
+      splits: Data to train and validate on.
+      training_config: The settings that the float model was trained with.
+      log_dir: Folder for TensorBoard; None logs nothing.
+
+    Returns:
+      The quantized model, trained or only calibrated, whichever has the lower log loss on the
+      validation split (`chosen` among its metrics says which), and the control: the folded float
+      model, trained as long where the configuration asks for it.
+    """
+    folded = fold_batch_norm(checkpoint)
+    technique = Quantize(config)
+    calibrated = technique.wrap(folded, 1)
+    technique.initialize(calibrated, folded, splits)
+    before = training.evaluate(calibrated, folded.layout, splits.eval)
+    quantized = dataclasses.replace(
+        folded,
+        model=calibrated,
+        metrics={**before, **technique.verify(folded, calibrated), "chosen": "calibrated"},
+    )
+    figures = {f"calibrated_{name}": value for name, value in before.items()}
+    if config.epochs:
+        trained = compress(
+            technique,
+            checkpoint,
+            splits,
+            training_config,
+            log_dir=log_dir and os.path.join(log_dir, "quantized"),
+        )
+        figures |= {f"trained_{name}": trained.metrics[name] for name in before}
+        if trained.metrics["log_loss"] <= before["log_loss"]:
+            trained.metrics["chosen"] = "trained"
+            quantized = trained
+    quantized.metrics.update(figures)
+    return quantized, _control(config, folded, splits, training_config, log_dir)
+
+
+def _control(
+    config: Quantization,
+    folded: Checkpoint,
+    splits: Splits,
+    training_config: TrainingConfig,
+    log_dir: str | None,
 ) -> Checkpoint:
-    """The float model trained as long: same folded weights, batches and zeros, no quantization."""
-    start = fold_batch_norm(checkpoint)
-    measured = training.fit(
-        start.model,
-        start.layout,
+    """The float model trained as long, on the same batches, with the same weights kept at zero."""
+    if not (config.control and config.epochs):
+        return folded
+    metrics = training.fit(
+        folded.model,
+        folded.layout,
         splits.train,
         splits.eval,
-        settings,
-        log_dir=log_dir,
-        callbacks=[KeepZeros(start.model, masks(start.model))],
+        fine_tuning(training_config, epochs=config.epochs, learning_rate=config.learning_rate),
+        log_dir=log_dir and os.path.join(log_dir, "control"),
+        callbacks=[KeepZeros(folded.model, masks(folded.model))],
     )
-    return Checkpoint(start.model, start.layout, start.config, dict(measured))
+    return dataclasses.replace(folded, metrics=dict(metrics))

@@ -1,0 +1,59 @@
+"""What Pruner and Quantizer share: reading examples and checkpoints, writing figures."""
+
+from __future__ import annotations
+
+import glob
+import os
+from typing import Any
+
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+from tfx.utils import path_utils
+
+from models.checkpoint import Checkpoint
+from models.compression import Splits
+
+
+class CompressionSpec(ComponentSpec):
+    """What goes into and comes out of a component that compresses a model."""
+
+    PARAMETERS = {
+        "config": ExecutionParameter(type=str),
+        "training": ExecutionParameter(type=str),
+        "code_digest": ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "base_model": ChannelParameter(type=standard_artifacts.Model),
+        "transformed_examples": ChannelParameter(type=standard_artifacts.Examples),
+    }
+    OUTPUTS = {
+        "model": ChannelParameter(type=standard_artifacts.Model),
+        "model_run": ChannelParameter(type=standard_artifacts.ModelRun),
+    }
+
+
+def split_files(examples: list[Any], split: str) -> list[str]:
+    """Files of a split of an Examples artifact."""
+    uris = artifact_utils.get_split_uris(examples, split)
+    return sorted(path for uri in uris for path in glob.glob(os.path.join(uri, "*")))
+
+
+def splits(examples: list[Any]) -> Splits:
+    """Files of the train and eval splits."""
+    return Splits(split_files(examples, "train"), split_files(examples, "eval"))
+
+
+def load(models: list[Any]) -> Checkpoint:
+    """The checkpoint of a Model artifact."""
+    return Checkpoint.load(path_utils.serving_model_dir(artifact_utils.get_single_uri(models)))
+
+
+def save(checkpoint: Checkpoint, models: list[Any]) -> None:
+    """Writes a checkpoint and puts its figures on the Model artifact, for the store to keep."""
+    (artifact,) = models
+    checkpoint.save(path_utils.serving_model_dir(artifact.uri))
+    for name, value in checkpoint.metrics.items():
+        if isinstance(value, (int, float)):
+            artifact.set_float_custom_property(name, float(value))
+        elif isinstance(value, str):
+            artifact.set_string_custom_property(name, value)

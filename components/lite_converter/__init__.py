@@ -1,0 +1,1 @@
+"""LiteConverter: a Keras checkpoint to a TFLite file."""

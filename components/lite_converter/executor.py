@@ -1,0 +1,71 @@
+"""Executor of LiteConverter."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import Any
+
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import path_utils
+
+from components import checkpoint_io
+from models.config import FeatureSet
+from models.export import to_tflite
+from models.lite import SERVING_DEFAULT, SERVING_RAW, LiteModel
+from models.preprocessing import read_constants
+from models.raw_features import RawFeatures
+
+TFLITE_FILE = "tflite"  # where TFMA looks for a TFLite model
+
+
+def features_digest(features: FeatureSet) -> str:
+    """Digest of what the raw signature takes: models that share it can be compared on raw rows."""
+    inputs = [
+        (f.name, f.kind, getattr(f, "dtype", ""), getattr(f, "max_length", 0))
+        for f in features.features
+    ]
+    return hashlib.sha256(repr(inputs).encode()).hexdigest()[:16]
+
+
+class Executor(base_executor.BaseExecutor):
+    """Converts a checkpoint."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Any]],
+        output_dict: dict[str, list[Any]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes a TFLite file with the signatures `serving_default` and `serving_raw`.
+
+        Args:
+          input_dict:
+            - keras_model: Model with a checkpoint.
+            - transform_graph: TransformGraph that made the model's inputs.
+          output_dict:
+            - model: Model; the file is `Format-Serving/tflite`.
+          exec_properties:
+            - features: JSON of a FeatureSet.
+            - code_digest: Only keys the cache.
+
+        Raises:
+          NotExportable: The model needs more than TFLite's builtin operators.
+        """
+        features = FeatureSet.model_validate_json(exec_properties["features"])
+        checkpoint = checkpoint_io.load(input_dict["keras_model"])
+        constants = read_constants(
+            artifact_utils.get_single_uri(input_dict["transform_graph"]), features
+        )
+        content = to_tflite(checkpoint, RawFeatures(features, constants, checkpoint.layout))
+        signatures = LiteModel(content).signatures
+        if set(signatures) != {SERVING_DEFAULT, SERVING_RAW}:
+            raise RuntimeError(f"the converted file has signatures {sorted(signatures)}")
+        artifact = artifact_utils.get_single_instance(output_dict["model"])
+        folder = path_utils.serving_model_dir(artifact.uri)
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, TFLITE_FILE), "wb") as file:
+            file.write(content)
+        artifact.set_string_custom_property("features_digest", features_digest(features))
+        artifact.set_int_custom_property("bytes", len(content))

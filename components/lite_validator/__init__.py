@@ -1,0 +1,1 @@
+"""LiteValidator: checks a TFLite file in the runtime that ships it."""

@@ -1,0 +1,1 @@
+"""Pruner: magnitude pruning of a trained DeepFM."""

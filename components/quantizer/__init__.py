@@ -1,0 +1,1 @@
+"""Quantizer: int8 quantization-aware training of a DeepFM."""

@@ -1,0 +1,1 @@
+"""SchemaFromConfig: the schema that the configuration promises."""

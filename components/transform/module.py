@@ -1,0 +1,16 @@
+"""The preprocessing function that TFX's Transform finds by its dotted name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from models import preprocessing
+from models.config import FeatureSet
+
+
+def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, str]) -> dict[str, tf.Tensor]:
+    """Transforms raw features as `custom_config["features"]`, JSON of a FeatureSet, says."""
+    features = FeatureSet.model_validate_json(custom_config["features"])
+    return preprocessing.preprocessing_fn(inputs, features)

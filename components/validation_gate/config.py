@@ -1,0 +1,48 @@
+"""How the data are validated."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from models.config import Name, Strict
+
+Threshold = Annotated[float, Field(gt=0.0, le=1.0)]
+
+
+class Comparison(Strict):
+    """How far two distributions of a feature may be apart.
+
+    Categorical features are compared by the largest difference of a value's share, numeric ones by
+    their Jensen-Shannon divergence.
+
+    Attributes:
+      threshold: For every feature; None compares none but those named.
+      features: Thresholds of single features.
+    """
+
+    threshold: Threshold | None = None
+    features: dict[Name, Threshold] = {}
+
+    def of(self, feature: str) -> float | None:
+        """The threshold of a feature."""
+        return self.features.get(feature, self.threshold)
+
+
+class ValidationConfig(Strict):
+    """What makes data unfit to train on.
+
+    Attributes:
+      drift: Against the train split that was last accepted.
+      skew: Of the eval split against the train split.
+      max_missing: Share of rows of a split in which a feature may be missing.
+      missing: The same for single features.
+      min_rows: Least rows of a split.
+    """
+
+    drift: Comparison = Comparison(threshold=0.3)
+    skew: Comparison = Comparison()
+    max_missing: float = Field(0.99, ge=0.0, le=1.0)
+    missing: dict[Name, Annotated[float, Field(ge=0.0, le=1.0)]] = {}
+    min_rows: int = Field(1, ge=1)

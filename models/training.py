@@ -90,6 +90,11 @@ def _score(
     return np.concatenate(scores), np.concatenate(labels)
 
 
+def _measure(forward: Forward, layout: FeatureLayout, files: Sequence[str]) -> dict[str, float]:
+    scores, labels = _score(forward, layout, files)
+    return metrics.binary_metrics(labels, scores)
+
+
 def predict(
     model: keras.Model, layout: FeatureLayout, files: Sequence[str]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
@@ -111,8 +116,7 @@ def predict(
 
 def evaluate(model: keras.Model, layout: FeatureLayout, files: Sequence[str]) -> dict[str, float]:
     """AUC, log loss and calibration of a model on some files."""
-    scores, labels = predict(model, layout, files)
-    return metrics.binary_metrics(labels, scores)
+    return _measure(_forward(model), layout, files)
 
 
 def fit(
@@ -158,6 +162,7 @@ def fit(
     if not rows:
         raise TrainingFailed(f"the train split has no rows: {list(train_files)}")
     steps = data.steps_per_epoch(rows, training.batch_size)
+    epoch_rows = min(rows, steps * training.batch_size)
     batches = data.dataset(
         train_files,
         layout,
@@ -170,9 +175,9 @@ def fit(
     forward = _forward(model)
     validation = Validation(
         model,
-        lambda: metrics.binary_metrics(*reversed(_score(forward, layout, eval_files))),
+        lambda: _measure(forward, layout, eval_files),
         training,
-        rows=min(rows, steps * training.batch_size),
+        rows=epoch_rows,
         best_from=best_from,
     )
     everything: list[keras.callbacks.Callback] = [*callbacks, validation]
@@ -201,5 +206,5 @@ def fit(
         "epochs": epochs,
         "best_epoch": best_epoch,
         "steps": epochs * steps,
-        "rows_per_second": epochs * steps * training.batch_size / validation.train_seconds,
+        "rows_per_second": epochs * epoch_rows / validation.train_seconds,
     }

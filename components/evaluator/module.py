@@ -1,52 +1,123 @@
 """Hooks for TFX's Evaluator: TFMA scores TFLite files in ai-edge-litert, the runtime that ships.
 
 TFMA's own TFLite extractor runs TensorFlow's interpreter without its delegates, reads the default
-signature only, and puts -1 where it does not find a feature. This one scores with the signature that
-the model specification names. `serving_raw` reads raw Examples, which makes models comparable
-whose vocabularies differ: tonight's and the last blessed one.
+signature only, and puts -1 where it does not find a feature. This one scores with the signature
+that the model specification names. `serving_raw` reads raw Examples, which makes models comparable
+whose vocabularies differ: tonight's and the one pushed last.
 """
 
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
-import tensorflow as tf
 import tensorflow_model_analysis as tfma
 
 from models.layout import IDS, NUMERIC
-from models.lite import LiteModel
+from models.lite import SERVING_RAW, LiteModel
 
-
-def transformed_inputs(extracts: dict[str, Any], names: list[str]) -> dict[str, np.ndarray]:
-    """Inputs of `serving_default` from TFMA's batched features.
-
-    Raises:
-      KeyError: The examples lack an input.
-    """
-    features = extracts[tfma.FEATURES_KEY]
-    inputs = {}
-    for name in names:
-        if name not in features:
-            raise KeyError(f"the examples have no {name!r}, only {sorted(features)}")
-        dtype = {IDS: np.int64, NUMERIC: np.float32}[name]
-        inputs[name] = np.stack([np.asarray(row, dtype).reshape(-1) for row in features[name]])
-    return inputs
+_TFLITE_FILE = "tflite"
+_DTYPES = {IDS: np.int64, NUMERIC: np.float32}
 
 
 class LitePredict(beam.DoFn):
-    """Adds the scores of one or two TFLite files to TFMA's batched extracts."""
+    """Adds the scores of one or two TFLite files to TFMA's batched extracts.
 
-    def __init__(self, files: dict[str, bytes], signatures: dict[str, str]) -> None:
-        self._files = files
-        self._signatures = signatures
+    Args:
+      paths: The file of each model, by name.
+      signatures: The signature that scores, by model name.
+    """
+
+    def __init__(self, paths: dict[str, str], signatures: dict[str, str]) -> None:
+        self._paths, self._signatures = paths, signatures
         self._models: dict[str, LiteModel] = {}
 
     def setup(self) -> None:
-        self._models = {name: LiteModel(content) for name, content in self._files.items()}
+        """Loads the files once a worker."""
+        self._models = {name: LiteModel(path) for name, path in self._paths.items()}
 
     def process(self, extracts: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        raise NotImplementedError
+        """Scores a batch."""
+        result = copy.copy(extracts)
+        scores = {}
+        for name, model in self._models.items():
+            signature = self._signatures[name]
+            inputs = _inputs(extracts, model, signature)
+            scores[name] = model.score(inputs, signature)[:, None].astype(np.float64)
+        single = len(scores) == 1
+        result[tfma.PREDICTIONS_KEY] = next(iter(scores.values())) if single else scores
+        yield result
+
+
+def _inputs(
+    extracts: dict[str, Any], model: LiteModel, signature: str
+) -> dict[str, np.ndarray[Any, Any]]:
+    """What a signature takes, from a batch of Examples.
+
+    Raises:
+      KeyError: The examples lack an input: a wrong default would go unnoticed.
+    """
+    if signature == SERVING_RAW:
+        return _raw(list(extracts[tfma.INPUT_KEY]), model)
+    features = extracts[tfma.FEATURES_KEY]
+    inputs = {}
+    for name in model.inputs(signature):
+        if name not in features:
+            raise KeyError(f"the examples have no {name!r}, only {sorted(features)}")
+        rows = [np.asarray(row, _DTYPES[name]).reshape(-1) for row in features[name]]
+        inputs[name] = np.stack(rows)
+    return inputs
+
+
+def _raw(records: list[bytes], model: LiteModel) -> dict[str, np.ndarray[Any, Any]]:
+    """Raw inputs as the file itself describes them: an older model has its own."""
+    from models.config import FeatureSet
+    from models.examples import raw_inputs
+
+    kinds = {"string": "string", "int64": "int64"}
+    features: list[dict[str, Any]] = []
+    for name, detail in model.inputs(SERVING_RAW).items():
+        if detail["dtype"] == "float32":
+            features.append({"kind": "numeric", "name": name, "buckets": 2})
+        elif len(detail["shape"]) == 2:
+            length = detail["shape"][1]
+            features.append(
+                {"kind": "multi_categorical", "name": name, "max_length": length}
+                | {"dtype": kinds[detail["dtype"]]}
+            )
+        else:
+            features.append({"kind": "categorical", "name": name, "dtype": kinds[detail["dtype"]]})
+    return raw_inputs(records, FeatureSet.model_validate({"features": features}))
+
+
+def custom_extractors(
+    eval_shared_model: Any, eval_config: tfma.EvalConfig, tensor_adapter_config: Any
+) -> list[Any]:
+    """TFMA's default extractors with ours in the place of its prediction. Called by TFX."""
+    shared = eval_shared_model if isinstance(eval_shared_model, list) else [eval_shared_model]
+    names = [spec.name if len(shared) > 1 else "" for spec in eval_config.model_specs]
+    predict = tfma.extractors.Extractor(
+        stage_name="ExtractLitePredictions",
+        ptransform=beam.ParDo(
+            LitePredict(
+                {
+                    name: os.path.join(model.model_path, _TFLITE_FILE)
+                    for name, model in zip(names, shared, strict=True)
+                },
+                {
+                    name: spec.signature_name
+                    for name, spec in zip(names, eval_config.model_specs, strict=True)
+                },
+            )
+        ),
+    )
+    return tfma.default_extractors(
+        eval_shared_model=eval_shared_model,
+        eval_config=eval_config,
+        tensor_adapter_config=tensor_adapter_config,
+        custom_predict_extractor=predict,
+    )

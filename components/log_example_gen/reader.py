@@ -260,10 +260,7 @@ def reject(
     Raises:
       IngestError: There are more than allowed, or no good row is left.
     """
-    parts = [
-        "SELECT '' AS file, row_id AS line, '' AS column_name, bad AS reason "  # from the result
-        "FROM log WHERE bad != ''"
-    ]
+    parts = ["SELECT '' AS file, row_id AS line, '' AS column_name, bad FROM log WHERE bad != ''"]
     tables = {row[0] for row in con.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
     parts += [f"SELECT * FROM {name(t)}" for t in sorted(tables) if t.startswith("bad_json_")]
     if _REJECTS in tables:

@@ -1,0 +1,93 @@
+"""LiteValidator."""
+
+from __future__ import annotations
+
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import channel, standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from components.lite_validator.artifacts import StageReport
+from components.lite_validator.executor import Executor
+
+_Model = standard_artifacts.Model
+
+
+class LiteValidatorSpec(ComponentSpec):
+    """Specification of LiteValidator."""
+
+    PARAMETERS = {
+        "features": ExecutionParameter(type=str),
+        "gates": ExecutionParameter(type=str),
+        "split": ExecutionParameter(type=str),
+        "code_digest": ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "model": ChannelParameter(type=_Model),
+        "keras_model": ChannelParameter(type=_Model),
+        "float_model": ChannelParameter(type=_Model),
+        "pruned_model": ChannelParameter(type=_Model, optional=True),
+        "control_model": ChannelParameter(type=_Model, optional=True),
+        "examples": ChannelParameter(type=standard_artifacts.Examples),
+        "transformed_examples": ChannelParameter(type=standard_artifacts.Examples),
+        "transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph),
+    }
+    OUTPUTS = {
+        "blessing": ChannelParameter(type=standard_artifacts.InfraBlessing),
+        "report": ChannelParameter(type=StageReport),
+    }
+
+
+class LiteValidator(base_component.BaseComponent):
+    """Judges the TFLite file that would ship, in the runtime that ships it.
+
+    Args:
+      model: Channel of the TFLite Model.
+      keras_model: Channel of the checkpoint it came from.
+      float_model: Channel of the float parent's TFLite Model.
+      examples: Channel of raw Examples.
+      transformed_examples: Channel of Examples.
+      transform_graph: Channel of the TransformGraph.
+      features: JSON of a FeatureSet.
+      gates: JSON of a GatesConfig.
+      split: The split to measure on.
+      code_digest: Digest of the executor's code.
+      pruned_model: Channel of the pruned TFLite Model.
+      control_model: Channel of the float control's checkpoint.
+    """
+
+    SPEC_CLASS = LiteValidatorSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        model: channel.Channel,
+        keras_model: channel.Channel,
+        float_model: channel.Channel,
+        examples: channel.Channel,
+        transformed_examples: channel.Channel,
+        transform_graph: channel.Channel,
+        features: str,
+        gates: str,
+        split: str,
+        code_digest: str,
+        pruned_model: channel.Channel | None = None,
+        control_model: channel.Channel | None = None,
+    ) -> None:
+        super().__init__(
+            LiteValidatorSpec(
+                model=model,
+                keras_model=keras_model,
+                float_model=float_model,
+                pruned_model=pruned_model,
+                control_model=control_model,
+                examples=examples,
+                transformed_examples=transformed_examples,
+                transform_graph=transform_graph,
+                features=features,
+                gates=gates,
+                split=split,
+                code_digest=code_digest,
+                blessing=channel.Channel(type=standard_artifacts.InfraBlessing),
+                report=channel.Channel(type=StageReport),
+            )
+        )

@@ -1,0 +1,155 @@
+"""Executor of LiteValidator."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from typing import Any
+
+import numpy as np
+import tensorflow_transform as tft
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import io_utils, path_utils
+
+from components import checkpoint_io
+from components.lite_converter.executor import TFLITE_FILE
+from components.lite_validator import validation
+from models import training
+from models.config import FeatureSet
+from models.examples import as_sparse, raw_inputs, read_records, transformed_inputs
+from models.export import is_quantized
+from models.gates import GatesConfig
+from models.layout import IDS, NUMERIC
+from models.lite import LiteModel
+from models.preprocessing import GROUP, evaluation_slices
+
+_log = logging.getLogger(__name__)
+
+REPORT_FILE = "report.json"
+
+
+def _lite(artifacts: list[Any]) -> LiteModel:
+    folder = path_utils.serving_model_dir(artifact_utils.get_single_uri(artifacts))
+    return LiteModel(os.path.join(folder, TFLITE_FILE))
+
+
+class Executor(base_executor.BaseExecutor):
+    """Validates the file that ships."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Any]],
+        output_dict: dict[str, list[Any]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Measures every stage, judges the last one, and blesses it or not.
+
+        Args:
+          input_dict:
+            - model: Model, the TFLite file that would ship.
+            - keras_model: Model with the checkpoint that it was converted from.
+            - float_model: Model, the TFLite file of the float parent.
+            - pruned_model: Model, the TFLite file after pruning, if there is one.
+            - control_model: Model with the checkpoint of the float control, if there is one.
+            - examples: Raw Examples.
+            - transformed_examples: Examples.
+            - transform_graph: TransformGraph.
+          output_dict:
+            - blessing: InfraBlessing, as TFX's InfraValidator writes it.
+            - report: StageReport.
+          exec_properties:
+            - features: JSON of a FeatureSet.
+            - gates: JSON of a GatesConfig.
+            - split: The split to measure on.
+            - code_digest: Only keys the cache.
+
+        Raises:
+          UnreadableModel: ai-edge-litert cannot load a file.
+        """
+        features = FeatureSet.model_validate_json(exec_properties["features"])
+        gates = GatesConfig.model_validate_json(exec_properties["gates"])
+        split = exec_properties["split"]
+        checkpoint = checkpoint_io.load(input_dict["keras_model"])
+        files = checkpoint_io.split_files(input_dict["transformed_examples"], split)
+        columns = [*evaluation_slices(features), *([GROUP] if features.user else [])]
+        ids, labels, texts = transformed_inputs(read_records(files), checkpoint.layout, columns)
+        groups = texts.pop(GROUP, None)
+
+        shipped = _lite(input_dict["model"])
+        quantized = is_quantized(checkpoint)
+        models = {"float": _lite(input_dict["float_model"])}
+        if input_dict.get("pruned_model"):
+            models["pruned"] = _lite(input_dict["pruned_model"])
+        stages: dict[str, Any] = {}
+        scores: dict[str, Any] = {}
+        for stage, model in models.items():
+            stages[stage], scores[stage] = validation.measure(model, ids, labels, groups)
+        if input_dict.get("control_model"):
+            control = checkpoint_io.load(input_dict["control_model"])
+            stages["control"] = training.evaluate(control.model, control.layout, files)
+        if quantized:
+            stages["quantized"] = training.evaluate(checkpoint.model, checkpoint.layout, files)
+        stages["shipped"], scores["shipped"] = validation.measure(shipped, ids, labels, groups)
+        keras_scores, _ = training.predict(checkpoint.model, checkpoint.layout, files)
+
+        verdicts = validation.judge(
+            gates,
+            stages["shipped"],
+            stages["float"],
+            scores["shipped"],
+            scores["float"],
+            keras_scores,
+            self._raw_difference(shipped, input_dict, features, split),
+            len(np.unique(np.concatenate([v.astype(np.float64) for v in ids.values()], 1), axis=0)),
+            quantized,
+        )
+        report = {
+            "split": split,
+            "rows": len(labels),
+            "positives": int(labels.sum()),
+            "stages": stages,
+            "slices": validation.slices(
+                texts, labels, {s: scores[s] for s in ("float", "shipped")}
+            ),
+            "verdicts": [verdict.to_dict() for verdict in verdicts],
+            "validation": {k: v for k, v in checkpoint.metrics.items() if _plain(v)},
+            "layout": checkpoint.layout.to_dict(),
+        }
+        (artifact,) = output_dict["report"]
+        os.makedirs(artifact.uri, exist_ok=True)
+        with open(os.path.join(artifact.uri, REPORT_FILE), "w", encoding="utf-8") as file:
+            json.dump(report, file, indent=2)
+        self._bless(output_dict["blessing"], [v for v in verdicts if not v.passed])
+
+    def _raw_difference(
+        self, shipped: LiteModel, input_dict: dict[str, list[Any]], features: FeatureSet, split: str
+    ) -> float:
+        """Largest difference between the raw signature and Transform followed by the other one."""
+        files = checkpoint_io.split_files(input_dict["examples"], split)
+        raw = raw_inputs(read_records(files), features)
+        gaps = validation.raw_rows_with_gaps(raw, features)
+        graph = artifact_utils.get_single_uri(input_dict["transform_graph"])
+        layer = tft.TFTransformOutput(graph).transform_features_layer()
+        worst = 0.0
+        for rows in (raw, gaps):
+            transformed = layer(as_sparse(rows, features))
+            ids = {n: transformed[n].numpy() for n in (IDS, NUMERIC) if n in transformed}
+            worst = max(worst, validation.raw_against_ids(shipped, rows, ids))
+        return worst
+
+    def _bless(self, blessings: list[Any], failed: list[Any]) -> None:
+        (blessing,) = blessings
+        os.makedirs(blessing.uri, exist_ok=True)
+        names = ("INFRA_BLESSED", "INFRA_NOT_BLESSED")
+        io_utils.write_string_file(os.path.join(blessing.uri, names[bool(failed)]), "")
+        blessing.set_int_custom_property("blessed", 0 if failed else 1)
+        for verdict in failed:
+            _log.warning(
+                "gate %s: %s, threshold %s", verdict.name, verdict.value, verdict.threshold
+            )
+
+
+def _plain(value: Any) -> bool:
+    return isinstance(value, (int, float, str, dict))

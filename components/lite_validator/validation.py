@@ -1,0 +1,133 @@
+"""Measures TFLite files stage by stage and judges the one that ships."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from models import metrics
+from models.config import FeatureSet
+from models.gates import GatesConfig, Verdict, at_least, at_most
+from models.lite import FOREIGN_PREFIXES, SERVING_RAW, LiteModel
+
+Array = npt.NDArray[Any]
+MAX_MADE_UP = 512  # rows with missing and unseen values
+LATENCY_BATCHES = (1, 512)
+
+
+def measure(
+    model: LiteModel, inputs: Mapping[str, Array], labels: Array, groups: Array | None
+) -> tuple[dict[str, Any], Array]:
+    """Figures of one file: accuracy, sizes, latency, operators; and its scores [R]."""
+    scores = model.score(dict(inputs))
+    figures: dict[str, Any] = metrics.binary_metrics(labels, scores)
+    if groups is not None:
+        figures["gauc"] = metrics.gauc(labels, scores, groups)
+        figures["ndcg_at_10"] = metrics.ndcg(labels, scores, groups)
+    figures |= {
+        "bytes": len(model.content),
+        "gzip_bytes": model.gzip_bytes,
+        "int8_share": model.int8_share(),
+        "operators": model.operators(),
+    }
+    for batch in LATENCY_BATCHES:
+        figures[f"latency_{batch}_us"] = model.latency(dict(inputs), batch)
+    return figures, scores
+
+
+def slices(
+    columns: Mapping[str, Array], labels: Array, scores: Mapping[str, Array]
+) -> list[dict[str, Any]]:
+    """Figures of each value of each slice column, for every file in `scores`."""
+    found = []
+    for column, values in columns.items():
+        for value in np.unique(values):
+            rows = values == value
+            entry = {"column": column, "value": str(value), "rows": int(rows.sum())}
+            for stage, stage_scores in scores.items():
+                entry[stage] = metrics.binary_metrics(labels[rows], stage_scores[rows])
+            found.append(entry)
+    return found
+
+
+def raw_rows_with_gaps(raw: Mapping[str, Array], features: FeatureSet) -> dict[str, Array]:
+    """Rows in which one feature each is missing, or has a value that was never seen."""
+    rows = min(MAX_MADE_UP, len(next(iter(raw.values()))))
+    made = {name: np.array(values[:rows]) for name, values in raw.items()}
+    names = list(made)
+    for index in range(rows):
+        feature = features.features[index % len(names)]
+        column = made[feature.name]
+        if feature.kind == "numeric":
+            column[index] = np.nan if index % 2 else 1e6
+        elif feature.dtype == "string":
+            column[index] = b"" if index % 2 else b"\x02never seen"
+        else:
+            column[index] = -(2**63) if index % 2 else 2**62
+    return made
+
+
+def judge(
+    gates: GatesConfig,
+    shipped: dict[str, Any],
+    parent: dict[str, Any],
+    scores: Array,
+    parent_scores: Array,
+    keras_scores: Array,
+    raw_difference: float,
+    distinct_rows: int,
+    quantized: bool,
+) -> list[Verdict]:
+    """The verdict of each gate on the file that ships.
+
+    Args:
+      gates: The thresholds.
+      shipped: Its figures.
+      parent: Those of the float parent's file.
+      scores: Its scores [R].
+      parent_scores: Those of the float parent.
+      keras_scores: Those of the Keras model that it was converted from.
+      raw_difference: Largest difference of a score between its two signatures.
+      distinct_rows: Number of distinct inputs among the R rows.
+      quantized: Whether it is supposed to be int8.
+    """
+    foreign = [name for name in shipped["operators"] if name.startswith(FOREIGN_PREFIXES)]
+    change = np.abs(scores - parent_scores)
+    distinct = len(np.unique(scores)) / max(1, distinct_rows)
+    return [
+        Verdict("plain TFLite operators", not foreign, len(foreign), detail=", ".join(foreign)),
+        *at_least("AUC", shipped["auc"], gates.min_auc),
+        *at_most("log loss", shipped["log_loss"], gates.max_log_loss),
+        *at_least("calibration", shipped["calibration"], gates.min_calibration),
+        *at_most("calibration", shipped["calibration"], gates.max_calibration),
+        *at_most("AUC lost to float", parent["auc"] - shipped["auc"], gates.max_auc_drop),
+        *at_most(
+            "log loss added to float",
+            shipped["log_loss"] - parent["log_loss"],
+            gates.max_log_loss_rise,
+        ),
+        *at_most("bytes", shipped["bytes"], gates.max_bytes),
+        *at_most("gzipped bytes", shipped["gzip_bytes"], gates.max_gzip_bytes),
+        *at_most("us a row, batch 1", shipped["latency_1_us"], gates.max_latency_1_us),
+        *at_most("us a row, batch 512", shipped["latency_512_us"], gates.max_latency_512_us),
+        *at_most(
+            "score against Keras", float(np.abs(scores - keras_scores).max()), gates.max_parity
+        ),
+        *at_most("score raw against ids", raw_difference, gates.max_raw_parity),
+        *at_most("largest score change", float(change.max()), gates.max_score_change),
+        *at_most(
+            "score change, 99.9 %",
+            float(np.quantile(change, 0.999)),
+            gates.max_score_change_p999,
+        ),
+        *at_least("distinct scores", distinct, gates.min_distinct_scores),
+        *(at_least("int8 share", shipped["int8_share"], gates.min_int8_share) if quantized else []),
+    ]
+
+
+def raw_against_ids(model: LiteModel, raw: dict[str, Array], ids: dict[str, Array]) -> float:
+    """Largest difference of a score between the two signatures of a file on the same rows."""
+    return float(np.abs(model.score(raw, SERVING_RAW) - model.score(ids)).max())

@@ -1,0 +1,114 @@
+"""What a model must be to be pushed: typed thresholds and the verdicts on them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from models.config import Strict
+
+_UNITS = {"k": 1024, "m": 1024**2, "g": 1024**3}
+
+
+def _parse_bytes(value: Any) -> Any:
+    """Accepts 262144, "256k" or "1.5M"."""
+    if isinstance(value, str):
+        text = value.strip().lower().removesuffix("b").removesuffix("i")
+        number, unit = (text[:-1], _UNITS.get(text[-1:])) if text[-1:] in _UNITS else (text, 1)
+        try:
+            return int(float(number) * unit)  # type: ignore[operator]
+        except ValueError:
+            raise ValueError(
+                f"{value!r} is no size: write bytes, or such as 256k or 1.5M"
+            ) from None
+    return value
+
+
+Bytes = Annotated[int, BeforeValidator(_parse_bytes), Field(gt=0)]
+Drop = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+
+
+class GatesConfig(Strict):
+    """Thresholds on the file that ships; None switches one off.
+
+    Attributes:
+      min_auc: Least AUC.
+      max_log_loss: Most log loss.
+      min_calibration: Least ratio of mean score to mean label.
+      max_calibration: Most.
+      max_auc_drop: AUC lost against the float parent.
+      max_log_loss_rise: Log loss added to the float parent's.
+      max_auc_drop_from_blessed: AUC lost against the model pushed last.
+      max_log_loss_rise_from_blessed: Log loss added to that model's.
+      max_bytes: Size of the file.
+      max_gzip_bytes: Size of the file, gzipped.
+      max_latency_1_us: Microseconds for one row.
+      max_latency_512_us: Microseconds a row in a batch of 512.
+      max_parity: Largest difference of a score between the file and its Keras model.
+      max_raw_parity: Largest difference of a score between the two signatures.
+      max_score_change: Largest change of a single score between float and shipped file.
+      max_score_change_p999: The same at the 99.9th percentile.
+      min_distinct_scores: Least share of distinct scores among distinct rows.
+      min_int8_share: Least share of constant bytes that are int8, once quantized.
+    """
+
+    min_auc: Drop | None = 0.5
+    max_log_loss: Positive | None = None
+    min_calibration: Positive | None = 0.5
+    max_calibration: Positive | None = 2.0
+    max_auc_drop: Drop | None = 0.005
+    max_log_loss_rise: Drop | None = 0.02
+    max_auc_drop_from_blessed: Drop | None = 0.01
+    max_log_loss_rise_from_blessed: Drop | None = 0.05
+    max_bytes: Bytes | None = None
+    max_gzip_bytes: Bytes | None = None
+    max_latency_1_us: Positive | None = None
+    max_latency_512_us: Positive | None = None
+    max_parity: Drop | None = 0.05
+    max_raw_parity: Drop | None = 0.0001
+    max_score_change: Drop | None = None
+    max_score_change_p999: Drop | None = 0.2
+    min_distinct_scores: Drop | None = 0.2
+    min_int8_share: Drop | None = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """The outcome of one gate.
+
+    Attributes:
+      name: What was looked at.
+      passed: Whether it is within its threshold.
+      value: What was measured.
+      threshold: The bound, or None for a plain yes or no.
+      at_least: Whether the bound is a lower one.
+      detail: What a person should know besides.
+    """
+
+    name: str
+    passed: bool
+    value: float
+    threshold: float | None = None
+    at_least: bool = False
+    detail: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready data."""
+        return dataclasses.asdict(self)
+
+
+def at_most(name: str, value: float, threshold: float | None) -> list[Verdict]:
+    """The verdict on an upper bound; none where it is switched off. NaN never passes."""
+    if threshold is None:
+        return []
+    return [Verdict(name, bool(value <= threshold), float(value), threshold)]
+
+
+def at_least(name: str, value: float, threshold: float | None) -> list[Verdict]:
+    """The verdict on a lower bound; none where it is switched off. NaN never passes."""
+    if threshold is None:
+        return []
+    return [Verdict(name, bool(value >= threshold), float(value), threshold, at_least=True)]

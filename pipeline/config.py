@@ -1,0 +1,163 @@
+"""The configuration of a run: one YAML file, typed and validated."""
+
+from __future__ import annotations
+
+import functools
+import pathlib
+
+from pydantic import Field, field_validator, model_validator
+
+from components.log_example_gen.config import (
+    IngestConfig,
+    NegativesConfig,
+    SourceConfig,
+    SplitConfig,
+)
+from components.validation_gate.config import ValidationConfig
+from models.config import (
+    CompressionStep,
+    DeepFMConfig,
+    Feature,
+    FeatureSet,
+    Name,
+    Strict,
+    TrainingConfig,
+)
+from models.gates import GatesConfig
+from pipeline.config_errors import ConfigError, parse
+
+__all__ = ["ConfigError", "RunConfig", "load_config"]
+
+
+class PushConfig(Strict):
+    """Where blessed versions go.
+
+    Attributes:
+      directory: Folder of the versions; None takes `pushed` in the run's own folder.
+      keep: Newest versions to keep; None keeps all.
+    """
+
+    directory: str | None = None
+    keep: int | None = Field(None, ge=1)
+
+
+class BeamConfig(Strict):
+    """How the Beam-based stages (statistics, Transform, Evaluator) run.
+
+    Attributes:
+      pipeline_args: Passed to Beam as they are: `--runner=FlinkRunner`, `--flink_master=...`.
+    """
+
+    pipeline_args: tuple[str, ...] = (
+        "--runner=DirectRunner",
+        "--direct_running_mode=in_memory",
+        "--direct_num_workers=1",
+    )
+
+
+class RunConfig(Strict):
+    """Everything about a run but the folder of the logs.
+
+    Attributes:
+      name: The pipeline's name, also of its folder of runs.
+      synthetic: The log is generated where no data folder is given.
+      source: Where the log is.
+      label: Column of 0 and 1, or an SQL expression such as `rating >= 4`.
+      timestamp: Column of the time.
+      split: How rows are divided into train, eval and test.
+      negatives: How negatives are sampled, for a log of positives only.
+      features: The model's inputs.
+      user: Column of the user, for per-user metrics and the cold-start slice.
+      item: Column of the item, for the popularity and cold-start slices.
+      slices: Columns by whose values the evaluation is sliced as well.
+      schema_file: A schema (text proto) to hold the data to, instead of the configuration's.
+      validation: What makes data unfit.
+      model: The DeepFM.
+      training: How it is trained.
+      compression: Steps in order: `prune`, then `quantize`; either may be left out.
+      gates: What a model must be to be pushed.
+      push: Where it is pushed.
+      beam: How Beam-based stages run.
+    """
+
+    name: str = Field(min_length=1, max_length=60, pattern=r"^[a-z][a-z0-9-]*$")
+    synthetic: bool = False
+    source: SourceConfig = SourceConfig()
+    label: str | None = None
+    timestamp: Name | None = None
+    split: SplitConfig
+    negatives: NegativesConfig | None = None
+    features: tuple[Feature, ...] = Field(min_length=1)
+    user: Name | None = None
+    item: Name | None = None
+    slices: tuple[Name, ...] = ()
+    schema_file: str | None = None
+    validation: ValidationConfig = ValidationConfig()
+    model: DeepFMConfig = DeepFMConfig()
+    training: TrainingConfig = TrainingConfig()
+    compression: tuple[CompressionStep, ...] = ()
+    gates: GatesConfig = GatesConfig()
+    push: PushConfig = PushConfig()
+    beam: BeamConfig = BeamConfig()
+
+    @field_validator("compression")
+    @classmethod
+    def _legal_order(cls, steps: tuple[CompressionStep, ...]) -> tuple[CompressionStep, ...]:
+        order = [step.technique for step in steps]
+        if order not in ([], ["prune"], ["quantize"], ["prune", "quantize"]):
+            raise ValueError(
+                f"the steps are {order}; allowed are prune, quantize, or prune and then quantize"
+            )
+        return steps
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> RunConfig:
+        _ = self.ingest  # its own rules over several keys
+        return self
+
+    @functools.cached_property
+    def feature_set(self) -> FeatureSet:
+        """The features with the columns that have a role."""
+        return FeatureSet(
+            features=self.features, user=self.user, item=self.item, slices=self.slices
+        )
+
+    @functools.cached_property
+    def ingest(self) -> IngestConfig:
+        """The part that LogExampleGen has to know."""
+        return IngestConfig(
+            source=self.source,
+            label=self.label,
+            timestamp=self.timestamp,
+            split=self.split,
+            negatives=self.negatives,
+            features=self.feature_set,
+            seed=self.training.seed,
+        )
+
+    def check_files(self, data_root: str) -> None:
+        """Raises FileNotFoundError where a file name of the configuration matches nothing."""
+        self.ingest.matching_files(data_root)
+
+    def summary(self) -> str:
+        """One line for a person."""
+        kinds = [feature.kind for feature in self.features]
+        counted = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+        steps = " -> ".join(["float", *(step.technique for step in self.compression)])
+        return f"{self.name}, {counted}, split by {self.split.by}, {steps}"
+
+
+def load_config(path: str) -> RunConfig:
+    """Reads and validates a YAML file.
+
+    Raises:
+      FileNotFoundError: There is no such file.
+      ConfigError: It is wrong; every mistake is listed with its line.
+    """
+    file = pathlib.Path(path)
+    if not file.is_file():
+        known = sorted(str(p) for p in pathlib.Path("configs").glob("*.yaml"))
+        raise FileNotFoundError(
+            f"no configuration {path!r}; there are {', '.join(known) or 'none'}"
+        )
+    return parse(file.read_text(encoding="utf-8"), path, RunConfig)

@@ -3,6 +3,7 @@ IJCAI 2017, https://arxiv.org/abs/1703.04247) as a functional Keras model over a
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import tensorflow as tf
@@ -116,6 +117,12 @@ class FieldSum(keras.layers.Layer):
         return tf.reduce_sum(inputs, axis=1)
 
 
+def _glorot_uniform(inputs: int, units: int) -> keras.initializers.Initializer:
+    """Glorot & Bengio 2010 for a kernel that is a part of one of `inputs` rows."""
+    limit = math.sqrt(6 / (inputs + units))
+    return keras.initializers.RandomUniform(-limit, limit)
+
+
 def build_deepfm(layout: FeatureLayout, config: DeepFMConfig) -> keras.Model:
     """Builds a DeepFM:  logit = w_0 + <w, x> + FM(x) + tower(x).
 
@@ -146,25 +153,40 @@ def build_deepfm(layout: FeatureLayout, config: DeepFMConfig) -> keras.Model:
         )(ids)
         if max(lengths) == 1:
             return table
-        return FieldPooling(lengths, name=f"{name}_pooled")((ids, table))
+        return FieldPooling(lengths, name=f"{name}_pooled", dtype=tf.float32)((ids, table))
 
+    # The terms of the logit are float32 under mixed precision too: 8 bits of mantissa would leave a
+    # few hundred distinct scores, and squares of sums minus sums of squares cancel.
     embeddings = lookup(EMBEDDING, config.embedding_dim)  # [B, F, D]
-    terms = [FieldSum(name="linear_sum")(lookup(LINEAR, 1))]  # <w, x>
+    terms = [FieldSum(name="linear_sum", dtype=tf.float32)(lookup(LINEAR, 1))]  # <w, x>
     flat = keras.layers.Flatten(name="flatten")(embeddings)  # [B, F * D]; Reshape is slow in TFLite
     fm_inputs: Any = embeddings
     numeric = None
     if layout.num_numeric:
         numeric = inputs[NUMERIC] = keras.Input((layout.num_numeric,), name=NUMERIC)
         fm_inputs = (embeddings, numeric)
-        terms.append(keras.layers.Dense(1, use_bias=False, name="linear_numeric")(numeric))
-    terms.append(FactorizationMachine(config.embedding_stddev, name="fm")(fm_inputs))
+        terms.append(
+            keras.layers.Dense(1, use_bias=False, dtype=tf.float32, name="linear_numeric")(numeric)
+        )
+    terms.append(
+        FactorizationMachine(config.embedding_stddev, dtype=tf.float32, name="fm")(fm_inputs)
+    )
 
     hidden = flat
     for k, units in enumerate(config.hidden_units):
         name = f"{TOWER}_{k}"
-        hidden = keras.layers.Dense(units, name=name)(hidden)
+        # The two kernels of the first layer start as the one of a concatenation would.
+        width = hidden.shape[1] + (layout.num_numeric if k == 0 else 0)
+        hidden = keras.layers.Dense(
+            units, kernel_initializer=_glorot_uniform(width, units), name=name
+        )(hidden)
         if k == 0 and numeric is not None:
-            branch = keras.layers.Dense(units, use_bias=False, name=f"{name}_numeric")(numeric)
+            branch = keras.layers.Dense(
+                units,
+                use_bias=False,
+                kernel_initializer=_glorot_uniform(width, units),
+                name=f"{name}_numeric",
+            )(numeric)
             hidden = keras.layers.Add(name=f"{name}_add")([hidden, branch])
         if config.batch_norm:
             hidden = keras.layers.BatchNormalization(
@@ -173,7 +195,6 @@ def build_deepfm(layout: FeatureLayout, config: DeepFMConfig) -> keras.Model:
         hidden = keras.layers.ReLU(name=f"{name}_relu")(hidden)
         if config.dropout:
             hidden = keras.layers.Dropout(config.dropout, name=f"{name}_dropout")(hidden)
-    terms.append(keras.layers.Dense(1, name=f"{TOWER}_out")(hidden))
-    # A float sum even under mixed precision: scores need every bit near 0 and 1.
+    terms.append(keras.layers.Dense(1, dtype=tf.float32, name=f"{TOWER}_out")(hidden))
     logit = keras.layers.Add(name=LOGIT, dtype=tf.float32)(terms)
     return keras.Model(inputs, logit, name="deepfm")

@@ -116,6 +116,9 @@ class FieldSum(keras.layers.Layer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(inputs, axis=1)
 
+    def get_config(self) -> dict[str, Any]:
+        return dict(super().get_config())  # Keras refuses to save a layer that has none of its own
+
 
 def _glorot_uniform(inputs: int, units: int) -> keras.initializers.Initializer:
     """Glorot & Bengio 2010 for a kernel that is a part of one of `inputs` rows."""

@@ -15,6 +15,7 @@ from components.log_example_gen.config import IngestConfig
 from components.log_example_gen.ingest import ingest
 
 REPORT_FILE = "report.json"
+FILE_FORMAT = "tfrecords_gzip"  # as Beam-based ExampleGens leave it
 
 
 class Executor(base_executor.BaseExecutor):
@@ -52,7 +53,7 @@ class Executor(base_executor.BaseExecutor):
         )
         examples.set_string_custom_property(
             utils.FILE_FORMAT_PROPERTY_NAME,
-            example_gen_pb2.FileFormat.Name(example_gen_pb2.FORMAT_TFRECORDS_GZIP),
+            FILE_FORMAT,
         )
         report = ingest(
             config,

@@ -1,0 +1,1 @@
+"""Pusher: blessed models to a folder of versions, atomically."""

@@ -1,0 +1,79 @@
+"""Pusher."""
+
+from __future__ import annotations
+
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import channel, standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from components.lite_validator.artifacts import StageReport
+from components.pusher.executor import Executor
+
+
+class PusherSpec(ComponentSpec):
+    """Specification of Pusher."""
+
+    PARAMETERS = {
+        "features": ExecutionParameter(type=str),
+        "config": ExecutionParameter(type=str),
+        "push_destination": ExecutionParameter(type=str),
+        "keep": ExecutionParameter(type=int),
+        "code_digest": ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "model": ChannelParameter(type=standard_artifacts.Model),
+        "model_blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
+        "baseline_blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
+        "infra_blessing": ChannelParameter(type=standard_artifacts.InfraBlessing),
+        "stage_report": ChannelParameter(type=StageReport),
+    }
+    OUTPUTS = {"pushed_model": ChannelParameter(type=standard_artifacts.PushedModel)}
+
+
+class Pusher(base_component.BaseComponent):
+    """Pushes a TFLite model that every gate blessed; TFX's own copies file by file in sight.
+
+    Args:
+      model: Channel of the TFLite Model.
+      model_blessing: Channel of the Evaluator's verdict against the float parent.
+      baseline_blessing: Channel of the Evaluator's verdict against the model pushed last.
+      infra_blessing: Channel of LiteValidator's verdict.
+      stage_report: Channel of the StageReport.
+      features: JSON of a FeatureSet.
+      config: JSON of the run's configuration.
+      push_destination: Folder of the versions.
+      keep: Newest versions to keep; 0 keeps all.
+      code_digest: Digest of the executor's code.
+    """
+
+    SPEC_CLASS = PusherSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        model: channel.Channel,
+        model_blessing: channel.Channel,
+        baseline_blessing: channel.Channel,
+        infra_blessing: channel.Channel,
+        stage_report: channel.Channel,
+        features: str,
+        config: str,
+        push_destination: str,
+        keep: int,
+        code_digest: str,
+    ) -> None:
+        super().__init__(
+            PusherSpec(
+                model=model,
+                model_blessing=model_blessing,
+                baseline_blessing=baseline_blessing,
+                infra_blessing=infra_blessing,
+                stage_report=stage_report,
+                features=features,
+                config=config,
+                push_destination=push_destination,
+                keep=keep,
+                code_digest=code_digest,
+                pushed_model=channel.Channel(type=standard_artifacts.PushedModel),
+            )
+        )

@@ -1,0 +1,138 @@
+"""Executor of Pusher."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+import os
+from typing import Any
+
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import path_utils
+
+from components.lite_converter.executor import TFLITE_FILE
+from models.bundle import write_version
+from models.config import FeatureSet
+from models.lite import SERVING_DEFAULT, SERVING_RAW, LiteModel
+
+_log = logging.getLogger(__name__)
+
+REPORT_FILE = "report.json"
+PUSHED_FILE = "pushed.json"
+SCHEMA_VERSION = 1
+BLESSINGS = {
+    "model_blessing": "Evaluator",
+    "baseline_blessing": "Evaluator.against_blessed",
+    "infra_blessing": "LiteValidator",
+}
+
+
+def pushed_version(folder: str) -> str | None:
+    """The version that a PushedModel artifact stands for, or None where none was pushed."""
+    path = os.path.join(folder, PUSHED_FILE)
+    if not os.path.exists(path):
+        return None
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)["version"]
+
+
+class Executor(base_executor.BaseExecutor):
+    """Pushes a model."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Any]],
+        output_dict: dict[str, list[Any]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Pushes a new version where every gate blessed, and does nothing otherwise.
+
+        Args:
+          input_dict:
+            - model: Model, the TFLite file.
+            - model_blessing, baseline_blessing: ModelBlessings.
+            - infra_blessing: InfraBlessing.
+            - stage_report: StageReport.
+          output_dict:
+            - pushed_model: PushedModel; `pushed`, `model_id` and `pushed_version` are its custom
+              properties, and `pushed.json` says the same.
+          exec_properties:
+            - features: JSON of a FeatureSet.
+            - config: JSON of the run's configuration.
+            - push_destination: Folder of the versions.
+            - keep: Newest versions to keep; 0 keeps all.
+            - code_digest: Goes into the version.
+        """
+        pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
+        model = artifact_utils.get_single_instance(input_dict["model"])
+        pushed.set_int_custom_property("model_id", model.id)
+        refused = [
+            gate
+            for key, gate in BLESSINGS.items()
+            if input_dict[key][0].get_int_custom_property("blessed") != 1
+        ]
+        version = None
+        if refused:
+            _log.warning("not pushed: refused by %s", ", ".join(refused))
+        else:
+            version = self._push(input_dict, output_dict, exec_properties)
+            pushed.set_string_custom_property("pushed_version", os.path.basename(version))
+        pushed.set_int_custom_property("pushed", int(version is not None))
+        os.makedirs(pushed.uri, exist_ok=True)
+        with open(os.path.join(pushed.uri, PUSHED_FILE), "w", encoding="utf-8") as file:
+            json.dump({"version": version, "refused_by": refused}, file)
+
+    def _push(
+        self,
+        input_dict: dict[str, list[Any]],
+        output_dict: dict[str, list[Any]],
+        exec_properties: dict[str, Any],
+    ) -> str:
+        (model,) = input_dict["model"]
+        path = os.path.join(path_utils.serving_model_dir(model.uri), TFLITE_FILE)
+        report_uri = artifact_utils.get_single_uri(input_dict["stage_report"])
+        with open(os.path.join(report_uri, REPORT_FILE), encoding="utf-8") as file:
+            report = json.load(file)
+        lite = LiteModel(path)
+        metadata = {
+            "schema_version": SCHEMA_VERSION,
+            "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "signatures": {s: lite.inputs(s) for s in (SERVING_DEFAULT, SERVING_RAW)},
+            "missing_values": {"string": "", "int64": -(2**63), "float32": "NaN"},
+            "features": _features(FeatureSet.model_validate_json(exec_properties["features"])),
+            "vocabulary_rows": {f["name"]: f["rows"] for f in report["layout"]["fields"]},
+            "metrics": {"split": report["split"], **report["stages"]},
+            "gates": report["verdicts"],
+            "config": json.loads(exec_properties["config"]),
+            "code_digest": exec_properties["code_digest"],
+            "lineage": {
+                "artifacts": {key: [a.id for a in values] for key, values in input_dict.items()},
+                "execution": _execution_id(output_dict["pushed_model"][0].uri),
+            },
+        }
+        return write_version(
+            exec_properties["push_destination"],
+            lite.content,
+            {"model": metadata, "report": report},
+            keep=exec_properties["keep"] or None,
+        )
+
+
+def _execution_id(uri: str) -> int | None:
+    """TFX puts the execution's id at the end of an output's URI."""
+    name = os.path.basename(uri.rstrip("/"))
+    return int(name) if name.isdigit() else None
+
+
+def _features(features: FeatureSet) -> list[dict[str, Any]]:
+    """The raw inputs as an app has to give them."""
+    described = []
+    for feature in features.features:
+        entry: dict[str, Any] = {"name": feature.name, "kind": feature.kind}
+        entry["dtype"] = "float32" if feature.kind == "numeric" else feature.dtype
+        if feature.kind == "multi_categorical":
+            entry |= {"max_length": feature.max_length, "separator": feature.separator}
+        described.append(entry)
+    return described

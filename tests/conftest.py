@@ -8,6 +8,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import dataclasses
 import pathlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Clicks:
-    """Transformed Examples with a signal in them: users like items, and high numbers."""
+    """Transformed Examples with a signal in them: active users, liked items, high numbers."""
 
     layout: FeatureLayout
     train: list[str]
     eval: list[str]
 
 
-def write_examples(path: pathlib.Path, rows: dict[str, Any]) -> str:
+def _write_examples(path: pathlib.Path, rows: dict[str, Any]) -> str:
     """Writes columns [R, size] as gzipped Examples; int64 or float32 by their dtype."""
     import tensorflow as tf
 
@@ -47,13 +48,19 @@ def write_examples(path: pathlib.Path, rows: dict[str, Any]) -> str:
 
 
 @pytest.fixture(scope="session")
+def write_examples() -> Callable[[pathlib.Path, dict[str, Any]], str]:
+    """Writes columns [R, size] to a file of gzipped Examples and returns its path."""
+    return _write_examples
+
+
+@pytest.fixture(scope="session")
 def clicks(tmp_path_factory: pytest.TempPathFactory) -> Clicks:
     """2,000 train rows in two files and 600 eval rows: user, item, up to 3 tags, one number."""
     from models.layout import FeatureLayout
 
     layout = FeatureLayout.build([("user", 1, 40), ("item", 1, 30), ("tags", 3, 6)], ["x"])
     random = np.random.default_rng(0)
-    taste = random.normal(size=(layout.table_rows, 2))
+    appeal = 1.5 * random.normal(size=layout.table_rows)
     folder = tmp_path_factory.mktemp("clicks")
 
     def write(name: str, rows: int) -> str:
@@ -68,9 +75,9 @@ def clicks(tmp_path_factory: pytest.TempPathFactory) -> Clicks:
         tags = ids[:, 2:]
         tags[np.arange(3) >= random.integers(0, 4, rows)[:, None]] = 0
         x = random.normal(size=(rows, 1))
-        logit = 2 * (taste[ids[:, 0]] * taste[ids[:, 1]]).sum(axis=1) + x[:, 0] - 0.5
+        logit = appeal[ids[:, :2]].sum(axis=1) + x[:, 0] - 0.5
         label = random.random(rows) < 1 / (1 + np.exp(-logit))
         columns = {"ids": ids, "numeric": x.astype("f4"), "label": label[:, None].astype("f4")}
-        return write_examples(folder / f"{name}.gz", columns)
+        return _write_examples(folder / f"{name}.gz", columns)
 
     return Clicks(layout, [write("train-0", 1000), write("train-1", 1000)], [write("eval-0", 600)])

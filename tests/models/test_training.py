@@ -1,0 +1,243 @@
+"""Training on a small log with a known signal in it."""
+
+from __future__ import annotations
+
+import glob
+import pathlib
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+from tensorflow.python.summary.summary_iterator import summary_iterator
+
+from models import callbacks as cb
+from models import metrics, training
+from models.config import DeepFMConfig, TrainingConfig
+
+MODEL = DeepFMConfig(embedding_dim=4, hidden_units=(16,), embedding_stddev=0.1)
+
+
+def settings(**changes: Any) -> TrainingConfig:
+    return TrainingConfig(
+        **{"batch_size": 256, "epochs": 3, "learning_rate": 0.05, "oov_rate": 0.0, **changes}
+    )
+
+
+def run(clicks: Any, **changes: Any) -> tuple[keras.Model, dict[str, float]]:
+    config = settings(**changes)
+    model = training.build(clicks.layout, MODEL, config)
+    return model, training.fit(model, clicks.layout, clicks.train, clicks.eval, config)
+
+
+@pytest.fixture(scope="module")
+def trained(clicks: Any) -> tuple[keras.Model, dict[str, float]]:
+    return run(clicks, epochs=8)
+
+
+def test_learns_and_reports_what_the_weights_that_stay_do(
+    clicks: Any, trained: tuple[keras.Model, dict[str, float]]
+) -> None:
+    model, result = trained
+    untrained = training.build(clicks.layout, MODEL, settings())
+    start = training.evaluate(untrained, clicks.layout, clicks.eval)
+    assert result["auc"] > 0.75 > start["auc"] + 0.1
+    assert result["log_loss"] < start["log_loss"]
+    again = training.evaluate(model, clicks.layout, clicks.eval)
+    assert {name: result[name] for name in again} == again
+    assert result["steps"] == result["epochs"] * (2000 // 256)
+    assert 1 <= result["best_epoch"] <= result["epochs"] <= 8
+    assert result["rows_per_second"] > 0
+
+
+def test_scores_come_in_the_order_of_the_rows(
+    clicks: Any, trained: tuple[keras.Model, dict[str, float]]
+) -> None:
+    model, result = trained
+    scores, labels = training.predict(model, clicks.layout, clicks.eval)
+    assert scores.shape == labels.shape == (600,)
+    assert scores.dtype == np.float32
+    assert metrics.auc(labels, scores) == result["auc"]
+    with pytest.raises(ValueError, match="no files to read"):
+        training.predict(model, clicks.layout, [])
+
+
+def test_same_seed_gives_equal_weights(clicks: Any) -> None:
+    first, second = (
+        run(clicks, epochs=2, seed=1, oov_rate=0.1, embedding_l2=0.01)[0].get_weights()
+        for _ in range(2)
+    )
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    one, two = (
+        training.build(clicks.layout, MODEL, settings(seed=seed)).get_layer("embedding")
+        for seed in (1, 2)
+    )
+    assert not np.array_equal(one.get_weights()[0], two.get_weights()[0])
+
+
+def test_penalty_makes_embeddings_smaller(
+    clicks: Any, trained: tuple[keras.Model, dict[str, float]]
+) -> None:
+    penalized, _ = run(clicks, epochs=8, embedding_l2=0.1)
+    norms = [
+        float(np.linalg.norm(model.get_layer("embedding").get_weights()[0]))
+        for model in (penalized, trained[0])
+    ]
+    assert norms[0] < 0.8 * norms[1]
+
+
+def test_bfloat16_trains_and_becomes_a_plain_float32_model(clicks: Any) -> None:
+    model, result = run(clicks, precision="bfloat16")
+    assert keras.mixed_precision.global_policy().name == "float32"
+    assert model.get_layer("tower_0").compute_dtype == "bfloat16"
+    plain = training.as_float32(model, clicks.layout, MODEL)
+    assert {layer.compute_dtype for layer in plain.layers if layer.weights} == {"float32"}
+    for ours, theirs in zip(plain.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert training.evaluate(plain, clicks.layout, clicks.eval)["auc"] == pytest.approx(
+        result["auc"], abs=0.01
+    )
+
+
+class Spoil(keras.callbacks.Callback):
+    """Turns the weights to noise after a given epoch."""
+
+    def __init__(self, model: keras.Model, epoch: int) -> None:
+        super().__init__()
+        self._logits, self._epoch = model, epoch
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if epoch >= self._epoch:
+            noise = np.random.default_rng(epoch)
+            self._logits.set_weights([noise.random(w.shape) for w in self._logits.get_weights()])
+
+
+def test_best_epoch_comes_back(clicks: Any) -> None:
+    config = settings(epochs=9, patience=2)
+    model = training.build(clicks.layout, MODEL, config)
+    spoil = [Spoil(model, 2)]
+    result = training.fit(model, clicks.layout, clicks.train, clicks.eval, config, callbacks=spoil)
+    assert (result["epochs"], result["best_epoch"]) == (4, 2)  # two good, two worse
+    assert result["auc"] > 0.7
+    assert training.evaluate(model, clicks.layout, clicks.eval)["auc"] == result["auc"]
+
+
+def test_one_small_step_with_a_given_optimizer_and_the_last_weights(clicks: Any) -> None:
+    config = settings(epochs=2, batch_size=4096, schedule="cosine", oov_rate=0.1)
+    model = training.build(clicks.layout, MODEL, config)
+    before = model.get_layer("embedding").get_weights()[0]
+    result = training.fit(
+        model,
+        clicks.layout,
+        clicks.train,
+        clicks.eval,
+        config,
+        callbacks=[Spoil(model, 1)],
+        keep_best=False,
+        optimizer=keras.optimizers.legacy.SGD(0.0),
+    )
+    assert (result["steps"], result["best_epoch"]) == (2, 2)
+    assert (before != model.get_layer("embedding").get_weights()[0]).all()  # spoiled, not best
+    assert training.evaluate(model, clicks.layout, clicks.eval)["auc"] == result["auc"]
+
+
+def test_a_loss_that_is_not_finite_stops(clicks: Any) -> None:
+    config = settings()
+    model = training.build(clicks.layout, MODEL, config)
+    layer = model.get_layer("tower_out")
+    layer.set_weights([w * np.nan for w in layer.get_weights()])
+    with pytest.raises(training.TrainingFailed, match=r"step 1 of .* learning_rate .*0\.05"):
+        training.fit(model, clicks.layout, clicks.train, clicks.eval, config)
+
+
+def test_useless_splits_are_named(
+    clicks: Any,
+    tmp_path: pathlib.Path,
+    write_examples: Callable[[pathlib.Path, dict[str, Any]], str],
+) -> None:
+    config = settings()
+    model = training.build(clicks.layout, MODEL, config)
+    empty = write_examples(tmp_path / "empty.gz", {"ids": [], "label": []})
+    with pytest.raises(training.TrainingFailed, match=r"train split has no rows: .*empty\.gz"):
+        training.fit(model, clicks.layout, [empty], clicks.eval, config)
+    with pytest.raises(ValueError, match=r"no rows to score in .*empty\.gz"):
+        training.predict(model, clicks.layout, [empty])
+
+
+def test_tensorboard_gets_scalars_histograms_and_the_graph(
+    clicks: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cb, "HISTOGRAM_ROWS", 50)  # the table has 83
+    config = settings(epochs=2)
+    model = training.build(clicks.layout, MODEL, config)
+    training.fit(model, clicks.layout, clicks.train, clicks.eval, config, log_dir=str(tmp_path))
+
+    def events(run: str) -> dict[str, list[Any]]:
+        found: dict[str, list[Any]] = {}
+        for file in glob.glob(str(tmp_path / run / "events*")):
+            for event in summary_iterator(file):
+                if event.graph_def:
+                    found.setdefault("graph", []).append(event.graph_def)
+                for value in event.summary.value:
+                    found.setdefault(value.tag, []).append(tf.make_ndarray(value.tensor))
+        return found
+
+    train, validation = events("train"), events("validation")
+    assert {"epoch_loss", "epoch_learning_rate", "epoch_rows_per_second"} <= set(train)
+    assert {"epoch_auc", "epoch_log_loss", "epoch_calibration"} <= set(validation)
+    assert len(validation["epoch_auc"]) == 2
+    graph = tf.compat.v1.GraphDef.FromString(train["graph"][0])
+    assert any("tower_0" in node.name for node in graph.node)
+    counts = {name: values[0][:, 2].sum() for name, values in train.items() if "tower" in name}
+    assert any(name.startswith("tower_0/kernel") for name in counts)
+    table = next(values for name, values in train.items() if name.startswith("embedding/"))
+    assert table[0][:, 2].sum() == 50 * MODEL.embedding_dim
+
+
+TWO_REPLICAS = """
+import sys
+import numpy as np
+import models
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])  # by default it takes GPUs only
+tf.distribute.MirroredStrategy = lambda: mirrored
+from models import training
+from models.config import DeepFMConfig, TrainingConfig
+from models.layout import FeatureLayout
+
+layout = FeatureLayout.build([("user", 1, 40), ("item", 1, 30), ("tags", 3, 6)], ["x"])
+config = DeepFMConfig(
+    embedding_dim=4, hidden_units=(8,), dropout=0.0, batch_norm=False, embedding_stddev=0.1
+)
+weights = []
+for name in ("none", "mirrored"):
+    settings = TrainingConfig(
+        strategy=name, batch_size=256, epochs=2, learning_rate=0.02, oov_rate=0.0,
+        embedding_l2=0.01,
+    )
+    model = training.build(layout, config, settings)
+    assert model.distribute_strategy.num_replicas_in_sync == (2 if name == "mirrored" else 1)
+    result = training.fit(model, layout, sys.argv[1:3], sys.argv[3:], settings)
+    plain = training.as_float32(model, layout, config)
+    assert training.evaluate(plain, layout, sys.argv[3:])["auc"] == result["auc"]
+    weights.append(plain.get_weights())
+for one, two in zip(*weights, strict=True):
+    np.testing.assert_allclose(one, two, atol=2e-3)
+"""
+
+
+@pytest.mark.e2e  # a process of its own: devices are split before TensorFlow starts
+def test_two_replicas_train_the_same_model_as_one(clicks: Any) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_REPLICAS, *clicks.train, *clicks.eval],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]

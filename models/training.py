@@ -19,7 +19,16 @@ from models.layout import FeatureLayout
 from models.optimizers import LazyAdam
 from models.ranking import RankingModel
 
-__all__ = ["TrainingFailed", "as_float32", "build", "evaluate", "fit", "predict", "strategy"]
+__all__ = [
+    "TrainingFailed",
+    "as_float32",
+    "build",
+    "evaluate",
+    "fit",
+    "is_chief",
+    "predict",
+    "strategy",
+]
 
 PREDICT_BATCH = 8192
 
@@ -33,6 +42,15 @@ def strategy(name: str) -> tf.distribute.Strategy:
     if name == "multi_worker":
         return tf.distribute.MultiWorkerMirroredStrategy()
     return tf.distribute.get_strategy()
+
+
+def is_chief(model: keras.Model) -> bool:
+    """Whether this process is the one of its cluster that writes what was trained."""
+    resolver = model.distribute_strategy.cluster_resolver
+    if resolver is None or not resolver.cluster_spec():
+        return True
+    spec = resolver.cluster_spec().as_dict()
+    return (resolver.task_type, resolver.task_id) == ("chief" if "chief" in spec else "worker", 0)
 
 
 @contextmanager

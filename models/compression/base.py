@@ -200,7 +200,7 @@ def compress(
     technique.check(checkpoint)
     start = technique.prepare(checkpoint)
     rows = _training.data.count_rows(splits.train)
-    model = technique.wrap(start, -(-rows // training.batch_size))
+    model = technique.wrap(start, _training.data.steps_per_epoch(rows, training.batch_size))
     technique.initialize(model, start, splits)
     settings = fine_tuning(
         training,

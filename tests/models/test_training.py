@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import sys
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -241,3 +242,27 @@ def test_two_replicas_train_the_same_model_as_one(clicks: Any) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.parametrize(
+    ("spec", "task", "chief"),
+    [
+        ({}, (None, None), True),
+        ({"worker": ["a:1", "b:1"]}, ("worker", 0), True),
+        ({"worker": ["a:1", "b:1"]}, ("worker", 1), False),
+        ({"chief": ["a:1"], "worker": ["b:1"]}, ("worker", 0), False),
+        ({"chief": ["a:1"], "worker": ["b:1"]}, ("chief", 0), True),
+    ],
+)
+def test_one_process_of_a_cluster_is_its_chief(spec: Any, task: Any, chief: bool) -> None:
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec(spec), task_type=task[0], task_id=task[1]
+    )
+    model = SimpleNamespace(distribute_strategy=SimpleNamespace(cluster_resolver=resolver))
+    assert training.is_chief(model) == chief
+
+
+def test_without_a_cluster_every_process_is_its_chief(
+    trained: tuple[keras.Model, dict[str, float]],
+) -> None:
+    assert training.is_chief(trained[0])

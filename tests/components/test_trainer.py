@@ -1,0 +1,92 @@
+"""The function that TFX's Trainer calls, with arguments as TFX makes them."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.trainer import module
+from models import training
+from models.checkpoint import Checkpoint
+from models.config import DeepFMConfig, FeatureSet, TrainingConfig
+
+FEATURES = FeatureSet.model_validate({"features": [{"kind": "categorical", "name": "user"}]})
+MODEL = DeepFMConfig(embedding_dim=4, hidden_units=(8,), embedding_stddev=0.1)
+
+
+@pytest.fixture
+def fn_args(clicks: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Arguments of a Trainer; the transform graph is replaced by the layout it would give."""
+
+    def layout(folder: str, features: FeatureSet) -> Any:
+        assert (folder, features) == ("transform-graph", FEATURES)
+        return clicks.layout
+
+    monkeypatch.setattr(module, "layout_from_transform", layout)
+    folder = os.path.dirname(clicks.train[0])
+    settings = TrainingConfig(batch_size=256, epochs=2, learning_rate=0.05)
+    return SimpleNamespace(
+        train_files=[f"{folder}/train-*"],
+        eval_files=[f"{folder}/eval-*"],
+        transform_output="transform-graph",
+        serving_model_dir=str(tmp_path / "model" / "Format-Serving"),
+        model_run_dir=str(tmp_path / "run"),
+        custom_config={
+            "features": FEATURES.model_dump_json(),
+            "model": MODEL.model_dump_json(),
+            "training": settings.model_dump_json(),
+            "code_digest": "unused here",
+        },
+    )
+
+
+def test_writes_a_checkpoint_of_what_it_measured(clicks: Any, fn_args: Any) -> None:
+    module.run_fn(fn_args)
+    checkpoint = Checkpoint.load(fn_args.serving_model_dir)
+    assert checkpoint.layout == clicks.layout
+    assert checkpoint.config == MODEL
+    measured = training.evaluate(checkpoint.model, clicks.layout, clicks.eval)
+    assert measured["auc"] > 0.7
+    for name, value in measured.items():
+        assert checkpoint.metrics[name] == pytest.approx(value, rel=1e-6)
+    assert checkpoint.metrics["steps"] == 2 * (2000 // 256)
+    assert {"train", "validation"} <= set(os.listdir(fn_args.model_run_dir))
+
+
+def test_a_bfloat16_training_ends_in_a_float32_checkpoint(clicks: Any, fn_args: Any) -> None:
+    settings = TrainingConfig(batch_size=256, epochs=1, learning_rate=0.05, precision="bfloat16")
+    fn_args.custom_config["training"] = settings.model_dump_json()
+    module.run_fn(fn_args)
+    checkpoint = Checkpoint.load(fn_args.serving_model_dir)
+    assert {layer.compute_dtype for layer in checkpoint.model.layers if layer.weights} == {
+        "float32"
+    }
+    scores, _ = training.predict(checkpoint.model, clicks.layout, clicks.eval)
+    assert np.isfinite(scores).all()
+    measured = training.evaluate(checkpoint.model, clicks.layout, clicks.eval)
+    assert checkpoint.metrics["log_loss"] == pytest.approx(measured["log_loss"], rel=1e-6)
+
+
+def test_only_the_chief_writes(fn_args: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "fit", lambda *args, **kwargs: {})
+    monkeypatch.setattr(training, "is_chief", lambda model: False)
+    module.run_fn(fn_args)
+    assert not os.path.exists(fn_args.serving_model_dir)
+
+
+def test_missing_configuration_is_named(fn_args: Any) -> None:
+    del fn_args.custom_config["training"]
+    message = r"no 'training' \(it has .*'model'\]\): give it TrainingConfig\.model_dump_json"
+    with pytest.raises(ValueError, match=message):
+        module.run_fn(fn_args)
+
+
+def test_pattern_without_files_is_named(fn_args: Any) -> None:
+    fn_args.eval_files = ["nowhere/*"]
+    with pytest.raises(ValueError, match=r"eval_files match no file: \['nowhere/\*'\]"):
+        module.run_fn(fn_args)

@@ -39,9 +39,9 @@ def write_version(
     """Adds a version: a folder with `model.tflite` and a JSON file a document.
 
     It is written and flushed under a hidden name and gets its number by one rename, so that a
-    reader sees all of it or nothing, and a killed push leaves nothing visible. Leftovers of killed pushes
-    go away with the next one. Where the newest version holds the same model, nothing is written:
-    a repeated push makes no second version.
+    reader sees all of it or nothing, and a killed push leaves nothing visible. Leftovers of
+    killed pushes go away with the next one. Where the newest version holds the same model, nothing
+    is written: a repeated push makes no second version.
 
     Args:
       destination: Folder of the versions; made if needed.

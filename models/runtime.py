@@ -9,11 +9,13 @@ from tensorflow.python.autograph.core import config_lib
 
 
 def configure() -> None:
-    """Keeps autograph out of tf_keras; may be called any number of times.
+    """Keeps autograph out of tf_keras, and grappler's remapper out; may be called again.
 
     Autograph exempts `keras` from its tracing but not `tf_keras`, which costs the first `fit` of a
-    process more than ten seconds and changes nothing.
+    process more than ten seconds and changes nothing. The remapper cannot fuse the first hidden
+    layer's sum of two products: it fails on every trace of it with an error on the terminal.
     """
+    tf.config.optimizer.set_experimental_options({"remapping": False})
     rule = config_lib.DoNotConvert("tf_keras")
     if not any(str(known) == str(rule) for known in autograph.CONVERSION_RULES):
         autograph.CONVERSION_RULES = (rule, *autograph.CONVERSION_RULES)

@@ -14,8 +14,6 @@ from typing import TextIO
 from pipeline.config import RunConfig, load_config
 from pipeline.store import Stage, latest_run
 
-SYNTHETIC_DATA = "synthetic-data"
-
 
 @dataclasses.dataclass(frozen=True)
 class Folders:
@@ -53,6 +51,11 @@ class Folders:
     def pushed(self) -> str:
         """Pushed versions, unless the configuration names another folder."""
         return os.path.join(self.root, "pushed")
+
+    @property
+    def synthetic(self) -> str:
+        """Generated data, where the configuration asks for them."""
+        return os.path.join(self.root, "synthetic-data")
 
     @property
     def log(self) -> str:
@@ -124,9 +127,8 @@ def _data_root(config: RunConfig, data: str | None, folders: Folders) -> str:
         )
     from pipeline.synthetic import generate
 
-    folder = os.path.join(folders.root, SYNTHETIC_DATA)
-    generate(folder)
-    return folder
+    generate(folders.synthetic)
+    return folders.synthetic
 
 
 def run(

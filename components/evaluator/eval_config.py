@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import tensorflow_model_analysis as tfma
 
 CANDIDATE = "candidate"
 BASELINE = "baseline"
-
-
-def _bounds(low: float | None, high: float | None) -> tfma.GenericValueThreshold | None:
-    if low is None and high is None:
-        return None
-    bounds = tfma.GenericValueThreshold()
-    if low is not None:
-        bounds.lower_bound.value = low
-    if high is not None:
-        bounds.upper_bound.value = high
-    return bounds
 
 
 def _metric(
@@ -29,23 +17,24 @@ def _metric(
     high: float | None = None,
     max_loss: float | None = None,
     higher_is_better: bool = True,
-    **settings: object,
 ) -> tfma.MetricConfig:
     """A metric with bounds on its value and on its change for the worse against the baseline."""
-    config = tfma.MetricConfig(class_name=name, config=json.dumps(settings) if settings else "")
-    bounds = _bounds(low, high)
-    if bounds is not None:
-        config.threshold.value_threshold.CopyFrom(bounds)
+    threshold = tfma.MetricThreshold()
+    if low is not None:
+        threshold.value_threshold.lower_bound.value = low
+    if high is not None:
+        threshold.value_threshold.upper_bound.value = high
     if max_loss is not None:
-        change = config.threshold.change_threshold
-        direction = tfma.MetricDirection
+        change, direction = threshold.change_threshold, tfma.MetricDirection
         if higher_is_better:
-            change.direction = direction.HIGHER_IS_BETTER
-            change.absolute.value = -max_loss
+            change.direction, change.absolute.value = direction.HIGHER_IS_BETTER, -max_loss
         else:
-            change.direction = direction.LOWER_IS_BETTER
-            change.absolute.value = max_loss
-    return config
+            change.direction, change.absolute.value = direction.LOWER_IS_BETTER, max_loss
+    metric = tfma.MetricConfig(class_name=name)
+    if threshold.ByteSize():
+        # A plain threshold would hold every slice to it, the cold start too.
+        metric.per_slice_thresholds.add(slicing_specs=[tfma.SlicingSpec()], threshold=threshold)
+    return metric
 
 
 def eval_config(

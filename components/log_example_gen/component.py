@@ -119,7 +119,7 @@ def _beam_example_gen(config: IngestConfig, data_root: str) -> FileBasedExampleG
                     )
                     for s in config.split_names
                 ],
-                partition_feature_name=split.key,
+                partition_feature_name=split.key or "",
             )
         )
     return FileBasedExampleGen(

@@ -87,10 +87,15 @@ class TimeSplit(Strict):
 
 
 class HashSplit(Strict):
-    """All rows with the same value of `key` fall into one split, by a hash of it."""
+    """Rows are divided by a hash.
+
+    Attributes:
+      key: Column; all rows with the same value of it fall into one split. None hashes the number of
+        the row.
+    """
 
     by: Literal["hash"]
-    key: Name
+    key: Name | None = None
     eval: Share = 0.1
     test: Share | None = None
 

@@ -31,7 +31,9 @@ def assign(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> None:
         )
         con.execute("DROP TABLE shares")
     elif isinstance(split, HashSplit):
-        text = f"concat({quoted(str(config.seed))}, ':', {name(split.key)})"
+        text = (
+            f"concat({quoted(str(config.seed))}, ':', {name(split.key) if split.key else 'row_id'})"
+        )
         share = f"('0x' || substr(md5({text}), 1, 8))::UBIGINT::DOUBLE / 4294967296.0"
         test = split.test or 0.0
         con.execute(

@@ -40,7 +40,8 @@ def test_plain_lines_where_there_is_no_terminal(
     progress = play(out, tmp_path / "run.log")
     lines = out.getvalue().splitlines()
     assert lines[0] == "[ 1/3] StatisticsGen ..."
-    assert lines[1].startswith("[ 1/3] StatisticsGen") and lines[1].endswith(" s")
+    assert lines[1].startswith("[ 1/3] StatisticsGen")
+    assert lines[1].endswith(" s")
     assert lines[3].split() == ["[", "2/3]", "Trainer", "cached"]
     assert lines[4] == "[ 3/3] Pusher ..."
     assert progress.current == "Pusher"

@@ -1,0 +1,133 @@
+"""The table that a run ends with."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from pipeline.local_runner import Outcome
+
+_COLUMNS = (
+    ("AUC", "auc", "{:.4f}"),
+    ("log loss", "log_loss", "{:.4f}"),
+    ("calibr.", "calibration", "{:.3f}"),
+    ("GAUC", "gauc", "{:.4f}"),
+    ("NDCG@10", "ndcg_at_10", "{:.4f}"),
+    ("bytes", "bytes", "{:,}"),
+    ("gzipped", "gzip_bytes", "{:,}"),
+    ("us/row @1", "latency_1_us", "{:.2f}"),
+    ("us/row @512", "latency_512_us", "{:.2f}"),
+)
+_NAMES = {
+    "float": "float",
+    "pruned": "pruned",
+    "control": "float control",
+    "quantized": "quantized (Keras)",
+    "shipped": "shipped file",
+}
+_DASH = "-"
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Rows in aligned columns, the first one to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in [head, *rows]
+    ]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def _load(folder: str | None, name: str) -> dict[str, Any]:
+    path = os.path.join(folder or "", name)
+    if not folder or not os.path.exists(path):
+        return {}
+    with open(path, encoding="utf-8") as file:
+        loaded: dict[str, Any] = json.load(file)
+    return loaded
+
+
+def stages(report: dict[str, Any], best: dict[str, float] | None) -> str:
+    """Accuracy, size and speed of every stage, and the best that can be reached where known."""
+    rows = [
+        [_NAMES.get(stage, stage)]
+        + [form.format(figures[key]) if key in figures else _DASH for _, key, form in _COLUMNS]
+        for stage, figures in report["stages"].items()
+    ]
+    if best:
+        rows.append(
+            ["best reachable"]
+            + [form.format(best[key]) if key in best else _DASH for _, key, form in _COLUMNS]
+        )
+    return table(["stage", *(title for title, _, _ in _COLUMNS)], rows)
+
+
+def gates(report: dict[str, Any]) -> str:
+    """Every gate with its value, its bound and its verdict."""
+    rows = []
+    for verdict in report["verdicts"]:
+        bound = _DASH
+        if verdict["threshold"] is not None:
+            bound = f"{'>=' if verdict['at_least'] else '<='} {verdict['threshold']:g}"
+        name = verdict["name"] + (f" ({verdict['detail']})" if verdict["detail"] else "")
+        rows.append([name, f"{verdict['value']:.6g}", bound, "ok" if verdict["passed"] else "NO"])
+    return table(["gate (LiteValidator)", "value", "bound", ""], rows)
+
+
+def slices(report: dict[str, Any]) -> str:
+    """AUC by slice, float against shipped."""
+    rows = [
+        [
+            f"{entry['column'].removeprefix('slice_')} = {entry['value'] or '(missing)'}",
+            f"{entry['rows']:,}",
+            f"{entry['float']['auc']:.4f}",
+            f"{entry['shipped']['auc']:.4f}",
+        ]
+        for entry in report["slices"]
+    ]
+    return table(["slice", "rows", "AUC float", "AUC shipped"], rows) if rows else ""
+
+
+def render(outcome: Outcome) -> str:
+    """What a run made, for a person: stages, gates, slices, where the model is, what comes next."""
+    found = outcome.stages
+    report = _load(
+        found["LiteValidator"].folder("report") if "LiteValidator" in found else None, "report.json"
+    )
+    if not report:
+        unfinished = [stage.node for stage in found.values() if stage.state != "done"]
+        return f"the last run did not finish; look at {outcome.folders.log} ({unfinished})"
+    truth = _load(outcome.folders.synthetic, "truth.json") if outcome.config.synthetic else {}
+    best = truth.get("best", {}).get(report["split"])
+    pusher = _load(
+        found["Pusher"].folder("pushed_model") if "Pusher" in found else None, "pushed.json"
+    )
+    cached = sum(stage.state == "cached" for stage in found.values())
+    lines = [
+        "",
+        f"{outcome.config.name}, {report['split']} split: {report['rows']:,} rows, "
+        f"{report['positives']:,} positive",
+        "",
+        stages(report, best),
+        "",
+        gates(report),
+        "",
+        slices(report),
+        "",
+    ]
+    if pusher.get("version"):
+        lines += [f"pushed       {os.path.relpath(pusher['version'])}"]
+        lines += [
+            f"score        ranklite score {os.path.relpath(pusher['version'])} IN.csv -o OUT.csv"
+        ]
+    else:
+        lines += [f"not pushed   refused by {', '.join(pusher.get('refused_by', ['?']))}"]
+    lines += [f"TensorBoard  ranklite tensorboard --runs {os.path.relpath(outcome.folders.runs)}"]
+    lines += [f"log          {os.path.relpath(outcome.folders.log)}"]
+    if "total" in outcome.seconds:
+        lines += [f"time         {outcome.seconds['total']:.0f} s, {cached} of {len(found)} cached"]
+    return "\n".join(lines)

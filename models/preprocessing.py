@@ -348,9 +348,9 @@ def layout_from_transform(transform_dir: str, features: FeatureSet) -> FeatureLa
         (
             feature.name,
             id_length(feature),
-            feature.buckets
+            feature.buckets or 0
             if feature.kind == "numeric"
-            else output.vocabulary_size_by_name(feature.name),
+            else int(output.vocabulary_size_by_name(feature.name)),
         )
         for feature in id_features(features)
     ]

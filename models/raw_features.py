@@ -71,12 +71,12 @@ class RawFeatures(tf.Module):
         signature = {}
         for feature in self._features.features:
             if isinstance(feature, NumericFeature):
-                dtype, shape = tf.float32, [None]
-            else:
-                dtype = tf.string if feature.dtype == "string" else tf.int64
-                shape = [None]
-                if isinstance(feature, MultiCategoricalFeature):
-                    shape = [None, feature.max_length]
+                signature[feature.name] = tf.TensorSpec([None], tf.float32, name=feature.name)
+                continue
+            dtype = tf.string if feature.dtype == "string" else tf.int64
+            shape = [None]
+            if isinstance(feature, MultiCategoricalFeature):
+                shape += [feature.max_length]
             signature[feature.name] = tf.TensorSpec(shape, dtype, name=feature.name)
         return signature
 

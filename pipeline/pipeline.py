@@ -37,7 +37,10 @@ LOG_EXAMPLE_GEN = "components.log_example_gen.executor"
 TRANSFORM_MODULE = "components.transform.module"
 TRAINER_MODULE = "components.trainer.module"
 EVALUATOR_MODULE = "components.evaluator.module"
-COMPRESSORS = {"prune": (Pruner, "pruned"), "quantize": (Quantizer, "quantized")}
+COMPRESSORS: dict[str, tuple[type[Pruner] | type[Quantizer], str]] = {
+    "prune": (Pruner, "pruned"),
+    "quantize": (Quantizer, "quantized"),
+}
 
 
 def create_pipeline(
@@ -130,7 +133,7 @@ def create_pipeline(
         },
     )
     checkpoints = {"float": trainer.outputs["model"]}
-    compressors = {}
+    compressors: dict[str, Pruner | Quantizer] = {}
     for step in config.compression:
         component, stage = COMPRESSORS[step.technique]
         compressors[stage] = component(

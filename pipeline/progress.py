@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -62,6 +63,9 @@ def quiet_logs(path: str, progress: logging.Handler, verbose: bool) -> Iterator[
     """
     from absl import logging as absl_logging
 
+    stack = contextlib.ExitStack()
+    if not verbose:
+        stack.enter_context(_native_stderr_to(path))
     file = logging.FileHandler(path, encoding="utf-8", delay=True)
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname).1s %(name)s: %(message)s"))
     root = logging.getLogger()
@@ -77,8 +81,25 @@ def quiet_logs(path: str, progress: logging.Handler, verbose: bool) -> Iterator[
     try:
         yield
     finally:
+        stack.close()
         root.handlers, tensorflow.handlers = before, tf_handlers
         tensorflow.propagate = tf_propagate
         root.setLevel(level)
         absl_logging.set_verbosity(absl_level)
         file.close()
+
+
+@contextlib.contextmanager
+def _native_stderr_to(path: str) -> Iterator[None]:
+    """Sends what native code (TensorFlow, TFLite's converter) writes to stderr to a file too."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        os.dup2(log, 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(log)

@@ -107,10 +107,10 @@ def render(outcome: Outcome) -> str:
         found["Pusher"].folder("pushed_model") if "Pusher" in found else None, "pushed.json"
     )
     cached = sum(stage.state == "cached" for stage in found.values())
+    title = f"{outcome.config.name}, {report['split']} split"
     lines = [
         "",
-        f"{outcome.config.name}, {report['split']} split: {report['rows']:,} rows, "
-        f"{report['positives']:,} positive",
+        f"{title}: {report['rows']:,} rows, {report['positives']:,} positive",
         "",
         stages(report, best),
         "",

@@ -3,7 +3,7 @@
     python benchmarks/step_time.py
 
 Times training steps of a DeepFM on 4,096 rows of 10 fields, with a table of 10 thousand and of 5
-million rows x 16, by LazyAdam and by tf_keras's Adam; then the lookup and update of 4,096 table rows
+million rows x 16, by LazyAdam and by tf_keras's Adam; then the lookup and update of 4,096 rows
 alone. Ids are uniform, the worst case: each one misses the processor's caches in the large table,
 where real ids repeat. Fails if a step with LazyAdam takes more than 1.5 times as long.
 """

@@ -11,7 +11,6 @@ LOCK    := requirements/tfx1.16.txt
 BIN     := $(VENV)/bin
 READY   := $(VENV)/.ready-$(shell cat $(LOCK) setup.cfg pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
 
-export TF_CPP_MIN_LOG_LEVEL ?= 2
 export TF_USE_LEGACY_KERAS = 1
 
 .DEFAULT_GOAL := help

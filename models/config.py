@@ -195,7 +195,7 @@ class PruningScope(Strict):
 
     Attributes:
       sparsity: Share of the weights that is zero at the end.
-      pattern: `unstructured`; `2:4` (two zeros in each four along a column's inputs, sparsity 0.5);
+      pattern: `unstructured`; `2:4` (two zeros in each four inputs of a unit, sparsity 0.5);
         or `block` (whole blocks of `block_size`).
       block_size: Rows and columns of a block.
     """

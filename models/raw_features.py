@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from typing import Any
+
 import tensorflow as tf
 
 from models.config import FeatureSet, MultiCategoricalFeature, NumericFeature
@@ -74,7 +77,7 @@ class RawFeatures(tf.Module):
                 signature[feature.name] = tf.TensorSpec([None], tf.float32, name=feature.name)
                 continue
             dtype = tf.string if feature.dtype == "string" else tf.int64
-            shape = [None]
+            shape: list[int | None] = [None]
             if isinstance(feature, MultiCategoricalFeature):
                 shape += [feature.max_length]
             signature[feature.name] = tf.TensorSpec(shape, dtype, name=feature.name)
@@ -126,5 +129,24 @@ class RawFeatures(tf.Module):
         return tf.where(is_missing(x), tf.constant(field.missing_row, tf.int64), rows)
 
 
-def _table(keys: object, values: object, default: tf.Tensor) -> tf.lookup.StaticHashTable:
-    return tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(keys, values), default)
+class _Named(tf.lookup.KeyValueTensorInitializer):
+    """Gives a table a name that follows from its content.
+
+    TensorFlow names tables at random, and the name ends up in the file: equal models would differ.
+    """
+
+    def __init__(self, keys: tf.Tensor, values: tf.Tensor) -> None:
+        super().__init__(keys, values)
+        content = keys.numpy().tobytes() if keys.dtype != tf.string else b"\0".join(keys.numpy())
+        digest = hashlib.sha256(content)
+        digest.update(repr(values.numpy().tolist()).encode())
+        self._content_name = f"ranklite_{digest.hexdigest()[:32]}"
+
+    @property
+    def _shared_name(self) -> str:
+        return self._content_name
+
+
+def _table(keys: Any, values: Any, default: tf.Tensor) -> tf.lookup.StaticHashTable:
+    initializer = _Named(tf.convert_to_tensor(keys), tf.convert_to_tensor(values))
+    return tf.lookup.StaticHashTable(initializer, default)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -143,6 +144,8 @@ def main(argv: Sequence[str] | None = None) -> int:
       0 if all went well, 1 after an error, 2 if a gate kept the model from being pushed.
     """
     args = _parser().parse_args(argv)
+    if not getattr(args, "verbose", False):
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what is absent: CUDA, TensorRT
     try:
         return _COMMANDS[args.command](args)
     except (ValueError, OSError) as error:

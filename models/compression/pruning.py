@@ -36,7 +36,8 @@ class Prune(Technique[Pruning]):
     def _scope(self, layer_name: str) -> PruningScope | None:
         if layer_name == EMBEDDING:
             return self.config.embeddings
-        return None if layer_name.endswith("_out") else self.config.tower
+        small = layer_name.endswith(("_out", "_numeric"))  # a few weights that reach every score
+        return None if small else self.config.tower
 
     def check(self, checkpoint: Checkpoint) -> None:
         for name, weight in prunable_weights(checkpoint.model).items():
@@ -44,10 +45,10 @@ class Prune(Technique[Pruning]):
             if scope is None:
                 continue
             rows, columns = weight.shape
-            if scope.pattern == "2:4" and columns % 4:
+            if scope.pattern == "2:4" and rows % 4:
                 raise NotCompressible(
-                    f"{name} is {rows} x {columns}: pattern 2:4 needs a number of units that four "
-                    f"divides, such as {columns + 4 - columns % 4}"
+                    f"{name} is {rows} x {columns}: pattern 2:4 runs along the inputs, whose number "
+                    "four has to divide: choose embedding_dim and hidden_units so"
                 )
             block = scope.block_size
             if rows % block[0] or columns % block[1]:

@@ -1,0 +1,307 @@
+"""The exported file: two signatures over one set of weights, plain operators, the same scores."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models import export
+from models.checkpoint import Checkpoint
+from models.compression import (
+    NotCompressible,
+    PostConditionFailed,
+    Splits,
+    compress,
+    quantize,
+    technique,
+)
+from models.compression.base import masks, prunable_weights, sparsity
+from models.compression.pruning import Prune, holds_two_of_four
+from models.config import (
+    DeepFMConfig,
+    FeatureSet,
+    Pruning,
+    PruningScope,
+    Quantization,
+    TrainingConfig,
+)
+from models.deepfm import build_deepfm
+from models.folding import fold_batch_norm
+from models.layout import FeatureLayout
+from models.lite import SERVING_DEFAULT, SERVING_RAW, LiteModel, UnreadableModel
+from models.preprocessing import PreprocessingConstants
+from models.raw_features import RawFeatures
+
+FEATURES = FeatureSet.model_validate(
+    {
+        "features": [
+            {"kind": "categorical", "name": "user"},
+            {"kind": "categorical", "name": "item", "dtype": "int64"},
+            {"kind": "multi_categorical", "name": "tags", "max_length": 2},
+            {"kind": "numeric", "name": "price"},
+        ]
+    }
+)
+USERS, ITEMS, TAGS = 8, 8, 4
+CONSTANTS = PreprocessingConstants(
+    vocabularies={
+        "user": [f"u{k}" for k in range(USERS)],
+        "item": [str(k) for k in range(ITEMS)],
+        "tags": [f"t{k}" for k in range(TAGS)],
+    },
+    means={"price": 2.0},
+    stds={"price": 4.0},
+    boundaries={},
+)
+LAYOUT = FeatureLayout.build([("user", 1, USERS), ("item", 1, ITEMS), ("tags", 2, TAGS)], ["price"])
+CONFIG = DeepFMConfig(embedding_dim=4, hidden_units=(16, 8), dropout=0.0)
+TRAINING = TrainingConfig(batch_size=128, epochs=2, learning_rate=0.01, oov_rate=0.0)
+ROWS = 1024
+
+
+def rows(count: int, seed: int) -> tuple[dict[str, np.ndarray[Any, Any]], np.ndarray[Any, Any]]:
+    """Inputs and labels of a rule that a DeepFM can learn."""
+    rng = np.random.default_rng(seed)
+    user, item = rng.integers(0, USERS, count), rng.integers(0, ITEMS, count)
+    tags = rng.integers(0, TAGS, (count, 2))
+    columns = [LAYOUT.field("user").offset + 2 + user, LAYOUT.field("item").offset + 2 + item]
+    ids = np.column_stack([*columns, LAYOUT.field("tags").offset + 2 + tags]).astype(np.int64)
+    ids[::5, 3] = 0  # a single tag, and padding
+    price = rng.normal(0, 1, (count, 1)).astype(np.float32)
+    logit = np.where((user + item) % 2, 1.5, -1.5) + price[:, 0]
+    label = (rng.random(count) < 1 / (1 + np.exp(-logit))).astype(np.float32)
+    return {"ids": ids, "numeric": price}, label
+
+
+def write(path: pathlib.Path, seed: int) -> str:
+    inputs, labels = rows(ROWS, seed)
+    with tf.io.TFRecordWriter(str(path), tf.io.TFRecordOptions(compression_type="GZIP")) as writer:
+        for ids, price, label in zip(inputs["ids"], inputs["numeric"], labels, strict=True):
+            example = tf.train.Example()
+            example.features.feature["ids"].int64_list.value.extend(ids)
+            example.features.feature["numeric"].float_list.value.extend(price)
+            example.features.feature["label"].float_list.value.append(label)
+            writer.write(example.SerializeToString())
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def splits(tmp_path_factory: pytest.TempPathFactory) -> Splits:
+    folder = tmp_path_factory.mktemp("data")
+    return Splits([write(folder / "train.gz", 1)], [write(folder / "eval.gz", 2)])
+
+
+@pytest.fixture(scope="module")
+def parent() -> Checkpoint:
+    """A float model with batch norm statistics that are not the initial ones."""
+    tf.random.set_seed(3)
+    model = build_deepfm(LAYOUT, CONFIG)
+    rng = np.random.default_rng(4)
+    for layer in model.layers:
+        if layer.name.endswith("_bn"):
+            layer.set_weights([rng.uniform(0.5, 2, w.shape) for w in layer.get_weights()])
+        elif layer.name == "embedding":
+            layer.set_weights([rng.normal(0, 0.3, w.shape) for w in layer.get_weights()])
+    return Checkpoint(model, LAYOUT, CONFIG)
+
+
+@pytest.fixture(scope="module")
+def pruned(parent: Checkpoint, splits: Splits) -> Checkpoint:
+    step = Pruning(technique="prune", tower=PruningScope(sparsity=0.75), epochs=2, ramp=0.5)
+    return compress(technique(step), parent, splits, TRAINING)
+
+
+@pytest.fixture(scope="module")
+def quantized(pruned: Checkpoint, splits: Splits) -> tuple[Checkpoint, Checkpoint]:
+    return quantize(Quantization(technique="quantize", epochs=1), pruned, splits, TRAINING)
+
+
+@pytest.fixture(scope="module")
+def raw() -> RawFeatures:
+    return RawFeatures(FEATURES, CONSTANTS, LAYOUT)
+
+
+@pytest.fixture(scope="module")
+def shipped(quantized: tuple[Checkpoint, Checkpoint], raw: RawFeatures) -> LiteModel:
+    return LiteModel(export.to_tflite(quantized[0], raw))
+
+
+def keras_scores(checkpoint: Checkpoint, inputs: dict[str, Any]) -> np.ndarray[Any, Any]:
+    return tf.sigmoid(checkpoint.model(inputs)).numpy()[:, 0]
+
+
+def test_folding_keeps_the_function(parent: Checkpoint) -> None:
+    inputs, _ = rows(256, 5)
+    folded = fold_batch_norm(parent)
+    assert not folded.config.batch_norm
+    assert not any("_bn" in layer.name for layer in folded.model.layers)
+    np.testing.assert_allclose(
+        folded.model(inputs).numpy(), parent.model(inputs).numpy(), rtol=1e-4, atol=1e-5
+    )
+    again = fold_batch_norm(folded)
+    np.testing.assert_array_equal(again.model(inputs).numpy(), folded.model(inputs).numpy())
+
+
+def test_pruning_reaches_its_target_and_leaves_the_parent_alone(
+    parent: Checkpoint, pruned: Checkpoint
+) -> None:
+    reached = sparsity(pruned.model)
+    assert reached["tower_0"] == pytest.approx(0.75, abs=0.02)
+    assert reached["tower_1"] == pytest.approx(0.75, abs=0.02)
+    assert reached["tower_out"] == reached["tower_0_numeric"] == reached["embedding"] == 0.0
+    assert sparsity(parent.model)["tower_0"] == 0.0
+    assert {"auc", "auc_before", "sparsity"} <= set(pruned.metrics)
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        PruningScope(sparsity=0.5, pattern="2:4"),
+        PruningScope(sparsity=0.5, pattern="block", block_size=(1, 4)),
+    ],
+)
+def test_patterns(parent: Checkpoint, splits: Splits, scope: PruningScope) -> None:
+    step = Pruning(technique="prune", tower=scope, epochs=1, ramp=0.5)
+    kernel = prunable_weights(compress(technique(step), parent, splits, TRAINING).model)[
+        "tower_1"
+    ].numpy()
+    if scope.pattern == "2:4":
+        assert holds_two_of_four(kernel)
+    else:
+        blocks = (kernel.reshape(16, 2, 4) == 0).all(axis=2)
+        assert blocks.mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_two_of_four_by_hand() -> None:
+    assert holds_two_of_four(np.array([[1.0, 0, 0, 2], [0, 3, 4, 0]]))
+    assert not holds_two_of_four(np.array([[1.0, 1, 0, 2], [0, 3, 4, 0]]))
+    assert holds_two_of_four(np.array([[1.0, 0, 0, 2, 0, 0, 0, 9]]).T)
+
+
+@pytest.mark.parametrize(
+    ("units", "scope", "message"),
+    [
+        ((6, 4), PruningScope(sparsity=0.5, pattern="2:4"), "whose number four has to divide"),
+        ((6,), PruningScope(sparsity=0.5, pattern="block", block_size=(5, 1)), "do not divide"),
+    ],
+)
+def test_illegal_patterns_are_refused_before_training(
+    units: tuple[int, ...], scope: PruningScope, message: str
+) -> None:
+    config = CONFIG.model_copy(update={"hidden_units": units})
+    checkpoint = Checkpoint(build_deepfm(LAYOUT, config), LAYOUT, config)
+    step = Pruning(technique="prune", tower=scope)
+    with pytest.raises(NotCompressible, match=message):
+        compress(technique(step), checkpoint, Splits([], []), TRAINING)
+
+
+def test_a_model_that_is_not_sparse_enough_fails_its_post_condition(parent: Checkpoint) -> None:
+    step = Pruning(technique="prune", tower=PruningScope(sparsity=0.9))
+    with pytest.raises(PostConditionFailed, match=r"0\.9 was asked for"):
+        Prune(step).verify(parent, parent.model)
+
+
+def test_quantization_keeps_the_zeros(
+    pruned: Checkpoint, quantized: tuple[Checkpoint, Checkpoint]
+) -> None:
+    before = masks(fold_batch_norm(pruned).model)
+    for checkpoint in quantized:
+        weights = prunable_weights(checkpoint.model)
+        for name, mask in before.items():
+            assert not weights[name].numpy()[~mask].any()
+    metrics = quantized[0].metrics
+    assert metrics["chosen"] in ("calibrated", "trained")
+    assert metrics["log_loss"] == min(metrics["calibrated_log_loss"], metrics["trained_log_loss"])
+    assert "quant_embedding" not in [layer.name for layer in quantized[1].model.layers]
+
+
+def test_a_quantized_checkpoint_survives_saving(
+    quantized: tuple[Checkpoint, Checkpoint], tmp_path: pathlib.Path
+) -> None:
+    quantized[0].save(str(tmp_path))
+    loaded = Checkpoint.load(str(tmp_path))
+    inputs, _ = rows(64, 6)
+    np.testing.assert_array_equal(keras_scores(loaded, inputs), keras_scores(quantized[0], inputs))
+    assert export.is_quantized(loaded)
+
+
+def test_the_shipped_file(shipped: LiteModel, quantized: tuple[Checkpoint, Checkpoint]) -> None:
+    inputs, _ = rows(700, 7)
+    scores = shipped.score(inputs)
+    assert np.abs(scores - keras_scores(quantized[0], inputs)).max() < 0.02
+    assert len(np.unique(scores)) > 500
+    operators = shipped.operators()
+    assert operators["GATHER"] == 2
+    assert not [name for name in operators if name.startswith(("Flex", "CUSTOM"))]
+    assert shipped.int8_share() > 0.3  # a tiny model is half hash tables and biases
+    assert 0 < shipped.gzip_bytes < len(shipped.content)
+    assert shipped.latency(inputs, 8, seconds=0.02) > 0
+
+
+def test_hidden_layers_compute_in_int8(shipped: LiteModel) -> None:
+    names = {
+        detail["name"]: detail["dtype"]
+        for detail in shipped._interpreter.get_tensor_details()
+        if "tower_1/" in detail["name"] and len(detail["shape"]) == 2
+    }
+    assert np.int8 in names.values()
+
+
+def test_both_signatures_score_alike(shipped: LiteModel) -> None:
+    assert set(shipped.signatures) == {SERVING_DEFAULT, SERVING_RAW}
+    assert shipped.inputs(SERVING_RAW) == {
+        "user": {"shape": [-1], "dtype": "string"},
+        "item": {"shape": [-1], "dtype": "int64"},
+        "tags": {"shape": [-1, 2], "dtype": "string"},
+        "price": {"shape": [-1], "dtype": "float32"},
+    }
+    user, item, tags = (LAYOUT.field(name).offset for name in ("user", "item", "tags"))
+    raw_rows = {
+        "user": np.array([b"u3", b"never", b""], np.object_),
+        "item": np.array([5, -1, -(2**63)], np.int64),
+        "tags": np.array([[b"t1", b""], [b"t0", b"?"], [b"", b""]], np.object_),
+        "price": np.array([6.0, -2.0, np.nan], np.float32),
+    }
+    ids = {
+        "ids": np.array(
+            [
+                [user + 5, item + 7, tags + 3, 0],
+                [user, item, tags + 2, tags],
+                [user + 1, item + 1, tags + 1, 0],
+            ]
+        ),
+        "numeric": np.array([[1.0], [-1.0], [0.0]], np.float32),
+    }
+    np.testing.assert_allclose(
+        shipped.score(raw_rows, SERVING_RAW), shipped.score(ids), rtol=0, atol=1e-6
+    )
+
+
+def test_an_unknown_signature_and_an_unreadable_file(shipped: LiteModel) -> None:
+    with pytest.raises(ValueError, match="no signature 'other'"):
+        shipped.score({}, "other")
+    with pytest.raises(UnreadableModel, match="cannot load"):
+        LiteModel(b"no model")
+
+
+def test_an_operator_without_a_builtin_is_named(parent: Checkpoint) -> None:
+    class Cholesky(RawFeatures):
+        def __call__(self, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            outputs = super().__call__(raw)
+            square = tf.eye(2) * (1 + tf.abs(raw["price"][0]))
+            return {**outputs, "numeric": outputs["numeric"] + tf.linalg.cholesky(square)[0, 0]}
+
+    with pytest.raises(export.NotExportable, match="Cholesky"):
+        export.to_tflite(parent, Cholesky(FEATURES, CONSTANTS, LAYOUT))
+
+
+def test_calibration_alone_ships_where_training_is_off(pruned: Checkpoint, splits: Splits) -> None:
+    settings = Quantization(technique="quantize", epochs=0)
+    quantized, control = quantize(settings, pruned, splits, TRAINING)
+    assert quantized.metrics["chosen"] == "calibrated"
+    assert dataclasses.replace(control, metrics={}).config == quantized.config

@@ -56,20 +56,19 @@ def load(con: duckdb.DuckDBPyConnection, config: IngestConfig, data_root: str) -
       IngestError: A column is absent, a file is empty, or the query fails.
     """
     matched = config.matching_files(data_root)
-    con.execute("CREATE SEQUENCE row_ids")
-    created = False
+    rows = -1
     for split in config.split_names if config.split.by == "files" else ("",):
         for (of_split, table), files in matched.items():
             if of_split in ("", split):
                 _create_view(con, config, table, files)
         source = f"({config.source.query})" if config.source.query else "logs"
-        select = _select(con, config, source, split)
-        verb = "INSERT INTO log" if created else "CREATE TABLE log AS"
+        select = _select(con, config, source, split, after=max(0, rows))
+        verb = "CREATE TABLE log AS" if rows < 0 else "INSERT INTO log"
         try:
             con.execute(f"{verb} {select}")
         except duckdb.Error as error:
             raise IngestError(f"reading the log failed: {_first_line(error)}") from error
-        created = True
+        (rows,) = con.execute("SELECT count(*) FROM log").fetchone() or (0,)
 
 
 def _create_view(
@@ -150,7 +149,9 @@ def _jsonl_reader(con: duckdb.DuckDBPyConnection, paths: str, table: str) -> str
     return f"read_json({paths}, format = 'newline_delimited', ignore_errors = true)"
 
 
-def _select(con: duckdb.DuckDBPyConnection, config: IngestConfig, source: str, split: str) -> str:
+def _select(
+    con: duckdb.DuckDBPyConnection, config: IngestConfig, source: str, split: str, after: int
+) -> str:
     try:
         described = con.execute(f"DESCRIBE SELECT * FROM {source} AS source").fetchall()
     except duckdb.Error as error:
@@ -181,7 +182,7 @@ def _select(con: duckdb.DuckDBPyConnection, config: IngestConfig, source: str, s
         )
     all_null = " AND ".join(f"{name(c)} IS NULL" for c in types)
     return (
-        f"SELECT nextval('row_ids') AS row_id, {quoted(split)}::VARCHAR AS split, "
+        f"SELECT row_number() OVER () + {after} AS row_id, {quoted(split)}::VARCHAR AS split, "
         f"{label} AS label, {time} AS ts, concat_ws('; ', {', '.join(reasons)}) AS bad, "
         f"{', '.join(columns)} FROM {source} AS source WHERE NOT ({all_null})"
     )

@@ -84,13 +84,12 @@ def test_values_by_hand(tmp_path: pathlib.Path) -> None:
     assert not any(empty.get(name) for name in ("u", "i", "tags", "x"))
 
 
-def test_the_same_log_gives_the_same_bytes(tmp_path: pathlib.Path) -> None:
+def test_the_same_log_gives_the_same_examples(tmp_path: pathlib.Path) -> None:
     write(tmp_path, lines())
-    path = next(iter([tmp_path / "out" / "train" / "data_tfrecord-00000-of-00001.gz"]))
     contents = []
     for _ in range(2):
         run(tmp_path, config())
-        contents.append(gzip.decompress(path.read_bytes()))
+        contents.append(every(tmp_path, config()))
     assert contents[0] == contents[1]
 
 
@@ -190,7 +189,7 @@ def test_bad_rows_go_to_the_rejects_file(tmp_path: pathlib.Path) -> None:
         rejects = list(csv.DictReader(file))
     assert len(rejects) == 3
     assert any("oops" in row["reason"] for row in rejects)
-    with pytest.raises(IngestError, match=r"3 of 100 rows \(3\.00%\) cannot be read.*rejects"):
+    with pytest.raises(IngestError, match=r"3 of 100 rows \(3\.00%\) cannot be read(?s:.*)rejects"):
         run(tmp_path, config())
 
 
@@ -201,7 +200,7 @@ def test_invalid_json_lines_are_rejects_with_their_line(tmp_path: pathlib.Path) 
     report = run(tmp_path, config(source={"files": "log.jsonl", "max_bad_rows": 0.1}))
     assert report["rejected"] == {"not valid JSON": 1}
     text = (tmp_path / "rejects" / "rejects.csv").read_text(encoding="utf-8")
-    assert "log.jsonl,3,,not valid JSON" in text
+    assert 'log.jsonl,3,,"not valid JSON' in text
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ class Prune(Technique[Pruning]):
     def _scope(self, layer_name: str) -> PruningScope | None:
         if layer_name == EMBEDDING:
             return self.config.embeddings
-        small = layer_name.endswith(("_out", "_numeric"))  # a few weights that reach every score
+        small = layer_name.endswith(("_out", "_numeric"))  # few weights, on every path
         return None if small else self.config.tower
 
     def check(self, checkpoint: Checkpoint) -> None:
@@ -47,8 +47,8 @@ class Prune(Technique[Pruning]):
             rows, columns = weight.shape
             if scope.pattern == "2:4" and rows % 4:
                 raise NotCompressible(
-                    f"{name} is {rows} x {columns}: pattern 2:4 runs along the inputs, whose number "
-                    "four has to divide: choose embedding_dim and hidden_units so"
+                    f"{name} is {rows} x {columns}: pattern 2:4 runs along the inputs, whose "
+                    "number four has to divide: choose embedding_dim and hidden_units so"
                 )
             block = scope.block_size
             if rows % block[0] or columns % block[1]:

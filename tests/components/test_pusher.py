@@ -1,0 +1,132 @@
+"""The Pusher pushes what every gate blessed, and says who refused the rest."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+import pytest
+from tfx.types import standard_artifacts
+
+from components.lite_validator.artifacts import StageReport
+from components.pusher import executor
+from models.bundle import versions
+from models.config import FeatureSet
+
+FEATURES = FeatureSet.model_validate(
+    {
+        "features": [
+            {"kind": "categorical", "name": "user"},
+            {"kind": "multi_categorical", "name": "tags", "max_length": 3, "separator": "|"},
+            {"kind": "numeric", "name": "price"},
+        ]
+    }
+)
+REPORT = {
+    "split": "test",
+    "stages": {"shipped": {"auc": 0.7}},
+    "verdicts": [],
+    "layout": {"fields": [{"name": "user", "rows": 5}]},
+}
+
+
+class FakeLite:
+    """Stands for a TFLite file that is not looked into here."""
+
+    def __init__(self, path: str) -> None:
+        self.content = pathlib.Path(path).read_bytes()
+
+    def inputs(self, signature: str) -> dict[str, Any]:
+        return {"ids": {"shape": [-1, 5], "dtype": "int64"}}
+
+
+@pytest.fixture
+def push(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(executor, "LiteModel", FakeLite)
+
+    def do(number: int, **blessed: int) -> Any:
+        def artifact(kind: Any, name: str) -> Any:
+            made = kind()
+            made.uri, made.id = str(tmp_path / name / str(number)), number
+            pathlib.Path(made.uri).mkdir(parents=True)
+            return made
+
+        inputs = {
+            "model": [artifact(standard_artifacts.Model, "model")],
+            "stage_report": [artifact(StageReport, "report")],
+        }
+        for key in executor.BLESSINGS:
+            blessing = artifact(standard_artifacts.ModelBlessing, key)
+            blessing.set_int_custom_property("blessed", blessed.get(key, 1))
+            inputs[key] = [blessing]
+        serving = pathlib.Path(inputs["model"][0].uri) / "Format-Serving"
+        serving.mkdir()
+        (serving / "tflite").write_bytes(bytes([number]))
+        report = pathlib.Path(inputs["stage_report"][0].uri) / "report.json"
+        report.write_text(json.dumps(REPORT))
+        pushed = artifact(standard_artifacts.PushedModel, "pushed_model")
+        executor.Executor().Do(
+            inputs,
+            {"pushed_model": [pushed]},
+            {
+                "features": FEATURES.model_dump_json(),
+                "config": '{"name": "mine"}',
+                "push_destination": str(tmp_path / "pushed"),
+                "keep": 2,
+                "code_digest": "abc",
+            },
+        )
+        return pushed
+
+    return do
+
+
+def test_a_blessed_model_is_pushed(push: Any, tmp_path: pathlib.Path) -> None:
+    pushed = push(1)
+    assert pushed.get_int_custom_property("pushed") == 1
+    assert pushed.get_int_custom_property("model_id") == 1
+    assert executor.pushed_version(pushed.uri) == str(tmp_path / "pushed" / "1")
+    metadata = json.loads((tmp_path / "pushed/1/model.json").read_text())
+    assert metadata["features"][1] == {
+        "name": "tags",
+        "kind": "multi_categorical",
+        "dtype": "string",
+        "max_length": 3,
+        "separator": "|",
+    }
+    assert metadata["features"][2]["dtype"] == "float32"
+    assert metadata["config"] == {"name": "mine"}
+    assert metadata["lineage"] == {
+        "artifacts": {
+            "model": [1],
+            "stage_report": [1],
+            "model_blessing": [1],
+            "baseline_blessing": [1],
+            "infra_blessing": [1],
+        },
+        "execution": 1,
+    }
+    assert json.loads((tmp_path / "pushed/1/report.json").read_text()) == REPORT
+
+
+@pytest.mark.parametrize(("key", "gate"), list(executor.BLESSINGS.items()))
+def test_any_gate_can_refuse(push: Any, tmp_path: pathlib.Path, key: str, gate: str) -> None:
+    pushed = push(1, **{key: 0})
+    assert pushed.get_int_custom_property("pushed") == 0
+    assert executor.pushed_version(pushed.uri) is None
+    assert json.loads((pathlib.Path(pushed.uri) / "pushed.json").read_text()) == {
+        "version": None,
+        "refused_by": [gate],
+    }
+    assert versions(str(tmp_path / "pushed")) == []
+
+
+def test_only_the_newest_are_kept(push: Any, tmp_path: pathlib.Path) -> None:
+    for number in (1, 2, 3):
+        push(number)
+    assert versions(str(tmp_path / "pushed")) == [2, 3]
+
+
+def test_a_folder_without_a_push(tmp_path: pathlib.Path) -> None:
+    assert executor.pushed_version(str(tmp_path)) is None

@@ -1,0 +1,261 @@
+"""Whole runs: killed and continued, cached, refused, scored; on generated and on real logs."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import io
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import yaml
+
+from models import metrics
+from models.bundle import versions
+from models.scorer import Scorer
+from pipeline.cli import main
+from pipeline.config import load_config
+from pipeline.local_runner import Folders, outcome
+from pipeline.synthetic import LOG_FILE, generate
+
+pytestmark = pytest.mark.e2e
+
+ROOT = pathlib.Path(__file__).parents[2]
+ROWS = 6000
+RESOLVERS = {"LastAcceptedStatistics", "LastPushedModel"}
+KILLED_IN = ["StatisticsGen", "Transform", "Trainer", "Quantizer", "Pusher"]
+
+
+@dataclasses.dataclass
+class Workspace:
+    """A folder with a small log, its configuration and its runs."""
+
+    folder: pathlib.Path
+
+    def __post_init__(self) -> None:
+        generate(str(self.data), rows=ROWS)
+        settings = yaml.safe_load((ROOT / "configs/synthetic.yaml").read_text(encoding="utf-8"))
+        del settings["synthetic"]
+        settings["name"] = "e2e"
+        settings["training"]["epochs"] = 2
+        settings["gates"] = {"min_auc": 0.5, "max_auc_drop": 0.1}
+        self.configure(settings)
+
+    @property
+    def data(self) -> pathlib.Path:
+        return self.folder / "data"
+
+    @property
+    def config(self) -> str:
+        return str(self.folder / "config.yaml")
+
+    @property
+    def runs(self) -> str:
+        return str(self.folder / "runs")
+
+    @property
+    def pushed(self) -> str:
+        return Folders(self.runs, "e2e").pushed
+
+    @property
+    def arguments(self) -> list[str]:
+        return ["run", "--config", self.config, "--data", str(self.data), "--runs", self.runs]
+
+    def configure(self, settings: dict[str, Any]) -> None:
+        pathlib.Path(self.config).write_text(yaml.safe_dump(settings), encoding="utf-8")
+
+    def settings(self) -> dict[str, Any]:
+        loaded: dict[str, Any] = yaml.safe_load(pathlib.Path(self.config).read_text())
+        return loaded
+
+    def run(self) -> tuple[int, str]:
+        """A run in this process: its exit code and what it printed."""
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            code = main(self.arguments)
+        return code, printed.getvalue()
+
+    def kill_in(self, stage: str, code: pathlib.Path = ROOT) -> list[str]:
+        """Starts a run as a process, kills it once a stage runs, and returns what it printed."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline.cli", *self.arguments],
+            cwd=code,
+            env={**os.environ, "PYTHONPATH": str(code), "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        printed = []
+        for line in process.stdout:
+            printed.append(line)
+            if f"] {stage} ..." in line:
+                break
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        assert f"] {stage} ..." in printed[-1], "".join(printed)
+        return printed
+
+    def states(self) -> dict[str, str]:
+        """State of each stage of the last run."""
+        found = outcome(load_config(self.config), Folders(self.runs, "e2e"))
+        return {stage.node: stage.state for stage in found.stages.values()}
+
+
+def took(printed: list[str], stage: str) -> str:
+    """What a run said of a finished stage: its time, or `cached`."""
+    (line,) = [line for line in printed if f"] {stage} " in line and "..." not in line]
+    return " ".join(line.split()[-2:])
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return Workspace(tmp_path_factory.mktemp("e2e"))
+
+
+@pytest.fixture(scope="module")
+def finished(workspace: Workspace) -> tuple[Workspace, str]:
+    """A run that was killed in five stages, one after the other, and then finished."""
+    for stage in KILLED_IN:
+        workspace.kill_in(stage)
+        assert versions(workspace.pushed) == []
+    code, printed = workspace.run()
+    assert code == 0, printed
+    return workspace, printed
+
+
+def test_a_killed_run_goes_on_from_its_finished_stages(
+    finished: tuple[Workspace, str],
+) -> None:
+    workspace, printed = finished
+    states = workspace.states()
+    for stage in ("LogExampleGen", "StatisticsGen", "Transform", "Trainer", "Quantizer"):
+        assert states[stage] == "cached"
+    assert states["Pusher"] == "done"
+    assert versions(workspace.pushed) == [1]
+    assert sorted(os.listdir(os.path.join(workspace.pushed, "1"))) == [
+        "model.json",
+        "model.tflite",
+        "report.json",
+    ]
+    for words in ("shipped file", "us/row @512", "float control", "user = new", "tensorboard"):
+        assert words in printed
+
+
+def test_the_scorer_equals_the_pipeline(finished: tuple[Workspace, str]) -> None:
+    workspace, _ = finished
+    scorer = Scorer(workspace.pushed)
+    report = json.loads((pathlib.Path(scorer.path) / "report.json").read_text())
+    with open(workspace.data / LOG_FILE, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))[-report["rows"] :]
+    for row in rows:
+        row["tags"] = row["tags"].split("|")  # type: ignore[assignment]
+    labels = [float(row["click"]) for row in rows]
+    measured = metrics.binary_metrics(labels, scorer.score(rows))
+    for name in ("auc", "log_loss", "calibration"):
+        assert measured[name] == pytest.approx(report["stages"]["shipped"][name], abs=1e-6)
+
+
+def test_a_pushed_version_tells_where_it_comes_from(finished: tuple[Workspace, str]) -> None:
+    workspace, _ = finished
+    metadata = Scorer(workspace.pushed).metadata
+    assert metadata["config"]["name"] == "e2e"
+    assert metadata["code_digest"]
+    assert metadata["lineage"]["artifacts"]["model"]
+    assert isinstance(metadata["lineage"]["execution"], int)
+    assert metadata["vocabulary_rows"]["user"] > 100
+    assert str(workspace.folder) not in json.dumps(metadata)
+
+
+def test_an_unchanged_run_is_served_from_the_cache(finished: tuple[Workspace, str]) -> None:
+    workspace, _ = finished
+    (workspace.data / LOG_FILE).touch()
+    code, printed = workspace.run()
+    assert code == 0
+    states = workspace.states()
+    assert {node for node, state in states.items() if state != "cached"} == RESOLVERS
+    assert versions(workspace.pushed) == [1]
+    assert "pushed" in printed
+
+
+def test_edited_code_trains_again_and_nothing_before_it(
+    finished: tuple[Workspace, str], tmp_path: pathlib.Path
+) -> None:
+    workspace, _ = finished
+    for package in ("models", "components", "pipeline"):
+        shutil.copytree(ROOT / package, tmp_path / package)
+    with open(tmp_path / "models" / "deepfm.py", "a", encoding="utf-8") as file:
+        file.write("\n# an edit\n")
+    printed = workspace.kill_in("LiteConverter.float", code=tmp_path)
+    assert took(printed, "Transform").endswith("cached")
+    assert took(printed, "Trainer").endswith(" s")
+
+
+def test_a_failed_gate_keeps_the_model_back(finished: tuple[Workspace, str]) -> None:
+    workspace, _ = finished
+    before = workspace.settings()
+    workspace.configure({**before, "gates": {"min_auc": 0.999, "max_bytes": "1k"}})
+    code, printed = workspace.run()
+    workspace.configure(before)
+    assert code == 2
+    assert "not pushed   refused by Evaluator, Evaluator.against_blessed, LiteValidator" in printed
+    assert versions(workspace.pushed) == [1]
+    assert workspace.states()["Trainer"] == "cached"
+
+
+def test_a_changed_log_is_ingested_again(finished: tuple[Workspace, str]) -> None:
+    workspace, _ = finished
+    path = workspace.data / LOG_FILE
+    before, status = path.read_text(encoding="utf-8"), path.stat()
+    path.write_text(before.replace("phone", "phona", 1), encoding="utf-8")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # same size, same time
+    assert path.stat().st_size == status.st_size
+    printed = workspace.kill_in("StatisticsGen")
+    path.write_text(before, encoding="utf-8")
+    assert took(printed, "LogExampleGen").endswith(" s")
+
+
+def test_broken_data_stop_the_run_before_training(
+    finished: tuple[Workspace, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace, _ = finished
+    before = workspace.settings()
+    strict = {"min_rows": ROWS}
+    workspace.configure({**before, "validation": strict})
+    code = main(workspace.arguments)
+    workspace.configure(before)
+    captured = capsys.readouterr()
+    assert code == 1
+    assert "ValidationGate failed" in captured.err
+    assert f"validation.min_rows is {ROWS}" in captured.err
+    assert "Transform" not in captured.out
+
+
+@pytest.mark.skipif("RANKLITE_DATA" not in os.environ, reason="RANKLITE_DATA names no logs")
+def test_movielens_from_its_own_configuration(tmp_path: pathlib.Path) -> None:
+    data = pathlib.Path(os.environ["RANKLITE_DATA"]) / "movielens"
+    if not data.is_dir():
+        pytest.skip(f"{data} holds no MovieLens")
+    config = str(ROOT / "configs/movielens.yaml")
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        code = main(["run", "--config", config, "--data", str(data), "--runs", str(tmp_path)])
+    assert code == 0, printed.getvalue()
+    scorer = Scorer(str(tmp_path / "movielens" / "pushed"))
+    user = {"userId": 10**6, "hour": 20, "weekday": 5}
+    movies = [
+        {"movieId": 318, "genres": ["Crime", "Drama"], "year": 1994},
+        {"movieId": 10**7, "genres": [], "year": None},
+    ]
+    best = scorer.top_k(user, movies, 2)
+    assert best[0][0] == 0  # a loved film before one nobody knows
+    assert 0 < best[1][1] < best[0][1] < 1

@@ -1,0 +1,148 @@
+"""A pushed version scores raw rows, without TensorFlow."""
+
+from __future__ import annotations
+
+import csv
+import json
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models import bundle, export
+from models.checkpoint import Checkpoint
+from models.config import DeepFMConfig, FeatureSet
+from models.deepfm import build_deepfm
+from models.layout import FeatureLayout
+from models.lite import SERVING_RAW, LiteModel
+from models.preprocessing import PreprocessingConstants
+from models.raw_features import RawFeatures
+from models.scorer import Scorer
+
+FEATURES = [
+    {"name": "user", "kind": "categorical", "dtype": "string"},
+    {"name": "item", "kind": "categorical", "dtype": "int64"},
+    {"name": "tags", "kind": "multi_categorical", "dtype": "string", "max_length": 2}
+    | {"separator": "|"},
+    {"name": "price", "kind": "numeric", "dtype": "float32"},
+]
+ROW = {"user": "u1", "item": 2, "tags": ["a", "b"], "price": 1.5}
+
+
+@pytest.fixture(scope="module")
+def pushed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    layout = FeatureLayout.build([("user", 1, 3), ("item", 1, 3), ("tags", 2, 2)], ["price"])
+    config = DeepFMConfig(embedding_dim=4, hidden_units=(8,), embedding_stddev=0.5)
+    checkpoint = Checkpoint(build_deepfm(layout, config), layout, config)
+    constants = PreprocessingConstants(
+        {"user": ["u0", "u1", "u2"], "item": ["1", "2", "3"], "tags": ["a", "b"]},
+        {"price": 1.0},
+        {"price": 2.0},
+        {},
+    )
+    features = FeatureSet.model_validate(
+        {"features": [{k: v for k, v in f.items() if v != "float32"} for f in FEATURES]}
+    )
+    content = export.to_tflite(checkpoint, RawFeatures(features, constants, layout))
+    folder = str(tmp_path_factory.mktemp("pushed"))
+    bundle.write_version(folder, b"an older one", {})
+    bundle.write_version(folder, content, {"model": {"features": FEATURES}})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scorer(pushed: str) -> Scorer:
+    return Scorer(pushed)
+
+
+def test_the_newest_version_is_taken(scorer: Scorer, pushed: str) -> None:
+    assert scorer.path == f"{pushed}/2"
+    assert Scorer(f"{pushed}/2").path == f"{pushed}/2"
+
+
+def test_rows_become_what_the_raw_signature_takes(scorer: Scorer) -> None:
+    rows = [ROW, {"user": None, "item": "3", "tags": "b|c|d", "price": None, "other": 1}]
+    model = LiteModel(f"{scorer.path}/model.tflite")
+    expected = model.score(
+        {
+            "user": np.array([b"u1", b""], np.object_),
+            "item": np.array([2, 3], np.int64),
+            "tags": np.array([[b"a", b"b"], [b"b", b"c"]], np.object_),
+            "price": np.array([1.5, np.nan], np.float32),
+        },
+        SERVING_RAW,
+    )
+    np.testing.assert_array_equal(scorer.score(rows), expected)
+    assert len(set(expected)) == 2
+
+
+def test_many_rows_are_scored_in_batches(scorer: Scorer) -> None:
+    rows = [{**ROW, "item": k % 5} for k in range(1100)]
+    scores = scorer.score(iter(rows))
+    np.testing.assert_allclose(scores[:5], scorer.score(rows[:5]), rtol=1e-6)
+    assert len(scores) == 1100
+    assert len(scorer.score([])) == 0
+
+
+def test_top_k(scorer: Scorer) -> None:
+    items = [{"item": k, "tags": [], "price": float(k)} for k in (1, 2, 3, 99)]
+    scores = scorer.score([{**ROW, **item} for item in items])
+    best = scorer.top_k({"user": "u1"}, items, 2)
+    assert [index for index, _ in best] == list(np.argsort(-scores)[:2])
+    assert best[0][1] >= best[1][1]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"item": "many"}, ValueError, "row 1: item = 'many' is not of type int64"),
+        ({"item": 1.5}, ValueError, "row 1: item = 1.5 is not of type int64"),
+        ({"price": "dear"}, ValueError, "row 1: price = 'dear' is not of type float32"),
+        ({"user": 1.5}, ValueError, "row 1: user = 1.5 is not of type string"),
+    ],
+)
+def test_wrong_values_are_named(
+    scorer: Scorer, change: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        scorer.score([ROW, {**ROW, **change}])
+
+
+def test_an_absent_feature_is_named(scorer: Scorer) -> None:
+    with pytest.raises(KeyError, match="row 0 has no feature 'user'"):
+        scorer.score([{"item": 1, "tags": [], "price": 1}])
+
+
+def test_a_csv_file(scorer: Scorer, tmp_path: pathlib.Path) -> None:
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text("user,item,tags,price,note\nu1,2,a|b,1.5,x\n,3,,,y\n")
+    assert scorer.score_csv(str(source), str(target)) == 2
+    with open(target, newline="") as file:
+        rows = list(csv.DictReader(file))
+    expected = scorer.score([ROW, {"user": None, "item": 3, "tags": [], "price": None}])
+    np.testing.assert_allclose([float(row["score"]) for row in rows], expected, rtol=1e-6)
+    assert [row["note"] for row in rows] == ["x", "y"]
+    with pytest.raises(ValueError, match="is the input"):
+        scorer.score_csv(str(source), str(source))
+    source.write_text("user,item\nu,1\n")
+    with pytest.raises(ValueError, match="no column tags, price"):
+        scorer.score_csv(str(source), str(tmp_path / "other.csv"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv"]
+
+
+def test_a_folder_without_versions(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no pushed model"):
+        Scorer(str(tmp_path))
+
+
+def test_no_tensorflow_is_imported(pushed: str) -> None:
+    code = (
+        "import sys, json; from models.scorer import Scorer\n"
+        f"Scorer({pushed!r}).score([json.loads({json.dumps(json.dumps(ROW))})])\n"
+        "print([m for m in ('tensorflow', 'tfx', 'pydantic', 'pandas') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,141 @@
+"""The command line says what went wrong and what comes next."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import pathlib
+from typing import Any
+
+import pytest
+
+from pipeline import report
+from pipeline.cli import main
+from pipeline.config import load_config
+from pipeline.local_runner import Folders, Outcome, run
+from pipeline.store import Stage
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(list(arguments)) == 1
+    return capsys.readouterr().err
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    for command in ("run", "validate", "report", "score", "tensorboard"):
+        assert f"\n    {command}" in text
+
+
+def test_validate(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
+    assert main(["validate", "--config", "configs/movielens.yaml"]) == 0
+    assert "configs/movielens.yaml is valid: movielens" in capsys.readouterr().out
+    error = fails(capsys, "validate", "--config", "configs/movielens.yaml", "--data", str(tmp_path))
+    assert "no file matches 'ratings.csv'" in error
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("name: x\n")
+    error = fails(capsys, "validate", "--config", str(wrong))
+    assert f"{wrong}:1: split: this key is required" in error
+
+
+def test_run_without_data(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
+    arguments = ["run", "--config", "configs/movielens.yaml", "--runs", str(tmp_path)]
+    assert "name their folder with --data" in fails(capsys, *arguments)
+    error = fails(capsys, *arguments, "--data", str(tmp_path / "nowhere"))
+    assert "is not a folder" in error
+
+
+def test_two_runs_of_one_pipeline_do_not_meet(tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "movielens"
+    folder.mkdir()
+    with open(folder / "run.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ValueError, match="another run of this pipeline is under way"):
+            run("configs/movielens.yaml", str(tmp_path), str(tmp_path))
+
+
+def test_report_and_tensorboard_before_any_run(
+    capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path
+) -> None:
+    assert "nothing was run there yet" in fails(capsys, "report", "--runs", str(tmp_path))
+    assert "no runs in" in fails(capsys, "tensorboard", "--runs", str(tmp_path / "none"))
+
+
+def test_score_without_a_model(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
+    error = fails(capsys, "score", str(tmp_path), "in.csv", "-o", "out.csv")
+    assert "no pushed model" in error
+
+
+FIGURES = {"auc": 0.71234, "log_loss": 0.5, "calibration": 1.0}
+SLICE: dict[str, Any] = {"column": "slice_user", "value": "new", "rows": 3}
+REPORT = {
+    "split": "test",
+    "rows": 4000,
+    "positives": 1000,
+    "stages": {
+        "float": {**FIGURES, "bytes": 107_228, "latency_1_us": 4.5},
+        "shipped": {**FIGURES, "bytes": 69_184, "latency_1_us": 4.25},
+    },
+    "slices": [{**SLICE, "float": FIGURES, "shipped": FIGURES}],
+    "verdicts": [
+        {"name": "AUC", "passed": True, "value": 0.71, "threshold": 0.65, "at_least": True}
+        | {"detail": ""},
+        {"name": "bytes", "passed": False, "value": 69184, "threshold": 65536, "at_least": False}
+        | {"detail": "too big"},
+    ],
+}
+
+
+def made(tmp_path: pathlib.Path, pushed: dict[str, Any]) -> Outcome:
+    """The outcome of a run that left these files."""
+    stages = {}
+    for node, key, name, content in (
+        ("LiteValidator", "report", "report.json", REPORT),
+        ("Pusher", "pushed_model", "pushed.json", pushed),
+    ):
+        folder = tmp_path / node
+        folder.mkdir()
+        (folder / name).write_text(json.dumps(content))
+        stages[node] = Stage(node, "cached", 1, {key: [str(folder)]})
+    folders = Folders(str(tmp_path), "synthetic")
+    truth = pathlib.Path(folders.synthetic)
+    truth.mkdir(parents=True)
+    (truth / "truth.json").write_text(json.dumps({"best": {"test": {"auc": 0.8}}}))
+    config = load_config("configs/synthetic.yaml")
+    return Outcome(config, folders, stages, {"total": 12.0})
+
+
+def test_the_table(tmp_path: pathlib.Path) -> None:
+    outcome = made(tmp_path, {"version": str(tmp_path / "7"), "refused_by": []})
+    text = report.render(outcome)
+    lines = {line.split("  ")[0]: line.split() for line in text.splitlines() if line}
+    assert lines["float"] == ["float", "0.7123", "0.5000", "1.000", "-", "-"] + [
+        "107,228",
+        "-",
+        "4.50",
+        "-",
+    ]
+    assert lines["best reachable"][2] == "0.8000"
+    assert lines["AUC"] == ["AUC", "0.71", ">=", "0.65", "ok"]
+    assert lines["bytes (too big)"][-4:] == ["69184", "<=", "65536", "NO"]
+    assert lines["user = new"][-3:] == ["3", "0.7123", "0.7123"]
+    assert "ranklite score" in text
+    assert "12 s, 2 of 2 cached" in text
+    assert outcome.pushed == str(tmp_path / "7")
+
+
+def test_a_refused_model_says_by_whom(tmp_path: pathlib.Path) -> None:
+    outcome = made(tmp_path, {"version": None, "refused_by": ["Evaluator"]})
+    assert "not pushed   refused by Evaluator" in report.render(outcome)
+    assert outcome.pushed is None
+
+
+def test_an_unfinished_run(tmp_path: pathlib.Path) -> None:
+    folders = Folders(str(tmp_path), "synthetic")
+    stages = {"Trainer": Stage("Trainer", "failed", 1, {})}
+    outcome = Outcome(load_config("configs/synthetic.yaml"), folders, stages)
+    assert "did not finish" in report.render(outcome)
+    assert outcome.pushed is None

@@ -14,7 +14,7 @@ READY   := $(VENV)/.ready-$(shell cat $(LOCK) setup.cfg pyproject.toml 2>/dev/nu
 export TF_USE_LEGACY_KERAS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run validate test unit e2e lint format tensorboard benchmarks lock clean
+.PHONY: help setup run validate test unit e2e lint format tensorboard lock clean
 
 help: ## List the targets
 	@echo "RankLite: from interaction logs to a small, fast, gated TFLite ranking model."
@@ -42,7 +42,8 @@ run: setup ## Run the whole pipeline: CONFIG=<yaml> DATA=<folder> (default: synt
 validate: setup ## Check a configuration without running it: CONFIG=<yaml>
 	@$(BIN)/ranklite validate --config $(CONFIG)
 
-test: lint unit e2e ## Lint, types, unit tests, whole runs, coverage
+test: lint unit e2e ## Lint, types, unit tests, whole runs, coverage of at least 90 %
+	@$(BIN)/coverage report --fail-under=90
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff format --check .

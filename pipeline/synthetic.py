@@ -17,7 +17,7 @@ VERSION = 1
 EVAL_SHARE = TEST_SHARE = 0.1
 LOG_FILE, TRUTH_FILE = "log.csv", "truth.json"
 
-_USERS, _ITEMS, _CATEGORIES, _TAGS, _DEVICES = 600, 300, 12, 20, 3
+_USERS, _ITEMS, _CATEGORIES, _TAGS, _DEVICES = 300, 150, 12, 20, 3
 _FACTORS = 4
 _START = 1_767_225_600  # 2026-01-01, UTC
 _SECONDS = 60 * 24 * 3600
@@ -80,8 +80,8 @@ def _draw(rows: int, rng: np.random.Generator) -> tuple[dict[str, Array], Array,
     price = np.exp(rng.normal(2.5, 0.8, _ITEMS))[items]
     age = rng.integers(16, 80, _USERS)[users]
     has_tag = rng.random((_ITEMS, _TAGS)) < 0.12
-    p = rng.normal(0, 0.55, (_USERS, _FACTORS))
-    q = rng.normal(0, 0.9, (_ITEMS, _FACTORS))
+    p = rng.normal(0, 0.45, (_USERS, _FACTORS))
+    q = rng.normal(0, 0.8, (_ITEMS, _FACTORS))
     by_hour = rng.normal(0, 0.7, (_CATEGORIES, 4))[category, hour // 6]
     logit = (
         -1.1

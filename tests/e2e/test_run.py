@@ -31,7 +31,7 @@ pytestmark = pytest.mark.e2e
 ROOT = pathlib.Path(__file__).parents[2]
 ROWS = 6000
 RESOLVERS = {"LastAcceptedStatistics", "LastPushedModel"}
-KILLED_IN = ["StatisticsGen", "Transform", "Trainer", "Quantizer", "Pusher"]
+KILLED_IN = ["Transform", "Trainer", "Pusher"]
 
 
 @dataclasses.dataclass
@@ -45,8 +45,8 @@ class Workspace:
         settings = yaml.safe_load((ROOT / "configs/synthetic.yaml").read_text(encoding="utf-8"))
         del settings["synthetic"]
         settings["name"] = "e2e"
-        settings["training"]["epochs"] = 2
-        settings["gates"] = {"min_auc": 0.5, "max_auc_drop": 0.1}
+        settings["training"] |= {"epochs": 3, "batch_size": 64}
+        settings["gates"] = {"min_auc": 0.5, "max_auc_drop": 0.1, "max_log_loss_rise": 0.2}
         self.configure(settings)
 
     @property
@@ -124,7 +124,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 @pytest.fixture(scope="module")
 def finished(workspace: Workspace) -> tuple[Workspace, str]:
-    """A run that was killed in five stages, one after the other, and then finished."""
+    """A run that was killed in several stages, one after the other, and then finished."""
     for stage in KILLED_IN:
         workspace.kill_in(stage)
         assert versions(workspace.pushed) == []

@@ -1,0 +1,92 @@
+"""The rules that turn raw features into ids and numbers, the same in Transform and in TFLite.
+
+They use only what both know: `models.preprocessing` runs them over a log, `models.raw_features`
+inside a TFLite file.
+"""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from models.config import CategoricalFeature, FeatureSet, MultiCategoricalFeature, NumericFeature
+from models.layout import PADDING_ROW
+
+# What stands for a missing value in the raw signature; a number is missing where it is not finite.
+MISSING_STRING = ""
+MISSING_INT64 = -(2**63)
+MISSING_FLOAT = float("nan")
+
+IdFeature = CategoricalFeature | MultiCategoricalFeature | NumericFeature
+
+
+def id_features(features: FeatureSet) -> list[IdFeature]:
+    """Features that become ids, in the order of the layout."""
+    found = [f for f in features.features if f.kind != "numeric" or f.buckets is not None]
+    return sorted(found, key=lambda feature: id_length(feature) > 1)
+
+
+def id_length(feature: IdFeature) -> int:
+    """Number of id columns of a feature."""
+    return feature.max_length if isinstance(feature, MultiCategoricalFeature) else 1
+
+
+def standardized_features(features: FeatureSet) -> list[NumericFeature]:
+    """Numeric features that stay numbers."""
+    return [f for f in features.features if f.kind == "numeric" and f.buckets is None]
+
+
+def numeric_names(features: FeatureSet) -> list[str]:
+    """Names of the columns of `numeric`."""
+    names = []
+    for feature in standardized_features(features):
+        names += [feature.name]
+        names += [f"{feature.name}_is_missing"] * feature.missing_indicator
+    return names
+
+
+def squash(x: tf.Tensor, feature: NumericFeature) -> tf.Tensor:
+    """sign(x) log(1 + |x|) where the feature asks for it."""
+    return tf.sign(x) * tf.math.log1p(tf.abs(x)) if feature.log else x
+
+
+def is_missing(x: tf.Tensor) -> tf.Tensor:
+    """True where x is NaN or infinite.
+
+    TFLite has neither IsNan nor IsFinite, but no comparison with NaN holds.
+    """
+    return tf.logical_not(tf.abs(x) < float("inf"))
+
+
+def standardize(x: tf.Tensor, mean: tf.Tensor, std: tf.Tensor) -> tf.Tensor:
+    """(x - mean) / std, and 0, the mean, where x is missing."""
+    return tf.where(is_missing(x), tf.zeros_like(x), (x - mean) / std)
+
+
+def numeric_columns(
+    features: FeatureSet, squashed: list[tf.Tensor], standardized: list[tf.Tensor]
+) -> tf.Tensor:
+    """The tensor `numeric` [B, N], columns as `numeric_names` gives them.
+
+    Args:
+      features: The configured features.
+      squashed: [B] of each standardized feature, missing values still in it.
+      standardized: [B] of each, after `standardize`.
+    """
+    columns = []
+    for feature, x, z in zip(standardized_features(features), squashed, standardized, strict=True):
+        columns.append(z)
+        if feature.missing_indicator:
+            columns.append(tf.cast(is_missing(x), tf.float32))
+    return tf.stack(columns, axis=1)
+
+
+def fill_empty_lists(rows: tf.Tensor, missing_row: tf.Tensor | int) -> tf.Tensor:
+    """Puts the missing row into the first place of a list without any value.
+
+    Args:
+      rows: [B, L] int64, padding where there is no value.
+      missing_row: The row that says so.
+    """
+    empty = tf.reduce_max(rows, axis=1, keepdims=True) == PADDING_ROW
+    first = tf.where(empty, tf.cast(missing_row, tf.int64), rows[:, :1])
+    return tf.concat([first, rows[:, 1:]], axis=1)

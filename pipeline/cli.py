@@ -6,6 +6,7 @@ import argparse
 import os
 import pathlib
 import sys
+import warnings
 from collections.abc import Sequence
 
 DEFAULT_CONFIG = "configs/synthetic.yaml"
@@ -146,6 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if not getattr(args, "verbose", False):
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what is absent: CUDA, TensorRT
+        warnings.filterwarnings("ignore", category=FutureWarning, module="google")
     try:
         return _COMMANDS[args.command](args)
     except (ValueError, OSError) as error:

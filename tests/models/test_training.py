@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import math
 import pathlib
 import subprocess
 import sys
@@ -115,6 +116,36 @@ class Spoil(keras.callbacks.Callback):
         if epoch >= self._epoch:
             noise = np.random.default_rng(epoch)
             self._logits.set_weights([noise.random(w.shape) for w in self._logits.get_weights()])
+
+
+class Rates(keras.callbacks.Callback):
+    """Notes the learning rate of every step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[float] = []
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.seen.append(float(keras.backend.get_value(self.model.optimizer.lr)))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("constant", [0.05] * 21),
+        ("plateau", [0.05] * 14 + [0.005] * 7),  # the second epoch was worse
+        ("cosine", [0.025 * (1 + math.cos(math.pi * step / 21)) for step in range(21)]),
+    ],
+)
+def test_every_step_has_the_rate_of_its_schedule(
+    clicks: Any, schedule: str, expected: list[float]
+) -> None:
+    config = settings(schedule=schedule)  # 3 epochs of 2000 // 256 = 7 steps
+    model = training.build(clicks.layout, MODEL, config)
+    rates = Rates()
+    spoil = Spoil(model, 1)
+    training.fit(model, clicks.layout, clicks.train, clicks.eval, config, callbacks=[rates, spoil])
+    assert rates.seen == pytest.approx(expected)
 
 
 def test_best_epoch_comes_back(clicks: Any) -> None:

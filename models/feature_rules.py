@@ -19,6 +19,12 @@ MISSING_FLOAT = float("nan")
 IdFeature = CategoricalFeature | MultiCategoricalFeature | NumericFeature
 
 
+def input_columns(features: FeatureSet) -> list[str]:
+    """Columns of the log that Transform reads."""
+    names = [f.name for f in features.features] + [features.label, *features.slices]
+    return list(dict.fromkeys(names + ([features.user] if features.user else [])))
+
+
 def id_features(features: FeatureSet) -> list[IdFeature]:
     """Features that become ids, in the order of the layout."""
     found = [f for f in features.features if f.kind != "numeric" or f.buckets is not None]
@@ -49,17 +55,18 @@ def squash(x: tf.Tensor, feature: NumericFeature) -> tf.Tensor:
     return tf.sign(x) * tf.math.log1p(tf.abs(x)) if feature.log else x
 
 
-def is_missing(x: tf.Tensor) -> tf.Tensor:
-    """True where x is NaN or infinite.
+def is_present(x: tf.Tensor) -> tf.Tensor:
+    """True where x is a finite number.
 
-    TFLite has neither IsNan nor IsFinite, but no comparison with NaN holds.
+    TFLite has neither IsNan nor IsFinite, but no comparison with NaN holds. The opposite of this is
+    not offered, because TensorFlow's optimizer turns `not a < b` into `a >= b`.
     """
-    return tf.logical_not(tf.abs(x) < float("inf"))
+    return tf.abs(x) < float("inf")
 
 
 def standardize(x: tf.Tensor, mean: tf.Tensor, std: tf.Tensor) -> tf.Tensor:
     """(x - mean) / std, and 0, the mean, where x is missing."""
-    return tf.where(is_missing(x), tf.zeros_like(x), (x - mean) / std)
+    return tf.where(is_present(x), (x - mean) / std, tf.zeros_like(x))
 
 
 def numeric_columns(
@@ -76,7 +83,7 @@ def numeric_columns(
     for feature, x, z in zip(standardized_features(features), squashed, standardized, strict=True):
         columns.append(z)
         if feature.missing_indicator:
-            columns.append(tf.cast(is_missing(x), tf.float32))
+            columns.append(tf.where(is_present(x), tf.zeros_like(x), tf.ones_like(x)))
     return tf.stack(columns, axis=1)
 
 

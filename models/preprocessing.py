@@ -1,6 +1,7 @@
-"""From raw features to the fused ids and numbers that a DeepFM reads, as TensorFlow Transform code.
+"""What Transform makes of raw features: its columns, its layout and what it learned.
 
-`models.raw_features` does the same inside a TFLite file, from the constants read here.
+`models.transform_fn` is the TensorFlow Transform code itself; `models.raw_features` does the same
+inside a TFLite file, from the constants read here.
 """
 
 from __future__ import annotations
@@ -10,50 +11,27 @@ import os
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from models.config import (
-    CategoricalFeature,
-    FeatureSet,
-    MultiCategoricalFeature,
-    NumericFeature,
-)
+from models.config import FeatureSet, NumericFeature
 from models.feature_rules import (
     MISSING_INT64,
     MISSING_STRING,
-    IdFeature,
-    fill_empty_lists,
     id_features,
     id_length,
-    is_missing,
-    numeric_columns,
     numeric_names,
-    squash,
-    standardize,
     standardized_features,
 )
-from models.layout import (
-    IDS,
-    MISSING,
-    NUMERIC,
-    OOV,
-    PADDING_ROW,
-    RESERVED_ROWS,
-    FeatureLayout,
-)
-from models.raw_columns import lists, scalars, text
+from models.layout import FeatureLayout
 
 __all__ = [
     "GROUP",
-    "LABEL",
     "MISSING_INT64",
     "MISSING_STRING",
     "PreprocessingConstants",
     "evaluation_slices",
     "layout_from_transform",
-    "preprocessing_fn",
     "read_constants",
 ]
 
@@ -61,12 +39,9 @@ LABEL = "label"
 GROUP = "group"
 SLICE = "slice_"
 SLICE_USER, SLICE_ITEM, SLICE_POPULARITY = "slice_user", "slice_item", "slice_popularity"
-HEAD, TORSO = 0.1, 0.5  # shares of the item vocabulary, by rank, that end the head and the torso
 
-_QUANTILE_ERROR = 0.001
-_CONSTANT = "ranklite_constant"  # prefix of the names under which a graph keeps its constants
-
-Tensors = dict[str, tf.Tensor]
+SURROGATES = "surrogateescape"  # keeps the bytes of a value that is not UTF-8
+_CONSTANT = "ranklite_constant"  # starts the names under which a graph keeps what it learned
 
 
 def evaluation_slices(features: FeatureSet) -> list[str]:
@@ -88,144 +63,13 @@ def evaluation_slices(features: FeatureSet) -> list[str]:
     return slices + [SLICE + name for name in features.slices]
 
 
-# ------------------------------------------------------------------------------- inside Transform
-
-
-def preprocessing_fn(inputs: dict[str, Any], features: FeatureSet) -> Tensors:
-    """Transforms raw features; analyzers see the train split alone.
-
-    Args:
-      inputs: Columns by name, sparse, ragged or dense.
-      features: What to make of them.
-
-    Returns:
-      `ids` [B, S] int64, `numeric` [B, N] float32 (where N > 0), `label` [B, 1] float32, `group`
-      and the columns of `evaluation_slices`, all [B, 1] string.
-
-    Raises:
-      KeyError: A configured column is not among the inputs.
-    """
-    absent = sorted(set(features.columns) - set(inputs))
-    if absent:
-        raise KeyError(f"the examples have no column {absent}; they have {sorted(inputs)}")
-    ids, ranks = _ids(inputs, features)
-    outputs = {IDS: ids, LABEL: tf.cast(scalars(inputs[features.label]), tf.float32)[:, None]}
-    if standardized_features(features):
-        outputs[NUMERIC] = _numeric(inputs, features)
-    return outputs | _evaluation_columns(inputs, features, ranks)
-
-
-def _ids(
-    inputs: dict[str, Any], features: FeatureSet
-) -> tuple[tf.Tensor, dict[str, tuple[tf.Tensor, tf.Tensor]]]:
-    """The fused ids [B, S]; the rank of each categorical value and its vocabulary's size."""
-    blocks, ranks = [], {}
-    offset = tf.constant(PADDING_ROW + 1, tf.int64)
-    for feature in id_features(features):
-        values = lists(inputs[feature.name], id_length(feature))
-        if isinstance(feature, NumericFeature):
-            rows, size = _buckets(values, feature), tf.constant(feature.buckets, tf.int64)
-        else:
-            words = text(values)
-            rank, size = _vocabulary(words, feature)
-            rows = tf.where(rank < 0, tf.constant(OOV, tf.int64), rank + RESERVED_ROWS)
-            rows = tf.where(words == MISSING_STRING, tf.constant(MISSING, tf.int64), rows)
-            ranks[feature.name] = (rank[:, 0], size)
-        rows += offset
-        if isinstance(feature, MultiCategoricalFeature):
-            missing = offset + MISSING
-            rows = tf.where(rows == missing, tf.constant(PADDING_ROW, tf.int64), rows)
-            rows = fill_empty_lists(rows, missing)
-        blocks.append(rows)
-        offset += size + RESERVED_ROWS
-    return tf.concat(blocks, axis=1), ranks
-
-
-def _vocabulary(words: tf.Tensor, feature: IdFeature) -> tuple[tf.Tensor, tf.Tensor]:
-    """Rank in the vocabulary [like words], -1 where out of it, and the vocabulary's size."""
-    assert not isinstance(feature, NumericFeature)
-    path = tft.vocabulary(
-        words,
-        vocab_filename=feature.name,
-        frequency_threshold=feature.min_count if feature.min_count > 1 else None,
-        top_k=feature.max_vocabulary,
-    )
-    rank = tft.apply_vocabulary(words, path, default_value=-1)
-    size = tft.experimental.get_vocabulary_size_by_name(feature.name)
-    return rank, tf.cast(size, tf.int64)
-
-
-def _buckets(values: tf.Tensor, feature: NumericFeature) -> tf.Tensor:
-    """Row within the field of each number; the boundaries are quantiles."""
-    x = squash(values, feature)
-    boundaries = tft.quantiles(
-        tf.boolean_mask(x, ~is_missing(x)), feature.buckets, epsilon=_QUANTILE_ERROR
-    )
-    boundaries = _constant(boundaries, feature.name, "boundaries")
-    bucket = tf.searchsorted(tf.reshape(boundaries, [-1]), tf.reshape(x, [-1]), side="right")
-    rows = tf.reshape(tf.cast(bucket, tf.int64), tf.shape(x)) + RESERVED_ROWS
-    return tf.where(is_missing(x), tf.constant(MISSING, tf.int64), rows)
-
-
-def _numeric(inputs: dict[str, Any], features: FeatureSet) -> tf.Tensor:
-    """The tensor `numeric`; one analyzer serves all columns, since each costs a Beam stage."""
-    wanted = standardized_features(features)
-    squashed = [squash(scalars(inputs[feature.name]), feature) for feature in wanted]
-    # Float64, since squares of large numbers do not fit into a float32; NaN does not count.
-    table = tf.cast(tf.stack(squashed, axis=1), tf.float64)
-    means = tft.mean(table, reduce_instance_dims=False)
-    variances = tft.var(table, reduce_instance_dims=False)
-    standardized = []
-    for column, (feature, x) in enumerate(zip(wanted, squashed, strict=True)):
-        mean = _constant(means[column], feature.name, "mean")
-        variance = _constant(variances[column], feature.name, "variance")
-        standardized.append(standardize(x, *_moments(mean, variance)))
-    return numeric_columns(features, squashed, standardized)
-
-
-def _constant(tensor: tf.Tensor, feature: str, name: str) -> tf.Tensor:
-    """Names an analyzer's output, so that `read_constants` finds it in the saved graph."""
-    return tf.identity(tensor, name=f"{_CONSTANT}_{feature}_{name}")
-
-
-def _moments(mean: tf.Tensor, variance: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mean and standard deviation as float32; 0 and 1 where a column is empty or constant."""
-    mean = tf.where(tf.math.is_finite(mean), mean, tf.zeros_like(mean))
-    usable = tf.math.is_finite(variance) & (variance > 0)
-    std = tf.where(usable, tf.sqrt(variance), tf.ones_like(variance))
-    return tf.cast(mean, tf.float32), tf.cast(std, tf.float32)
-
-
-def _evaluation_columns(
-    inputs: dict[str, Any], features: FeatureSet, ranks: dict[str, tuple[tf.Tensor, tf.Tensor]]
-) -> Tensors:
-    columns = {}
-    if features.user:
-        columns[GROUP] = text(scalars(inputs[features.user]))
-    made = evaluation_slices(features)
-    if SLICE_USER in made:
-        rank, _ = ranks[features.user]
-        columns[SLICE_USER] = tf.where(rank < 0, "new", "seen")
-    if SLICE_ITEM in made:
-        rank, size = ranks[features.item]
-        columns[SLICE_ITEM] = tf.where(rank < 0, "new", "seen")
-        share = (tf.cast(rank, tf.float32) + 0.5) / tf.cast(size, tf.float32)
-        known = tf.where(share < HEAD, "head", tf.where(share < TORSO, "torso", "tail"))
-        columns[SLICE_POPULARITY] = tf.where(rank < 0, "new", known)
-    for name in features.slices:
-        columns[SLICE + name] = text(scalars(inputs[name]))
-    return {name: tf.reshape(column, [-1, 1]) for name, column in columns.items()}
-
-
-# --------------------------------------------------------------------------------- after Transform
-
-
 @dataclasses.dataclass(frozen=True)
 class PreprocessingConstants:
     """All that Transform learned from the train split.
 
     Attributes:
-      vocabularies: Values of each categorical feature, most frequent first.
+      vocabularies: Values of each categorical feature, most frequent first; bytes that are not
+        UTF-8 are kept by `SURROGATES`.
       means: Of each standardized feature, after its logarithm.
       stds: Likewise.
       boundaries: Bucket boundaries of each bucketed feature, ascending.
@@ -244,3 +88,87 @@ class PreprocessingConstants:
     def from_dict(cls, data: dict[str, Any]) -> PreprocessingConstants:
         """Reads what `to_dict` wrote."""
         return cls(**data)
+
+
+def constant_name(kind: str, *names: str) -> str:
+    """Name of the operation that holds what an analyzer learned of some features."""
+    return ".".join([_CONSTANT, kind, *names])
+
+
+def moments(mean: Any, variance: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mean and standard deviation as float32; 0 and 1 where a column is empty or constant.
+
+    A column is constant where its numbers differ by less than a float32 can tell.
+    """
+    mean = tf.where(tf.math.is_finite(mean), mean, tf.zeros_like(mean))
+    varies = variance > tf.square(np.finfo(np.float32).eps * mean)
+    usable = tf.math.is_finite(variance) & varies
+    std = tf.where(usable, tf.sqrt(variance), tf.ones_like(variance))
+    return tf.cast(mean, tf.float32), tf.cast(std, tf.float32)
+
+
+def read_constants(transform_dir: str, features: FeatureSet) -> PreprocessingConstants:
+    """Reads back what Transform learned, bit by bit.
+
+    What an analyzer found enters the saved graph as a captured tensor, and an identity operation
+    with the name that `constant_name` gives reads it.
+
+    Args:
+      transform_dir: The TransformGraph artifact's folder.
+      features: What Transform was configured with.
+
+    Raises:
+      ValueError: The graph was made for other features.
+    """
+    output = tft.TFTransformOutput(transform_dir)
+    saved = tf.saved_model.load(os.path.join(transform_dir, output.TRANSFORM_FN_DIR))
+    graph, captured = saved.transform_fn.graph, saved.transform_fn.captured_inputs
+    values = {
+        inner.name: outer for inner, outer in zip(graph.internal_captures, captured, strict=True)
+    }
+    learned = {
+        op.name: values[op.inputs[0].name].numpy()
+        for op in graph.get_operations()
+        if op.type == "Identity" and op.name.startswith(_CONSTANT)
+    }
+
+    def constant(kind: str, *names: str) -> np.ndarray[Any, Any]:
+        key = constant_name(kind, *names)
+        if key not in learned:
+            raise ValueError(
+                f"the transform graph has no {kind} of {', '.join(names)}: run Transform again"
+            )
+        return np.asarray(learned[key]).reshape(-1)
+
+    numbers = [f.name for f in standardized_features(features)]
+    means, stds = np.zeros(0), np.zeros(0)
+    if numbers:
+        mean, std = moments(constant("mean", *numbers), constant("variance", *numbers))
+        means, stds = mean.numpy(), std.numpy()
+    return PreprocessingConstants(
+        vocabularies={
+            f.name: [word.decode(errors=SURROGATES) for word in output.vocabulary_by_name(f.name)]
+            for f in id_features(features)
+            if not isinstance(f, NumericFeature)
+        },
+        means=dict(zip(numbers, means.tolist(), strict=True)),
+        stds=dict(zip(numbers, stds.tolist(), strict=True)),
+        boundaries={
+            f.name: constant("boundaries", f.name).tolist()
+            for f in id_features(features)
+            if isinstance(f, NumericFeature)
+        },
+    )
+
+
+def layout_from_transform(transform_dir: str, features: FeatureSet) -> FeatureLayout:
+    """The layout of the ids and numbers that a transform graph makes."""
+    output = tft.TFTransformOutput(transform_dir)
+    sizes = []
+    for feature in id_features(features):
+        if isinstance(feature, NumericFeature):
+            values = feature.buckets or 0
+        else:
+            values = int(output.vocabulary_size_by_name(feature.name))
+        sizes.append((feature.name, id_length(feature), values))
+    return FeatureLayout.build(sizes, numeric_names(features))

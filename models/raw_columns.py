@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from models.feature_rules import MISSING_FLOAT, MISSING_INT64, MISSING_STRING, is_missing
+from models.feature_rules import MISSING_FLOAT, MISSING_INT64, MISSING_STRING, is_present
 
 _MISSING = {
     tf.string: MISSING_STRING,
@@ -52,4 +52,4 @@ def text(values: tf.Tensor) -> tf.Tensor:
         missing = values == MISSING_INT64
         return tf.where(missing, MISSING_STRING, tf.strings.as_string(values))
     decimal = tf.strings.as_string(values, shortest=True)
-    return tf.where(is_missing(values), MISSING_STRING, decimal)
+    return tf.where(is_present(values), decimal, MISSING_STRING)

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any
 
 import tensorflow as tf
 
 from models.config import FeatureSet, MultiCategoricalFeature, NumericFeature
-from models.layout import IDS, NUMERIC, PADDING_ROW, RESERVED_ROWS, FeatureLayout
-from models.preprocessing import (
+from models.feature_rules import (
     MISSING_INT64,
     MISSING_STRING,
-    PreprocessingConstants,
     fill_empty_lists,
     id_features,
     id_length,
-    is_missing,
+    is_present,
+    numeric_columns,
     squash,
     standardize,
     standardized_features,
 )
+from models.layout import IDS, NUMERIC, PADDING_ROW, RESERVED_ROWS, FeatureLayout
+from models.preprocessing import SURROGATES, PreprocessingConstants
 
+_INTEGER = re.compile(r"-?[0-9]+")
 _UNSEEN = "?"  # stands for an integer out of the vocabulary; no decimal number reads so
 
 
@@ -53,12 +56,13 @@ class RawFeatures(tf.Module):
             missing = PADDING_ROW if multi else field.missing_row
             first = field.offset + RESERVED_ROWS
             self._rows[feature.name] = _table(
-                [*values, MISSING_STRING],
+                [value.encode(errors=SURROGATES) for value in [*values, MISSING_STRING]],
                 tf.constant([*range(first, first + len(values)), missing], tf.int64),
                 tf.constant(field.oov_row, tf.int64),
             )
             if feature.dtype == "int64":
-                numbers = [value for value in values if value.lstrip("-").isdigit()]
+                # An empty vocabulary is not quite empty: Transform puts a placeholder into it.
+                numbers = [value for value in values if _INTEGER.fullmatch(value)]
                 self._texts[feature.name] = _table(
                     tf.constant([*map(int, numbers), MISSING_INT64], tf.int64),
                     [*numbers, MISSING_STRING],
@@ -68,8 +72,8 @@ class RawFeatures(tf.Module):
     def input_signature(self) -> dict[str, tf.TensorSpec]:
         """The raw inputs, in the order of the configuration.
 
-        A string is missing where it is "", an int64 where it is -2**63, a number where it is NaN;
-        lists of a multi-valued feature are filled up with the missing value.
+        A string is missing where it is "", an int64 where it is -2**63, a number where it is not
+        finite (send NaN); lists of a multi-valued feature are filled up with the missing value.
         """
         signature = {}
         for feature in self._features.features:
@@ -107,26 +111,26 @@ class RawFeatures(tf.Module):
                     rows = fill_empty_lists(rows, field.missing_row)
             blocks.append(tf.reshape(rows, [-1, id_length(feature)]))
         outputs = {IDS: tf.concat(blocks, axis=1) if len(blocks) > 1 else blocks[0]}
-        columns = []
-        for feature in standardized_features(self._features):
-            x = squash(raw[feature.name], feature)
-            mean, std = self._constants.means[feature.name], self._constants.stds[feature.name]
-            columns.append(standardize(x, tf.constant(mean), tf.constant(std)))
-            if feature.missing_indicator:
-                columns.append(tf.cast(is_missing(x), tf.float32))
-        if columns:
-            outputs[NUMERIC] = tf.stack(columns, axis=1)
+        numbers = standardized_features(self._features)
+        if numbers:
+            means, stds = self._constants.means, self._constants.stds
+            squashed = [squash(raw[f.name], f) for f in numbers]
+            standardized = [
+                standardize(x, tf.constant(means[f.name]), tf.constant(stds[f.name]))
+                for f, x in zip(numbers, squashed, strict=True)
+            ]
+            outputs[NUMERIC] = numeric_columns(self._features, squashed, standardized)
         return outputs
 
     def _bucket(self, value: tf.Tensor, feature: NumericFeature) -> tf.Tensor:
         field = self._layout.field(feature.name)
         x = squash(value, feature)
-        present = tf.where(is_missing(x), tf.zeros_like(x), x)
+        present = tf.where(is_present(x), x, tf.zeros_like(x))
         bucket = tf.raw_ops.Bucketize(
             input=present, boundaries=self._constants.boundaries[feature.name]
         )
         rows = tf.cast(bucket, tf.int64) + (field.offset + RESERVED_ROWS)
-        return tf.where(is_missing(x), tf.constant(field.missing_row, tf.int64), rows)
+        return tf.where(is_present(x), rows, tf.constant(field.missing_row, tf.int64))
 
 
 class _Named(tf.lookup.KeyValueTensorInitializer):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import tensorflow_model_analysis as tfma
 
 CANDIDATE = "candidate"
 BASELINE = "baseline"
+AUC_THRESHOLDS = 1000
 
 
 def _metric(
@@ -31,6 +33,10 @@ def _metric(
         else:
             change.direction, change.absolute.value = direction.LOWER_IS_BETTER, max_loss
     metric = tfma.MetricConfig(class_name=name)
+    if name == "AUC":
+        # TFMA counts a confusion matrix a threshold, 10,000 by default; LiteValidator has the
+        # exact AUC.
+        metric.config = json.dumps({"num_thresholds": AUC_THRESHOLDS})
     if threshold.ByteSize():
         # A plain threshold would hold every slice to it, the cold start too.
         metric.per_slice_thresholds.add(slicing_specs=[tfma.SlicingSpec()], threshold=threshold)

@@ -6,11 +6,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from models import preprocessing
+from models import transform_fn
 from models.config import FeatureSet
 
 
 def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, str]) -> dict[str, tf.Tensor]:
     """Transforms raw features as `custom_config["features"]`, JSON of a FeatureSet, says."""
     features = FeatureSet.model_validate_json(custom_config["features"])
-    return preprocessing.preprocessing_fn(inputs, features)
+    return transform_fn.preprocessing_fn(inputs, features)

@@ -20,6 +20,7 @@ from tensorflow_transform.tf_metadata.dataset_metadata import DatasetMetadata
 from models import preprocessing as pp
 from models.config import FeatureSet
 from models.raw_features import RawFeatures
+from models.transform_fn import preprocessing_fn
 
 FEATURES = FeatureSet.model_validate(
     {
@@ -68,7 +69,7 @@ class Learned:
         metadata = DatasetMetadata.from_feature_spec(SPEC)
         with tft_beam.Context(temp_dir=tempfile.mkdtemp(dir=folder)):
             (self.rows, _), function = (TRAIN, metadata) | tft_beam.AnalyzeAndTransformDataset(
-                lambda inputs: pp.preprocessing_fn(inputs, FEATURES)
+                lambda inputs: preprocessing_fn(inputs, FEATURES)
             )
             function | tft_beam.WriteTransformFn(folder)
         self.layer = tft.TFTransformOutput(folder).transform_features_layer()
@@ -194,13 +195,13 @@ def test_constants_of_other_features_are_refused(learned: Learned) -> None:
             ]
         }
     )
-    with pytest.raises(ValueError, match="no mean of 'height'"):
+    with pytest.raises(ValueError, match="no mean of height"):
         pp.read_constants(learned.folder, other)
 
 
 def test_a_missing_column_is_named(learned: Learned) -> None:
     with pytest.raises(KeyError, match=r"no column .*'item'"):
-        pp.preprocessing_fn({"label": tf.zeros([1])}, FEATURES)
+        preprocessing_fn({"label": tf.zeros([1])}, FEATURES)
 
 
 def test_a_constant_or_empty_column_is_finite(tmp_path: pathlib.Path) -> None:
@@ -219,7 +220,7 @@ def test_a_constant_or_empty_column_is_finite(tmp_path: pathlib.Path) -> None:
         (transformed, _), _ = (
             rows,
             DatasetMetadata.from_feature_spec(spec),
-        ) | tft_beam.AnalyzeAndTransformDataset(lambda i: pp.preprocessing_fn(i, features))
+        ) | tft_beam.AnalyzeAndTransformDataset(lambda i: preprocessing_fn(i, features))
     np.testing.assert_array_equal([row["numeric"] for row in transformed], np.zeros((3, 2)))
 
 
@@ -227,7 +228,7 @@ def optional(values: st.SearchStrategy[Any], most: int = 1) -> st.SearchStrategy
     return st.lists(values, max_size=most)
 
 
-NUMBERS = st.floats(-1e6, 1e6, width=32) | st.just(float("nan"))
+NUMBERS = st.floats(-1e6, 1e6, width=32) | st.sampled_from([math.nan, math.inf, -math.inf])
 INTEGERS = st.sampled_from([7, -8, 1, -5, 0, 2**40])
 
 

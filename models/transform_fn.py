@@ -140,10 +140,10 @@ def _evaluation_columns(inputs: dict[str, Any], features: FeatureSet, ranks: Ran
     if features.user:
         columns[GROUP] = text(scalars(inputs[features.user]))
     made = evaluation_slices(features)
-    if SLICE_USER in made:
+    if features.user and SLICE_USER in made:
         rank, _ = ranks[features.user]
         columns[SLICE_USER] = tf.where(rank < 0, "new", "seen")
-    if SLICE_ITEM in made:
+    if features.item and SLICE_ITEM in made:
         rank, size = ranks[features.item]
         columns[SLICE_ITEM] = tf.where(rank < 0, "new", "seen")
         share = (tf.cast(rank, tf.float32) + 0.5) / tf.cast(size, tf.float32)

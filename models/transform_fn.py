@@ -125,7 +125,8 @@ def _numeric(inputs: dict[str, Any], features: FeatureSet) -> tf.Tensor:
     names = [feature.name for feature in wanted]
     mean = _constant(tft.mean(table, reduce_instance_dims=False), "mean", *names)
     variance = _constant(tft.var(table, reduce_instance_dims=False), "variance", *names)
-    means, stds = moments(mean, variance)
+    # TFT drops the dimension of a single column.
+    means, stds = moments(tf.reshape(mean, [len(names)]), tf.reshape(variance, [len(names)]))
     standardized = [standardize(x, means[k], stds[k]) for k, x in enumerate(squashed)]
     return numeric_columns(features, squashed, standardized)
 

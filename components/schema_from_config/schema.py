@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
+from components.schema_from_config.statistics import mark_categorical
 from components.validation_gate.config import Comparison, ValidationConfig
-from models.config import FeatureSet
+from models.config import Feature, FeatureSet
+from models.feature_rules import input_columns
 
 _TYPES = {"string": schema_pb2.BYTES, "int64": schema_pb2.INT}
 _NAMES = {schema_pb2.BYTES: "string", schema_pb2.INT: "int64", schema_pb2.FLOAT: "float"}
@@ -13,6 +15,7 @@ _STATISTICS = {
     statistics_pb2.FeatureNameStatistics.INT: schema_pb2.INT,
     statistics_pb2.FeatureNameStatistics.FLOAT: schema_pb2.FLOAT,
     statistics_pb2.FeatureNameStatistics.STRING: schema_pb2.BYTES,
+    statistics_pb2.FeatureNameStatistics.BYTES: schema_pb2.BYTES,
 }
 
 
@@ -33,52 +36,73 @@ def build_schema(
       validation: Thresholds for drift and skew.
 
     Raises:
-      SchemaMismatch: A configured column is absent or of another type.
+      SchemaMismatch: A configured column is absent or of another type, or there are no rows.
     """
+    if not statistics.datasets or not statistics.datasets[0].num_examples:
+        raise SchemaMismatch("the train split has no rows: mend the log, or `split`")
     found = {
-        (stats.name or stats.path.step[0]): _STATISTICS.get(stats.type)
+        (stats.name or stats.path.step[0]): _STATISTICS[stats.type]
         for stats in statistics.datasets[0].features
+        if stats.type in _STATISTICS
     }
+    _check_columns(found, features)
     schema = schema_pb2.Schema()
-    wanted = {f.name: f for f in features.features}
     label = schema.feature.add(name=features.label, type=schema_pb2.FLOAT)
     label.presence.min_fraction = 1.0
     label.value_count.min = label.value_count.max = 1
     label.float_domain.min, label.float_domain.max = 0.0, 1.0
-    problems = [] if features.label in found else [f"no column {features.label!r} (the label)"]
-    for name, feature in wanted.items():
-        kind = schema_pb2.FLOAT if feature.kind == "numeric" else _TYPES[feature.dtype]
-        if name not in found:
-            problems.append(f"no column {name!r}, or no value in it")
-            continue
-        if found[name] != kind:
-            problems.append(
-                f"column {name!r} holds {_NAMES.get(found[name], '?')} values, the configuration "
-                f"says {_NAMES[kind]}"
-            )
-        entry = schema.feature.add(name=name, type=kind)
-        if feature.kind != "multi_categorical":
-            entry.value_count.max = 1
-        _compare(entry.drift_comparator, validation.drift, name, feature.kind)
-        _compare(entry.skew_comparator, validation.skew, name, feature.kind)
-    for name, kind in found.items():
-        if name not in wanted and name != features.label and kind is not None:
-            schema.feature.add(name=name, type=kind)
-    if problems:
-        raise SchemaMismatch(
-            f"the train split does not fit the configuration: {'; '.join(problems)}. It has "
-            f"{', '.join(sorted(found))}"
-        )
+    for feature in features.features:
+        _describe(schema.feature.add(name=feature.name), feature, validation)
+    described = {feature.name for feature in schema.feature}
+    for name in sorted(set(found) - described):
+        schema.feature.add(name=name, type=found[name])
     return schema
 
 
+def _type(feature: Feature) -> int:
+    return schema_pb2.FLOAT if feature.kind == "numeric" else _TYPES[feature.dtype]
+
+
+def _check_columns(found: dict[str, int], features: FeatureSet) -> None:
+    wanted = {features.label: schema_pb2.FLOAT} | {f.name: _type(f) for f in features.features}
+    problems = [
+        f"no column {name!r}, or no value in it"
+        for name in input_columns(features)
+        if name not in found
+    ]
+    problems += [
+        f"column {name!r} holds {_NAMES[found[name]]} values, the configuration says {_NAMES[kind]}"
+        for name, kind in wanted.items()
+        if found.get(name, kind) != kind
+    ]
+    if problems:
+        raise SchemaMismatch(
+            f"the train split does not fit the configuration: {'; '.join(problems)}. It has "
+            f"{', '.join(f'{name} ({_NAMES[kind]})' for name, kind in sorted(found.items()))}. "
+            "Mend the log, cast the column in `source.query`, or change the feature's `kind` or "
+            "`dtype`"
+        )
+
+
+def _describe(entry: schema_pb2.Feature, feature: Feature, validation: ValidationConfig) -> None:
+    entry.type = _type(feature)
+    if feature.kind != "multi_categorical":
+        entry.value_count.max = 1
+    if feature.kind == "numeric":
+        entry.float_domain.disallow_inf = True
+    elif feature.dtype == "int64":
+        mark_categorical(entry)
+    _compare(entry.drift_comparator, validation.drift, feature)
+    _compare(entry.skew_comparator, validation.skew, feature)
+
+
 def _compare(
-    comparator: schema_pb2.FeatureComparator, comparison: Comparison, name: str, kind: str
+    comparator: schema_pb2.FeatureComparator, comparison: Comparison, feature: Feature
 ) -> None:
-    threshold = comparison.of(name)
+    threshold = comparison.of(feature.name)
     if threshold is None:
         return
-    if kind == "numeric":
+    if feature.kind == "numeric":
         comparator.jensen_shannon_divergence.threshold = threshold
     else:
         comparator.infinity_norm.threshold = threshold

@@ -15,6 +15,7 @@ class ValidationGateSpec(ComponentSpec):
 
     PARAMETERS = {
         "config": ExecutionParameter(type=str),
+        "label": ExecutionParameter(type=str),
         "code_digest": ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -38,6 +39,7 @@ class ValidationGate(base_component.BaseComponent):
       schema: Channel of Schema.
       config: JSON of a ValidationConfig.
       code_digest: Digest of the executor's code.
+      label: Name of the label in the Examples.
       baseline_statistics: Channel of the ExampleStatistics that were last accepted.
     """
 
@@ -50,6 +52,7 @@ class ValidationGate(base_component.BaseComponent):
         schema: channel.Channel,
         config: str,
         code_digest: str,
+        label: str = "label",
         baseline_statistics: channel.Channel | None = None,
     ) -> None:
         super().__init__(
@@ -58,6 +61,7 @@ class ValidationGate(base_component.BaseComponent):
                 schema=schema,
                 baseline_statistics=baseline_statistics,
                 config=config,
+                label=label,
                 code_digest=code_digest,
                 anomalies=channel.Channel(type=standard_artifacts.ExampleAnomalies),
                 blessing=channel.Channel(type=DataBlessing),

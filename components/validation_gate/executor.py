@@ -37,6 +37,7 @@ class Executor(base_executor.BaseExecutor):
             - blessing: DataBlessing.
           exec_properties:
             - config: JSON of a ValidationConfig.
+            - label: Name of the label.
             - code_digest: Only keys the cache.
 
         Raises:
@@ -56,6 +57,7 @@ class Executor(base_executor.BaseExecutor):
             io_utils.SchemaReader().read(schema_file),
             ValidationConfig.model_validate_json(exec_properties["config"]),
             stats_artifact_utils.load_statistics(baseline[0], TRAIN).proto() if baseline else None,
+            exec_properties["label"],
         )
         anomalies = artifact_utils.get_single_instance(output_dict["anomalies"])
         anomalies.split_names = artifact.split_names

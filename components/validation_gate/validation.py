@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
 from components.validation_gate.config import ValidationConfig
+from components.validation_gate.rules import broken_rules, by_name
 
 Statistics: TypeAlias = statistics_pb2.DatasetFeatureStatisticsList
-TRAIN = "train"
+TRAIN, EVAL = "train", "eval"
+
+_log = logging.getLogger(__name__)
 
 
 class DataRefused(ValueError):
@@ -22,76 +27,90 @@ def validate(
     schema: schema_pb2.Schema,
     config: ValidationConfig,
     baseline: Statistics | None,
+    label: str,
 ) -> dict[str, anomalies_pb2.Anomalies]:
     """Validates every split against the schema; TFDV does the comparing.
+
+    The train split is compared with what was accepted last (TFDV's drift comparators) and with the
+    eval split (its skew comparators).
 
     Args:
       statistics: By split; `train` is among them.
       schema: What the data should be; its comparators hold the thresholds of drift and skew.
       config: Rules that a schema cannot say.
       baseline: Train statistics that were last accepted; None in a first run.
+      label: Name of the label.
 
     Returns:
-      TFDV's anomalies, by split.
+      TFDV's anomalies, by split, and with them those of `broken_rules`.
     """
     anomalies = {}
     for split, stats in statistics.items():
         comparisons: dict[str, Any] = {}
+        held_to = schema
         if split == TRAIN:
             if baseline is not None:
                 comparisons["previous_statistics"] = baseline
-            if "eval" in statistics:
-                comparisons["serving_statistics"] = statistics["eval"]
-        found = tfdv.validate_statistics(stats, schema, **comparisons)
-        _add_rules(found, stats, schema, config)
+                held_to = _without_new_columns(schema, stats, baseline)
+            if EVAL in statistics:
+                comparisons["serving_statistics"] = statistics[EVAL]
+        found = tfdv.validate_statistics(stats, held_to, **comparisons)
+        for feature, short, long in broken_rules(stats, schema, config, label):
+            _add(found, feature, short, long)
         anomalies[split] = found
     return anomalies
 
 
-def _add_rules(
-    anomalies: anomalies_pb2.Anomalies,
-    statistics: Statistics,
-    schema: schema_pb2.Schema,
-    config: ValidationConfig,
-) -> None:
-    """Adds what TFDV does not look for: too few rows and too many missing values."""
+def _without_new_columns(
+    schema: schema_pb2.Schema, statistics: Statistics, baseline: Statistics
+) -> schema_pb2.Schema:
+    """The schema without drift comparators for columns that were not there, or of another kind.
 
-    def add(path: str, short: str, long: str) -> None:
-        entry = anomalies.anomaly_info[path]
-        entry.severity = anomalies_pb2.AnomalyInfo.ERROR
-        entry.short_description, entry.description = short, long
+    A new feature is a change of the configuration, not of the data.
+    """
 
-    dataset = statistics.datasets[0] if statistics.datasets else None
-    rows = int(dataset.num_examples) if dataset else 0
-    if rows < config.min_rows:
-        add("(rows)", "Too few rows", f"{rows} rows, validation.min_rows is {config.min_rows}")
-    known = {f.name for f in schema.feature}
-    for stats in dataset.features if dataset else []:
-        name = stats.name or stats.path.step[0]
-        common = (
-            stats.string_stats if stats.HasField("string_stats") else stats.num_stats
-        ).common_stats
-        share = 1.0 - common.num_non_missing / rows if rows else 1.0
-        limit = config.missing.get(name, config.max_missing)
-        if name in known and share > limit:
-            add(name, "Missing values", f"missing in {share:.1%} of the rows, {limit:.1%} allowed")
+    def kinds(of: Statistics) -> dict[str, tuple[int, str | None]]:
+        return {n: (f.type, f.WhichOneof("stats")) for n, f in by_name(of).items()}
+
+    then, now = kinds(baseline), kinds(statistics)
+    changed = schema_pb2.Schema()
+    changed.CopyFrom(schema)
+    for feature in changed.feature:
+        if feature.HasField("drift_comparator") and then.get(feature.name) != now.get(feature.name):
+            _log.info("%r has no counterpart in the last data: drift unknown", feature.name)
+            feature.ClearField("drift_comparator")
+    return changed
+
+
+def _add(anomalies: anomalies_pb2.Anomalies, feature: str, short: str, long: str) -> None:
+    """Adds to what TFDV found of a feature, in its own form."""
+    entry = anomalies.anomaly_info[feature]
+    entry.severity = anomalies_pb2.AnomalyInfo.ERROR
+    entry.reason.add(short_description=short, description=long)
+    entry.short_description = "Multiple errors" if entry.description else short
+    entry.description = f"{entry.description} {long}".strip()
+    if not entry.path.step:
+        entry.path.step.append(feature)
 
 
 def refuse(anomalies: dict[str, anomalies_pb2.Anomalies]) -> None:
     """Raises DataRefused where there is an anomaly, with all of them in words."""
-    lines = [
-        f"  {split}: {name}: {info.short_description}: {info.description}"
-        for split, found in anomalies.items()
-        for name, info in sorted(found.anomaly_info.items())
-        if info.severity == anomalies_pb2.AnomalyInfo.ERROR
-    ]
-    lines += [
-        f"  {split}: there are no data" for split, found in anomalies.items() if found.data_missing
-    ]
+    lines = [line for split, found in anomalies.items() for line in _errors(split, found)]
     if lines:
         raise DataRefused(
             "the data are not what the schema says, nothing was trained:\n"
             + "\n".join(lines)
             + "\nMend the log, or, if the change is meant, loosen `validation` (drift, skew, "
-            "max_missing, min_rows) or give another `schema_file`."
+            "max_missing, missing, min_rows) or give another schema in `schema_file`."
         )
+
+
+def _errors(split: str, anomalies: anomalies_pb2.Anomalies) -> Iterator[str]:
+    if anomalies.data_missing:
+        yield f"  {split}: there are no data"
+    for feature, info in sorted(anomalies.anomaly_info.items()):
+        if info.severity == anomalies_pb2.AnomalyInfo.WARNING:
+            _log.warning("%s: %s: %s", split, feature, info.description)
+            continue
+        for reason in info.reason or [info]:
+            yield f"  {split}: {feature}: {reason.short_description}: {reason.description}"

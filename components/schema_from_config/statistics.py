@@ -1,0 +1,26 @@
+"""What TFX's StatisticsGen has to be told about the configured columns."""
+
+from __future__ import annotations
+
+import tensorflow_data_validation as tfdv
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from models.config import FeatureSet
+
+
+def statistics_options(features: FeatureSet) -> tfdv.StatsOptions:
+    """Has integers that are categories counted as categories.
+
+    TFDV summarizes integers as numbers, and then finds a drift of exactly 0 in any of them: the
+    distance between the shares of their values needs those values counted.
+    """
+    schema = schema_pb2.Schema()
+    for feature in features.features:
+        if feature.kind != "numeric" and feature.dtype == "int64":
+            mark_categorical(schema.feature.add(name=feature.name, type=schema_pb2.INT))
+    return tfdv.StatsOptions(schema=schema)
+
+
+def mark_categorical(feature: schema_pb2.Feature) -> None:
+    """Says of an integer column that it holds categories."""
+    feature.int_domain.is_categorical = True

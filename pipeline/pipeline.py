@@ -26,6 +26,7 @@ from components.pusher.component import Pusher
 from components.quantizer.component import Quantizer
 from components.resolvers import LastAcceptedStatistics, LastPushedModel
 from components.schema_from_config.component import SchemaFromConfig
+from components.schema_from_config.statistics import statistics_options
 from components.validation_gate.artifacts import DataBlessing
 from components.validation_gate.component import ValidationGate
 from models.lite import SERVING_DEFAULT, SERVING_RAW
@@ -81,7 +82,9 @@ def create_pipeline(
         code_digest=code_digest(LOG_EXAMPLE_GEN),
     )
     examples = example_gen.outputs["examples"]
-    statistics = StatisticsGen(examples=examples).outputs["statistics"]
+    statistics = StatisticsGen(
+        examples=examples, stats_options=statistics_options(config.feature_set)
+    ).outputs["statistics"]
     schema_gen = (
         ImportSchemaGen(schema_file=config.schema_file)
         if config.schema_file
@@ -114,6 +117,7 @@ def create_pipeline(
         preprocessing_fn=f"{TRANSFORM_MODULE}.preprocessing_fn",
         splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=splits),
         disable_statistics=True,
+        disable_analyzer_cache=True,  # nothing reads it
         custom_config={"features": features, "code_digest": code_digest(TRANSFORM_MODULE)},
     )
     transform.add_upstream_node(gate)

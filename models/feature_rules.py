@@ -51,7 +51,7 @@ def numeric_names(features: FeatureSet) -> list[str]:
 
 
 def squash(x: tf.Tensor, feature: NumericFeature) -> tf.Tensor:
-    """sign(x) log(1 + |x|) where the feature asks for it."""
+    """sign(x) log(1 + |x|) where the feature asks for it; in TFLite it overflows beyond 1e36."""
     return tf.sign(x) * tf.math.log1p(tf.abs(x)) if feature.log else x
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import math
-import pathlib
 import tempfile
 from typing import Any
 
@@ -28,9 +28,15 @@ FEATURES = FeatureSet.model_validate(
             {"kind": "categorical", "name": "user", "dtype": "int64"},
             {"kind": "multi_categorical", "name": "tags", "max_length": 3},
             {"kind": "categorical", "name": "item", "min_count": 2},
-            {"kind": "numeric", "name": "age", "missing_indicator": True},
+            {"kind": "numeric", "name": "Age", "missing_indicator": True},
             {"kind": "numeric", "name": "price", "log": True},
+            {"kind": "numeric", "name": "flat"},
+            {"kind": "numeric", "name": "void"},
             {"kind": "numeric", "name": "hour", "buckets": 2},
+            {"kind": "numeric", "name": "gone", "buckets": 3, "log": True},
+            {"kind": "categorical", "name": "rare", "dtype": "int64", "min_count": 3},
+            {"kind": "categorical", "name": "word"},
+            {"kind": "categorical", "name": "city", "max_vocabulary": 1},
             {"kind": "multi_categorical", "name": "shops", "max_length": 2, "dtype": "int64"},
         ],
         "user": "user",
@@ -38,27 +44,29 @@ FEATURES = FeatureSet.model_validate(
         "slices": ["tags", "hour"],
     }
 )
+INTEGERS = ("user", "shops", "rare")
+STRINGS = ("item", "tags", "word", "city")
+NUMBERS = ("Age", "price", "flat", "void", "hour", "gone", "label")
 SPEC = {
-    "user": tf.io.VarLenFeature(tf.int64),
-    "item": tf.io.VarLenFeature(tf.string),
-    "tags": tf.io.VarLenFeature(tf.string),
-    "shops": tf.io.VarLenFeature(tf.int64),
-    "age": tf.io.VarLenFeature(tf.float32),
-    "price": tf.io.VarLenFeature(tf.float32),
-    "hour": tf.io.VarLenFeature(tf.float32),
-    "label": tf.io.VarLenFeature(tf.float32),
+    name: tf.io.VarLenFeature(dtype)
+    for names, dtype in ((INTEGERS, tf.int64), (STRINGS, tf.string), (NUMBERS, tf.float32))
+    for name in names
 }
 TRAIN: list[dict[str, Any]] = [
-    {"user": [7], "item": ["a"], "tags": ["x", "y"], "shops": [1], "age": [1.0], "hour": [1.0]},
-    {"user": [7], "item": ["a"], "tags": ["x"], "shops": [-5, 1], "age": [3.0], "hour": [2.0]},
-    {"user": [-8], "item": ["b"], "tags": [], "shops": [], "age": [], "hour": [8.0]},
-    {"user": [7], "item": ["c"], "tags": list("zyxw"), "shops": [1], "age": [], "hour": [9.0]},
-]
+    {"user": [7], "item": [b"a"], "tags": [b"x", b"y"], "shops": [1], "Age": [1.0], "hour": [1.0]},
+    {"user": [7], "item": [b"a"], "tags": [b"x"], "shops": [-5, 1], "Age": [3.0], "hour": [2.0]},
+    {"user": [-8], "item": [b"b"], "tags": [], "shops": [], "Age": [], "hour": [8.0]},
+    {"user": [7], "item": [b"c"], "tags": [b"z", b"y", b"x", b"w"], "shops": [1], "Age": [math.nan],
+     "hour": [9.0]},
+]  # fmt: skip
+WORDS = [b" two words ", b"\xff\xfe", "ü".encode(), b"line\nbreak"]
 for number, example in enumerate(TRAIN):
-    example |= {"price": [math.expm1(number)], "label": [float(number % 2)]}
+    example |= {"price": [math.expm1(number)], "flat": [0.1], "void": [], "gone": []}
+    example |= {"rare": [number // 2], "word": [WORDS[number]], "label": [float(number % 2)]}
+    example |= {"city": [b"be" if number < 2 else b"nl"]}
 
-# Rows of the table: user 1-4, item 5-7, hour 8-11, tags 12-16, shops 17-20; 0 is padding.
-USER, ITEM, HOUR, TAGS, SHOPS = 1, 5, 8, 12, 17
+# First row of each field in the table; row 0 is padding.
+USER, ITEM, HOUR, GONE, RARE, WORD, CITY, TAGS, SHOPS = 1, 5, 8, 12, 17, 20, 25, 28, 33
 
 
 class Learned:
@@ -94,7 +102,7 @@ class Learned:
         for name, values in row.items():
             feature = example.features.feature[name]
             if SPEC[name].dtype == tf.string:
-                feature.bytes_list.value.extend(value.encode() for value in values)
+                feature.bytes_list.value.extend(values)
             elif SPEC[name].dtype == tf.int64:
                 feature.int64_list.value.extend(values)
             else:
@@ -110,11 +118,11 @@ class Learned:
             return np.array([(list(row.get(name) or []) + [missing] * length)[:length]], dtype)
 
         outputs = self.lite(
-            user=one("user", pp.MISSING_INT64, np.int64),
-            item=one("item", pp.MISSING_STRING, np.object_),
-            tags=many("tags", 3, pp.MISSING_STRING, np.object_),
+            tags=many("tags", 3, b"", np.object_),
             shops=many("shops", 2, pp.MISSING_INT64, np.int64),
-            **{name: one(name, np.nan, np.float32) for name in ("age", "price", "hour")},
+            **{name: one(name, pp.MISSING_INT64, np.int64) for name in ("user", "rare")},
+            **{name: one(name, b"", np.object_) for name in ("item", "word", "city")},
+            **{name: one(name, np.nan, np.float32) for name in NUMBERS if name != "label"},
         )
         return {name: value[0] for name, value in outputs.items()}
 
@@ -130,36 +138,70 @@ def test_the_layout(learned: Learned) -> None:
         "user": (0, 1, USER, 4),
         "item": (1, 1, ITEM, 3),  # b and c are too rare
         "hour": (2, 1, HOUR, 4),
-        "tags": (3, 3, TAGS, 5),  # w is the fourth value of its row, which keeps three
-        "shops": (6, 2, SHOPS, 4),
+        "gone": (3, 1, GONE, 5),
+        "rare": (4, 1, RARE, 3),  # Transform puts a placeholder into an empty vocabulary
+        "word": (5, 1, WORD, 5),  # without the one with a line break
+        "city": (6, 1, CITY, 3),  # only one is kept
+        "tags": (7, 3, TAGS, 5),  # w is the fourth value of its row, which keeps three
+        "shops": (10, 2, SHOPS, 4),
     }
-    assert learned.layout.numeric == ("age", "age_is_missing", "price")
+    assert learned.layout.numeric == ("Age", "Age_is_missing", "price", "flat", "void")
 
 
 def test_ids_by_hand(learned: Learned) -> None:
-    first, _, third, _ = learned.rows
-    tags = learned.constants.vocabularies["tags"]
-    assert tags[:2] == ["x", "y"]
-    # user 7 is the most frequent; item a; hour 1 is in the lower bucket; tags x, y; shop 1.
-    assert list(first["ids"]) == [USER + 2, ITEM + 2, HOUR + 2, TAGS + 2, TAGS + 3, 0, SHOPS + 2, 0]
-    # user -8; item b is below min_count; the upper bucket; empty lists are missing, then padding.
-    assert list(third["ids"]) == [USER + 3, ITEM, HOUR + 3, TAGS + 1, 0, 0, SHOPS + 1, 0]
+    ids = {name: [] for name in ("single", "tags", "shops")}
+    for row in learned.rows:
+        for name, values in zip(ids, np.split(row["ids"], [7, 10]), strict=True):
+            ids[name].append(values.tolist())
+    # Of equally frequent values the one that sorts last comes first: the words, the cities.
+    assert ids["single"] == [
+        [USER + 2, ITEM + 2, HOUR + 2, GONE + 1, RARE, WORD + 4, CITY],
+        [USER + 2, ITEM + 2, HOUR + 2, GONE + 1, RARE, WORD + 2, CITY],
+        [USER + 3, ITEM + 0, HOUR + 3, GONE + 1, RARE, WORD + 3, CITY + 2],
+        [USER + 2, ITEM + 0, HOUR + 3, GONE + 1, RARE, WORD + 0, CITY + 2],
+    ]
+    x, y, z = TAGS + 2, TAGS + 3, TAGS + 4
+    assert ids["tags"] == [[x, y, 0], [x, 0, 0], [TAGS + 1, 0, 0], [z, y, x]]
+    one, minus_five = SHOPS + 2, SHOPS + 3
+    assert ids["shops"] == [[one, 0], [minus_five, one], [SHOPS + 1, 0], [one, 0]]
 
 
 def test_numbers_by_hand(learned: Learned) -> None:
-    # age: 1, 3, missing, missing -> mean 2, std 1. log1p(price): 0, 1, 2, 3 -> mean 1.5.
+    # Age: 1, 3, missing, missing -> mean 2, std 1. log1p(price): 0, 1, 2, 3 -> mean 1.5.
+    # A constant column and an empty one are 0.
     std = math.sqrt(1.25)
     expected = [[-1, 0, -1.5 / std], [1, 0, -0.5 / std], [0, 1, 0.5 / std], [0, 1, 1.5 / std]]
+    expected = [[*row, 0, 0] for row in expected]
     np.testing.assert_allclose([row["numeric"] for row in learned.rows], expected, atol=1e-6)
 
 
 def test_the_constants_are_read_back(learned: Learned) -> None:
-    assert learned.constants.means["age"] == 2.0
-    assert learned.constants.stds["age"] == 1.0
-    assert learned.constants.means["price"] == pytest.approx(1.5, abs=1e-6)
-    assert learned.constants.vocabularies["user"] == ["7", "-8"]
-    (boundary,) = learned.constants.boundaries["hour"]
-    assert 2.0 <= boundary <= 8.0
+    constants = learned.constants
+    assert constants.vocabularies["user"] == ["7", "-8"]
+    assert constants.vocabularies["tags"] == ["x", "y", "z"]
+    assert constants.vocabularies["city"] == ["nl"]
+    assert set(constants.vocabularies["word"]) == {" two words ", "ü", "\udcff\udcfe"}
+    price = {"mean": np.float32(1.5), "std": np.sqrt(np.float32(1.25))}
+    assert constants.means == {
+        "Age": 2.0,
+        "price": pytest.approx(price["mean"], abs=1e-6),
+        "flat": np.float32(0.1),
+        "void": 0.0,
+    }
+    assert constants.stds == {
+        "Age": 1.0,
+        "price": pytest.approx(price["std"], abs=1e-6),
+        "flat": 1.0,
+        "void": 1.0,
+    }
+    (boundary,) = constants.boundaries["hour"]
+    assert 2.0 < boundary <= 8.0
+    assert constants.boundaries["gone"] == [0.0, 0.0]
+
+
+def test_the_constants_survive_json(learned: Learned) -> None:
+    text = json.dumps(learned.constants.to_dict())
+    assert pp.PreprocessingConstants.from_dict(json.loads(text)) == learned.constants
 
 
 def test_evaluation_columns(learned: Learned) -> None:
@@ -204,46 +246,33 @@ def test_a_missing_column_is_named(learned: Learned) -> None:
         preprocessing_fn({"label": tf.zeros([1])}, FEATURES)
 
 
-def test_a_constant_or_empty_column_is_finite(tmp_path: pathlib.Path) -> None:
+def test_a_slice_must_not_take_the_name_of_another() -> None:
     features = FeatureSet.model_validate(
         {
-            "features": [
-                {"kind": "categorical", "name": "item"},
-                {"kind": "numeric", "name": "age"},
-                {"kind": "numeric", "name": "price"},
-            ]
+            "features": [{"kind": "categorical", "name": "item"}],
+            "item": "item",
+            "slices": ["popularity"],
         }
     )
-    rows = [{"item": ["a"], "age": [5.0], "price": [], "label": [1.0]}] * 3
-    spec = {name: SPEC[name] for name in ("item", "age", "price", "label")}
-    with tft_beam.Context(temp_dir=str(tmp_path / "tmp")):
-        (transformed, _), _ = (
-            rows,
-            DatasetMetadata.from_feature_spec(spec),
-        ) | tft_beam.AnalyzeAndTransformDataset(lambda i: preprocessing_fn(i, features))
-    np.testing.assert_array_equal([row["numeric"] for row in transformed], np.zeros((3, 2)))
+    with pytest.raises(ValueError, match="'popularity' would be written as 'slice_popularity'"):
+        pp.evaluation_slices(features)
 
 
 def optional(values: st.SearchStrategy[Any], most: int = 1) -> st.SearchStrategy[list[Any]]:
     return st.lists(values, max_size=most)
 
 
-NUMBERS = st.floats(-1e6, 1e6, width=32) | st.sampled_from([math.nan, math.inf, -math.inf])
-INTEGERS = st.sampled_from([7, -8, 1, -5, 0, 2**40])
+A_NUMBER = st.floats(-1e6, 1e6, width=32) | st.sampled_from([math.nan, math.inf, -math.inf, 1e36])
+AN_INTEGER = st.sampled_from([7, -8, 1, -5, 0, 2**40, -(2**63)])
+A_STRING = st.sampled_from([b"a", b"b", b"x", b"nl", b"new", b"", b"?", b"two words", *WORDS])
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     row=st.fixed_dictionaries(
-        {
-            "user": optional(INTEGERS),
-            "item": optional(st.sampled_from(["a", "b", "new", "", "?", "ü"])),
-            "tags": optional(st.sampled_from(["x", "y", "new", ""]), 5),
-            "shops": optional(INTEGERS, 3),
-            "age": optional(NUMBERS),
-            "price": optional(NUMBERS),
-            "hour": optional(NUMBERS),
-        }
+        {name: optional(AN_INTEGER, 3 if name == "shops" else 1) for name in INTEGERS}
+        | {name: optional(A_STRING, 5 if name == "tags" else 1) for name in STRINGS}
+        | {name: optional(A_NUMBER) for name in NUMBERS}
     )
 )
 def test_the_raw_signature_in_tflite_equals_transform(
@@ -251,4 +280,4 @@ def test_the_raw_signature_in_tflite_equals_transform(
 ) -> None:
     expected, actual = learned.transform({**row, "label": [0.0]}), learned.run_lite(row)
     np.testing.assert_array_equal(actual["ids"], expected["ids"])
-    np.testing.assert_allclose(actual["numeric"], expected["numeric"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(actual["numeric"], expected["numeric"], rtol=1e-6, atol=1e-6)

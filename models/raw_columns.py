@@ -31,8 +31,9 @@ def lists(column: Any, length: int) -> tf.Tensor:
         return column.to_tensor(missing, shape=[None, length])
     if isinstance(column, tf.SparseTensor):
         shape = tf.stack([column.dense_shape[0], tf.constant(length, tf.int64)])
-        kept = tf.sparse.reset_shape(tf.sparse.slice(column, [0, 0], shape), shape)
-        return tf.reshape(tf.sparse.to_dense(kept, missing), [-1, length])
+        kept = tf.sparse.slice(column, [0, 0], shape)
+        kept = tf.SparseTensor(kept.indices, kept.values, shape)
+        return tf.reshape(tf.sparse.to_dense(kept, missing, validate_indices=False), [-1, length])
     dense = (column if column.shape.rank == 2 else column[:, None])[:, :length]
     absent = length - tf.shape(dense)[1]
     filled = tf.pad(dense, [[0, 0], [0, absent]], constant_values=missing)

@@ -16,12 +16,19 @@ _STAGING = ".pushing-"
 _LOCK = ".lock"
 
 
-def versions(destination: str) -> list[int]:
-    """Numbers of the versions in a folder, ascending."""
-    if not os.path.isdir(destination):
-        return []
-    names = os.listdir(destination)
+def _numbers(destination: str) -> list[int]:
+    """Names in a folder that are taken as numbers, ascending."""
+    names = os.listdir(destination) if os.path.isdir(destination) else []
     return sorted(int(name) for name in names if name.isascii() and name.isdigit())
+
+
+def versions(destination: str) -> list[int]:
+    """Numbers of the versions in a folder, ascending; what holds no model is none."""
+    return [
+        number
+        for number in _numbers(destination)
+        if os.path.isfile(os.path.join(destination, str(number), MODEL_FILE))
+    ]
 
 
 def latest_version(destination: str) -> str | None:
@@ -67,7 +74,7 @@ def write_version(
             text = json.dumps(document, indent=2, sort_keys=True)
             _write(os.path.join(staging, f"{name}.json"), text.encode())
         _flush(staging)
-        number = (versions(destination) or [0])[-1] + 1
+        number = (_numbers(destination) or [0])[-1] + 1
         target = os.path.join(destination, str(number))
         os.rename(staging, target)
         _flush(destination)

@@ -8,6 +8,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -27,7 +28,7 @@ def dying(real):
     return call
 
 os.fsync, os.rename = dying(os.fsync), dying(os.rename)
-bundle.write_version(sys.argv[1], b"new", {{"model": {{"v": 2}}, "report": {{}}}})
+bundle.write_version(sys.argv[1], b"new", {{"model": {{"v": 2}}, "report": {{}}}}, keep={keep})
 """
 
 
@@ -56,10 +57,10 @@ def test_only_the_newest_are_kept(tmp_path: pathlib.Path) -> None:
 
 
 # 1-3: flushing the three files; 4: their folder; 5: the rename; 6: flushing the destination.
-@pytest.mark.parametrize("point", [1, 3, 4, 5, 6])
+@pytest.mark.parametrize("point", [1, 2, 3, 4, 5, 6])
 def test_a_killed_push_leaves_nothing_half_visible(tmp_path: pathlib.Path, point: int) -> None:
     bundle.write_version(str(tmp_path), b"old", {"model": {"v": 1}})
-    code = KILLED_PUSH.format(point=point)
+    code = KILLED_PUSH.format(point=point, keep=None)
     process = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     assert process.returncode == -signal.SIGKILL
     visible = bundle.versions(str(tmp_path))
@@ -70,3 +71,31 @@ def test_a_killed_push_leaves_nothing_half_visible(tmp_path: pathlib.Path, point
     after = bundle.write_version(str(tmp_path), b"newer", {"model": {"v": 3}})
     assert after.endswith(str(visible[-1] + 1))
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".pushing")]
+
+
+# 7: the rename that hides the old version, after the new one stands.
+def test_a_push_killed_while_pruning_keeps_both(tmp_path: pathlib.Path) -> None:
+    bundle.write_version(str(tmp_path), b"old", {})
+    code = KILLED_PUSH.format(point=7, keep=1)
+    process = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert process.returncode == -signal.SIGKILL
+    assert bundle.versions(str(tmp_path)) == [1, 2]
+
+
+def test_pushers_at_once_get_versions_of_their_own(tmp_path: pathlib.Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        contents = [bytes([n]) for n in range(8)]
+        pushed = list(pool.map(lambda c: bundle.write_version(str(tmp_path), c, {}), contents))
+    assert bundle.versions(str(tmp_path)) == list(range(1, 9))
+    for folder, content in zip(pushed, contents, strict=True):
+        assert (pathlib.Path(folder) / "model.tflite").read_bytes() == content
+
+
+def test_what_holds_no_model_is_no_version(tmp_path: pathlib.Path) -> None:
+    first = bundle.write_version(str(tmp_path), b"a", {})
+    (tmp_path / "7").mkdir()
+    (tmp_path / "9").write_text("")
+    (tmp_path / "010").mkdir()
+    assert bundle.latest_version(str(tmp_path)) == first
+    assert bundle.write_version(str(tmp_path), b"b", {}, keep=1).endswith("/11")
+    assert bundle.versions(str(tmp_path)) == [11]

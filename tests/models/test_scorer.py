@@ -22,14 +22,14 @@ from models.preprocessing import PreprocessingConstants
 from models.raw_features import RawFeatures
 from models.scorer import Scorer
 
-FEATURES = [
+FEATURES: list[dict[str, Any]] = [
     {"name": "user", "kind": "categorical", "dtype": "string"},
     {"name": "item", "kind": "categorical", "dtype": "int64"},
     {"name": "tags", "kind": "multi_categorical", "dtype": "string", "max_length": 2}
     | {"separator": "|"},
     {"name": "price", "kind": "numeric", "dtype": "float32"},
 ]
-ROW = {"user": "u1", "item": 2, "tags": ["a", "b"], "price": 1.5}
+ROW: dict[str, Any] = {"user": "u1", "item": 2, "tags": ["a", "b"], "price": 1.5}
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +79,25 @@ def test_rows_become_what_the_raw_signature_takes(scorer: Scorer) -> None:
     assert len(set(expected)) == 2
 
 
+@pytest.mark.parametrize("missing", [None, "", float("nan"), np.float32("nan")])
+def test_every_way_to_say_missing_is_one(scorer: Scorer, missing: Any) -> None:
+    row = {"user": "", "item": -(2**63), "tags": [], "price": float("nan")}
+    other = scorer.score(
+        [dict.fromkeys(ROW, missing), {**ROW, "tags": [missing, " ", -(2**63), "a", "b", "c"]}]
+    )
+    np.testing.assert_array_equal(other, scorer.score([row, ROW]))
+
+
+def test_numpy_values_are_values(scorer: Scorer) -> None:
+    row = {
+        "user": np.str_("u1"),
+        "item": np.float64(2),
+        "tags": np.array(["a", "b"]),
+        "price": np.float32(1.5),
+    }
+    np.testing.assert_array_equal(scorer.score([row]), scorer.score([ROW]))
+
+
 def test_many_rows_are_scored_in_batches(scorer: Scorer) -> None:
     rows = [{**ROW, "item": k % 5} for k in range(1100)]
     scores = scorer.score(iter(rows))
@@ -88,11 +107,17 @@ def test_many_rows_are_scored_in_batches(scorer: Scorer) -> None:
 
 
 def test_top_k(scorer: Scorer) -> None:
-    items = [{"item": k, "tags": [], "price": float(k)} for k in (1, 2, 3, 99)]
+    items: list[dict[str, Any]] = [
+        {"item": k, "tags": [], "price": float(k)} for k in (1, 2, 3, 99)
+    ]
     scores = scorer.score([{**ROW, **item} for item in items])
     best = scorer.top_k({"user": "u1"}, items, 2)
     assert [index for index, _ in best] == list(np.argsort(-scores)[:2])
     assert best[0][1] >= best[1][1]
+    same = scorer.top_k(ROW, [{}, {}, {}], 9)
+    assert [index for index, _ in same] == [0, 1, 2]
+    with pytest.raises(ValueError, match="k = -1"):
+        scorer.top_k(ROW, [{}], -1)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +127,10 @@ def test_top_k(scorer: Scorer) -> None:
         ({"item": 1.5}, ValueError, "row 1: item = 1.5 is not of type int64"),
         ({"price": "dear"}, ValueError, "row 1: price = 'dear' is not of type float32"),
         ({"user": 1.5}, ValueError, "row 1: user = 1.5 is not of type string"),
+        ({"user": True}, ValueError, "row 1: user = True is not of type string"),
+        ({"item": float("inf")}, ValueError, "row 1: item = inf is not of type int64"),
+        ({"item": 2**63}, ValueError, "row 1: item = 9223372036854775808 is not of type int64"),
+        ({"tags": 1.5}, ValueError, "row 1: tags = 1.5 is not of type string"),
     ],
 )
 def test_wrong_values_are_named(
@@ -131,6 +160,34 @@ def test_a_csv_file(scorer: Scorer, tmp_path: pathlib.Path) -> None:
     with pytest.raises(ValueError, match="no column tags, price"):
         scorer.score_csv(str(source), str(tmp_path / "other.csv"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "user,item,tags,price\n" + "u,1,a,1\n" * 600 + "u,x,a,1\n",
+            r"in.csv: row 600: item = 'x'",
+        ),
+        ("user,item,tags,price\nu,1,a,1,2\n", "more fields than the header"),
+        ("user,item,tags,price,score\nu,1,a,1,2\n", "a column 'score' already"),
+        ("user,item,tags,price,user\nu,1,a,1,u\n", "names user twice"),
+        ("", "no column user"),
+    ],
+)
+def test_a_bad_csv_file_leaves_nothing(
+    scorer: Scorer, tmp_path: pathlib.Path, text: str, message: str
+) -> None:
+    (tmp_path / "in.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        scorer.score_csv(str(tmp_path / "in.csv"), str(tmp_path / "out.csv"))
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(scorer: Scorer, tmp_path: pathlib.Path) -> None:
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text("user,item,tags,price\nu1,2,a|b,1.5\n", encoding="utf-8-sig")
+    assert scorer.score_csv(str(source), str(target)) == 1
 
 
 def test_a_folder_without_versions(tmp_path: pathlib.Path) -> None:

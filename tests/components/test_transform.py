@@ -112,7 +112,6 @@ def run(folder: pathlib.Path, train: list[Row], **validation: Any) -> pathlib.Pa
             pipeline_root=str(root),
             components=[importer, statistics, schema, gate, transform],
             metadata_connection_config=sqlite_metadata_connection_config(str(folder / "mlmd.db")),
-            beam_pipeline_args=["--runner=DirectRunner", "--direct_running_mode=in_memory"],
         )
     )
     return root

@@ -76,11 +76,12 @@ class Learned:
         self.folder = folder
         metadata = DatasetMetadata.from_feature_spec(SPEC)
         with tft_beam.Context(temp_dir=tempfile.mkdtemp(dir=folder)):
-            (self.rows, _), function = (TRAIN, metadata) | tft_beam.AnalyzeAndTransformDataset(
+            function = (TRAIN, metadata) | tft_beam.AnalyzeDataset(
                 lambda inputs: preprocessing_fn(inputs, FEATURES)
             )
             function | tft_beam.WriteTransformFn(folder)
         self.layer = tft.TFTransformOutput(folder).transform_features_layer()
+        self.rows = [self.transform(row) for row in TRAIN]
         self.layout = pp.layout_from_transform(folder, FEATURES)
         self.constants = pp.read_constants(folder, FEATURES)
         self.raw = RawFeatures(FEATURES, self.constants, self.layout)

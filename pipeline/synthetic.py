@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import Any
@@ -13,7 +14,7 @@ from models import metrics
 
 Array = npt.NDArray[Any]
 
-VERSION = 1
+VERSION = 2  # of the generator: a change of what it draws needs another one
 EVAL_SHARE = TEST_SHARE = 0.1
 LOG_FILE, TRUTH_FILE = "log.csv", "truth.json"
 
@@ -50,6 +51,8 @@ def generate(folder: str, rows: int = 40_000, seed: int = 7) -> str:
         for split, part in _splits(rows).items()
     }
     os.makedirs(folder, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(truth_path)  # killed between the two files, a log has no truth of another one
     header = ",".join(["click", *columns])
     lines = map(",".join, zip(clicks.astype(str), *columns.values(), strict=True))
     _write(path, "\n".join([header, *lines]) + "\n")

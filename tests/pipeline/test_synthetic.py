@@ -8,6 +8,7 @@ import pathlib
 
 import pytest
 
+from pipeline import synthetic
 from pipeline.synthetic import generate
 
 
@@ -29,6 +30,29 @@ def test_a_log_that_is_there_is_left_alone(tmp_path: pathlib.Path) -> None:
     assert path.stat().st_mtime_ns == before
     generate(str(tmp_path), rows=2001)
     assert len(rows(str(path))) == 2001
+
+
+def test_a_log_of_another_generator_is_made_again(tmp_path: pathlib.Path) -> None:
+    path = pathlib.Path(generate(str(tmp_path), rows=2000))
+    before = path.read_bytes()
+    truth = tmp_path / "truth.json"
+    truth.write_text(json.dumps({**json.loads(truth.read_text()), "version": 1}))
+    path.write_text("an older log\n")
+    assert pathlib.Path(generate(str(tmp_path), rows=2000)).read_bytes() == before
+
+
+def test_a_log_never_stands_beside_the_truth_of_another(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generate(str(tmp_path), rows=2000)
+
+    def killed(path: str, text: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(synthetic, "_write", killed)
+    with pytest.raises(KeyboardInterrupt):
+        generate(str(tmp_path), rows=2000, seed=8)
+    assert not (tmp_path / "truth.json").exists()
 
 
 def test_what_is_in_it(tmp_path: pathlib.Path) -> None:

@@ -1,4 +1,4 @@
-"""What Pruner and Quantizer share: reading examples and checkpoints, writing figures."""
+"""Reading and writing what our components hand to each other: examples, checkpoints, files."""
 
 from __future__ import annotations
 
@@ -6,30 +6,12 @@ import glob
 import os
 from typing import Any
 
-from tfx.types import artifact_utils, standard_artifacts
-from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from models.checkpoint import Checkpoint
 from models.compression import Splits
-
-
-class CompressionSpec(ComponentSpec):
-    """What goes into and comes out of a component that compresses a model."""
-
-    PARAMETERS = {
-        "config": ExecutionParameter(type=str),
-        "training": ExecutionParameter(type=str),
-        "code_digest": ExecutionParameter(type=str),
-    }
-    INPUTS = {
-        "base_model": ChannelParameter(type=standard_artifacts.Model),
-        "transformed_examples": ChannelParameter(type=standard_artifacts.Examples),
-    }
-    OUTPUTS = {
-        "model": ChannelParameter(type=standard_artifacts.Model),
-        "model_run": ChannelParameter(type=standard_artifacts.ModelRun),
-    }
+from models.lite import TFLITE_FILE
 
 
 def split_files(examples: list[Any], split: str) -> list[str]:
@@ -46,6 +28,12 @@ def splits(examples: list[Any]) -> Splits:
 def load(models: list[Any]) -> Checkpoint:
     """The checkpoint of a Model artifact."""
     return Checkpoint.load(path_utils.serving_model_dir(artifact_utils.get_single_uri(models)))
+
+
+def tflite_path(models: list[Any]) -> str:
+    """The TFLite file of a Model artifact."""
+    folder = path_utils.serving_model_dir(artifact_utils.get_single_uri(models))
+    return os.path.join(folder, TFLITE_FILE)
 
 
 def save(checkpoint: Checkpoint, models: list[Any]) -> None:

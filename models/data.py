@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from models.layout import IDS, NUMERIC, FeatureLayout
-
-LABEL = "label"
+from models.layout import IDS, LABEL, NUMERIC, FeatureLayout
 
 
 def _records(files: Sequence[str]) -> tf.data.Dataset:

@@ -10,8 +10,15 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from models.config import FeatureSet, MultiCategoricalFeature, NumericFeature
-from models.layout import IDS, NUMERIC, FeatureLayout
-from models.preprocessing import MISSING_INT64, MISSING_STRING
+from models.layout import (
+    IDS,
+    LABEL,
+    MISSING_INT64,
+    MISSING_STRING,
+    NUMERIC,
+    FeatureLayout,
+)
+from models.raw_columns import lists, scalars
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -37,17 +44,11 @@ def raw_inputs(records: Sequence[bytes], features: FeatureSet) -> Arrays:
     parsed = tf.io.parse_example(tf.constant(list(records), tf.string), spec)
     arrays = {}
     for feature in features.features:
-        sparse = parsed[feature.name]
-        missing: Any = float("nan")
-        if not isinstance(feature, NumericFeature):
-            missing = MISSING_STRING if feature.dtype == "string" else MISSING_INT64
-        length = feature.max_length if isinstance(feature, MultiCategoricalFeature) else 1
-        kept = tf.sparse.slice(sparse, [0, 0], [len(records), length])
-        dense = tf.sparse.to_dense(tf.sparse.reset_shape(kept, [len(records), length]), missing)
-        array = dense.numpy()
-        arrays[feature.name] = (
-            array if isinstance(feature, MultiCategoricalFeature) else array[:, 0]
-        )
+        column = parsed[feature.name]
+        if isinstance(feature, MultiCategoricalFeature):
+            arrays[feature.name] = lists(column, feature.max_length).numpy()
+        else:
+            arrays[feature.name] = scalars(column).numpy()
     return arrays
 
 
@@ -66,7 +67,7 @@ def transformed_inputs(
     """
     spec: dict[str, Any] = {
         IDS: tf.io.FixedLenFeature([layout.num_ids], tf.int64),
-        "label": tf.io.FixedLenFeature([1], tf.float32),
+        LABEL: tf.io.FixedLenFeature([1], tf.float32),
     }
     if layout.num_numeric:
         spec[NUMERIC] = tf.io.FixedLenFeature([layout.num_numeric], tf.float32)
@@ -77,7 +78,7 @@ def transformed_inputs(
     }
     texts = {name: parsed[name][:, 0].astype(str) for name in columns}
     inputs = {name: parsed[name] for name in (IDS, NUMERIC) if name in parsed}
-    return inputs, parsed["label"][:, 0], texts
+    return inputs, parsed[LABEL][:, 0], texts
 
 
 def read_records(files: Sequence[str]) -> list[bytes]:

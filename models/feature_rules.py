@@ -11,11 +11,6 @@ import tensorflow as tf
 from models.config import CategoricalFeature, FeatureSet, MultiCategoricalFeature, NumericFeature
 from models.layout import PADDING_ROW
 
-# What stands for a missing value in the raw signature; a number is missing where it is not finite.
-MISSING_STRING = ""
-MISSING_INT64 = -(2**63)
-MISSING_FLOAT = float("nan")
-
 IdFeature = CategoricalFeature | MultiCategoricalFeature | NumericFeature
 
 

@@ -22,6 +22,12 @@ RESERVED_ROWS = 2
 
 IDS = "ids"
 NUMERIC = "numeric"
+LABEL = "label"
+
+# What stands for a missing value in the raw signature; a number is missing where it is not finite.
+MISSING_STRING = ""
+MISSING_INT64 = -(2**63)
+MISSING_FLOAT = float("nan")
 
 
 @dataclasses.dataclass(frozen=True)

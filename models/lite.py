@@ -17,6 +17,7 @@ SERVING_DEFAULT = "serving_default"
 SERVING_RAW = "serving_raw"
 SCORE = "score"
 BATCH = 512
+TFLITE_FILE = "tflite"  # where TFMA looks for a TFLite model, in its folder
 
 # Operators that only other runtimes have, or that hide a fallback to TensorFlow.
 FOREIGN_PREFIXES = ("Flex", "CUSTOM", "DELEGATE")

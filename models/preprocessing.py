@@ -16,8 +16,6 @@ import tensorflow_transform as tft
 
 from models.config import FeatureSet, NumericFeature
 from models.feature_rules import (
-    MISSING_INT64,
-    MISSING_STRING,
     id_features,
     id_length,
     numeric_names,
@@ -25,17 +23,6 @@ from models.feature_rules import (
 )
 from models.layout import FeatureLayout
 
-__all__ = [
-    "GROUP",
-    "MISSING_INT64",
-    "MISSING_STRING",
-    "PreprocessingConstants",
-    "evaluation_slices",
-    "layout_from_transform",
-    "read_constants",
-]
-
-LABEL = "label"
 GROUP = "group"
 SLICE = "slice_"
 SLICE_USER, SLICE_ITEM, SLICE_POPULARITY = "slice_user", "slice_item", "slice_popularity"

@@ -10,7 +10,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from models.feature_rules import MISSING_FLOAT, MISSING_INT64, MISSING_STRING, is_present
+from models.feature_rules import is_present
+from models.layout import MISSING_FLOAT, MISSING_INT64, MISSING_STRING
 
 _MISSING = {
     tf.string: MISSING_STRING,

@@ -10,8 +10,6 @@ import tensorflow as tf
 
 from models.config import FeatureSet, MultiCategoricalFeature, NumericFeature
 from models.feature_rules import (
-    MISSING_INT64,
-    MISSING_STRING,
     fill_empty_lists,
     id_features,
     id_length,
@@ -21,7 +19,15 @@ from models.feature_rules import (
     standardize,
     standardized_features,
 )
-from models.layout import IDS, NUMERIC, PADDING_ROW, RESERVED_ROWS, FeatureLayout
+from models.layout import (
+    IDS,
+    MISSING_INT64,
+    MISSING_STRING,
+    NUMERIC,
+    PADDING_ROW,
+    RESERVED_ROWS,
+    FeatureLayout,
+)
 from models.preprocessing import SURROGATES, PreprocessingConstants
 
 _INTEGER = re.compile(r"-?[0-9]+")

@@ -16,12 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 from models.bundle import MODEL_FILE, latest_version
+from models.layout import MISSING_FLOAT, MISSING_INT64, MISSING_STRING
 from models.lite import BATCH, SCORE, SERVING_RAW, LiteModel
 
 Row = Mapping[str, Any]
 
 METADATA_FILE = "model.json"
-_MISSING = {"string": b"", "int64": -(2**63), "float32": float("nan")}
+_MISSING = {
+    "string": MISSING_STRING.encode(),
+    "int64": MISSING_INT64,
+    "float32": MISSING_FLOAT,
+}
 _INT64 = range(-(2**63), 2**63)
 _NUMPY = {"string": np.object_, "int64": np.int64, "float32": np.float32}
 

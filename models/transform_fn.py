@@ -9,7 +9,6 @@ import tensorflow_transform as tft
 
 from models.config import FeatureSet, MultiCategoricalFeature, NumericFeature
 from models.feature_rules import (
-    MISSING_STRING,
     IdFeature,
     fill_empty_lists,
     id_features,
@@ -21,10 +20,18 @@ from models.feature_rules import (
     standardize,
     standardized_features,
 )
-from models.layout import IDS, MISSING, NUMERIC, OOV, PADDING_ROW, RESERVED_ROWS
+from models.layout import (
+    IDS,
+    LABEL,
+    MISSING,
+    MISSING_STRING,
+    NUMERIC,
+    OOV,
+    PADDING_ROW,
+    RESERVED_ROWS,
+)
 from models.preprocessing import (
     GROUP,
-    LABEL,
     SLICE,
     SLICE_ITEM,
     SLICE_POPULARITY,

@@ -7,6 +7,7 @@ import dataclasses
 import fcntl
 import os
 import pathlib
+import sys
 import time
 from collections.abc import Iterator
 from typing import TextIO
@@ -166,20 +167,17 @@ def run(
     with _exclusive(folders.root):
         data_root = _data_root(config, data, folders)
         config.check_files(data_root)
-        return _run(config, config_path, folders, data_root, verbose, enable_cache, out)
+        return _run(config, folders, data_root, verbose, enable_cache, out)
 
 
 def _run(
     config: RunConfig,
-    config_path: str,
     folders: Folders,
     data_root: str,
     verbose: bool,
     enable_cache: bool,
     out: TextIO | None,
 ) -> Outcome:
-    import sys
-
     out = out or sys.stdout
     print(f"{config.name}: starting TFX (about 15 s)", file=out, flush=True)
     started = time.monotonic()

@@ -17,10 +17,11 @@ import apache_beam as beam
 import numpy as np
 import tensorflow_model_analysis as tfma
 
+from models.config import FeatureSet
+from models.examples import raw_inputs
 from models.layout import IDS, NUMERIC
-from models.lite import SERVING_RAW, LiteModel
+from models.lite import SERVING_RAW, TFLITE_FILE, LiteModel
 
-_TFLITE_FILE = "tflite"
 _DTYPES = {IDS: np.int64, NUMERIC: np.float32}
 
 
@@ -75,22 +76,16 @@ def _inputs(
 
 def _raw(records: list[bytes], model: LiteModel) -> dict[str, np.ndarray[Any, Any]]:
     """Raw inputs as the file itself describes them: an older model has its own."""
-    from models.config import FeatureSet
-    from models.examples import raw_inputs
-
-    kinds = {"string": "string", "int64": "int64"}
     features: list[dict[str, Any]] = []
     for name, detail in model.inputs(SERVING_RAW).items():
         if detail["dtype"] == "float32":
+            # A set of features needs one with ids; bucketed or not, a number is read alike.
             features.append({"kind": "numeric", "name": name, "buckets": 2})
         elif len(detail["shape"]) == 2:
-            length = detail["shape"][1]
-            features.append(
-                {"kind": "multi_categorical", "name": name, "max_length": length}
-                | {"dtype": kinds[detail["dtype"]]}
-            )
+            feature = {"kind": "multi_categorical", "max_length": detail["shape"][1]}
+            features.append({"name": name, "dtype": detail["dtype"], **feature})
         else:
-            features.append({"kind": "categorical", "name": name, "dtype": kinds[detail["dtype"]]})
+            features.append({"kind": "categorical", "name": name, "dtype": detail["dtype"]})
     return raw_inputs(records, FeatureSet.model_validate({"features": features}))
 
 
@@ -105,7 +100,7 @@ def custom_extractors(
         ptransform=beam.ParDo(
             LitePredict(
                 {
-                    name: os.path.join(model.model_path, _TFLITE_FILE)
+                    name: os.path.join(model.model_path, TFLITE_FILE)
                     for name, model in zip(names, shared, strict=True)
                 },
                 {

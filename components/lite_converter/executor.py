@@ -8,7 +8,6 @@ from typing import Any
 
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
-from tfx.utils import path_utils
 
 from components import checkpoint_io
 from models.config import FeatureSet
@@ -16,8 +15,6 @@ from models.export import to_tflite
 from models.lite import SERVING_DEFAULT, SERVING_RAW, LiteModel
 from models.preprocessing import read_constants
 from models.raw_features import RawFeatures
-
-TFLITE_FILE = "tflite"  # where TFMA looks for a TFLite model
 
 
 def features_digest(features: FeatureSet) -> str:
@@ -63,9 +60,9 @@ class Executor(base_executor.BaseExecutor):
         if set(signatures) != {SERVING_DEFAULT, SERVING_RAW}:
             raise RuntimeError(f"the converted file has signatures {sorted(signatures)}")
         artifact = artifact_utils.get_single_instance(output_dict["model"])
-        folder = path_utils.serving_model_dir(artifact.uri)
-        os.makedirs(folder, exist_ok=True)
-        with open(os.path.join(folder, TFLITE_FILE), "wb") as file:
+        path = checkpoint_io.tflite_path([artifact])
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
             file.write(content)
         artifact.set_string_custom_property("features_digest", features_digest(features))
         artifact.set_int_custom_property("bytes", len(content))

@@ -11,12 +11,12 @@ import numpy as np
 import tensorflow_transform as tft
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
-from tfx.utils import io_utils, path_utils
+from tfx.utils import io_utils
 
 from components import checkpoint_io
-from components.lite_converter.executor import TFLITE_FILE
 from components.lite_validator import validation
-from models import training
+from components.lite_validator.artifacts import REPORT_FILE
+from models import metrics, training
 from models.config import FeatureSet
 from models.examples import as_sparse, raw_inputs, read_records, transformed_inputs
 from models.export import is_quantized
@@ -27,12 +27,9 @@ from models.preprocessing import GROUP, evaluation_slices
 
 _log = logging.getLogger(__name__)
 
-REPORT_FILE = "report.json"
-
 
 def _lite(artifacts: list[Any]) -> LiteModel:
-    folder = path_utils.serving_model_dir(artifact_utils.get_single_uri(artifacts))
-    return LiteModel(os.path.join(folder, TFLITE_FILE))
+    return LiteModel(checkpoint_io.tflite_path(artifacts))
 
 
 class Executor(base_executor.BaseExecutor):
@@ -89,10 +86,10 @@ class Executor(base_executor.BaseExecutor):
         if input_dict.get("control_model"):
             control = checkpoint_io.load(input_dict["control_model"])
             stages["control"] = training.evaluate(control.model, control.layout, files)
-        if quantized:
-            stages["quantized"] = training.evaluate(checkpoint.model, checkpoint.layout, files)
-        stages["shipped"], scores["shipped"] = validation.measure(shipped, ids, labels, groups)
         keras_scores, _ = training.predict(checkpoint.model, checkpoint.layout, files)
+        if quantized:
+            stages["quantized"] = metrics.binary_metrics(labels, keras_scores)
+        stages["shipped"], scores["shipped"] = validation.measure(shipped, ids, labels, groups)
 
         verdicts = validation.judge(
             gates,

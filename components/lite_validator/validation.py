@@ -11,6 +11,7 @@ import numpy.typing as npt
 from models import metrics
 from models.config import FeatureSet
 from models.gates import GatesConfig, Verdict, at_least, at_most
+from models.layout import MISSING_INT64, MISSING_STRING
 from models.lite import FOREIGN_PREFIXES, SERVING_RAW, LiteModel
 
 Array = npt.NDArray[Any]
@@ -64,9 +65,9 @@ def raw_rows_with_gaps(raw: Mapping[str, Array], features: FeatureSet) -> dict[s
         if feature.kind == "numeric":
             column[index] = np.nan if index % 2 else 1e6
         elif feature.dtype == "string":
-            column[index] = b"" if index % 2 else b"\x02never seen"
+            column[index] = MISSING_STRING.encode() if index % 2 else b"\x02never seen"
         else:
-            column[index] = -(2**63) if index % 2 else 2**62
+            column[index] = MISSING_INT64 if index % 2 else 2**62
     return made
 
 

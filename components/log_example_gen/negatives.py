@@ -82,7 +82,7 @@ def add_negatives(
 
 
 def _insert(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> None:
-    """Makes rows of the drawn items; `order_id` puts each behind its positive."""
+    """Makes rows of the drawn items; `nth` puts each behind its positive."""
     assert config.negatives is not None
     of_item = {str(config.features.item), *config.negatives.item_columns}
     columns = [row[0] for row in con.execute("DESCRIBE log").fetchall()]

@@ -16,7 +16,7 @@ from components.log_example_gen.reader import name
 ROWS = 20_000  # rows an Arrow batch
 GZIP_LEVEL = 1  # gzip is what limits: level 6 takes twice as long for a third less space
 FILE = "data_tfrecord-00000-of-00001.gz"
-LABEL, TIMESTAMP = "label", "timestamp"
+TIMESTAMP = "timestamp"
 
 
 def write_split(

@@ -10,16 +10,16 @@ from typing import Any
 
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
-from tfx.utils import path_utils
 
-from components.lite_converter.executor import TFLITE_FILE
+from components import checkpoint_io
+from components.lite_validator.artifacts import REPORT_FILE
 from models.bundle import write_version
 from models.config import FeatureSet
+from models.layout import MISSING_INT64, MISSING_STRING
 from models.lite import SERVING_DEFAULT, SERVING_RAW, LiteModel
 
 _log = logging.getLogger(__name__)
 
-REPORT_FILE = "report.json"
 PUSHED_FILE = "pushed.json"
 SCHEMA_VERSION = 1
 BLESSINGS = {
@@ -90,17 +90,15 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[Any]],
         exec_properties: dict[str, Any],
     ) -> str:
-        (model,) = input_dict["model"]
-        path = os.path.join(path_utils.serving_model_dir(model.uri), TFLITE_FILE)
         report_uri = artifact_utils.get_single_uri(input_dict["stage_report"])
         with open(os.path.join(report_uri, REPORT_FILE), encoding="utf-8") as file:
             report = json.load(file)
-        lite = LiteModel(path)
+        lite = LiteModel(checkpoint_io.tflite_path(input_dict["model"]))
         metadata = {
             "schema_version": SCHEMA_VERSION,
             "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "signatures": {s: lite.inputs(s) for s in (SERVING_DEFAULT, SERVING_RAW)},
-            "missing_values": {"string": "", "int64": -(2**63), "float32": "NaN"},
+            "missing_values": {"string": MISSING_STRING, "int64": MISSING_INT64, "float32": "NaN"},
             "features": _features(FeatureSet.model_validate_json(exec_properties["features"])),
             "vocabulary_rows": {f["name"]: f["rows"] for f in report["layout"]["fields"]},
             "metrics": {"split": report["split"], **report["stages"]},

@@ -108,7 +108,7 @@ def prunable_weights(model: keras.Model) -> dict[str, tf.Variable]:
     found = {}
     for layer in model.layers:
         inner = getattr(layer, "layer", layer)
-        kind = {True: "embeddings:0", False: "kernel:0"}[inner.name == EMBEDDING]
+        kind = "embeddings:0" if inner.name == EMBEDDING else "kernel:0"
         if inner.name == EMBEDDING or (
             inner.name.startswith(f"{TOWER}_") and isinstance(inner, keras.layers.Dense)
         ):
@@ -141,11 +141,7 @@ class KeepZeros(keras.callbacks.Callback):
     def __init__(self, model: keras.Model, masks: dict[str, npt.NDArray[np.bool_]]) -> None:
         super().__init__()
         weights = prunable_weights(model)
-        self._pairs = [
-            (weights[name], mask.astype(np.float32))
-            for name, mask in masks.items()
-            if not mask.all()
-        ]
+        self._pairs = [(weights[name], mask.astype(np.float32)) for name, mask in masks.items()]
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         for weight, mask in self._pairs:

@@ -88,7 +88,7 @@ class Quantize(Technique[Quantization]):
         return fold_batch_norm(checkpoint)
 
     def wrap(self, checkpoint: Checkpoint, steps_per_epoch: int) -> keras.Model:
-        configs = _quantize_configs(checkpoint.layout, len(checkpoint.config.hidden_units))
+        configs = self._configs(checkpoint)
 
         def annotate(layer: keras.layers.Layer) -> keras.layers.Layer:
             if layer.name not in configs:

@@ -19,6 +19,7 @@ from tensorflow_transform.tf_metadata.dataset_metadata import DatasetMetadata
 
 from models import preprocessing as pp
 from models.config import FeatureSet
+from models.layout import MISSING_INT64
 from models.raw_features import RawFeatures
 from models.transform_fn import preprocessing_fn
 
@@ -120,8 +121,8 @@ class Learned:
 
         outputs = self.lite(
             tags=many("tags", 3, b"", np.object_),
-            shops=many("shops", 2, pp.MISSING_INT64, np.int64),
-            **{name: one(name, pp.MISSING_INT64, np.int64) for name in ("user", "rare")},
+            shops=many("shops", 2, MISSING_INT64, np.int64),
+            **{name: one(name, MISSING_INT64, np.int64) for name in ("user", "rare")},
             **{name: one(name, b"", np.object_) for name in ("item", "word", "city")},
             **{name: one(name, np.nan, np.float32) for name in NUMBERS if name != "label"},
         )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.feature_rules import MISSING_INT64
+from models.layout import MISSING_INT64
 from models.raw_columns import lists, scalars, text
 
 ROWS = [[b"a", b"b", b"c"], [], [b"d"]]

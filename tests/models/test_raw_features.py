@@ -10,8 +10,8 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from models.config import FeatureSet
-from models.layout import FeatureLayout
-from models.preprocessing import MISSING_INT64, PreprocessingConstants
+from models.layout import MISSING_INT64, FeatureLayout
+from models.preprocessing import PreprocessingConstants
 from models.raw_features import RawFeatures
 
 FEATURES = FeatureSet.model_validate(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sysconfig
 from typing import Any
 
 from pipeline.local_runner import Outcome
@@ -92,6 +94,14 @@ def slices(report: dict[str, Any]) -> str:
     return table(["slice", "rows", "AUC float", "AUC shipped"], rows) if rows else ""
 
 
+def _command() -> str:
+    """The command as it can be typed here: `make run` leaves it off the PATH."""
+    installed = os.path.join(sysconfig.get_path("scripts"), "ranklite")
+    if shutil.which("ranklite") or not os.path.exists(installed):
+        return "ranklite"
+    return os.path.relpath(installed)
+
+
 def render(outcome: Outcome) -> str:
     """What a run made, for a person: stages, gates, slices, where the model is, what comes next."""
     found = outcome.stages
@@ -120,13 +130,13 @@ def render(outcome: Outcome) -> str:
         "",
     ]
     if pusher.get("version"):
-        lines += [f"pushed       {os.path.relpath(pusher['version'])}"]
-        lines += [
-            f"score        ranklite score {os.path.relpath(pusher['version'])} IN.csv -o OUT.csv"
-        ]
+        version = os.path.relpath(pusher["version"])
+        lines += [f"pushed       {version}"]
+        lines += [f"score        {_command()} score {version} IN.csv -o OUT.csv"]
     else:
         lines += [f"not pushed   refused by {', '.join(pusher.get('refused_by', ['?']))}"]
-    lines += [f"TensorBoard  ranklite tensorboard --runs {os.path.relpath(outcome.folders.runs)}"]
+    runs = os.path.relpath(outcome.folders.runs)
+    lines += [f"TensorBoard  {_command()} tensorboard --runs {runs}"]
     lines += [f"log          {os.path.relpath(outcome.folders.log)}"]
     if "total" in outcome.seconds:
         lines += [f"time         {outcome.seconds['total']:.0f} s, {cached} of {len(found)} cached"]

@@ -6,6 +6,7 @@ import hashlib
 import re
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from models.config import FeatureSet, MultiCategoricalFeature, NumericFeature
@@ -37,8 +38,9 @@ _UNSEEN = "?"  # stands for an integer out of the vocabulary; no decimal number 
 class RawFeatures(tf.Module):
     """Looks raw features up as Transform did, in TFLite's builtin operators only.
 
-    TFLite has hash tables from strings to int64 and from int64 to strings, but none from int64 to
-    int64, so an integer goes through a string.
+    A string is looked up in a hash table. Integers that lie close together index an array, two or
+    four bytes for each integer between the least and the greatest; others go through two hash
+    tables, to a string and from there to a row, since TFLite has none from int64 to int64.
 
     Args:
       features: The configured features.
@@ -53,6 +55,7 @@ class RawFeatures(tf.Module):
         self._features, self._constants, self._layout = features, constants, layout
         self._rows: dict[str, tf.lookup.StaticHashTable] = {}
         self._texts: dict[str, tf.lookup.StaticHashTable] = {}
+        self._arrays: dict[str, _IntegerArray] = {}
         for feature in id_features(features):
             if isinstance(feature, NumericFeature):
                 continue
@@ -61,17 +64,20 @@ class RawFeatures(tf.Module):
             multi = isinstance(feature, MultiCategoricalFeature)
             missing = PADDING_ROW if multi else field.missing_row
             first = field.offset + RESERVED_ROWS
+            # An empty vocabulary is not quite empty: Transform puts a placeholder into it.
+            numbers = [int(value) for value in values if _INTEGER.fullmatch(value)]
+            if feature.dtype == "int64" and _IntegerArray.is_smaller(numbers):
+                self._arrays[feature.name] = _IntegerArray(numbers, first, field.oov_row, missing)
+                continue
             self._rows[feature.name] = _table(
                 [value.encode(errors=SURROGATES) for value in [*values, MISSING_STRING]],
                 tf.constant([*range(first, first + len(values)), missing], tf.int64),
                 tf.constant(field.oov_row, tf.int64),
             )
             if feature.dtype == "int64":
-                # An empty vocabulary is not quite empty: Transform puts a placeholder into it.
-                numbers = [value for value in values if _INTEGER.fullmatch(value)]
                 self._texts[feature.name] = _table(
-                    tf.constant([*map(int, numbers), MISSING_INT64], tf.int64),
-                    [*numbers, MISSING_STRING],
+                    tf.constant([*numbers, MISSING_INT64], tf.int64),
+                    [*map(str, numbers), MISSING_STRING],
                     tf.constant(_UNSEEN),
                 )
 
@@ -109,10 +115,7 @@ class RawFeatures(tf.Module):
             if isinstance(feature, NumericFeature):
                 rows = self._bucket(value, feature)
             else:
-                if feature.name in self._texts:
-                    value = self._texts[feature.name].lookup(value)
-                rows = self._rows[feature.name].lookup(value)
-                rows = tf.reshape(rows, [-1, id_length(feature)])  # a chain loses its shape
+                rows = tf.reshape(self._lookup(feature.name, value), [-1, id_length(feature)])
                 if isinstance(feature, MultiCategoricalFeature):
                     rows = fill_empty_lists(rows, field.missing_row)
             blocks.append(tf.reshape(rows, [-1, id_length(feature)]))
@@ -128,6 +131,13 @@ class RawFeatures(tf.Module):
             outputs[NUMERIC] = numeric_columns(self._features, squashed, standardized)
         return outputs
 
+    def _lookup(self, name: str, value: tf.Tensor) -> tf.Tensor:
+        if name in self._arrays:
+            return self._arrays[name](value)
+        if name in self._texts:
+            value = self._texts[name].lookup(value)
+        return self._rows[name].lookup(value)
+
     def _bucket(self, value: tf.Tensor, feature: NumericFeature) -> tf.Tensor:
         field = self._layout.field(feature.name)
         x = squash(value, feature)
@@ -137,6 +147,45 @@ class RawFeatures(tf.Module):
         )
         rows = tf.cast(bucket, tf.int64) + (field.offset + RESERVED_ROWS)
         return tf.where(is_present(x), rows, tf.constant(field.missing_row, tf.int64))
+
+
+class _IntegerArray:
+    """Rows of integers that lie close together, by position.
+
+    Args:
+      numbers: The vocabulary; the k-th is row `first` + k.
+      first: Row of the first.
+      oov: Row of any other integer.
+      missing: Row of MISSING_INT64.
+    """
+
+    HASHED_BYTES = 26  # what two hash tables take for an integer of about five digits
+
+    def __init__(self, numbers: list[int], first: int, oov: int, missing: int) -> None:
+        self._low, self._high = min(numbers) - 1, max(numbers) + 1
+        self._oov, self._missing = oov, missing
+        positions = np.zeros(self._high - self._low + 1, _position_type(len(numbers)))
+        positions[np.array(numbers) - self._low] = np.arange(1, len(numbers) + 1)
+        self._positions, self._first = tf.constant(positions), first
+
+    @classmethod
+    def is_smaller(cls, numbers: list[int]) -> bool:
+        """Whether the array takes fewer bytes than hash tables."""
+        if not numbers or min(numbers) == MISSING_INT64 or max(numbers) == 2**63 - 1:
+            return False
+        size = np.dtype(_position_type(len(numbers))).itemsize
+        return (max(numbers) - min(numbers)) * size <= len(numbers) * cls.HASHED_BYTES
+
+    def __call__(self, value: tf.Tensor) -> tf.Tensor:
+        # Clipped first: the distance to a far integer does not fit in 64 bits.
+        near = tf.maximum(tf.minimum(value, tf.constant(self._high, tf.int64)), self._low)
+        position = tf.cast(tf.gather(self._positions, near - self._low), tf.int64)
+        rows = tf.where(position > 0, position + (self._first - 1), self._oov)
+        return tf.where(tf.equal(value, MISSING_INT64), tf.constant(self._missing, tf.int64), rows)
+
+
+def _position_type(count: int) -> type[np.signedinteger[Any]]:
+    return np.int16 if count < 2**15 else np.int32
 
 
 class _Named(tf.lookup.KeyValueTensorInitializer):

@@ -45,14 +45,12 @@ class BeamConfig(Strict):
     """How the Beam-based stages (statistics, Transform, Evaluator) run.
 
     Attributes:
-      pipeline_args: Passed to Beam as they are: `--runner=FlinkRunner`, `--flink_master=...`.
+      pipeline_args: Passed to Beam as they are: `--runner=FlinkRunner`, `--flink_master=...`. None
+        run it in this process; any make TFX build a source package for remote workers, a second a
+        stage.
     """
 
-    pipeline_args: tuple[str, ...] = (
-        "--runner=DirectRunner",
-        "--direct_running_mode=in_memory",
-        "--direct_num_workers=1",
-    )
+    pipeline_args: tuple[str, ...] = ()
 
 
 class RunConfig(Strict):

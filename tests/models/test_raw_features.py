@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from typing import Any
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
@@ -58,11 +60,13 @@ def test_the_inputs_keep_the_order_and_types_of_the_configuration() -> None:
     ]
 
 
-def test_by_hand_in_tensorflow_and_in_tflite(tmp_path: pathlib.Path) -> None:
-    raw = RawFeatures(FEATURES, CONSTANTS, LAYOUT)
+@pytest.mark.parametrize("far", [-8, -8_000_000], ids=["array", "hash tables"])
+def test_by_hand_in_tensorflow_and_in_tflite(far: int, tmp_path: pathlib.Path) -> None:
+    vocabularies = {**CONSTANTS.vocabularies, "user": ["7", str(far)]}
+    raw = RawFeatures(FEATURES, dataclasses.replace(CONSTANTS, vocabularies=vocabularies), LAYOUT)
     columns: dict[str, Any] = {
         "tags": np.array([[b"x", b"y"], [b"y", b""], [b"", b""], [b"new", b""]], np.object_),
-        "user": np.array([7, -8, MISSING_INT64, 9], np.int64),
+        "user": np.array([7, far, MISSING_INT64, 9], np.int64),
         "price": np.array([np.e - 1, 1 - np.e, np.nan, np.inf], np.float32),
         "hour": np.array([5.9, 6.0, np.nan, 12.0], np.float32),
     }
@@ -78,6 +82,28 @@ def test_by_hand_in_tensorflow_and_in_tflite(tmp_path: pathlib.Path) -> None:
     for outputs in (eager, lite):
         assert np.asarray(outputs["ids"]).tolist() == ids
         np.testing.assert_allclose(outputs["numeric"], numeric, atol=1e-6)
+
+
+def test_an_integer_array_ends_where_its_numbers_end() -> None:
+    user = np.array([8, 7, 6, 0, -7, -8, -9, 2**63 - 1, MISSING_INT64 + 1, MISSING_INT64], np.int64)
+    rows = RawFeatures(FEATURES, CONSTANTS, LAYOUT)._lookup("user", tf.constant(user)).numpy()
+    unseen = USER
+    expected = [unseen, USER + 2, *[unseen] * 3, USER + 3, *[unseen] * 3, USER + 1]
+    assert rows.tolist() == expected
+
+
+def test_dense_integers_take_a_few_bytes_each(tmp_path: pathlib.Path) -> None:
+    features = FeatureSet.model_validate(
+        {"features": [{"kind": "categorical", "name": "item", "dtype": "int64"}]}
+    )
+
+    def size(step: int) -> int:
+        values = [str(k * step) for k in range(10_000)]
+        constants = PreprocessingConstants({"item": values}, {}, {}, {})
+        layout = FeatureLayout.build([("item", 1, len(values))])
+        return len(convert(RawFeatures(features, constants, layout), tmp_path / str(step)))
+
+    assert size(1) < 25_000 < 250_000 < size(1000)
 
 
 def test_equal_constants_make_equal_files(tmp_path: pathlib.Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy.typing as npt
 import tensorflow as tf
 import tf_keras as keras
 
+from models.averaging import WeightAverage
 from models.config import TrainingConfig
 
 _log = logging.getLogger(__name__)
@@ -35,6 +37,7 @@ class Validation(keras.callbacks.Callback):
       training: Schedule, patience and length.
       rows: Rows of an epoch.
       best_from: First epoch (from 0) that may be the best.
+      average: Measure and keep the averaged weights; training goes on from the others.
 
     Attributes:
       best: Figures of the best epoch so far.
@@ -51,9 +54,11 @@ class Validation(keras.callbacks.Callback):
         *,
         rows: int,
         best_from: int = 0,
+        average: WeightAverage | None = None,
     ) -> None:
         super().__init__()
         self._logits, self._measure, self._training = logits, measure, training
+        self._average = average
         self._rows, self._best_from = rows, best_from
         self._waited = 0
         self._started = 0.0
@@ -76,7 +81,24 @@ class Validation(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         seconds = time.monotonic() - self._started
         self.train_seconds += seconds
-        measured = self._measure()
+        with self._averaged():
+            measured = self._measure()
+            self._note(epoch, logs, measured, seconds)
+
+    @contextlib.contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The model with its averaged weights."""
+        if self._average is None:
+            yield
+            return
+        current = self._logits.get_weights()
+        self._logits.set_weights(self._average.weights())
+        yield
+        self._logits.set_weights(current)
+
+    def _note(
+        self, epoch: int, logs: dict[str, float], measured: dict[str, float], seconds: float
+    ) -> None:
         if math.isnan(measured["auc"]):
             raise TrainingFailed(
                 "AUC is not defined on the eval split: it holds a single label. Choose a split "

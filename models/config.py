@@ -155,6 +155,22 @@ class DeepFMConfig(Strict):
     embedding_stddev: float = Field(0.01, gt=0.0)
 
 
+class RedrawnNegatives(Strict):
+    """Negatives whose items are drawn anew in every epoch, within their own contexts.
+
+    Attributes:
+      user: Feature of the user, who never gets an item that he had.
+      item: Feature of the item.
+      item_columns: Features that belong to the item and change with it.
+      by: Items drawn `uniform`ly or by `popularity`.
+    """
+
+    user: Name
+    item: Name
+    item_columns: tuple[Name, ...] = ()
+    by: Literal["uniform", "popularity"] = "uniform"
+
+
 class TrainingConfig(Strict):
     """How the float DeepFM is trained.
 
@@ -168,6 +184,10 @@ class TrainingConfig(Strict):
       embedding_l2: Weight of the L2 penalty on the embeddings looked up in a batch.
       oov_rate: Share of ids sent to their field's out-of-vocabulary row while training, so that
         the row learns what to say about a new user or item.
+      ema: Decay of the moving average of the weights, which is what is measured and kept; 0 keeps
+        the weights themselves.
+      negatives: Which negatives are redrawn in every epoch; in a RankLite YAML file this follows
+        from `negatives: {redraw: epoch}`.
       precision: `float32`, or `bfloat16` (mixed: computes in bfloat16, keeps float32 weights).
       strategy: `none`, `mirrored` (all local devices) or `multi_worker` (reads TF_CONFIG).
       shuffle_rows: Rows in the shuffle buffer.
@@ -181,10 +201,21 @@ class TrainingConfig(Strict):
     patience: int = Field(2, ge=1)
     embedding_l2: float = Field(0.0, ge=0.0)
     oov_rate: float = Field(0.01, ge=0.0, lt=1.0)
+    ema: float = Field(0.0, ge=0.0, lt=1.0)
+    negatives: RedrawnNegatives | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     strategy: Literal["none", "mirrored", "multi_worker"] = "none"
     shuffle_rows: int = Field(1_000_000, ge=1)
     seed: int = Field(42, ge=0, le=2**31 - 1)
+
+    @model_validator(mode="after")
+    def _one_replica_averages(self) -> TrainingConfig:
+        if self.ema and self.strategy != "none":
+            raise ValueError(
+                f"ema {self.ema} with strategy {self.strategy!r}: weights are averaged in one "
+                "process only; set ema to 0 or strategy to none"
+            )
+        return self
 
 
 # ---------------------------------------------------------------------------------- compression

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from models.layout import IDS, LABEL, NUMERIC, FeatureLayout
+
+Features = dict[str, tf.Tensor]
+Augment = Callable[[Features, tf.Tensor, tf.Tensor], tuple[Features, tf.Tensor]]
 
 
 def _records(files: Sequence[str]) -> tf.data.Dataset:
@@ -39,6 +42,7 @@ def dataset(
     seed: int = 0,
     oov_rate: float = 0.0,
     drop_remainder: bool = False,
+    augment: Augment | None = None,
 ) -> tf.data.Dataset:
     """Streams batches; the same arguments give the same batches, epoch by epoch.
 
@@ -52,6 +56,8 @@ def dataset(
       oov_rate: Share of the vocabulary's ids that are replaced by their field's out-of-vocabulary
         row, others in each epoch; a missing value stays missing, and padding stays padding.
       drop_remainder: Leave a last, smaller batch out.
+      augment: Changes a batch, given a seed [2] that differs from batch to batch and from epoch to
+        epoch, before ids are dropped.
 
     Returns:
       Batches of ({`ids`: [B, S] int64, `numeric`: [B, N] float32 where N > 0}, label [B, 1]
@@ -80,6 +86,11 @@ def dataset(
     batches = records.batch(batch_size, drop_remainder=drop_remainder).map(
         parse, num_parallel_calls=tf.data.AUTOTUNE
     )
+    if augment is not None:
+        batches = _with_seeds(batches, seed + 1).map(
+            lambda batch, draw: augment(batch[0], batch[1], draw),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
     if oov_rate:
         batches = _drop_ids(batches, layout, oov_rate, seed)
     options = tf.data.Options()
@@ -119,15 +130,19 @@ def _drop_ids(
     oov = np.repeat(np.array([field.oov_row for field in layout.fields], np.int64), lengths)
     missing = np.repeat(np.array([field.missing_row for field in layout.fields], np.int64), lengths)
 
-    def drop(
-        batch: tuple[dict[str, tf.Tensor], tf.Tensor], number: tf.Tensor
-    ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    def drop(batch: tuple[Features, tf.Tensor], draw: tf.Tensor) -> tuple[Features, tf.Tensor]:
         features, label = batch
         ids = features[IDS]
-        chance = tf.random.stateless_uniform(tf.shape(ids), tf.stack([number, seed]))
+        chance = tf.random.stateless_uniform(tf.shape(ids), draw)
         # Padding is row 0, below every field; the vocabulary comes after the missing row.
         dropped = tf.where((chance < rate) & (ids > missing), oov, ids)
         return {**features, IDS: dropped}, label
 
+    return _with_seeds(batches, seed).map(drop, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _with_seeds(batches: tf.data.Dataset, seed: int) -> tf.data.Dataset:
+    """Pairs each batch with a seed [2] of its own, others in each epoch."""
     numbers = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True)
-    return tf.data.Dataset.zip((batches, numbers)).map(drop, num_parallel_calls=tf.data.AUTOTUNE)
+    seeds = numbers.map(lambda number: tf.stack([number, tf.constant(seed, tf.int64)]))
+    return tf.data.Dataset.zip((batches, seeds))

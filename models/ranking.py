@@ -6,6 +6,8 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tf_keras as keras
 
+from models.averaging import WeightAverage
+
 Batch = tuple[dict[str, tf.Tensor], tf.Tensor]
 
 
@@ -19,11 +21,13 @@ class RankingModel(tfrs.Model):
 
     Args:
       logits: From features to the logit z [B, 1].
+      average: Takes part in every step, where weights are averaged.
     """
 
-    def __init__(self, logits: keras.Model) -> None:
+    def __init__(self, logits: keras.Model, average: WeightAverage | None = None) -> None:
         super().__init__()
         self.logits = logits
+        self._average = average
         self.task = tfrs.tasks.Ranking(
             loss=keras.losses.BinaryCrossentropy(
                 from_logits=True, reduction=keras.losses.Reduction.NONE
@@ -43,5 +47,7 @@ class RankingModel(tfrs.Model):
 
     def train_step(self, inputs: Batch) -> dict[str, tf.Tensor]:
         """One step; reports the mean loss of the epoch, where `tfrs` reports the last batch's."""
+        if self._average is not None:
+            self._average.before_step(inputs[0])
         super().train_step(inputs)
         return {metric.name: metric.result() for metric in self.metrics}

@@ -12,10 +12,12 @@ import tensorflow as tf
 import tf_keras as keras
 
 from models import data, metrics, runtime
+from models.averaging import WeightAverage
 from models.callbacks import Cosine, Histograms, TrainingFailed, Validation
 from models.config import DeepFMConfig, TrainingConfig
 from models.deepfm import build_deepfm
 from models.layout import FeatureLayout
+from models.negatives import redrawn_negatives
 from models.optimizers import LazyAdam
 from models.ranking import RankingModel
 
@@ -169,8 +171,8 @@ def fit(
       optimizer: In place of `LazyAdam` with the configured rate and penalty.
 
     Returns:
-      `auc`, `log_loss`, `calibration` of the weights that stay, on the validation split; `epochs`
-      run, `best_epoch` (from 1), `steps`, `rows_per_second`.
+      `auc`, `log_loss`, `calibration` of the weights that stay (averaged ones where `ema` says so)
+      on the validation split; `epochs` run, `best_epoch` (from 1), `steps`, `rows_per_second`.
 
     Raises:
       TrainingFailed: The loss is not finite, or a split is of no use.
@@ -181,6 +183,9 @@ def fit(
         raise TrainingFailed(f"the train split has no rows: {list(train_files)}")
     steps = data.steps_per_epoch(rows, training.batch_size)
     epoch_rows = min(rows, steps * training.batch_size)
+    augment = (
+        redrawn_negatives(train_files, layout, training.negatives) if training.negatives else None
+    )
     batches = data.dataset(
         train_files,
         layout,
@@ -189,14 +194,17 @@ def fit(
         seed=training.seed,
         oov_rate=training.oov_rate,
         drop_remainder=rows >= training.batch_size,
+        augment=augment,
     ).apply(tf.data.experimental.assert_cardinality(steps))
     forward = _forward(model)
+    average = WeightAverage(model, training.ema, layout.table_rows) if training.ema else None
     validation = Validation(
         model,
         lambda: _measure(forward, layout, eval_files),
         training,
         rows=epoch_rows,
         best_from=best_from,
+        average=average,
     )
     everything: list[keras.callbacks.Callback] = [*callbacks, validation]
     if training.schedule == "cosine":
@@ -204,7 +212,7 @@ def fit(
     if log_dir:
         everything += [keras.callbacks.TensorBoard(log_dir), Histograms(model, log_dir)]
     with model.distribute_strategy.scope():
-        ranking = RankingModel(model)
+        ranking = RankingModel(model, average)
         ranking.compile(optimizer or LazyAdam(training.learning_rate, training.embedding_l2))
     history = ranking.fit(
         batches,
@@ -216,6 +224,8 @@ def fit(
         model.set_weights(validation.weights)
         final, best_epoch = validation.best, validation.best_epoch + 1
     else:
+        if average is not None:
+            model.set_weights(average.weights())
         final = {name: history[f"val_{name}"][-1] for name in ("auc", "log_loss", "calibration")}
         best_epoch = len(history["loss"])
     epochs = len(history["loss"])

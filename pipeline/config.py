@@ -20,6 +20,7 @@ from models.config import (
     Feature,
     FeatureSet,
     Name,
+    RedrawnNegatives,
     Strict,
     TrainingConfig,
 )
@@ -111,7 +112,30 @@ class RunConfig(Strict):
     @model_validator(mode="after")
     def _fits_together(self) -> RunConfig:
         _ = self.ingest  # its own rules over several keys
+        if self.training.negatives is not None:
+            raise ValueError("training.negatives: say `negatives: {redraw: epoch}` instead")
+        if self.negatives and self.negatives.redraw == "epoch":
+            single = {f.name for f in self.features if f.kind == "categorical"}
+            for role, column in (("user", self.user), ("item", self.item)):
+                if column not in single:
+                    raise ValueError(
+                        f"negatives.redraw: epoch needs the {role} {column!r} among the "
+                        f"categorical features, which are {', '.join(sorted(single))}"
+                    )
         return self
+
+    @functools.cached_property
+    def fitting(self) -> TrainingConfig:
+        """The training with what it has to know of the log."""
+        if self.negatives is None or self.negatives.redraw == "never":
+            return self.training
+        redrawn = RedrawnNegatives(
+            user=str(self.user),
+            item=str(self.item),
+            item_columns=self.negatives.item_columns,
+            by=self.negatives.by,
+        )
+        return self.training.model_copy(update={"negatives": redrawn})
 
     @functools.cached_property
     def feature_set(self) -> FeatureSet:

@@ -69,7 +69,7 @@ def create_pipeline(
       The pipeline, for LocalDagRunner.
     """
     features = config.feature_set.model_dump_json()
-    training = config.training.model_dump_json()
+    training = config.fitting.model_dump_json()
     splits = list(config.ingest.split_names)
     report_split = splits[-1]  # the test split, where there is one
     gates = config.gates

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from tfx.components.example_gen.component import FileBasedExampleGen
-from tfx.components.example_gen.custom_executors import parquet_executor
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact, channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
+from components.log_example_gen import beam_executor
 from components.log_example_gen.config import FileSplit, HashSplit, IngestConfig
 from components.log_example_gen.driver import Driver
 from components.log_example_gen.executor import Executor
@@ -78,17 +78,19 @@ def make_example_gen(
     """
     if config.source.engine == "duckdb":
         return LogExampleGen(config, data_root, rejects_dir, code_digest)
-    return _beam_example_gen(config, data_root)
+    return _beam_example_gen(config, data_root, code_digest)
 
 
-def _beam_example_gen(config: IngestConfig, data_root: str) -> FileBasedExampleGen:
-    """TFX's Parquet ExampleGen, which runs wherever `beam.pipeline_args` send it."""
+def _beam_example_gen(
+    config: IngestConfig, data_root: str, code_digest: str
+) -> FileBasedExampleGen:
+    """TFX's ExampleGen over Parquet files, which runs wherever `beam.pipeline_args` send it."""
     source, split = config.source, config.split
     refused = {
         "source.query": source.query is not None,
         "source.tables": source.tables is not None,
         f"source.format: {source.format}": source.format not in (None, "parquet"),
-        "negatives": config.negatives is not None,
+        "negatives": config.sampled_negatives is not None,
         "split.by: time": split.by == "time",
         f"label: {config.label}": config.label != config.features.label,
     }
@@ -126,5 +128,6 @@ def _beam_example_gen(config: IngestConfig, data_root: str) -> FileBasedExampleG
         input_base=data_root,
         input_config=example_gen_pb2.Input(splits=inputs),
         output_config=output,
-        custom_executor_spec=executor_spec.BeamExecutorSpec(parquet_executor.Executor),
+        custom_config=beam_executor.custom_config(config, code_digest),
+        custom_executor_spec=executor_spec.BeamExecutorSpec(beam_executor.Executor),
     )

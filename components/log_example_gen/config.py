@@ -113,10 +113,14 @@ SplitConfig = Annotated[TimeSplit | HashSplit | FileSplit, Field(discriminator="
 
 
 class NegativesConfig(Strict):
-    """Sampled negatives for a log of positives only (purchases, plays).
+    """Sampled negatives, for a log of positives only (purchases, plays).
+
+    A log with a label may have them too, where its negatives were sampled: then `redraw: epoch`
+    gives them other items in each epoch, and the rest of what is here does not apply.
 
     Attributes:
       per_positive: How many for each positive.
+      redraw: `never`, or each `epoch` of training: other items in the same contexts.
       by: Items drawn `uniform`ly or by `popularity`.
       item_columns: Columns that belong to the item and change with it; all others (user, context)
         are those of the positive.
@@ -125,6 +129,7 @@ class NegativesConfig(Strict):
     per_positive: int = Field(4, ge=1, le=1000)
     by: Literal["uniform", "popularity"] = "uniform"
     item_columns: tuple[Name, ...] = ()
+    redraw: Literal["never", "epoch"] = "never"
 
 
 class IngestConfig(Strict):
@@ -151,8 +156,13 @@ class IngestConfig(Strict):
 
     @model_validator(mode="after")
     def _fits_together(self) -> IngestConfig:
-        if (self.label is None) == (self.negatives is None):
+        if self.label is None and self.negatives is None:
             raise ValueError("give a `label`, or `negatives` for a log of positives only")
+        if self.label is not None and self.negatives and self.negatives.redraw == "never":
+            raise ValueError(
+                "give a `label`, or `negatives` for a log of positives only; both only with "
+                "`redraw: epoch`, where the log's own negatives were sampled"
+            )
         if self.negatives and not (self.features.user and self.features.item):
             raise ValueError("sampled negatives need the keys `user` and `item`")
         if self.split.by == "time" and self.timestamp is None:
@@ -168,6 +178,11 @@ class IngestConfig(Strict):
                     f"eval and test hold {held_out:g} of the rows: leave some to train"
                 )
         return self
+
+    @property
+    def sampled_negatives(self) -> NegativesConfig | None:
+        """How to sample negatives, or None where the log has its own."""
+        return self.negatives if self.label is None else None
 
     @property
     def split_names(self) -> tuple[str, ...]:

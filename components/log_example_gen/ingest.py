@@ -52,7 +52,7 @@ def ingest(
         rejected = reader.reject(con, config, rejects_dir, data_root)
         splits.assign(con, config)
         splits.check(con, config)
-        sampled = negatives.add_negatives(con, config, work) if config.negatives else {}
+        sampled = negatives.add_negatives(con, config, work) if config.sampled_negatives else {}
         for split in config.split_names:
             rows = writer.write_split(con, config, split, folder_of(split))
             _log.info("%s: %d rows", split, rows)

@@ -35,7 +35,7 @@ def add_negatives(
       `negatives` made and `short`: how many fewer than asked for, because a user has nearly all
       items.
     """
-    settings = config.negatives
+    settings = config.sampled_negatives
     assert settings is not None
     user, item = name(str(config.features.user)), name(str(config.features.item))
     con.execute(f"DELETE FROM log WHERE {user} IS NULL OR {item} IS NULL")
@@ -83,8 +83,8 @@ def add_negatives(
 
 def _insert(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> None:
     """Makes rows of the drawn items; `nth` puts each behind its positive."""
-    assert config.negatives is not None
-    of_item = {str(config.features.item), *config.negatives.item_columns}
+    assert config.sampled_negatives is not None
+    of_item = {str(config.features.item), *config.sampled_negatives.item_columns}
     columns = [row[0] for row in con.execute("DESCRIBE log").fetchall()]
     select = ", ".join(
         "0.0 AS label"

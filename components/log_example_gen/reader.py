@@ -195,8 +195,8 @@ def needed_columns(config: IngestConfig) -> list[str]:
     extra = [features.user, features.item, *features.slices, config.timestamp]
     if config.split.by == "hash":
         extra.append(config.split.key)
-    if config.negatives:
-        extra += config.negatives.item_columns
+    if config.sampled_negatives:
+        extra += config.sampled_negatives.item_columns
     return list(dict.fromkeys(columns + [column for column in extra if column]))
 
 

@@ -67,7 +67,7 @@ def check(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> None:
                 f"the {split} split has no rows: the log has {sum(r for r, _ in counts.values())} "
                 "rows in all; give more of them, or change `split`"
             )
-        if config.negatives is None and positives in (0, rows):
+        if config.sampled_negatives is None and positives in (0, rows):
             raise IngestError(
                 f"all {rows} rows of the {split} split have label {int(bool(positives))}: nothing "
                 "can be learned or measured. Look at `label`, or, for a log of positives only, "

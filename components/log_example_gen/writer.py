@@ -40,23 +40,27 @@ def write_split(
     select += [f"{name(column)}" for column in dict.fromkeys(columns)]
     if config.timestamp and TIMESTAMP not in columns:
         select.append(f"ts AS {TIMESTAMP}")
-    order = "row_id, nth" if config.negatives else "row_id"
+    order = "row_id, nth" if config.sampled_negatives else "row_id"
     batches = con.execute(
         f"SELECT {', '.join(select)} FROM log WHERE split = ? ORDER BY {order}", [split]
     ).fetch_record_batch(ROWS)
     os.makedirs(folder, exist_ok=True)
-    encoder = RecordBatchToExamplesEncoder(None)
     options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=GZIP_LEVEL)
     rows = 0
     with tf.io.TFRecordWriter(os.path.join(folder, FILE), options) as writer:
         for batch in batches:
-            as_lists = pa.RecordBatch.from_arrays(
-                [_lists(column) for column in batch.columns], batch.schema.names
-            )
-            for record in encoder.encode(as_lists):
+            for record in encode(batch):
                 writer.write(record)
             rows += batch.num_rows
     return rows
+
+
+def encode(batch: pa.RecordBatch) -> list[bytes]:
+    """Serialized Examples of the rows of an Arrow batch."""
+    as_lists = pa.RecordBatch.from_arrays(
+        [_lists(column) for column in batch.columns], batch.schema.names
+    )
+    return list(RecordBatchToExamplesEncoder(None).encode(as_lists))
 
 
 def _lists(column: pa.Array) -> pa.Array:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
+import socket
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -90,3 +94,66 @@ def test_pattern_without_files_is_named(fn_args: Any) -> None:
     fn_args.eval_files = ["nowhere/*"]
     with pytest.raises(ValueError, match=r"eval_files match no file: \['nowhere/\*'\]"):
         module.run_fn(fn_args)
+
+
+WORKER = """
+import json, sys, types
+from components.trainer import module
+from models.layout import FeatureLayout
+arguments, layout = json.loads(sys.argv[1])
+module.layout_from_transform = lambda folder, features: FeatureLayout.from_dict(layout)
+module.run_fn(types.SimpleNamespace(**arguments))
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return int(probe.getsockname()[1])
+
+
+def train_in_processes(clicks: Any, arguments: SimpleNamespace, workers: int) -> Checkpoint:
+    """Runs the Trainer's function once a worker, each in a process of its own."""
+    cluster = {"worker": [f"localhost:{free_port()}" for _ in range(workers)]}
+    processes = []
+    for index in range(workers):
+        settings = {"cluster": cluster, "task": {"type": "worker", "index": index}}
+        processes.append(
+            subprocess.Popen(
+                [
+                    sys.executable,
+                    "-c",
+                    WORKER,
+                    json.dumps([vars(arguments), clicks.layout.to_dict()]),
+                ],
+                env={**os.environ, "TF_CONFIG": json.dumps(settings), "TF_USE_LEGACY_KERAS": "1"},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+    printed = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * workers, printed
+    return Checkpoint.load(arguments.serving_model_dir)
+
+
+@pytest.mark.e2e
+def test_two_workers_train_the_model_of_one(
+    clicks: Any, fn_args: Any, tmp_path: pathlib.Path
+) -> None:
+    # Batch normalization and dropout see a worker's share of the batch: they would differ.
+    model = MODEL.model_copy(update={"batch_norm": False, "dropout": 0.0})
+    settings = {"batch_size": 256, "epochs": 1, "learning_rate": 0.05, "oov_rate": 0.0}
+    trained = []
+    for workers, strategy in ((1, "none"), (2, "multi_worker")):
+        training_config = TrainingConfig(**settings, strategy=strategy)
+        fn_args.custom_config |= {
+            "model": model.model_dump_json(),
+            "training": training_config.model_dump_json(),
+        }
+        fn_args.serving_model_dir = str(tmp_path / strategy)
+        fn_args.model_run_dir = str(tmp_path / f"{strategy}-logs")
+        trained.append(train_in_processes(clicks, fn_args, workers))
+    assert trained[1].metrics["steps"] == trained[0].metrics["steps"] > 0
+    for one, two in zip(*(c.model.get_weights() for c in trained), strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-4)

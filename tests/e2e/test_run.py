@@ -15,6 +15,7 @@ import subprocess
 import sys
 from typing import Any
 
+import duckdb
 import pytest
 import yaml
 
@@ -238,6 +239,46 @@ def test_broken_data_stop_the_run_before_training(
     assert "ValidationGate failed" in captured.err
     assert f"validation.min_rows is {ROWS}" in captured.err
     assert "Transform" not in captured.out
+
+
+def test_parquet_through_beam_with_the_schema_of_an_accepted_run(
+    finished: tuple[Workspace, str], tmp_path: pathlib.Path
+) -> None:
+    workspace, _ = finished
+    schema = workspace.folder / "runs/e2e/artifacts/SchemaFromConfig/schema"
+    (schema_file,) = schema.glob("*/schema.pbtxt")
+    duckdb.sql(
+        f"""
+        COPY (
+            SELECT * EXCLUDE (click, tags), click AS label,
+                string_split(tags, '|') AS tags
+            FROM read_csv('{workspace.data / LOG_FILE}')
+        ) TO '{tmp_path}/log.parquet' (FORMAT parquet)
+        """
+    )
+    settings = {
+        **workspace.settings(),
+        "name": "beam",
+        "source": {"files": "*.parquet", "engine": "beam"},
+        "label": "label",
+        "split": {"by": "hash", "key": "user", "eval": 0.2},
+        "schema_file": str(schema_file),
+        "beam": {"pipeline_args": ["--runner=DirectRunner", "--direct_num_workers=1"]},
+        "compression": [{"technique": "quantize", "epochs": 0}],
+    }
+    settings.pop("timestamp")
+    config = tmp_path / "beam.yaml"
+    config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        code = main(
+            ["run", "--config", str(config), "--data", str(tmp_path), "--runs", str(tmp_path)]
+        )
+    assert code == 0, printed.getvalue()
+    assert "ImportSchemaGen" in printed.getvalue()
+    report = json.loads((tmp_path / "beam/pushed/1/report.json").read_text())
+    assert 0.1 * ROWS < report["rows"] < 0.3 * ROWS
+    assert report["stages"]["shipped"]["auc"] > 0.5
 
 
 @pytest.mark.skipif("RANKLITE_DATA" not in os.environ, reason="RANKLITE_DATA names no logs")

@@ -291,4 +291,45 @@ class Quantization(Strict):
     control: bool = True
 
 
+class UnlabelledPairs(Strict):
+    """Rows of the train split with another item, which the teachers label.
+
+    Attributes:
+      per_row: How many for each labelled row.
+      by_popularity: Share of the items that are drawn by popularity; the others are uniform.
+      item_columns: Features that belong to the item and change with it.
+    """
+
+    per_row: float = Field(1.0, gt=0.0, le=100.0)
+    by_popularity: float = Field(0.3, ge=0.0, le=1.0)
+    item_columns: tuple[Name, ...] = ()
+
+
+class Distillation(Strict):
+    """An ensemble of float models teaches one student.
+
+    Attributes:
+      teachers: How many, trained alike from different seeds.
+      teacher: Their sizes; None takes the configured model's.
+      student: Its sizes; None takes the configured model's.
+      temperature: T of the soft labels.
+      hard_weight: Weight of the true labels; the soft ones have the rest.
+      hidden_weight: Weight of the distance between the last hidden layers; 0 leaves them alone.
+      unlabelled: More pairs of user and item, with soft labels only.
+      epochs: Passes over the train split.
+      learning_rate: Of Adam at the start; it falls along a cosine.
+    """
+
+    technique: Literal["distill"]
+    teachers: int = Field(3, ge=1, le=32)
+    teacher: DeepFMConfig | None = None
+    student: DeepFMConfig | None = None
+    temperature: float = Field(1.0, gt=0.0, le=100.0)
+    hard_weight: float = Field(0.5, ge=0.0, le=1.0)
+    hidden_weight: float = Field(0.0, ge=0.0)
+    unlabelled: UnlabelledPairs | None = None
+    epochs: int = Field(20, ge=1)
+    learning_rate: float = Field(2e-3, gt=0.0, le=1.0)
+
+
 CompressionStep = Annotated[Pruning | Quantization, Field(discriminator="technique")]

@@ -115,16 +115,19 @@ class Catalogue:
         where: tf.Tensor,
         cumulative: npt.NDArray[np.float32],
         seed: tf.Tensor,
+        *,
+        exclude_owned: bool = True,
     ) -> data.Features:
         """Gives some rows another item, one that their user never had in the train split.
 
-        A row keeps its item where none of `CANDIDATES` draws is free.
+        A row keeps its item where none of `CANDIDATES` draws is such a one.
 
         Args:
           features: `ids` [B, S] and `numeric` [B, N].
           where: [B] bool, the rows to change.
           cumulative: Of `chances`.
           seed: [2] of this batch.
+          exclude_owned: False lets any item be drawn.
         """
         ids = features[IDS]
         chance = tf.random.stateless_uniform([tf.shape(ids)[0], CANDIDATES], seed)
@@ -135,7 +138,9 @@ class Catalogue:
             len(self.ids) - 1,
         )
         item = tf.gather(tf.constant(self.ids[:, 0]), drawn)
-        free = ~self._owned(ids[:, self.user, None] * self.rows + item)
+        free = tf.ones_like(item, tf.bool)
+        if exclude_owned:
+            free = ~self._owned(ids[:, self.user, None] * self.rows + item)
         chosen = tf.gather(drawn, tf.argmax(free, axis=1), axis=1, batch_dims=1)
         change = where & tf.reduce_any(free, axis=1)
         redrawn = {**features, IDS: _scatter(ids, self.id_columns, self.ids, chosen, change)}

@@ -151,6 +151,8 @@ def fit(
     keep_best: bool = True,
     best_from: int = 0,
     optimizer: keras.optimizers.legacy.Optimizer | None = None,
+    task: Callable[[keras.Model, WeightAverage | None], RankingModel] = RankingModel,
+    augment: data.Augment | None = None,
 ) -> dict[str, float]:
     """Trains a logit model in place.
 
@@ -169,6 +171,8 @@ def fit(
       keep_best: Put back the weights of the epoch with the best validation AUC at the end.
       best_from: First epoch (from 0) that may be the best: those of a pruning ramp may not.
       optimizer: In place of `LazyAdam` with the configured rate and penalty.
+      task: What the model is trained in.
+      augment: Changes the batches, in place of redrawing `training.negatives`.
 
     Returns:
       `auc`, `log_loss`, `calibration` of the weights that stay (averaged ones where `ema` says so)
@@ -183,9 +187,8 @@ def fit(
         raise TrainingFailed(f"the train split has no rows: {list(train_files)}")
     steps = data.steps_per_epoch(rows, training.batch_size)
     epoch_rows = min(rows, steps * training.batch_size)
-    augment = (
-        redrawn_negatives(train_files, layout, training.negatives) if training.negatives else None
-    )
+    if augment is None and training.negatives is not None:
+        augment = redrawn_negatives(train_files, layout, training.negatives)
     batches = data.dataset(
         train_files,
         layout,
@@ -212,7 +215,7 @@ def fit(
     if log_dir:
         everything += [keras.callbacks.TensorBoard(log_dir), Histograms(model, log_dir)]
     with model.distribute_strategy.scope():
-        ranking = RankingModel(model, average)
+        ranking = task(model, average)
         ranking.compile(optimizer or LazyAdam(training.learning_rate, training.embedding_l2))
     history = ranking.fit(
         batches,

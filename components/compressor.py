@@ -1,12 +1,16 @@
-"""What Pruner and Quantizer are: a component that makes a smaller model of a model."""
+"""What the compression components share: a step and a model in, a smaller model out."""
 
 from __future__ import annotations
 
-from tfx.dsl.components.base import base_component
-from tfx.types import channel, standard_artifacts
+from typing import Any
+
+from tfx.dsl.components.base import base_component, base_executor
+from tfx.types import artifact_utils, channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from models.config import Strict
+from components import checkpoint_io
+from models.compression import compress, technique
+from models.config import TrainingConfig, parse_step
 
 
 class CompressorSpec(ComponentSpec):
@@ -33,13 +37,16 @@ class Compressor(base_component.BaseComponent):
     Args:
       base_model: Channel of a Model with a float checkpoint.
       transformed_examples: Channel of Examples.
-      config: JSON of the step's configuration, a `CONFIG`.
+      config: JSON of the step's configuration, of one of `TECHNIQUES`.
       training: JSON of the float model's TrainingConfig.
       code_digest: Digest of the executor's code.
+
+    Raises:
+      ValueError: The step is none of the component's.
     """
 
     SPEC_CLASS = CompressorSpec
-    CONFIG: type[Strict]
+    TECHNIQUES: tuple[str, ...]
 
     def __init__(
         self,
@@ -49,7 +56,11 @@ class Compressor(base_component.BaseComponent):
         training: str,
         code_digest: str,
     ) -> None:
-        self.CONFIG.model_validate_json(config)
+        given = parse_step(config).technique
+        if given not in self.TECHNIQUES:
+            raise ValueError(
+                f"{type(self).__name__} does {', '.join(self.TECHNIQUES)}, not {given}"
+            )
         outputs = {
             key: channel.Channel(type=output.type)
             for key, output in self.SPEC_CLASS.OUTPUTS.items()
@@ -64,3 +75,41 @@ class Compressor(base_component.BaseComponent):
                 **outputs,
             )
         )
+
+
+class CompressorExecutor(base_executor.BaseExecutor):
+    """Applies a technique."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Any]],
+        output_dict: dict[str, list[Any]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Checks, wraps, fine-tunes, strips and verifies.
+
+        Args:
+          input_dict:
+            - base_model: Model with a float checkpoint.
+            - transformed_examples: Examples, splits `train` and `eval`.
+          output_dict:
+            - model: Model with the compressed checkpoint; its figures and the validation figures
+              before and after are its custom properties.
+            - model_run: TensorBoard's logs.
+          exec_properties:
+            - config: JSON of the step.
+            - training: JSON of the TrainingConfig of the float model.
+            - code_digest: Only keys the cache.
+
+        Raises:
+          NotCompressible: The technique does not fit the model; nothing was trained.
+          PostConditionFailed: The result is not what was asked for.
+        """
+        compressed = compress(
+            technique(parse_step(exec_properties["config"])),
+            checkpoint_io.load(input_dict["base_model"]),
+            checkpoint_io.splits(input_dict["transformed_examples"]),
+            TrainingConfig.model_validate_json(exec_properties["training"]),
+            log_dir=artifact_utils.get_single_uri(output_dict["model_run"]),
+        )
+        checkpoint_io.save(compressed, output_dict["model"])

@@ -7,9 +7,19 @@ gates, push). They hold no TensorFlow, so reading a configuration costs nothing.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    model_validator,
+)
 
 Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 
@@ -18,6 +28,26 @@ class Strict(BaseModel):
     """Base of all configuration: unknown keys and infinities are errors, values never change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+_UNITS = {"k": 1024, "m": 1024**2, "g": 1024**3}
+
+
+def _parse_bytes(value: Any) -> Any:
+    """Accepts 262144, "256k" or "1.5M"."""
+    if isinstance(value, str):
+        text = value.strip().lower().removesuffix("b").removesuffix("i")
+        number, unit = (text[:-1], _UNITS.get(text[-1:])) if text[-1:] in _UNITS else (text, 1)
+        try:
+            return int(float(number) * unit)  # type: ignore[operator]
+        except ValueError:
+            raise ValueError(
+                f"{value!r} is no size: write bytes, or such as 256k or 1.5M"
+            ) from None
+    return value
+
+
+Bytes = Annotated[int, BeforeValidator(_parse_bytes), Field(gt=0)]
 
 
 # ------------------------------------------------------------------------------------- features
@@ -332,4 +362,75 @@ class Distillation(Strict):
     learning_rate: float = Field(2e-3, gt=0.0, le=1.0)
 
 
-CompressionStep = Annotated[Pruning | Quantization, Field(discriminator="technique")]
+CompressionStep = Annotated[Distillation | Pruning | Quantization, Field(discriminator="technique")]
+_STEP: TypeAdapter[CompressionStep] = TypeAdapter(CompressionStep)
+
+# What each technique makes, in the only order that they can follow each other in: a student is new,
+# so it comes first; what removes weights comes before what zeroes them, and what rounds them last.
+STAGES = {
+    "distill": "distilled",
+    "prune_rows": "rows_pruned",
+    "prune_units": "units_pruned",
+    "prune": "pruned",
+    "cluster": "clustered",
+    "quantize": "quantized",
+}
+
+
+def parse_step(text: str) -> CompressionStep:
+    """Reads a step from JSON."""
+    return _STEP.validate_json(text)
+
+
+def _legal_order(steps: tuple[CompressionStep, ...]) -> tuple[CompressionStep, ...]:
+    order = [step.technique for step in steps]
+    if order != sorted(set(order), key=list(STAGES).index):
+        raise ValueError(
+            f"the steps are {', '.join(order)}; each goes at most once, in the order "
+            f"{', '.join(STAGES)}; any may be left out"
+        )
+    return steps
+
+
+Recipe = Annotated[tuple[CompressionStep, ...], AfterValidator(_legal_order)]
+
+
+class Budget(Strict):
+    """What a file may cost; None sets no limit.
+
+    Attributes:
+      bytes: Its size, the tables of the raw signature included.
+      gzip_bytes: Its size, gzipped.
+      latency_us: Microseconds for one row.
+      latency_512_us: Microseconds a row in a batch of 512.
+    """
+
+    bytes: Bytes | None = None
+    gzip_bytes: Bytes | None = None
+    latency_us: float | None = Field(None, gt=0.0)
+    latency_512_us: float | None = Field(None, gt=0.0)
+
+
+class Search(Strict):
+    """Several recipes, of which the most accurate one within a budget ships.
+
+    Attributes:
+      budget: What the file may cost.
+      recipes: Lists of steps by name; None searches over pruned units, sparsity, table rows and
+        the table's format.
+      trials: How many recipes to try where none are given.
+    """
+
+    budget: Budget = Budget()
+    recipes: dict[Name, Recipe] | None = Field(None, min_length=1)
+    trials: int = Field(10, ge=1, le=1000)
+
+
+def _steps_or_search(value: Any) -> str:
+    return "search" if isinstance(value, (dict, Search)) else "steps"
+
+
+Compression = Annotated[
+    Annotated[Recipe, Tag("steps")] | Annotated[Search, Tag("search")],
+    Discriminator(_steps_or_search),
+]

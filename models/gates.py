@@ -5,28 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from models.config import Strict
+from models.config import Bytes, Strict
 
-_UNITS = {"k": 1024, "m": 1024**2, "g": 1024**3}
-
-
-def _parse_bytes(value: Any) -> Any:
-    """Accepts 262144, "256k" or "1.5M"."""
-    if isinstance(value, str):
-        text = value.strip().lower().removesuffix("b").removesuffix("i")
-        number, unit = (text[:-1], _UNITS.get(text[-1:])) if text[-1:] in _UNITS else (text, 1)
-        try:
-            return int(float(number) * unit)  # type: ignore[operator]
-        except ValueError:
-            raise ValueError(
-                f"{value!r} is no size: write bytes, or such as 256k or 1.5M"
-            ) from None
-    return value
-
-
-Bytes = Annotated[int, BeforeValidator(_parse_bytes), Field(gt=0)]
 Drop = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import pathlib
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from components.log_example_gen.config import (
     IngestConfig,
@@ -15,12 +15,14 @@ from components.log_example_gen.config import (
 )
 from components.validation_gate.config import ValidationConfig
 from models.config import (
+    Compression,
     CompressionStep,
     DeepFMConfig,
     Feature,
     FeatureSet,
     Name,
     RedrawnNegatives,
+    Search,
     Strict,
     TrainingConfig,
 )
@@ -73,7 +75,7 @@ class RunConfig(Strict):
       validation: What makes data unfit.
       model: The DeepFM.
       training: How it is trained.
-      compression: Steps in order: `prune`, then `quantize`; either may be left out.
+      compression: Steps in order, or a search for the best ones within a budget.
       gates: What a model must be to be pushed.
       push: Where it is pushed.
       beam: How Beam-based stages run.
@@ -94,26 +96,22 @@ class RunConfig(Strict):
     validation: ValidationConfig = ValidationConfig()
     model: DeepFMConfig = DeepFMConfig()
     training: TrainingConfig = TrainingConfig()
-    compression: tuple[CompressionStep, ...] = ()
+    compression: Compression = ()
     gates: GatesConfig = GatesConfig()
     push: PushConfig = PushConfig()
     beam: BeamConfig = BeamConfig()
-
-    @field_validator("compression")
-    @classmethod
-    def _legal_order(cls, steps: tuple[CompressionStep, ...]) -> tuple[CompressionStep, ...]:
-        order = [step.technique for step in steps]
-        if order not in ([], ["prune"], ["quantize"], ["prune", "quantize"]):
-            raise ValueError(
-                f"the steps are {order}; allowed are prune, quantize, or prune and then quantize"
-            )
-        return steps
 
     @model_validator(mode="after")
     def _fits_together(self) -> RunConfig:
         _ = self.ingest  # its own rules over several keys
         if self.training.negatives is not None:
             raise ValueError("training.negatives: say `negatives: {redraw: epoch}` instead")
+        ensembles = {(s.teachers, s.teacher) for s in self._steps if s.technique == "distill"}
+        if len(ensembles) > 1:
+            raise ValueError(
+                "all recipes that distil share one ensemble: give them the same `teachers` and "
+                "`teacher`"
+            )
         if self.negatives and self.negatives.redraw == "epoch":
             single = {f.name for f in self.features if f.kind == "categorical"}
             for role, column in (("user", self.user), ("item", self.item)):
@@ -157,6 +155,30 @@ class RunConfig(Strict):
             seed=self.training.seed,
         )
 
+    @property
+    def _steps(self) -> list[CompressionStep]:
+        """All steps of all recipes."""
+        if isinstance(self.compression, Search):
+            recipes = list((self.compression.recipes or {}).values())
+        else:
+            recipes = [self.compression]
+        return [step for recipe in recipes for step in recipe]
+
+    @functools.cached_property
+    def teachers(self) -> list[tuple[DeepFMConfig, TrainingConfig]]:
+        """Model and training of each teacher that a recipe asks for, seed by seed."""
+        asked = [step for step in self._steps if step.technique == "distill"]
+        if not asked:
+            return []
+        first = asked[0]
+        return [
+            (
+                first.teacher or self.model,
+                self.fitting.model_copy(update={"seed": self.training.seed + 1 + k}),
+            )
+            for k in range(first.teachers)
+        ]
+
     def check_files(self, data_root: str) -> None:
         """Raises FileNotFoundError where a file name of the configuration matches nothing."""
         self.ingest.matching_files(data_root)
@@ -165,7 +187,11 @@ class RunConfig(Strict):
         """One line for a person."""
         kinds = [feature.kind for feature in self.features]
         counted = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
-        steps = " -> ".join(["float", *(step.technique for step in self.compression)])
+        if isinstance(self.compression, Search):
+            tried = self.compression.recipes or range(self.compression.trials)
+            steps = f"float -> best of {len(tried)} recipes"
+        else:
+            steps = " -> ".join(["float", *(step.technique for step in self.compression)])
         return f"{self.name}, {counted}, split by {self.split.by}, {steps}"
 
 

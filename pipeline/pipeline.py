@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from tfx.components.evaluator.component import Evaluator
@@ -15,8 +16,12 @@ from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import trainer_pb2, transform_pb2
 from tfx.types import standard_artifacts
-from tfx.types.channel import Channel
+from tfx.types.channel import BaseChannel, Channel, union
 
+from components.budget_search.component import BudgetSearch
+from components.clusterer.component import Clusterer
+from components.compressor import Compressor
+from components.distiller.component import Distiller
 from components.evaluator.eval_config import eval_config
 from components.lite_converter.component import LiteConverter
 from components.lite_validator.component import LiteValidator
@@ -29,6 +34,7 @@ from components.schema_from_config.component import SchemaFromConfig
 from components.schema_from_config.statistics import statistics_options
 from components.validation_gate.artifacts import DataBlessing
 from components.validation_gate.component import ValidationGate
+from models.config import STAGES, DeepFMConfig, Search, TrainingConfig
 from models.lite import SERVING_DEFAULT, SERVING_RAW
 from models.preprocessing import evaluation_slices
 from pipeline.config import RunConfig
@@ -38,9 +44,12 @@ LOG_EXAMPLE_GEN = "components.log_example_gen.executor"
 TRANSFORM_MODULE = "components.transform.module"
 TRAINER_MODULE = "components.trainer.module"
 EVALUATOR_MODULE = "components.evaluator.module"
-COMPRESSORS: dict[str, tuple[type[Pruner] | type[Quantizer], str]] = {
-    "prune": (Pruner, "pruned"),
-    "quantize": (Quantizer, "quantized"),
+COMPRESSORS: dict[str, type[Compressor]] = {
+    "prune_rows": Pruner,
+    "prune_units": Pruner,
+    "prune": Pruner,
+    "cluster": Clusterer,
+    "quantize": Quantizer,
 }
 
 
@@ -110,7 +119,7 @@ def create_pipeline(
         code_digest=_code(ValidationGate),
     )
 
-    # Examples -> fused ids -> DeepFM -> pruned -> quantized
+    # Examples -> fused ids -> DeepFM
     transform = Transform(
         examples=examples,
         schema=schema,
@@ -123,31 +132,55 @@ def create_pipeline(
     transform.add_upstream_node(gate)
     transformed = transform.outputs["transformed_examples"]
     graph = transform.outputs["transform_graph"]
-    trainer = Trainer(
-        run_fn=f"{TRAINER_MODULE}.run_fn",
-        examples=transformed,
-        transform_graph=graph,
-        train_args=trainer_pb2.TrainArgs(splits=["train"]),
-        eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
-        custom_config={
-            "features": features,
-            "model": config.model.model_dump_json(),
-            "training": training,
-            "code_digest": code_digest(TRAINER_MODULE),
-        },
-    )
+    trainer = _trainer(config, transformed, graph, config.model, config.fitting)
+    teachers = [
+        _trainer(config, transformed, graph, model, settings).with_id(f"Trainer.teacher_{k}")
+        for k, (model, settings) in enumerate(config.teachers)
+    ]
+    taught_by = union([t.outputs["model"] for t in teachers]) if teachers else None
+
+    # DeepFM -> step by step, or by a search, to a smaller one
     checkpoints = {"float": trainer.outputs["model"]}
-    compressors: dict[str, Pruner | Quantizer] = {}
-    for step in config.compression:
-        component, stage = COMPRESSORS[step.technique]
-        compressors[stage] = component(
-            base_model=list(checkpoints.values())[-1],
+    compressors: list[BaseComponent] = []
+    control = None
+    if isinstance(config.compression, Search):
+        found = BudgetSearch(
+            base_model=trainer.outputs["model"],
+            teachers=taught_by,
             transformed_examples=transformed,
-            config=step.model_dump_json(),
+            transform_graph=graph,
+            config=config.compression.model_dump_json(),
+            features=features,
             training=training,
-            code_digest=_code(component),
+            work_dir=os.path.join(pipeline_root, ".search"),
+            code_digest=_code(BudgetSearch),
         )
-        checkpoints[stage] = compressors[stage].outputs["model"]
+        compressors, control = [found], found.outputs["control"]
+        checkpoints["chosen"] = found.outputs["model"]
+    else:
+        for step in config.compression:
+            stage = STAGES[step.technique]
+            if step.technique == "distill":
+                component: BaseComponent = Distiller(
+                    teachers=taught_by,
+                    transformed_examples=transformed,
+                    config=step.model_dump_json(),
+                    features=features,
+                    training=training,
+                    code_digest=_code(Distiller),
+                )
+            else:
+                kind = COMPRESSORS[step.technique]
+                component = kind(
+                    base_model=list(checkpoints.values())[-1],
+                    transformed_examples=transformed,
+                    config=step.model_dump_json(),
+                    training=training,
+                    code_digest=_code(kind),
+                ).with_id(_component_id(kind, step.technique))
+            compressors.append(component)
+            checkpoints[stage] = component.outputs["model"]
+            control = component.outputs.get("control")
 
     # Keras -> TFLite -> judged in the runtime that ships it -> pushed
     converters = {
@@ -155,6 +188,7 @@ def create_pipeline(
             keras_model=checkpoint,
             transform_graph=graph,
             features=features,
+            stage=stage,
             code_digest=_code(LiteConverter),
         ).with_id(f"LiteConverter.{stage}")
         for stage, checkpoint in checkpoints.items()
@@ -200,10 +234,8 @@ def create_pipeline(
         model=shipped,
         keras_model=list(checkpoints.values())[-1],
         float_model=lite["float"],
-        pruned_model=lite.get("pruned"),
-        control_model=(
-            compressors["quantized"].outputs["control"] if "quantized" in compressors else None
-        ),
+        stage_models=union(list(lite.values())[1:-1]) if len(lite) > 2 else None,
+        control_model=control,
         examples=examples,
         transformed_examples=transformed,
         transform_graph=graph,
@@ -235,7 +267,8 @@ def create_pipeline(
             gate,
             transform,
             trainer,
-            *compressors.values(),
+            *teachers,
+            *compressors,
             *converters.values(),
             last_pushed,
             evaluator,
@@ -247,6 +280,35 @@ def create_pipeline(
         metadata_connection_config=sqlite_metadata_connection_config(metadata_path),
         beam_pipeline_args=list(config.beam.pipeline_args),
     )
+
+
+def _trainer(
+    config: RunConfig,
+    transformed: BaseChannel,
+    graph: BaseChannel,
+    model: DeepFMConfig,
+    training: TrainingConfig,
+) -> Trainer:
+    """TFX's Trainer of a float DeepFM."""
+    return Trainer(
+        run_fn=f"{TRAINER_MODULE}.run_fn",
+        examples=transformed,
+        transform_graph=graph,
+        train_args=trainer_pb2.TrainArgs(splits=["train"]),
+        eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
+        custom_config={
+            "features": config.feature_set.model_dump_json(),
+            "model": model.model_dump_json(),
+            "training": training.model_dump_json(),
+            "code_digest": code_digest(TRAINER_MODULE),
+        },
+    )
+
+
+def _component_id(kind: type[BaseComponent], technique: str) -> str:
+    """`Pruner` for `prune`, `Pruner.units` for `prune_units`."""
+    _, _, part = technique.partition("_")
+    return f"{kind.__name__}.{part}" if part else kind.__name__
 
 
 def _code(component: type[BaseComponent]) -> str:

@@ -23,7 +23,6 @@ _COLUMNS = (
 )
 _NAMES = {
     "float": "float",
-    "pruned": "pruned",
     "control": "float control",
     "quantized": "quantized (Keras)",
     "shipped": "shipped file",
@@ -56,7 +55,7 @@ def _load(folder: str | None, name: str) -> dict[str, Any]:
 def stages(report: dict[str, Any], best: dict[str, float] | None) -> str:
     """Accuracy, size and speed of every stage, and the best that can be reached where known."""
     rows = [
-        [_NAMES.get(stage, stage)]
+        [_NAMES.get(stage, stage.replace("_", " "))]
         + [form.format(figures[key]) if key in figures else _DASH for _, key, form in _COLUMNS]
         for stage, figures in report["stages"].items()
     ]

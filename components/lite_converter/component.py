@@ -14,6 +14,7 @@ class LiteConverterSpec(ComponentSpec):
 
     PARAMETERS = {
         "features": ExecutionParameter(type=str),
+        "stage": ExecutionParameter(type=str),
         "code_digest": ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -30,6 +31,7 @@ class LiteConverter(base_component.BaseComponent):
       keras_model: Channel of a Model with a checkpoint.
       transform_graph: Channel of the TransformGraph.
       features: JSON of a FeatureSet.
+      stage: What the checkpoint is, for reports: `float`, `pruned`, ...
       code_digest: Digest of the executor's code.
     """
 
@@ -41,6 +43,7 @@ class LiteConverter(base_component.BaseComponent):
         keras_model: channel.Channel,
         transform_graph: channel.Channel,
         features: str,
+        stage: str,
         code_digest: str,
     ) -> None:
         super().__init__(
@@ -48,6 +51,7 @@ class LiteConverter(base_component.BaseComponent):
                 keras_model=keras_model,
                 transform_graph=transform_graph,
                 features=features,
+                stage=stage,
                 code_digest=code_digest,
                 model=channel.Channel(type=standard_artifacts.Model),
             )

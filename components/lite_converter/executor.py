@@ -45,6 +45,7 @@ class Executor(base_executor.BaseExecutor):
             - model: Model; the file is `Format-Serving/tflite`.
           exec_properties:
             - features: JSON of a FeatureSet.
+            - stage: What the checkpoint is; becomes a custom property of the model.
             - code_digest: Only keys the cache.
 
         Raises:
@@ -65,4 +66,5 @@ class Executor(base_executor.BaseExecutor):
         with open(path, "wb") as file:
             file.write(content)
         artifact.set_string_custom_property("features_digest", features_digest(features))
+        artifact.set_string_custom_property("stage", exec_properties["stage"])
         artifact.set_int_custom_property("bytes", len(content))

@@ -25,7 +25,7 @@ class LiteValidatorSpec(ComponentSpec):
         "model": ChannelParameter(type=_Model),
         "keras_model": ChannelParameter(type=_Model),
         "float_model": ChannelParameter(type=_Model),
-        "pruned_model": ChannelParameter(type=_Model, optional=True),
+        "stage_models": ChannelParameter(type=_Model, optional=True),
         "control_model": ChannelParameter(type=_Model, optional=True),
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "transformed_examples": ChannelParameter(type=standard_artifacts.Examples),
@@ -51,7 +51,7 @@ class LiteValidator(base_component.BaseComponent):
       gates: JSON of a GatesConfig.
       split: The split to measure on.
       code_digest: Digest of the executor's code.
-      pruned_model: Channel of the pruned TFLite Model.
+      stage_models: Channel of the TFLite Models of the stages between float and shipped.
       control_model: Channel of the float control's checkpoint.
     """
 
@@ -70,7 +70,7 @@ class LiteValidator(base_component.BaseComponent):
         gates: str,
         split: str,
         code_digest: str,
-        pruned_model: channel.Channel | None = None,
+        stage_models: channel.BaseChannel | None = None,
         control_model: channel.Channel | None = None,
     ) -> None:
         super().__init__(
@@ -78,7 +78,7 @@ class LiteValidator(base_component.BaseComponent):
                 model=model,
                 keras_model=keras_model,
                 float_model=float_model,
-                pruned_model=pruned_model,
+                stage_models=stage_models,
                 control_model=control_model,
                 examples=examples,
                 transformed_examples=transformed_examples,

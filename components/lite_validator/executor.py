@@ -48,7 +48,7 @@ class Executor(base_executor.BaseExecutor):
             - model: Model, the TFLite file that would ship.
             - keras_model: Model with the checkpoint that it was converted from.
             - float_model: Model, the TFLite file of the float parent.
-            - pruned_model: Model, the TFLite file after pruning, if there is one.
+            - stage_models: Models, the TFLite files of the stages in between, if there are any.
             - control_model: Model with the checkpoint of the float control, if there is one.
             - examples: Raw Examples.
             - transformed_examples: Examples.
@@ -77,8 +77,8 @@ class Executor(base_executor.BaseExecutor):
         shipped = _lite(input_dict["model"])
         quantized = is_quantized(checkpoint)
         models = {"float": _lite(input_dict["float_model"])}
-        if input_dict.get("pruned_model"):
-            models["pruned"] = _lite(input_dict["pruned_model"])
+        for artifact in sorted(input_dict.get("stage_models") or [], key=lambda a: a.id):
+            models[artifact.get_string_custom_property("stage")] = _lite([artifact])
         stages: dict[str, Any] = {}
         scores: dict[str, Any] = {}
         for stage, model in models.items():

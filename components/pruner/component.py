@@ -6,11 +6,10 @@ from tfx.dsl.components.base import executor_spec
 
 from components.compressor import Compressor
 from components.pruner.executor import Executor
-from models.config import Pruning
 
 
 class Pruner(Compressor):
-    """Prunes a trained DeepFM by magnitude; its `config` is JSON of a Pruning."""
+    """Prunes a trained DeepFM: weights, whole units of the tower, or rows of the tables."""
 
-    CONFIG = Pruning
+    TECHNIQUES = ("prune", "prune_units", "prune_rows")
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)

@@ -8,7 +8,6 @@ from tfx.types.component_spec import ChannelParameter
 
 from components.compressor import Compressor, CompressorSpec
 from components.quantizer.executor import Executor
-from models.config import Quantization
 
 
 class QuantizerSpec(CompressorSpec):
@@ -23,6 +22,6 @@ class QuantizerSpec(CompressorSpec):
 class Quantizer(Compressor):
     """Quantizes a DeepFM, pruned or not, to int8; its `config` is JSON of a Quantization."""
 
-    CONFIG = Quantization
+    TECHNIQUES = ("quantize",)
     SPEC_CLASS = QuantizerSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)

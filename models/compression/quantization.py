@@ -226,17 +226,31 @@ def quantize(
             trained.metrics["chosen"] = "trained"
             quantized = trained
     quantized.metrics.update(figures)
-    return quantized, _control(config, folded, splits, training_config, log_dir)
+    control = train_control(config, folded, splits, training_config, log_dir=log_dir)
+    return quantized, control
 
 
-def _control(
+def train_control(
     config: Quantization,
-    folded: Checkpoint,
+    checkpoint: Checkpoint,
     splits: Splits,
     training_config: TrainingConfig,
-    log_dir: str | None,
+    *,
+    log_dir: str | None = None,
 ) -> Checkpoint:
-    """The float model trained as long, on the same batches, with the same weights kept at zero."""
+    """The float model trained as long, on the same batches, with the same weights kept at zero.
+
+    Args:
+      config: Of the quantization that it is compared with.
+      checkpoint: The float model; it is not changed.
+      splits: Data to train and validate on.
+      training_config: The settings that the float model was trained with.
+      log_dir: Folder for TensorBoard; None logs nothing.
+
+    Returns:
+      The model, its batch normalization folded; untrained where `control` is off.
+    """
+    folded = fold_batch_norm(checkpoint)
     if not (config.control and config.epochs):
         return folded
     metrics = training.fit(

@@ -55,7 +55,7 @@ def test_defaults(tmp_path: pathlib.Path) -> None:
         (
             "label: y",
             "label: y\ncompression: [{technique: quantize}, {technique: quantize}]",
-            r"the steps are \['quantize', 'quantize'\]; allowed are",
+            "the steps are quantize, quantize; each goes at most once",
         ),
         ("label: y", "label: y\nlable: z", r"lable: unknown key \(did you mean 'label'\?\)"),
         ("label: y", "label: y\ngates: {max_bytes: huge}", "'huge' is no size"),

@@ -1,0 +1,1 @@
+"""BudgetSearch: tries recipes and hands on the best one within a budget."""

@@ -1,0 +1,85 @@
+"""BudgetSearch."""
+
+from __future__ import annotations
+
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import channel, standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from components.budget_search.artifacts import Trials
+from components.budget_search.executor import Executor
+from models.config import Search
+
+
+class BudgetSearchSpec(ComponentSpec):
+    """Specification of BudgetSearch."""
+
+    PARAMETERS = {
+        "config": ExecutionParameter(type=str),
+        "features": ExecutionParameter(type=str),
+        "training": ExecutionParameter(type=str),
+        "work_dir": ExecutionParameter(type=str),
+        "code_digest": ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "base_model": ChannelParameter(type=standard_artifacts.Model),
+        "teachers": ChannelParameter(type=standard_artifacts.Model, optional=True),
+        "transformed_examples": ChannelParameter(type=standard_artifacts.Examples),
+        "transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph),
+    }
+    OUTPUTS = {
+        "model": ChannelParameter(type=standard_artifacts.Model),
+        "control": ChannelParameter(type=standard_artifacts.Model),
+        "trials": ChannelParameter(type=Trials),
+        "model_run": ChannelParameter(type=standard_artifacts.ModelRun),
+    }
+
+
+class BudgetSearch(base_component.BaseComponent):
+    """Tries compression recipes and hands on the most accurate model within a budget.
+
+    Args:
+      base_model: Channel of a Model with the float checkpoint.
+      transformed_examples: Channel of Examples.
+      transform_graph: Channel of the TransformGraph.
+      config: JSON of a Search.
+      features: JSON of a FeatureSet.
+      training: JSON of the float model's TrainingConfig.
+      work_dir: Folder that keeps finished trials, so that a killed search goes on.
+      code_digest: Digest of the executor's code.
+      teachers: Channel of float Models, where a recipe distils.
+    """
+
+    SPEC_CLASS = BudgetSearchSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        base_model: channel.Channel,
+        transformed_examples: channel.Channel,
+        transform_graph: channel.Channel,
+        config: str,
+        features: str,
+        training: str,
+        work_dir: str,
+        code_digest: str,
+        teachers: channel.BaseChannel | None = None,
+    ) -> None:
+        Search.model_validate_json(config)
+        super().__init__(
+            BudgetSearchSpec(
+                base_model=base_model,
+                teachers=teachers,
+                transformed_examples=transformed_examples,
+                transform_graph=transform_graph,
+                config=config,
+                features=features,
+                training=training,
+                work_dir=work_dir,
+                code_digest=code_digest,
+                model=channel.Channel(type=standard_artifacts.Model),
+                control=channel.Channel(type=standard_artifacts.Model),
+                trials=channel.Channel(type=Trials),
+                model_run=channel.Channel(type=standard_artifacts.ModelRun),
+            )
+        )

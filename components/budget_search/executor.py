@@ -1,0 +1,118 @@
+"""Executor of BudgetSearch."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+from typing import Any
+
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+
+from components import checkpoint_io
+from components.budget_search.artifacts import TRIALS_FILE
+from models.checkpoint import Checkpoint
+from models.compression.quantization import train_control
+from models.config import FeatureSet, Quantization, Search, TrainingConfig, parse_step
+from models.examples import read_records, transformed_inputs
+from models.export import to_tflite
+from models.preprocessing import read_constants
+from models.raw_features import RawFeatures
+from models.recipe import Setting
+from models.search import Found, search
+
+
+class Executor(base_executor.BaseExecutor):
+    """Searches for the best recipe within a budget."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Any]],
+        output_dict: dict[str, list[Any]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Tries recipes, measures the files they give, and hands on the chosen one's model.
+
+        Args:
+          input_dict:
+            - base_model: Model with the float checkpoint.
+            - teachers: Models with float checkpoints, where a recipe distils.
+            - transformed_examples: Examples, splits `train` and `eval`.
+            - transform_graph: TransformGraph, for the tables of the raw signature.
+          output_dict:
+            - model: Model with the chosen checkpoint.
+            - control: Model with the float checkpoint before the last step, trained as long.
+            - trials: Trials.
+            - model_run: TensorBoard's logs, a run a trial with its HParams.
+          exec_properties:
+            - config: JSON of a Search.
+            - features: JSON of a FeatureSet.
+            - training: JSON of the TrainingConfig of the float model.
+            - work_dir: Folder that keeps finished trials.
+            - code_digest: Keys the cache and the finished trials.
+
+        Raises:
+          NothingFits: No recipe stayed within the budget.
+        """
+        features = FeatureSet.model_validate_json(exec_properties["features"])
+        base = checkpoint_io.load(input_dict["base_model"])
+        setting = Setting(
+            features,
+            checkpoint_io.splits(input_dict["transformed_examples"]),
+            TrainingConfig.model_validate_json(exec_properties["training"]),
+            [checkpoint_io.load([teacher]) for teacher in input_dict.get("teachers") or []],
+        )
+        graph = artifact_utils.get_single_uri(input_dict["transform_graph"])
+        raw = RawFeatures(features, read_constants(graph, features), base.layout)
+        inputs, labels, _ = transformed_inputs(read_records(setting.splits.eval), base.layout, [])
+        logs = artifact_utils.get_single_uri(output_dict["model_run"])
+        os.makedirs(logs, exist_ok=True)
+        finished = os.path.join(
+            exec_properties["work_dir"], _digest(input_dict, exec_properties["code_digest"])
+        )
+        found = search(
+            Search.model_validate_json(exec_properties["config"]),
+            base,
+            setting,
+            lambda checkpoint: to_tflite(checkpoint, raw),
+            inputs,
+            labels,
+            finished,
+            log_dir=logs,
+        )
+        self._write_trials(found, artifact_utils.get_single_uri(output_dict["trials"]))
+        chosen = {"recipe": found.chosen.name, "trials": len(found.trials)}
+        checkpoint_io.save(
+            dataclasses.replace(found.model, metrics={**found.model.metrics, **chosen}),
+            output_dict["model"],
+        )
+        checkpoint_io.save(_control(found, setting), output_dict["control"])
+        shutil.rmtree(finished, ignore_errors=True)
+
+    def _write_trials(self, found: Found, folder: str) -> None:
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, TRIALS_FILE), "w", encoding="utf-8") as file:
+            data = {
+                "chosen": found.chosen.name,
+                "front": found.front,
+                "trials": [dataclasses.asdict(trial) for trial in found.trials],
+            }
+            json.dump(data, file, indent=2)
+
+
+def _digest(input_dict: dict[str, list[Any]], code_digest: str) -> str:
+    """Trials are only valid for the same inputs and the same code."""
+    ids = {key: [artifact.id for artifact in values] for key, values in input_dict.items()}
+    return hashlib.sha256(json.dumps([ids, code_digest], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _control(found: Found, setting: Setting) -> Checkpoint:
+    """The float model that the chosen one's last step is to be compared with."""
+    steps = found.chosen.steps
+    last = parse_step(json.dumps(steps[-1])) if steps else None
+    if not isinstance(last, Quantization):
+        return found.before_last
+    return train_control(last, found.before_last, setting.splits, setting.training)

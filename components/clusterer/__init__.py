@@ -1,0 +1,1 @@
+"""Clusterer: lets the weights of a trained DeepFM share a few values."""

@@ -1,0 +1,15 @@
+"""Clusterer."""
+
+from __future__ import annotations
+
+from tfx.dsl.components.base import executor_spec
+
+from components.clusterer.executor import Executor
+from components.compressor import Compressor
+
+
+class Clusterer(Compressor):
+    """Clusters the weights of a trained DeepFM, pruned or not."""
+
+    TECHNIQUES = ("cluster",)
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)

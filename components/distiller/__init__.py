@@ -1,0 +1,1 @@
+"""Distiller: an ensemble of DeepFMs teaches one student."""

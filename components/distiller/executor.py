@@ -1,0 +1,51 @@
+"""Executor of Distiller."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+
+from components import checkpoint_io
+from models.config import Distillation, FeatureSet, TrainingConfig
+from models.distillation import distill
+
+
+class Executor(base_executor.BaseExecutor):
+    """Distils teachers into a student."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Any]],
+        output_dict: dict[str, list[Any]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Trains the student.
+
+        Args:
+          input_dict:
+            - teachers: Models with float checkpoints.
+            - transformed_examples: Examples, splits `train` and `eval`.
+          output_dict:
+            - model: Model with the student's checkpoint; its figures and the teachers' are custom
+              properties.
+            - model_run: TensorBoard's logs.
+          exec_properties:
+            - config: JSON of a Distillation.
+            - features: JSON of a FeatureSet.
+            - training: JSON of the TrainingConfig of the teachers.
+            - code_digest: Only keys the cache.
+
+        Raises:
+          NotCompressible: The teachers do not fit together.
+        """
+        student = distill(
+            Distillation.model_validate_json(exec_properties["config"]),
+            [checkpoint_io.load([teacher]) for teacher in input_dict["teachers"]],
+            FeatureSet.model_validate_json(exec_properties["features"]),
+            checkpoint_io.splits(input_dict["transformed_examples"]),
+            TrainingConfig.model_validate_json(exec_properties["training"]),
+            log_dir=artifact_utils.get_single_uri(output_dict["model_run"]),
+        )
+        checkpoint_io.save(student, output_dict["model"])

@@ -1,0 +1,349 @@
+"""Tries recipes and finds the most accurate file within a budget (Optuna does the searching)."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy.typing as npt
+import optuna
+import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
+
+from models import metrics
+from models.checkpoint import Checkpoint
+from models.compression import NotCompressible, PostConditionFailed
+from models.config import Budget, DeepFMConfig, Recipe, Search, parse_step
+from models.layout import FeatureLayout
+from models.lite import LiteModel
+from models.recipe import Setting, apply
+
+_log = logging.getLogger(__name__)
+
+Array = npt.NDArray[Any]
+TRIAL_FILE = "trial.json"
+
+# What the default search varies, and where it starts: from the gentlest recipe to the harshest.
+SPACE: dict[str, list[Any]] = {
+    "units": [1.0, 0.5, 0.25],
+    "rows": [1.0, 0.7, 0.4],
+    "sparsity": [0.0, 0.5, 0.8],
+    "table": ["int8", "int8_per_row", "int4_per_row"],
+}
+STARTS: list[dict[str, Any]] = [
+    {"units": 1.0, "rows": 1.0, "sparsity": 0.0, "table": "int8"},
+    {"units": 1.0, "rows": 1.0, "sparsity": 0.8, "table": "int8"},
+    {"units": 0.5, "rows": 1.0, "sparsity": 0.0, "table": "int8"},
+    {"units": 0.5, "rows": 1.0, "sparsity": 0.0, "table": "int4_per_row"},
+    {"units": 0.25, "rows": 0.7, "sparsity": 0.0, "table": "int4_per_row"},
+]
+
+
+class NothingFits(ValueError):
+    """No recipe stayed within the budget; the message names the nearest miss."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One recipe and what came of it.
+
+    Attributes:
+      name: Of the recipe.
+      steps: Its steps, as data.
+      figures: `auc`, `log_loss`, `calibration` on the validation split, `bytes`, `gzip_bytes`,
+        `latency_1_us`, `latency_512_us` of the file.
+      error: Why there are none, where the recipe does not fit the model.
+    """
+
+    name: str
+    steps: tuple[dict[str, Any], ...]
+    figures: dict[str, float]
+    error: str = ""
+
+    def excess(self, budget: Budget) -> dict[str, float]:
+        """By which factor each limit that the file breaks is broken."""
+        limits = {
+            "bytes": budget.bytes,
+            "gzip_bytes": budget.gzip_bytes,
+            "latency_1_us": budget.latency_us,
+            "latency_512_us": budget.latency_512_us,
+        }
+        return {
+            name: self.figures[name] / limit
+            for name, limit in limits.items()
+            if limit is not None and self.figures[name] > limit
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """The result of a search.
+
+    Attributes:
+      trials: All trials, in the order in which they were tried.
+      front: Names of those that no other one beats in AUC, bytes and latency at once.
+      chosen: The most accurate one within the budget.
+      model: Its model.
+      before_last: The model that its last step started from.
+    """
+
+    trials: list[Trial]
+    front: list[str]
+    chosen: Trial
+    model: Checkpoint
+    before_last: Checkpoint
+
+
+def default_recipe(units: float, rows: float, sparsity: float, table: str) -> Recipe:
+    """The recipe at a point of the default search space."""
+    steps: list[dict[str, Any]] = []
+    if rows < 1.0:
+        steps.append({"technique": "prune_rows", "by": "norm", "keep": rows, "epochs": 2})
+    if units < 1.0:
+        steps.append({"technique": "prune_units", "keep": units, "epochs": 3})
+    if sparsity > 0.0:
+        steps.append({"technique": "prune", "tower": {"sparsity": sparsity}, "epochs": 3})
+    steps.append({"technique": "quantize", "epochs": 1, "table": table})
+    return tuple(parse_step(json.dumps(step)) for step in steps)
+
+
+def weight_bytes(layout: FeatureLayout, config: DeepFMConfig, steps: Recipe) -> int:
+    """About how many bytes the weights take after a recipe: what decides which is tried first."""
+    rows, dim, widths = layout.table_rows, config.embedding_dim, list(config.hidden_units)
+    per_weight, per_value, per_row = 4.0, 4.0, 0.0
+    for step in steps:
+        if step.technique == "distill" and step.student is not None:
+            dim, widths = step.student.embedding_dim, list(step.student.hidden_units)
+        elif step.technique == "prune_rows":
+            rows = round(rows * step.keep)
+        elif step.technique == "prune_units":
+            widths = list(step.hidden_units or [round(width * step.keep) for width in widths])
+        elif step.technique == "quantize":
+            per_weight = per_value = 2.0 if step.format == "float16" else 1.0
+            if step.table.endswith("per_row"):
+                per_value, per_row = (0.5 if step.table.startswith("int4") else 1.0), 4.0
+    inputs = [len(layout.fields) * dim + layout.num_numeric, *widths]
+    tower = sum(a * b for a, b in zip(inputs, [*widths, 1], strict=True))
+    return round(rows * ((dim + 1) * per_value + per_row) + tower * per_weight)
+
+
+class _Bench:
+    """Applies recipes, keeps what they made in a folder, and measures the files.
+
+    Each result is written in full and then renamed, so that a search that was killed goes on from
+    the steps that it had finished.
+    """
+
+    def __init__(
+        self,
+        base: Checkpoint,
+        setting: Setting,
+        export: Callable[[Checkpoint], bytes],
+        inputs: Mapping[str, Array],
+        labels: Array,
+        folder: str,
+        log_dir: str | None,
+    ) -> None:
+        self._base, self._setting, self._export = base, setting, export
+        self._inputs, self._labels = dict(inputs), labels
+        self._folder, self._log_dir = folder, log_dir
+
+    def _path(self, kind: str, steps: Recipe) -> str:
+        text = json.dumps([step.model_dump(mode="json") for step in steps], sort_keys=True)
+        return os.path.join(
+            self._folder, f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        )
+
+    def model(self, steps: Recipe, log_dir: str | None = None) -> Checkpoint:
+        """The model that some steps make of the float one."""
+        if not steps:
+            return self._base
+        path = self._path("model", steps)
+        if not os.path.isdir(path):
+            before = self.model(steps[:-1], log_dir)
+            logs = log_dir and os.path.join(log_dir, steps[-1].technique)
+            with _atomic_folder(path) as folder:
+                apply(steps[-1], before, self._setting, logs).save(folder)
+        return Checkpoint.load(path)
+
+    def run(self, name: str, steps: Recipe) -> Trial:
+        """Applies a recipe and measures its file."""
+        path = self._path("trial", steps)
+        data = tuple(step.model_dump(mode="json", exclude_defaults=True) for step in steps)
+        if not os.path.isdir(path):
+            logs = self._log_dir and os.path.join(self._log_dir, name)
+            try:
+                figures, error = self._measure(self.model(steps, logs)), ""
+            except (NotCompressible, PostConditionFailed) as refusal:
+                figures, error = {}, str(refusal)
+            with _atomic_folder(path) as folder:
+                os.makedirs(folder)
+                with open(os.path.join(folder, TRIAL_FILE), "w", encoding="utf-8") as file:
+                    json.dump({"figures": figures, "error": error}, file)
+        with open(os.path.join(path, TRIAL_FILE), encoding="utf-8") as file:
+            return Trial(name, data, **json.load(file))
+
+    def _measure(self, checkpoint: Checkpoint) -> dict[str, float]:
+        lite = LiteModel(self._export(checkpoint))
+        return {
+            **metrics.binary_metrics(self._labels, lite.score(self._inputs)),
+            "bytes": len(lite.content),
+            "gzip_bytes": lite.gzip_bytes,
+            "latency_1_us": lite.latency(self._inputs, 1),
+            "latency_512_us": lite.latency(self._inputs, 512),
+        }
+
+
+@contextlib.contextmanager
+def _atomic_folder(path: str) -> Iterator[str]:
+    """A folder to write to, which takes its name once it is whole."""
+    unfinished = f"{path}.unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    yield unfinished
+    os.rename(unfinished, path)
+
+
+def _log_hparams(log_dir: str, trial: Trial) -> None:
+    """A run in TensorBoard's HParams tab: what was chosen against what came of it."""
+    values: dict[str, Any] = {"recipe": " -> ".join(s["technique"] for s in trial.steps) or "float"}
+    for step in trial.steps:
+        for key, value in step.items():
+            if key != "technique":
+                plain = value if isinstance(value, (int, float, str, bool)) else json.dumps(value)
+                values[f"{step['technique']}.{key}"] = plain
+    with tf.summary.create_file_writer(os.path.join(log_dir, trial.name)).as_default(step=0):
+        hparams.hparams(values, trial_id=trial.name)
+        for name, value in trial.figures.items():
+            tf.summary.scalar(f"trial/{name}", value)
+
+
+def search(
+    config: Search,
+    base: Checkpoint,
+    setting: Setting,
+    export: Callable[[Checkpoint], bytes],
+    inputs: Mapping[str, Array],
+    labels: Array,
+    folder: str,
+    *,
+    log_dir: str | None = None,
+) -> Found:
+    """Tries recipes and chooses the most accurate file within the budget.
+
+    Given recipes are all tried, those first that are likely to fit and keep the most. Without any,
+    Optuna's TPE sampler chooses points of `SPACE`, after `STARTS`, for more AUC, fewer bytes and
+    less time at once.
+
+    Args:
+      config: Budget and recipes.
+      base: The float model; it is not changed.
+      setting: What the recipes share.
+      export: From a model to the file that would ship.
+      inputs: Rows of the validation split, by input of `serving_default`.
+      labels: [R] of 0 and 1.
+      folder: Keeps what finished trials made; the same search goes on from there.
+      log_dir: Folder for TensorBoard; None logs nothing.
+
+    Raises:
+      NothingFits: No recipe stayed within the budget.
+    """
+    bench = _Bench(base, setting, export, inputs, labels, folder, log_dir)
+    os.makedirs(folder, exist_ok=True)
+    trials: dict[str, Trial] = {}
+    recipes: dict[str, Recipe] = {}
+
+    def attempt(trial: optuna.Trial) -> tuple[float, float, float]:
+        name, steps = _choose(config, trial)
+        done = bench.run(name, steps)
+        if name not in trials:
+            trials[name], recipes[name] = done, steps
+            _log.info("trial %d, %s: %s", len(trials), name, done.error or _brief(done.figures))
+            if log_dir and not done.error:
+                _log_hparams(log_dir, done)
+        trial.set_user_attr("name", name)
+        if done.error:
+            raise optuna.TrialPruned(done.error)
+        figures = done.figures
+        return figures["auc"], figures["bytes"], figures["latency_512_us"]
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        directions=["maximize", "minimize", "minimize"],
+        sampler=optuna.samplers.TPESampler(seed=setting.training.seed),
+    )
+    starts = _starts(config, base)
+    for start in starts:
+        study.enqueue_trial(start)
+    study.optimize(attempt, n_trials=len(starts) if config.recipes else config.trials)
+
+    front = [str(trial.user_attrs["name"]) for trial in study.best_trials]
+    chosen = _best(list(trials.values()), config.budget)
+    steps = recipes[chosen.name]
+    return Found(
+        list(trials.values()),
+        list(dict.fromkeys(front)),
+        chosen,
+        bench.model(steps),
+        bench.model(steps[:-1]),
+    )
+
+
+def _choose(config: Search, trial: optuna.Trial) -> tuple[str, Recipe]:
+    """The recipe that Optuna wants to try next, with its name."""
+    if config.recipes:
+        name = trial.suggest_categorical("recipe", list(config.recipes))
+        return name, config.recipes[name]
+    point = {key: trial.suggest_categorical(key, values) for key, values in SPACE.items()}
+    name = "units{units:g}_rows{rows:g}_zeros{sparsity:g}_{table}".format(**point)
+    return name, default_recipe(**point)
+
+
+def _starts(config: Search, base: Checkpoint) -> list[dict[str, Any]]:
+    """Points to begin with: likely to fit first, the larger before the smaller of those."""
+    points: list[dict[str, Any]] = (
+        [{"recipe": name} for name in config.recipes] if config.recipes else STARTS
+    )
+
+    def promise(point: dict[str, Any]) -> tuple[bool, int]:
+        steps = config.recipes[point["recipe"]] if config.recipes else default_recipe(**point)
+        size = weight_bytes(base.layout, base.config, steps)
+        too_large = config.budget.bytes is not None and size > config.budget.bytes
+        return too_large, size if too_large else -size
+
+    return sorted(points, key=promise)
+
+
+def _best(trials: list[Trial], budget: Budget) -> Trial:
+    measured = [trial for trial in trials if not trial.error]
+    inside = [trial for trial in measured if not trial.excess(budget)]
+    if inside:
+        return max(inside, key=lambda trial: (trial.figures["auc"], -trial.figures["log_loss"]))
+    if not measured:
+        raise NothingFits(
+            "no recipe fits the model: " + "; ".join(f"{t.name}: {t.error}" for t in trials)
+        )
+    nearest = min(measured, key=lambda trial: max(trial.excess(budget).values()))
+    misses = ", ".join(
+        f"{name} {nearest.figures[name]:,.6g} ({factor:.2f} times the budget)"
+        for name, factor in nearest.excess(budget).items()
+    )
+    raise NothingFits(
+        f"none of {len(measured)} recipes stays within the budget; the nearest miss is "
+        f"{nearest.name!r} with {misses}, AUC {nearest.figures['auc']:.4f}. Raise "
+        "compression.budget, give harsher recipes, or choose a smaller model"
+    )
+
+
+def _brief(figures: Mapping[str, float]) -> str:
+    return (
+        f"AUC {figures['auc']:.5f}, log loss {figures['log_loss']:.4f}, "
+        f"{figures['bytes']:,.0f} bytes, {figures['latency_1_us']:.2f} us a row, "
+        f"{figures['latency_512_us']:.2f} in batches"
+    )

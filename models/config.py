@@ -7,6 +7,7 @@ gates, push). They hold no TensorFlow, so reading a configuration costs nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -278,27 +279,94 @@ class PruningScope(Strict):
 
 
 class Pruning(Strict):
-    """Magnitude pruning while fine-tuning, on tfmot's polynomial schedule (Zhu & Gupta 2017).
+    """Pruning of single weights or blocks while fine-tuning.
 
     Attributes:
       tower: The hidden layers of the deep tower; None leaves them dense.
       embeddings: The embedding table; None leaves it dense.
+      importance: What a weight is judged by: its `magnitude` (Zhu & Gupta 2017), or `taylor`, the
+        first-order estimate of what the loss gains without it (Molchanov et al. 2019).
+      schedule: `polynomial` lets the sparsity grow from 0 to its target over the ramp, `constant`
+        starts at the target. Pattern 2:4 knows no sparsity in between and always starts there.
       epochs: Passes over the train split.
       learning_rate: Of Adam.
-      ramp: Share of the steps over which the sparsity grows from 0 to its target.
+      ramp: Share of the steps over which the masks are recomputed.
+      l1: Weight of an L1 penalty on the tower's kernels, trained with before pruning; 0 for none.
+      l1_epochs: Passes over the train split with that penalty.
     """
 
     technique: Literal["prune"]
     tower: PruningScope | None = None
     embeddings: PruningScope | None = None
+    importance: Literal["magnitude", "taylor"] = "magnitude"
+    schedule: Literal["polynomial", "constant"] = "polynomial"
     epochs: int = Field(3, ge=1)
     learning_rate: float = Field(1e-3, gt=0.0, le=1.0)
     ramp: float = Field(0.6, gt=0.0, le=1.0)
+    l1: float = Field(0.0, ge=0.0)
+    l1_epochs: int = Field(1, ge=1)
 
     @model_validator(mode="after")
-    def _prunes_something(self) -> Pruning:
+    def _is_legal(self) -> Pruning:
         if self.tower is None and self.embeddings is None:
             raise ValueError("prune needs a scope: give `tower`, `embeddings` or both")
+        for setting, is_set, reason in _NOT_FOR_EMBEDDINGS:
+            if self.embeddings is not None and is_set(self):
+                raise ValueError(
+                    f"{setting} goes with `tower` alone, not with `embeddings`: {reason}"
+                )
+        if not self.l1 and self.l1_epochs != 1:
+            raise ValueError(
+                f"l1_epochs is {self.l1_epochs}, but l1 is 0: give l1 a weight greater than 0 or "
+                "leave l1_epochs out"
+            )
+        return self
+
+
+# What may not be set where the embedding table is pruned, and why.
+_NOT_FOR_EMBEDDINGS: tuple[tuple[str, Callable[[Pruning], bool], str], ...] = (
+    (
+        "importance 'taylor'",
+        lambda step: step.importance == "taylor",
+        "rows that batches seldom look up have little gradient and would go first; use magnitude",
+    ),
+    (
+        "l1",
+        lambda step: step.l1 > 0,
+        "a penalty on all rows makes a step cost what the vocabulary costs; use embedding_l2",
+    ),
+)
+
+
+class PruneUnits(Strict):
+    """Removes whole units of the hidden layers, then fine-tunes the narrower model.
+
+    Attributes:
+      keep: Share of each hidden layer's units that stays. A layer of 8 units or more keeps the next
+        multiple of 8, which vector kernels fill whole registers with.
+      hidden_units: In place of `keep`, the width of each hidden layer afterwards.
+      importance: What a unit is judged by: the `norm` of its weights, or `taylor`, the first-order
+        estimate of what the loss gains without it (Molchanov et al. 2017).
+      epochs: Passes over the train split.
+      learning_rate: Of Adam.
+    """
+
+    technique: Literal["prune_units"]
+    keep: float | None = Field(None, gt=0.0, le=1.0)
+    hidden_units: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] | None = Field(
+        None, min_length=1
+    )
+    importance: Literal["norm", "taylor"] = "norm"
+    epochs: int = Field(2, ge=1)
+    learning_rate: float = Field(1e-3, gt=0.0, le=1.0)
+
+    @model_validator(mode="after")
+    def _one_target(self) -> PruneUnits:
+        if (self.keep is None) == (self.hidden_units is None):
+            raise ValueError(
+                f"prune_units with keep {self.keep} and hidden_units {self.hidden_units}: give "
+                "exactly one of them"
+            )
         return self
 
 
@@ -362,7 +430,9 @@ class Distillation(Strict):
     learning_rate: float = Field(2e-3, gt=0.0, le=1.0)
 
 
-CompressionStep = Annotated[Distillation | Pruning | Quantization, Field(discriminator="technique")]
+CompressionStep = Annotated[
+    Distillation | PruneUnits | Pruning | Quantization, Field(discriminator="technique")
+]
 _STEP: TypeAdapter[CompressionStep] = TypeAdapter(CompressionStep)
 
 # What each technique makes, in the only order that they can follow each other in: a student is new,

@@ -15,7 +15,7 @@ import tf_keras as keras
 from models import training as _training
 from models.checkpoint import Checkpoint
 from models.config import Strict, TrainingConfig
-from models.deepfm import EMBEDDING, TOWER
+from models.deepfm import EMBEDDING, TOWER, build_deepfm
 
 ConfigT = TypeVar("ConfigT", bound=Strict)
 
@@ -51,8 +51,10 @@ class Technique(abc.ABC, Generic[ConfigT]):
     def __init__(self, config: ConfigT) -> None:
         self.config = config
 
-    def prepare(self, checkpoint: Checkpoint) -> Checkpoint:
-        """The model to start from: by default the one that came in."""
+    def prepare(
+        self, checkpoint: Checkpoint, splits: Splits, training: TrainingConfig
+    ) -> Checkpoint:
+        """The model to start from, by default the one that came in, which is left as it is."""
         return checkpoint
 
     @abc.abstractmethod
@@ -69,6 +71,12 @@ class Technique(abc.ABC, Generic[ConfigT]):
     def callbacks(self, model: keras.Model) -> list[keras.callbacks.Callback]:
         """Keras callbacks that the fine-tuning needs."""
         return []
+
+    def optimizer(
+        self, model: keras.Model, training: TrainingConfig
+    ) -> keras.optimizers.legacy.Optimizer | None:
+        """The optimizer of the fine-tuning; None for that of every training."""
+        return None
 
     def first_final_epoch(self) -> int:
         """The first epoch, from 0, after which the model is compressed as much as asked for."""
@@ -98,6 +106,13 @@ def fine_tuning(training: TrainingConfig, *, epochs: int, learning_rate: float) 
             "precision": "float32",
         }
     )
+
+
+def copy(checkpoint: Checkpoint) -> keras.Model:
+    """A model of its own with the weights of a checkpoint that is not quantized."""
+    model = build_deepfm(checkpoint.layout, checkpoint.config)
+    model.set_weights(checkpoint.model.get_weights())
+    return model
 
 
 def prunable_weights(model: keras.Model) -> dict[str, tf.Variable]:
@@ -194,7 +209,7 @@ def compress(
       PostConditionFailed: The result is not what was asked for.
     """
     technique.check(checkpoint)
-    start = technique.prepare(checkpoint)
+    start = technique.prepare(checkpoint, splits, training)
     rows = _training.data.count_rows(splits.train)
     model = technique.wrap(start, _training.data.steps_per_epoch(rows, training.batch_size))
     technique.initialize(model, start, splits)
@@ -203,7 +218,7 @@ def compress(
         epochs=technique.config.epochs,
         learning_rate=technique.config.learning_rate,
     )
-    before = _training.evaluate(start.model, start.layout, splits.eval)
+    before = _training.evaluate(checkpoint.model, checkpoint.layout, splits.eval)
     after = _training.fit(
         model,
         start.layout,
@@ -213,6 +228,7 @@ def compress(
         log_dir=log_dir,
         callbacks=technique.callbacks(model),
         best_from=technique.first_final_epoch(),
+        optimizer=technique.optimizer(model, settings),
     )
     final = technique.strip(model)
     figures = technique.verify(start, final)

@@ -84,7 +84,9 @@ class Quantize(Technique[Quantization]):
     def check(self, checkpoint: Checkpoint) -> None:
         """Every DeepFM can be quantized."""
 
-    def prepare(self, checkpoint: Checkpoint) -> Checkpoint:
+    def prepare(
+        self, checkpoint: Checkpoint, splits: Splits, training: TrainingConfig
+    ) -> Checkpoint:
         return fold_batch_norm(checkpoint)
 
     def wrap(self, checkpoint: Checkpoint, steps_per_epoch: int) -> keras.Model:

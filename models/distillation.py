@@ -168,7 +168,7 @@ def distill(
         raise NotCompressible("the teachers come from different Transform runs")
     fitting = fine_tuning(
         settings, epochs=config.epochs, learning_rate=config.learning_rate
-    ).model_copy(update={"strategy": "none"})
+    ).model_copy(update={"strategy": "none", "ema": settings.ema})
     augment = (
         redrawn_negatives(splits.train, layout, fitting.negatives) if fitting.negatives else None
     )

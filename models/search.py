@@ -47,7 +47,7 @@ STARTS: list[dict[str, Any]] = [
 
 
 class NothingFits(ValueError):
-    """No recipe stayed within the budget; the message names the nearest miss."""
+    """No recipe can be applied to the model at all."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,14 +89,16 @@ class Found:
     Attributes:
       trials: All trials, in the order in which they were tried.
       front: Names of those that no other one beats in AUC, bytes and latency at once.
-      chosen: The most accurate one within the budget.
-      model: Its model.
+      chosen: The most accurate one within the budget, or the nearest miss.
+      miss: What the nearest miss misses; empty where a trial stayed within the budget.
+      model: The chosen one's model.
       before_last: The model that its last step started from.
     """
 
     trials: list[Trial]
     front: list[str]
     chosen: Trial
+    miss: str
     model: Checkpoint
     before_last: Checkpoint
 
@@ -124,7 +126,7 @@ def weight_bytes(layout: FeatureLayout, config: DeepFMConfig, steps: Recipe) -> 
         elif step.technique == "prune_rows":
             rows = round(rows * step.keep)
         elif step.technique == "prune_units":
-            widths = list(step.hidden_units or [round(width * step.keep) for width in widths])
+            widths = list(step.hidden_units or [round(w * (step.keep or 1)) for w in widths])
         elif step.technique == "quantize":
             per_weight = per_value = 2.0 if step.format == "float16" else 1.0
             if step.table.endswith("per_row"):
@@ -235,7 +237,7 @@ def search(
     *,
     log_dir: str | None = None,
 ) -> Found:
-    """Tries recipes and chooses the most accurate file within the budget.
+    """Tries recipes and chooses the most accurate file within the budget, or the nearest miss.
 
     Given recipes are all tried, those first that are likely to fit and keep the most. Without any,
     Optuna's TPE sampler chooses points of `SPACE`, after `STARTS`, for more AUC, fewer bytes and
@@ -252,7 +254,7 @@ def search(
       log_dir: Folder for TensorBoard; None logs nothing.
 
     Raises:
-      NothingFits: No recipe stayed within the budget.
+      NothingFits: No recipe fits the model.
     """
     bench = _Bench(base, setting, export, inputs, labels, folder, log_dir)
     os.makedirs(folder, exist_ok=True)
@@ -284,12 +286,13 @@ def search(
     study.optimize(attempt, n_trials=len(starts) if config.recipes else config.trials)
 
     front = [str(trial.user_attrs["name"]) for trial in study.best_trials]
-    chosen = _best(list(trials.values()), config.budget)
+    chosen, miss = _best(list(trials.values()), config.budget)
     steps = recipes[chosen.name]
     return Found(
         list(trials.values()),
         list(dict.fromkeys(front)),
         chosen,
+        miss,
         bench.model(steps),
         bench.model(steps[:-1]),
     )
@@ -320,11 +323,13 @@ def _starts(config: Search, base: Checkpoint) -> list[dict[str, Any]]:
     return sorted(points, key=promise)
 
 
-def _best(trials: list[Trial], budget: Budget) -> Trial:
+def _best(trials: list[Trial], budget: Budget) -> tuple[Trial, str]:
+    """The best trial within the budget; else the one that breaks it least, and how."""
     measured = [trial for trial in trials if not trial.error]
     inside = [trial for trial in measured if not trial.excess(budget)]
     if inside:
-        return max(inside, key=lambda trial: (trial.figures["auc"], -trial.figures["log_loss"]))
+        best = max(inside, key=lambda trial: (trial.figures["auc"], -trial.figures["log_loss"]))
+        return best, ""
     if not measured:
         raise NothingFits(
             "no recipe fits the model: " + "; ".join(f"{t.name}: {t.error}" for t in trials)
@@ -334,9 +339,9 @@ def _best(trials: list[Trial], budget: Budget) -> Trial:
         f"{name} {nearest.figures[name]:,.6g} ({factor:.2f} times the budget)"
         for name, factor in nearest.excess(budget).items()
     )
-    raise NothingFits(
+    return nearest, (
         f"none of {len(measured)} recipes stays within the budget; the nearest miss is "
-        f"{nearest.name!r} with {misses}, AUC {nearest.figures['auc']:.4f}. Raise "
+        f"{nearest.name!r} with {misses} and AUC {nearest.figures['auc']:.4f}. Raise "
         "compression.budget, give harsher recipes, or choose a smaller model"
     )
 

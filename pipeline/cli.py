@@ -61,6 +61,18 @@ def _parser() -> argparse.ArgumentParser:
     with_config(report)
     with_runs(report)
 
+    compare = command(
+        "compare", "Compare the recipes that the last run's search tried; draw their Pareto front."
+    )
+    with_config(compare)
+    with_runs(compare)
+    compare.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        help="folder for compare.png and compare.html (default: the pipeline's own folder of runs)",
+    )
+
     score = command("score", "Score the rows of a CSV file with a pushed model (no TensorFlow).")
     score.add_argument("model", help="a pushed version, or the folder of all versions")
     score.add_argument("input", help="CSV file with a header that names the model's features")
@@ -106,6 +118,20 @@ def _report(args: argparse.Namespace) -> int:
     return 0
 
 
+def _compare(args: argparse.Namespace) -> int:
+    from pipeline import compare
+    from pipeline.config import load_config
+    from pipeline.local_runner import Folders, outcome
+
+    config = load_config(args.config)
+    folders = Folders(args.runs, config.name)
+    trials = compare.load_trials(outcome(config, folders))
+    print(compare.render(trials))
+    for path in compare.draw(trials, args.output or folders.root, title=config.name):
+        print(f"written {os.path.relpath(path)}")
+    return 0
+
+
 def _score(args: argparse.Namespace) -> int:
     from models.scorer import Scorer
 
@@ -130,6 +156,7 @@ _COMMANDS = {
     "run": _run,
     "validate": _validate,
     "report": _report,
+    "compare": _compare,
     "score": _score,
     "tensorboard": _tensorboard,
 }

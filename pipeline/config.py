@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import pathlib
 
 from pydantic import Field, model_validator
@@ -154,6 +155,25 @@ class RunConfig(Strict):
             features=self.feature_set,
             seed=self.training.seed,
         )
+
+    @functools.cached_property
+    def judged_by(self) -> GatesConfig:
+        """The gates, tightened to the budget of a search."""
+        if not isinstance(self.compression, Search):
+            return self.gates
+        budget = self.compression.budget
+        limits = {
+            "max_bytes": budget.bytes,
+            "max_gzip_bytes": budget.gzip_bytes,
+            "max_latency_1_us": budget.latency_us,
+            "max_latency_512_us": budget.latency_512_us,
+        }
+        tighter = {
+            key: limit
+            for key, limit in limits.items()
+            if limit is not None and limit < (getattr(self.gates, key) or math.inf)
+        }
+        return self.gates.model_copy(update=tighter)
 
     @property
     def _steps(self) -> list[CompressionStep]:

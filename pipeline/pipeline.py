@@ -81,7 +81,7 @@ def create_pipeline(
     training = config.fitting.model_dump_json()
     splits = list(config.ingest.split_names)
     report_split = splits[-1]  # the test split, where there is one
-    gates = config.gates
+    gates = config.judged_by
 
     # Logs -> examples -> statistics -> schema -> gate
     example_gen = make_example_gen(

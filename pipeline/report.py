@@ -8,7 +8,9 @@ import shutil
 import sysconfig
 from typing import Any
 
+from pipeline import compare
 from pipeline.local_runner import Outcome
+from pipeline.tables import table
 
 _COLUMNS = (
     ("AUC", "auc", "{:.4f}"),
@@ -28,19 +30,6 @@ _NAMES = {
     "shipped": "shipped file",
 }
 _DASH = "-"
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """Rows in aligned columns, the first one to the left, the others to the right."""
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in [head, *rows]
-    ]
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
 def _load(folder: str | None, name: str) -> dict[str, Any]:
@@ -128,6 +117,9 @@ def render(outcome: Outcome) -> str:
         slices(report),
         "",
     ]
+    if "BudgetSearch" in found:
+        trials = compare.load_trials(outcome)
+        lines += [compare.render(trials), ""]
     if pusher.get("version"):
         version = os.path.relpath(pusher["version"])
         lines += [f"pushed       {version}"]

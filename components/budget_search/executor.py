@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 import os
 import shutil
 from typing import Any
@@ -23,6 +24,8 @@ from models.preprocessing import read_constants
 from models.raw_features import RawFeatures
 from models.recipe import Setting
 from models.search import Found, search
+
+_log = logging.getLogger(__name__)
 
 
 class Executor(base_executor.BaseExecutor):
@@ -55,7 +58,7 @@ class Executor(base_executor.BaseExecutor):
             - code_digest: Keys the cache and the finished trials.
 
         Raises:
-          NothingFits: No recipe stayed within the budget.
+          NothingFits: No recipe fits the model.
         """
         features = FeatureSet.model_validate_json(exec_properties["features"])
         base = checkpoint_io.load(input_dict["base_model"])
@@ -83,6 +86,8 @@ class Executor(base_executor.BaseExecutor):
             finished,
             log_dir=logs,
         )
+        if found.miss:
+            _log.warning("%s", found.miss)
         self._write_trials(found, artifact_utils.get_single_uri(output_dict["trials"]))
         chosen = {"recipe": found.chosen.name, "trials": len(found.trials)}
         checkpoint_io.save(
@@ -97,6 +102,7 @@ class Executor(base_executor.BaseExecutor):
         with open(os.path.join(folder, TRIALS_FILE), "w", encoding="utf-8") as file:
             data = {
                 "chosen": found.chosen.name,
+                "miss": found.miss,
                 "front": found.front,
                 "trials": [dataclasses.asdict(trial) for trial in found.trials],
             }

@@ -104,6 +104,7 @@ def fine_tuning(training: TrainingConfig, *, epochs: int, learning_rate: float) 
             "schedule": "cosine",
             "patience": epochs,
             "precision": "float32",
+            "ema": 0.0,  # an average over steps would bring back what was pruned in between
         }
     )
 

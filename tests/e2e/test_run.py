@@ -23,8 +23,9 @@ from models import metrics
 from models.bundle import versions
 from models.scorer import Scorer
 from pipeline.cli import main
+from pipeline.compare import load_trials
 from pipeline.config import load_config
-from pipeline.local_runner import Folders, outcome
+from pipeline.local_runner import Folders, Outcome, outcome
 from pipeline.synthetic import LOG_FILE, generate
 
 pytestmark = pytest.mark.e2e
@@ -108,8 +109,11 @@ class Workspace:
 
     def states(self) -> dict[str, str]:
         """State of each stage of the last run."""
-        found = outcome(load_config(self.config), Folders(self.runs, "e2e"))
-        return {stage.node: stage.state for stage in found.stages.values()}
+        return {stage.node: stage.state for stage in self.outcome().stages.values()}
+
+    def outcome(self) -> Outcome:
+        """What the last run made."""
+        return outcome(load_config(self.config), Folders(self.runs, "e2e"))
 
 
 def took(printed: list[str], stage: str) -> str:
@@ -241,12 +245,41 @@ def test_broken_data_stop_the_run_before_training(
     assert "Transform" not in captured.out
 
 
+def test_a_search_ships_the_best_recipe_within_the_budget(
+    finished: tuple[Workspace, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace, _ = finished
+    before = workspace.settings()
+    student = {"embedding_dim": 4, "hidden_units": [8]}
+    distill = {"technique": "distill", "teachers": 2, "student": student, "epochs": 1}
+    recipes = {
+        "whole": [{"technique": "quantize", "epochs": 0}],
+        "student": [distill, {"technique": "quantize", "epochs": 0}],
+    }
+    sizes = {}
+    for limit in ("1M", "1k"):
+        budget = {"bytes": limit}
+        workspace.configure({**before, "compression": {"budget": budget, "recipes": recipes}})
+        code, printed = workspace.run()
+        trials = {trial["name"]: trial for trial in load_trials(workspace.outcome())["trials"]}
+        sizes[limit] = {name: trial["figures"]["bytes"] for name, trial in trials.items()}
+        assert code == (0 if limit == "1M" else 2), printed
+    assert sizes["1M"]["student"] < sizes["1M"]["whole"]
+    assert "the nearest miss is 'student'" in printed
+    assert "not pushed   refused by LiteValidator" in printed
+    assert workspace.states()["Trainer.teacher_1"] == "cached"
+    assert main(["compare", "--config", workspace.config, "--runs", workspace.runs]) == 0
+    workspace.configure(before)
+    assert "compare.html" in capsys.readouterr().out
+    assert versions(workspace.pushed) == [1, 2]
+
+
 def test_parquet_through_beam_with_the_schema_of_an_accepted_run(
     finished: tuple[Workspace, str], tmp_path: pathlib.Path
 ) -> None:
     workspace, _ = finished
     schema = workspace.folder / "runs/e2e/artifacts/SchemaFromConfig/schema"
-    (schema_file,) = schema.glob("*/schema.pbtxt")
+    schema_file = min(schema.glob("*/schema.pbtxt"))
     duckdb.sql(
         f"""
         COPY (

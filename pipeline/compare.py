@@ -1,0 +1,177 @@
+"""Compares the recipes of a search: a table, and a plot of accuracy against bytes and time."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+import os
+import tempfile
+from typing import Any
+
+from pipeline.local_runner import Outcome
+from pipeline.tables import table
+
+_COLUMNS = (
+    ("AUC", "auc", "{:.5f}"),
+    ("log loss", "log_loss", "{:.4f}"),
+    ("bytes", "bytes", "{:,.0f}"),
+    ("gzipped", "gzip_bytes", "{:,.0f}"),
+    ("us/row @1", "latency_1_us", "{:.2f}"),
+    ("us/row @512", "latency_512_us", "{:.2f}"),
+)
+_AXES = (("bytes", "bytes of the file"), ("latency_512_us", "microseconds a row, batch of 512"))
+
+Trials = dict[str, Any]
+
+
+def load_trials(outcome: Outcome) -> Trials:
+    """What the search of a run wrote.
+
+    Raises:
+      FileNotFoundError: The run had no search, or did not come so far.
+    """
+    stage = outcome.stages.get("BudgetSearch")
+    folder = stage.folder("trials") if stage else None
+    if folder is None:
+        raise FileNotFoundError(
+            f"the last run of {outcome.config.name!r} has no finished search: give its "
+            "configuration `compression: {budget: ...}` and run it"
+        )
+    with open(os.path.join(folder, "trials.json"), encoding="utf-8") as file:
+        loaded: Trials = json.load(file)
+    return loaded
+
+
+def _rows(trials: Trials) -> list[list[str]]:
+    """A row a trial, the most accurate first, those that did not fit the model last."""
+    rows = []
+    ordered = sorted(trials["trials"], key=lambda trial: -trial["figures"].get("auc", -1.0))
+    for trial in ordered:
+        mark = "*" if trial["name"] in trials["front"] else ""
+        if trial["name"] == trials["chosen"]:
+            mark += " chosen" if not trials["miss"] else " nearest"
+        figures = [
+            form.format(trial["figures"][key]) if trial["figures"] else "-"
+            for _, key, form in _COLUMNS
+        ]
+        rows.append([trial["name"], *figures, mark.strip()])
+    return rows
+
+
+def render(trials: Trials) -> str:
+    """The table for the terminal."""
+    head = ["recipe (validation split)", *(title for title, _, _ in _COLUMNS), "* Pareto"]
+    lines = [table(head, _rows(trials))]
+    lines += [f"{t['name']}: {t['error']}" for t in trials["trials"] if t["error"]]
+    if trials["miss"]:
+        lines += ["", trials["miss"]]
+    return "\n".join(lines)
+
+
+def draw(trials: Trials, folder: str, title: str) -> list[str]:
+    """Writes `compare.png` and a self-contained `compare.html` into a folder.
+
+    Returns:
+      Their paths.
+    """
+    os.makedirs(folder, exist_ok=True)
+    image = _plot(trials, title)
+    encoded = base64.b64encode(image).decode()
+    cells = [
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+        for row in _rows(trials)
+    ]
+    heads = ["recipe", *(name for name, _, _ in _COLUMNS), ""]
+    steps = "".join(
+        f"<dt>{html.escape(t['name'])}</dt><dd><pre>{html.escape(json.dumps(t['steps'], indent=1))}"
+        f"</pre>{html.escape(t['error'])}</dd>"
+        for t in trials["trials"]
+    )
+    page = _PAGE.format(
+        title=html.escape(title),
+        image=encoded,
+        head="".join(f"<th>{html.escape(head)}</th>" for head in heads),
+        rows="".join(cells),
+        miss=html.escape(trials["miss"]),
+        steps=steps,
+    )
+    return [
+        _write(os.path.join(folder, "compare.png"), image),
+        _write(os.path.join(folder, "compare.html"), page.encode()),
+    ]
+
+
+def _plot(trials: Trials, title: str) -> bytes:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    measured = [trial for trial in trials["trials"] if trial["figures"]]
+    figure, axes = pyplot.subplots(1, len(_AXES), figsize=(11, 4.5), sharey=True, dpi=120)
+    for axis, (key, label) in zip(axes, _AXES, strict=True):
+        for trial in measured:
+            front = trial["name"] in trials["front"]
+            chosen = trial["name"] == trials["chosen"]
+            x, y = trial["figures"][key], trial["figures"]["auc"]
+            axis.scatter(
+                x,
+                y,
+                s=90 if chosen else 40,
+                marker="*" if chosen else "o",
+                color="tab:red" if chosen else "tab:blue" if front else "lightgrey",
+                zorder=3 if front or chosen else 2,
+            )
+            axis.annotate(
+                trial["name"], (x, y), fontsize=6, xytext=(4, 3), textcoords="offset points"
+            )
+        axis.set_xlabel(label)
+        axis.set_xscale("log")
+        axis.grid(visible=True, alpha=0.3)
+    axes[0].set_ylabel("AUC, validation split")
+    figure.suptitle(f"{title}: what accuracy costs (blue: no other recipe is better in everything)")
+    figure.tight_layout()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    pyplot.close(figure)
+    return buffer.getvalue()
+
+
+def _write(path: str, content: bytes) -> str:
+    with tempfile.NamedTemporaryFile(dir=os.path.dirname(path), delete=False) as file:
+        file.write(content)
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, path)
+    return path
+
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}: recipes</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem }}
+body {{ padding: 0 1rem }}
+img {{ max-width: 100% }}
+div {{ overflow-x: auto }}
+table {{ border-collapse: collapse }}
+th, td {{ padding: .3rem .8rem; border-bottom: 1px solid #ddd; text-align: right }}
+th:first-child, td:first-child {{ text-align: left }}
+pre {{ font-size: 12px; white-space: pre-wrap }}
+</style>
+</head>
+<body>
+<h1>{title}: recipes</h1>
+<p>{miss}</p>
+<img alt="AUC against bytes and latency of every recipe" src="data:image/png;base64,{image}">
+<div><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>
+<p>* no other recipe is better in AUC, bytes and latency at once.</p>
+<h2>Steps</h2>
+<dl>{steps}</dl>
+</body>
+</html>
+"""

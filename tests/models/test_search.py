@@ -1,0 +1,169 @@
+"""The search under a budget, on tiny data with real files."""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models import search as module
+from models import training
+from models.checkpoint import Checkpoint
+from models.compression import Splits
+from models.config import Budget, DeepFMConfig, FeatureSet, Search, TrainingConfig
+from models.examples import read_records, transformed_inputs
+from models.export import to_tflite
+from models.layout import FeatureLayout
+from models.recipe import Setting
+from models.search import NothingFits, Trial, default_recipe, search, weight_bytes
+
+CONFIG = DeepFMConfig(embedding_dim=4, hidden_units=(32, 16), dropout=0.0, embedding_stddev=0.1)
+TRAINING = TrainingConfig(batch_size=128, epochs=2, learning_rate=0.02, oov_rate=0.0)
+FEATURES = FeatureSet.model_validate({"features": [{"kind": "categorical", "name": "user"}]})
+RECIPES = {
+    "int8": [{"technique": "quantize", "epochs": 0}],
+    "narrow": [
+        {"technique": "prune_units", "keep": 0.25, "epochs": 1},
+        {"technique": "quantize", "epochs": 0},
+    ],
+    "impossible": [
+        {
+            "technique": "prune",
+            "tower": {"sparsity": 0.5, "pattern": "block", "block_size": [7, 1]},
+        },
+        {"technique": "quantize", "epochs": 0},
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def base(clicks: Any) -> Checkpoint:
+    model = training.build(clicks.layout, CONFIG, TRAINING)
+    metrics = training.fit(model, clicks.layout, clicks.train, clicks.eval, TRAINING)
+    return Checkpoint(model, clicks.layout, CONFIG, metrics)
+
+
+def run(
+    base: Checkpoint, clicks: Any, folder: pathlib.Path, budget: dict[str, Any], **changes: Any
+) -> module.Found:
+    config = Search.model_validate({"budget": budget, "recipes": RECIPES, **changes})
+    inputs, labels, _ = transformed_inputs(read_records(clicks.eval), clicks.layout, [])
+    setting = Setting(FEATURES, Splits(clicks.train, clicks.eval), TRAINING)
+    return search(
+        config, base, setting, to_tflite, inputs, labels, str(folder), log_dir=f"{folder}/logs"
+    )
+
+
+@pytest.fixture(scope="module")
+def first(base: Checkpoint, clicks: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("search")
+    return run(base, clicks, folder, {}), folder
+
+
+def test_all_recipes_are_measured_on_their_files(first: Any, base: Checkpoint) -> None:
+    found, folder = first
+    trials = {trial.name: trial for trial in found.trials}
+    assert set(trials) == set(RECIPES)
+    assert "which blocks of 7 x 1 do not divide" in trials["impossible"].error
+    assert trials["narrow"].figures["bytes"] < trials["int8"].figures["bytes"]
+    for name in ("int8", "narrow"):
+        assert trials[name].figures["auc"] > 0.6
+        assert trials[name].figures["latency_512_us"] > 0
+        assert glob.glob(f"{folder}/logs/{name}/events.out*")
+    assert found.model.config.hidden_units in ((32, 16), (8, 8))
+    assert not any(layer.name.startswith("quant_") for layer in found.before_last.model.layers)
+    assert found.miss == ""
+    assert found.chosen.name == max(
+        ("int8", "narrow"), key=lambda name: trials[name].figures["auc"]
+    )
+    assert set(found.front) <= {"int8", "narrow"}
+
+
+def test_finished_trials_are_taken_up_and_the_budget_chooses(
+    first: Any, base: Checkpoint, clicks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, folder = first
+    sizes = {t.name: t.figures["bytes"] for t in found.trials if t.figures}
+
+    def never(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("a finished step was applied again")
+
+    monkeypatch.setattr(module, "apply", never)
+    tight = run(base, clicks, folder, {"bytes": (sizes["int8"] + sizes["narrow"]) // 2})
+    assert (tight.chosen.name, tight.miss) == ("narrow", "")
+    assert tight.trials[0].name in ("narrow", "impossible")  # what is likely to fit comes first
+    missed = run(base, clicks, folder, {"bytes": sizes["narrow"] // 2})
+    assert missed.chosen.name == "narrow"
+    assert "none of 2 recipes stays within the budget" in missed.miss
+    assert f"{sizes['narrow']:,.6g}" in missed.miss
+
+
+def test_a_step_that_was_killed_leaves_nothing_behind(
+    base: Checkpoint, clicks: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*args: Any, **kwargs: Any) -> Checkpoint:
+        raise KeyboardInterrupt
+
+    real = module.apply
+    recipes = {"int8": RECIPES["int8"]}
+    monkeypatch.setattr(module, "apply", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(base, clicks, tmp_path, {}, recipes=recipes)
+    assert not [name for name in os.listdir(tmp_path) if name.startswith(("model-", "trial-"))]
+    monkeypatch.setattr(module, "apply", real)
+    assert run(base, clicks, tmp_path, {}, recipes=recipes).chosen.name == "int8"
+
+
+def test_nothing_fits_the_model(base: Checkpoint, clicks: Any, tmp_path: pathlib.Path) -> None:
+    recipes = {"impossible": RECIPES["impossible"]}
+    with pytest.raises(NothingFits, match="no recipe fits the model: impossible: tower_0 is"):
+        run(base, clicks, tmp_path, {}, recipes=recipes)
+
+
+def test_the_default_space_is_searched(
+    base: Checkpoint, clicks: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def measured(self: Any, name: str, steps: Any) -> Trial:
+        calls.append(name)
+        size = weight_bytes(base.layout, base.config, steps)
+        latency = {"latency_1_us": 1.0, "latency_512_us": size / 1e4}
+        figures = {"auc": 0.7, "log_loss": 0.5, "bytes": size, "gzip_bytes": size, **latency}
+        return Trial(name, (), figures)
+
+    monkeypatch.setattr(module._Bench, "run", measured)
+    monkeypatch.setattr(module._Bench, "model", lambda self, steps, log_dir=None: base)
+    found = run(base, clicks, tmp_path, {"bytes": 10**6}, recipes=None, trials=9)
+    assert len(calls) == 9
+    assert calls[: len(module.STARTS)] == [t.name for t in found.trials[: len(module.STARTS)]]
+    assert len(found.front) == 1  # equal AUC: the smallest beats all others
+    assert found.front[0] == min(found.trials, key=lambda t: t.figures["bytes"]).name
+
+
+def test_weight_bytes_by_hand() -> None:
+    layout = FeatureLayout.build([("user", 1, 7), ("item", 1, 8)])  # 1 + 9 + 10 rows
+    config = DeepFMConfig(embedding_dim=4, hidden_units=(8,))
+    assert weight_bytes(layout, config, ()) == 4 * (20 * 5 + 8 * 8 + 8)
+    steps = default_recipe(units=0.5, rows=0.5, sparsity=0.8, table="int4_per_row")
+    assert [s.technique for s in steps] == ["prune_rows", "prune_units", "prune", "quantize"]
+    assert weight_bytes(layout, config, steps) == round(10 * (5 * 0.5 + 4) + 8 * 4 + 4)
+
+
+def test_excess_by_hand() -> None:
+    figures = {"bytes": 300, "gzip_bytes": 100, "latency_1_us": 2.0, "latency_512_us": 0.5}
+    trial = Trial("x", (), figures)
+    budget = Budget(bytes=200, gzip_bytes=100, latency_us=1.0)
+    assert trial.excess(budget) == {"bytes": 1.5, "latency_1_us": 2.0}
+    assert trial.excess(Budget()) == {}
+    assert (
+        dataclasses.replace(trial, figures={**figures, "bytes": np.int64(200)}).excess(
+            Budget(bytes=200)
+        )
+        == {}
+    )

@@ -100,6 +100,16 @@ class RunConfig(Strict):
     push: PushConfig = PushConfig()
     beam: BeamConfig = BeamConfig()
 
+    @field_validator("model")
+    @classmethod
+    def _trainable_table(cls, model: DeepFMConfig) -> DeepFMConfig:
+        if model.table.kind in ("truncated", "pruned"):
+            raise ValueError(
+                f"table {model.table.kind!r} is what prune_rows makes of a trained 'full' one: add "
+                "that step to compression, or choose another kind"
+            )
+        return model
+
     @field_validator("compression")
     @classmethod
     def _legal_order(cls, steps: tuple[CompressionStep, ...]) -> tuple[CompressionStep, ...]:

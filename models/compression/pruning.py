@@ -40,7 +40,13 @@ class Prune(Technique[Pruning]):
         return None if small else self.config.tower
 
     def check(self, checkpoint: Checkpoint) -> None:
-        for name, weight in prunable_weights(checkpoint.model).items():
+        weights = prunable_weights(checkpoint.model)
+        if self.config.embeddings is not None and EMBEDDING not in weights:
+            raise NotCompressible(
+                f"the table {checkpoint.config.table.kind!r} is composed of several matrices, none "
+                "of which holds embeddings whose zeros stay zeros: leave `embeddings` out"
+            )
+        for name, weight in weights.items():
             scope = self._scope(name)
             if scope is None:
                 continue

@@ -18,6 +18,7 @@ import tf_keras as keras
 
 from models import deepfm, quantize_config  # noqa: F401  registers what a file refers to
 from models.config import DeepFMConfig
+from models.embeddings import WRAPPED_LAYERS
 from models.layout import FeatureLayout
 
 MODEL_FILE = "model.h5"
@@ -66,7 +67,7 @@ class Checkpoint:
             raise FileNotFoundError(f"no RankLite checkpoint in {folder}: {SPEC_FILE} is missing")
         with open(path, encoding="utf-8") as file:
             spec = json.load(file)
-        with tfmot.quantization.keras.quantize_scope():
+        with tfmot.quantization.keras.quantize_scope(WRAPPED_LAYERS):
             model = keras.models.load_model(os.path.join(folder, MODEL_FILE), compile=False)
         return cls(
             model,

@@ -166,6 +166,93 @@ class FeatureSet(Strict):
 # ---------------------------------------------------------------------------------------- model
 
 
+class FullTable(Strict):
+    """A stored row for every id."""
+
+    kind: Literal["full"] = "full"
+
+
+class HashedTable(Strict):
+    """The hashing trick (Weinberger et al. 2009): values of all fields share some rows.
+
+    Attributes:
+      rows: How many; the reserved rows come on top.
+    """
+
+    kind: Literal["hashed"]
+    rows: int = Field(ge=1)
+
+
+class QuotientRemainderTable(Strict):
+    """Compositional embeddings (Shi et al. 2020): a row for v // m times one for v mod m.
+
+    Attributes:
+      buckets: m; V values need V / m + m rows, fewest with m near the square root of V.
+    """
+
+    kind: Literal["quotient_remainder"]
+    buckets: int = Field(ge=2)
+
+
+class LowRankTable(Strict):
+    """The table as a product of two matrices, [V, rank] and [rank, D].
+
+    Attributes:
+      rank: Less than the embedding dimension; the linear table, of one column, stays whole.
+    """
+
+    kind: Literal["low_rank"]
+    rank: int = Field(ge=1)
+
+
+class ByFrequencyTable(Strict):
+    """Mixed dimensions (Ginart et al. 2019): rare values have fewer columns and a projection.
+
+    Attributes:
+      head: Share of each field's values, the most frequent ones, that have all columns.
+      tail_dim: Columns of the others, less than the embedding dimension; the linear table, of one
+        column, stays whole.
+    """
+
+    kind: Literal["by_frequency"]
+    head: float = Field(gt=0.0, lt=1.0)
+    tail_dim: int = Field(ge=1)
+
+
+class TruncatedTable(Strict):
+    """What `prune_rows` by frequency leaves: the first values of each field.
+
+    Attributes:
+      values: How many of them, by field of the layout.
+    """
+
+    kind: Literal["truncated"]
+    values: tuple[Annotated[int, Field(ge=0)], ...]
+
+
+class PrunedTable(Strict):
+    """What `prune_rows` by norm leaves: rows that a map finds.
+
+    Attributes:
+      rows: How many, the reserved ones included.
+    """
+
+    kind: Literal["pruned"]
+    rows: int = Field(ge=1)
+
+
+Table = Annotated[
+    FullTable
+    | HashedTable
+    | QuotientRemainderTable
+    | LowRankTable
+    | ByFrequencyTable
+    | TruncatedTable
+    | PrunedTable,
+    Field(discriminator="kind"),
+]
+
+
 class DeepFMConfig(Strict):
     """Hyperparameters of the DeepFM (Guo et al. 2017).
 
@@ -175,6 +262,7 @@ class DeepFMConfig(Strict):
       dropout: Rate after each hidden layer while training.
       batch_norm: Normalize before each ReLU; folded into the Dense layer before quantization.
       embedding_stddev: Standard deviation of the tables' initial values.
+      table: How the rows of the tables are stored.
     """
 
     embedding_dim: int = Field(16, ge=1, le=1024)
@@ -184,6 +272,21 @@ class DeepFMConfig(Strict):
     dropout: float = Field(0.2, ge=0.0, lt=1.0)
     batch_norm: bool = True
     embedding_stddev: float = Field(0.01, gt=0.0)
+    table: Table = FullTable()
+
+    @model_validator(mode="after")
+    def _table_saves_columns(self) -> DeepFMConfig:
+        columns = {
+            "rank": self.table.rank if isinstance(self.table, LowRankTable) else 0,
+            "tail_dim": self.table.tail_dim if isinstance(self.table, ByFrequencyTable) else 0,
+        }
+        for name, value in columns.items():
+            if value >= self.embedding_dim:
+                raise ValueError(
+                    f"table {self.table.kind!r} has {name} {value} and embedding_dim is "
+                    f"{self.embedding_dim}: it saves something only below that"
+                )
+        return self
 
 
 class RedrawnNegatives(Strict):
@@ -430,8 +533,28 @@ class Distillation(Strict):
     learning_rate: float = Field(2e-3, gt=0.0, le=1.0)
 
 
+class RowPruning(Strict):
+    """Removes rows of vocabulary values; their ids go to their field's out-of-vocabulary row.
+
+    Attributes:
+      by: `frequency` keeps the first values of each field (a vocabulary is in order of frequency;
+        quantile buckets are not, and lose their upper ones), and costs nothing to find them again;
+        `norm` keeps the longest rows of the whole table, with a map of 2 or 4 bytes an id.
+      keep: Share of the values to keep, rounded up.
+      epochs: Passes over the train split.
+      learning_rate: Of Adam.
+    """
+
+    technique: Literal["prune_rows"]
+    by: Literal["frequency", "norm"] = "frequency"
+    keep: float = Field(gt=0.0, lt=1.0)
+    epochs: int = Field(1, ge=1)
+    learning_rate: float = Field(1e-3, gt=0.0, le=1.0)
+
+
 CompressionStep = Annotated[
-    Distillation | PruneUnits | Pruning | Quantization, Field(discriminator="technique")
+    Distillation | RowPruning | PruneUnits | Pruning | Quantization,
+    Field(discriminator="technique"),
 ]
 _STEP: TypeAdapter[CompressionStep] = TypeAdapter(CompressionStep)
 

@@ -10,10 +10,9 @@ import tensorflow as tf
 import tf_keras as keras
 
 from models.config import DeepFMConfig
+from models.embeddings import EMBEDDING, LINEAR, build_lookup
 from models.layout import IDS, NUMERIC, PADDING_ROW, FeatureLayout
 
-EMBEDDING = "embedding"
-LINEAR = "linear"
 TOWER = "tower"
 LOGIT = "logit"
 
@@ -140,20 +139,15 @@ def build_deepfm(layout: FeatureLayout, config: DeepFMConfig) -> keras.Model:
     Returns:
       A functional model from {`ids`: [B, S] int64, `numeric`: [B, N] float32 (where N > 0)} to the
       logit [B, 1] float32. Its layers are named `embedding`, `linear`, `fm`, `tower_<k>`,
-      `tower_<k>_bn`, `tower_out` and `logit`.
+      `tower_<k>_bn`, `tower_out` and `logit`; a table that is not stored whole has more of them.
     """
     ids = keras.Input((layout.num_ids,), dtype=tf.int64, name=IDS)
     inputs = {IDS: ids}
-    rows = layout.table_rows
+    stored = build_lookup(ids, layout, config)
     lengths = tuple(field.length for field in layout.fields)
 
     def lookup(name: str, dim: int) -> tf.Tensor:
-        table = keras.layers.Embedding(
-            rows,
-            dim,
-            embeddings_initializer=keras.initializers.RandomNormal(0.0, config.embedding_stddev),
-            name=name,
-        )(ids)
+        table = stored(name, dim)
         if max(lengths) == 1:
             return table
         return FieldPooling(lengths, name=f"{name}_pooled", dtype=tf.float32)((ids, table))

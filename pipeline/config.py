@@ -6,7 +6,7 @@ import functools
 import math
 import pathlib
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from components.log_example_gen.config import (
     IngestConfig,
@@ -101,6 +101,16 @@ class RunConfig(Strict):
     gates: GatesConfig = GatesConfig()
     push: PushConfig = PushConfig()
     beam: BeamConfig = BeamConfig()
+
+    @field_validator("model")
+    @classmethod
+    def _trainable_table(cls, model: DeepFMConfig) -> DeepFMConfig:
+        if model.table.kind in ("truncated", "pruned"):
+            raise ValueError(
+                f"table {model.table.kind!r} is what prune_rows makes of a trained 'full' one: add "
+                "that step to compression, or choose another kind"
+            )
+        return model
 
     @model_validator(mode="after")
     def _fits_together(self) -> RunConfig:

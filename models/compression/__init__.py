@@ -13,12 +13,14 @@ from models.compression.base import (
 )
 from models.compression.pruning import Prune
 from models.compression.quantization import Quantize, quantize
+from models.compression.rows import PruneRows
 from models.compression.units import RemoveUnits
 from models.config import CompressionStep
 
 TECHNIQUES: dict[str, type[Technique[Any]]] = {
     "prune": Prune,
     "prune_units": RemoveUnits,
+    "prune_rows": PruneRows,
     "quantize": Quantize,
 }
 

@@ -119,15 +119,15 @@ def copy(checkpoint: Checkpoint) -> keras.Model:
 def prunable_weights(model: keras.Model) -> dict[str, tf.Variable]:
     """The kernels of the tower and the embedding table, by their layer's own name.
 
+    A table that is composed of several matrices has no row that is an embedding, and is left out.
     A wrapper of tfmot replaces the attribute by a tensor and keeps the variable for itself.
     """
     found = {}
     for layer in model.layers:
         inner = getattr(layer, "layer", layer)
-        kind = "embeddings:0" if inner.name == EMBEDDING else "kernel:0"
-        if inner.name == EMBEDDING or (
-            inner.name.startswith(f"{TOWER}_") and isinstance(inner, keras.layers.Dense)
-        ):
+        table = inner.name == EMBEDDING and isinstance(inner, keras.layers.Embedding)
+        kind = "embeddings:0" if table else "kernel:0"
+        if table or (inner.name.startswith(f"{TOWER}_") and isinstance(inner, keras.layers.Dense)):
             found[inner.name] = next(v for v in layer.trainable_weights if v.name.endswith(kind))
     return found
 

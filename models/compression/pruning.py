@@ -50,6 +50,11 @@ class Prune(Technique[Pruning]):
 
     def check(self, checkpoint: Checkpoint) -> None:
         weights = prunable_weights(checkpoint.model)
+        if self.config.embeddings is not None and EMBEDDING not in weights:
+            raise NotCompressible(
+                f"the table {checkpoint.config.table.kind!r} is composed of several matrices, none "
+                "of which holds embeddings whose zeros stay zeros: leave `embeddings` out"
+            )
         for name, scope in self._scopes(checkpoint.model).items():
             rows, columns = weights[name].shape
             if scope.pattern == "2:4" and rows % 4:

@@ -25,7 +25,8 @@ from models.compression.base import (
     total_sparsity,
 )
 from models.config import Quantization, TrainingConfig
-from models.deepfm import EMBEDDING, LINEAR, TOWER, build_deepfm
+from models.deepfm import TOWER, build_deepfm
+from models.embeddings import WRAPPED_LAYERS, table_layers
 from models.folding import fold_batch_norm
 from models.layout import FeatureLayout
 from models.quantize_config import QuantizeWeights
@@ -54,16 +55,23 @@ class _AsAnnotated(tfmot.quantization.keras.QuantizeScheme):
         return self._Registry()
 
 
-def _quantize_configs(layout: FeatureLayout, hidden: int) -> dict[str, QuantizeWeights]:
+def _quantize_configs(
+    layout: FeatureLayout, hidden: int, table: dict[str, bool]
+) -> dict[str, QuantizeWeights]:
     """Where the fake-quantizers go, by layer name.
 
     The tower computes in int8 from the table to its last hidden layer. The sum that makes the logit
     stays float, since an int8 logit has a few hundred distinct values. A standardized number keeps
     its float branch, which is small, because an outlier would eat its int8 range; the first hidden
     layer then needs a range of its own before the two are added.
+
+    Args:
+      layout: Of the model.
+      hidden: Its number of hidden layers.
+      table: What its tables are made of, from `table_layers`.
     """
     output = QuantizeWeights(output=True, kernel=False)
-    configs = {EMBEDDING: output, LINEAR: output}
+    configs = {name: QuantizeWeights(output=True, kernel=kernel) for name, kernel in table.items()}
     if any(field.length > 1 for field in layout.fields):
         configs["flatten"] = output  # pooling computes in float: its result needs a range
     for k in range(hidden):
@@ -99,12 +107,12 @@ class Quantize(Technique[Quantization]):
 
         copy = build_deepfm(checkpoint.layout, checkpoint.config)
         annotated = keras.models.clone_model(copy, clone_function=annotate)
-        with tfmot.quantization.keras.quantize_scope():
+        with tfmot.quantization.keras.quantize_scope(WRAPPED_LAYERS):
             model = tfmot.quantization.keras.quantize_apply(annotated, scheme=_AsAnnotated())
         for layer in model.layers:
             inner = getattr(layer, "layer", layer)
             source = checkpoint.model.get_layer(inner.name)
-            for name in ("kernel", "bias", "embeddings", "factors"):
+            for name in ("kernel", "bias", "embeddings", "factors", "rows"):
                 if isinstance(getattr(source, name, None), tf.Variable):
                     _variable(layer, inner, name).assign(getattr(source, name))
         return model
@@ -128,7 +136,11 @@ class Quantize(Technique[Quantization]):
                         variable.assign(high)
 
     def _configs(self, checkpoint: Checkpoint) -> dict[str, QuantizeWeights]:
-        return _quantize_configs(checkpoint.layout, len(checkpoint.config.hidden_units))
+        return _quantize_configs(
+            checkpoint.layout,
+            len(checkpoint.config.hidden_units),
+            table_layers(checkpoint.model),
+        )
 
     def callbacks(self, model: keras.Model) -> list[keras.callbacks.Callback]:
         return [KeepZeros(model, masks(model))]

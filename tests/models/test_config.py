@@ -181,7 +181,7 @@ def test_a_step_is_told_by_its_technique() -> None:
 @pytest.mark.parametrize(
     ("step", "message"),
     [
-        ({"technique": "distill"}, "'distill' found using 'technique'"),
+        ({"technique": "distil"}, "'distil' found using 'technique'"),
         ({}, "Unable to extract tag"),
         ({"technique": "quantize", "tower": {"sparsity": 0.5}}, "Extra inputs"),
         ({"technique": "quantize", "epochs": -1}, "epochs"),

@@ -1,0 +1,143 @@
+"""Removes rows of an embedding table; their values become out-of-vocabulary values."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tf_keras as keras
+
+from models.checkpoint import Checkpoint
+from models.compression.base import (
+    KeepZeros,
+    NotCompressible,
+    PostConditionFailed,
+    Splits,
+    Technique,
+    copy,
+    lost_zeros,
+    masks,
+    sparsity,
+    total_sparsity,
+)
+from models.config import FullTable, PrunedTable, RowPruning, TrainingConfig, TruncatedTable
+from models.deepfm import build_deepfm
+from models.embeddings import EMBEDDING, LINEAR, ROWS, share_of, values_of
+from models.layout import PADDING_ROW, RESERVED_ROWS, FeatureLayout
+
+
+class PruneRows(Technique[RowPruning]):
+    r"""Stores the rows of some vocabulary values only, and fine-tunes what is left.
+
+    Of a vocabulary of n values `frequency` keeps the first ceil(keep n); `norm` keeps the
+    ceil(keep V) values of all fields with the largest |E_i|_2 (the salience criterion that Hu et
+    al. 2016, https://arxiv.org/abs/1607.03250, use for units). A removed value of field f reads
+    the out-of-vocabulary row of f, which starts at the mean of the rows removed from f:
+
+        E_oov <- 1 / |removed_f| sum_{i in removed_f} E_i,
+
+    the constant that is nearest to them in squares. Padding and both reserved rows of each field
+    always stay.
+    """
+
+    def check(self, checkpoint: Checkpoint) -> None:
+        if not isinstance(checkpoint.config.table, FullTable):
+            raise NotCompressible(
+                f"prune_rows takes rows out of a table of kind 'full'; this model's is "
+                f"{checkpoint.config.table.kind!r}"
+            )
+        if len(self._kept(checkpoint)) == checkpoint.layout.table_rows:
+            raise NotCompressible(
+                f"prune_rows with keep {self.config.keep} removes no row: the fields have "
+                f"{list(values_of(checkpoint.layout))} values"
+            )
+
+    def _counts(self, layout: FeatureLayout) -> tuple[int, ...]:
+        """Values that each field keeps by frequency."""
+        return tuple(share_of(self.config.keep, n) for n in values_of(layout))
+
+    def _kept(self, checkpoint: Checkpoint) -> npt.NDArray[np.int64]:
+        """The ids whose rows stay: the reserved ones, then values; each in order."""
+        layout = checkpoint.layout
+        values = [np.arange(f.offset + RESERVED_ROWS, f.offset + f.rows) for f in layout.fields]
+        if self.config.by == "frequency":
+            counts = self._counts(layout)
+            kept = np.concatenate([v[:n] for v, n in zip(values, counts, strict=True)])
+        else:
+            every = np.concatenate(values)
+            (table,) = checkpoint.model.get_layer(EMBEDDING).get_weights()
+            shortest_last = np.argsort(-np.linalg.norm(table[every], axis=1), kind="stable")
+            kept = np.sort(every[shortest_last[: share_of(self.config.keep, len(every))]])
+        reserved = [row for f in layout.fields for row in (f.oov_row, f.missing_row)]
+        return np.concatenate([[PADDING_ROW], reserved, kept]).astype(np.int64)
+
+    def prepare(
+        self, checkpoint: Checkpoint, splits: Splits, training: TrainingConfig
+    ) -> Checkpoint:
+        """The same model without the rows; it is also what `_before` among the metrics is of."""
+        layout, kept = checkpoint.layout, self._kept(checkpoint)
+        table = (
+            TruncatedTable(kind="truncated", values=self._counts(layout))
+            if self.config.by == "frequency"
+            else PrunedTable(kind="pruned", rows=len(kept))
+        )
+        config = checkpoint.config.model_copy(update={"table": table})
+        model = build_deepfm(layout, config)
+        for layer in model.layers:
+            if layer.name in (EMBEDDING, LINEAR):
+                (rows,) = checkpoint.model.get_layer(layer.name).get_weights()
+                layer.set_weights([_with_means(rows, layout, kept)[kept]])
+            elif layer.name == ROWS and layer.weights:
+                layer.set_weights([_stored_rows(layout, kept)])
+            elif layer.weights:
+                layer.set_weights(checkpoint.model.get_layer(layer.name).get_weights())
+        return dataclasses.replace(checkpoint, model=model, config=config)
+
+    def wrap(self, checkpoint: Checkpoint, steps_per_epoch: int) -> keras.Model:
+        return copy(checkpoint)
+
+    def callbacks(self, model: keras.Model) -> list[keras.callbacks.Callback]:
+        return [KeepZeros(model, masks(model))]
+
+    def verify(self, before: Checkpoint, model: keras.Model) -> dict[str, Any]:
+        lost = lost_zeros(masks(before.model), model)
+        if lost:
+            raise PostConditionFailed(f"pruned weights are no longer zero: {lost}")
+        return {
+            "table_rows": int(model.get_layer(EMBEDDING).input_dim),
+            "sparsity": total_sparsity(model),
+            "sparsity_by_layer": sparsity(model),
+        }
+
+
+def _removed(layout: FeatureLayout, kept: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """[V] True where an id has lost its row."""
+    removed = np.ones(layout.table_rows, bool)
+    removed[kept] = False
+    return removed
+
+
+def _with_means(
+    table: npt.NDArray[np.float32], layout: FeatureLayout, kept: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32]:
+    """A table whose out-of-vocabulary rows are the means of their field's removed rows."""
+    removed, result = _removed(layout, kept), table.copy()
+    for field in layout.fields:
+        own = table[field.offset : field.offset + field.rows]
+        gone = removed[field.offset : field.offset + field.rows]
+        if gone.any():
+            result[field.oov_row] = own[gone].mean(axis=0, dtype=np.float64)
+    return result
+
+
+def _stored_rows(layout: FeatureLayout, kept: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """[V] stored row of each id; that of its field's out-of-vocabulary row where it has none."""
+    rows = np.empty(layout.table_rows, np.int64)
+    rows[kept] = np.arange(len(kept))
+    removed = _removed(layout, kept)
+    for field in layout.fields:
+        own = slice(field.offset, field.offset + field.rows)
+        rows[own][removed[own]] = rows[field.oov_row]
+    return rows

@@ -518,7 +518,9 @@ class Distillation(Strict):
       hidden_weight: Weight of the distance between the last hidden layers; 0 leaves them alone.
       unlabelled: More pairs of user and item, with soft labels only.
       epochs: Passes over the train split.
+      batch_size: Labelled rows a step; None takes the training's.
       learning_rate: Of Adam at the start; it falls along a cosine.
+      embedding_l2: As in the training; soft labels need less of it.
     """
 
     technique: Literal["distill"]
@@ -530,7 +532,9 @@ class Distillation(Strict):
     hidden_weight: float = Field(0.0, ge=0.0)
     unlabelled: UnlabelledPairs | None = None
     epochs: int = Field(20, ge=1)
+    batch_size: int | None = Field(None, ge=1)
     learning_rate: float = Field(2e-3, gt=0.0, le=1.0)
+    embedding_l2: float = Field(0.01, ge=0.0)
 
 
 class RowPruning(Strict):

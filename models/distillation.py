@@ -151,7 +151,8 @@ def distill(
       teachers: Trained float models over the same layout; they are not changed.
       features: Names the user and the item, for unlabelled pairs.
       splits: Data to train and validate on.
-      settings: The settings that the teachers were trained with; its rate and length are replaced.
+      settings: The settings that the teachers were trained with; what the
+        configuration says itself is replaced.
       log_dir: Folder for TensorBoard; None logs nothing.
 
     Returns:
@@ -168,7 +169,14 @@ def distill(
         raise NotCompressible("the teachers come from different Transform runs")
     fitting = fine_tuning(
         settings, epochs=config.epochs, learning_rate=config.learning_rate
-    ).model_copy(update={"strategy": "none", "ema": settings.ema})
+    ).model_copy(
+        update={
+            "batch_size": config.batch_size or settings.batch_size,
+            "embedding_l2": config.embedding_l2,
+            "ema": settings.ema,
+            "strategy": "none",
+        }
+    )
     augment = (
         redrawn_negatives(splits.train, layout, fitting.negatives) if fitting.negatives else None
     )

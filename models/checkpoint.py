@@ -16,8 +16,8 @@ from typing import Any
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-from models import deepfm, quantize_config  # noqa: F401  registers what a file refers to
-from models.config import DeepFMConfig
+from models import deepfm, quantize_config, row_quantization  # noqa: F401  registers layers
+from models.config import DeepFMConfig, Format
 from models.embeddings import WRAPPED_LAYERS
 from models.layout import FeatureLayout
 
@@ -34,12 +34,14 @@ class Checkpoint:
       layout: Where the features live in its inputs.
       config: Its hyperparameters; `batch_norm` is False once it was folded.
       metrics: Figures that the stage measured, by name.
+      format: How the exported file stores the weights.
     """
 
     model: keras.Model
     layout: FeatureLayout
     config: DeepFMConfig
     metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
+    format: Format = "float32"
 
     def save(self, folder: str) -> None:
         """Writes the checkpoint into a folder, which is made if needed."""
@@ -51,6 +53,7 @@ class Checkpoint:
             "layout": self.layout.to_dict(),
             "config": self.config.model_dump(mode="json"),
             "metrics": self.metrics,
+            "format": self.format,
         }
         with open(os.path.join(folder, SPEC_FILE), "w", encoding="utf-8") as file:
             json.dump(spec, file, indent=2, sort_keys=True)
@@ -74,4 +77,5 @@ class Checkpoint:
             FeatureLayout.from_dict(spec["layout"]),
             DeepFMConfig(**spec["config"]),
             spec["metrics"],
+            spec["format"],
         )

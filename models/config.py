@@ -473,23 +473,95 @@ class PruneUnits(Strict):
         return self
 
 
-class Quantization(Strict):
-    """Calibrated int8 quantization-aware training.
+class Clustering(Strict):
+    """Weights that share a few values, found by k-means and trained on.
 
     Attributes:
+      clusters: Most distinct values of a layer.
+      tower: Cluster the hidden layers of the deep tower.
+      embeddings: Cluster the embedding table.
+      epochs: Passes over the train split.
+      learning_rate: Of Adam.
+    """
+
+    technique: Literal["cluster"]
+    clusters: int = Field(16, ge=2, le=256)
+    tower: bool = True
+    embeddings: bool = False
+    epochs: int = Field(1, ge=1)
+    learning_rate: float = Field(1e-4, gt=0.0, le=1.0)
+
+    @model_validator(mode="after")
+    def _clusters_something(self) -> Clustering:
+        if not (self.tower or self.embeddings):
+            raise ValueError("cluster needs `tower: true`, `embeddings: true` or both")
+        return self
+
+
+Format = Literal["float32", "float16", "dynamic_range", "int8", "int16x8"]
+
+
+class Quantization(Strict):
+    """Stores the weights in fewer bits, and computes with them where the format says so.
+
+    Attributes:
+      format: `int8`: weights and activations, calibrated and trained on; `int16x8`: int8 weights
+        and 16-bit activations, trained likewise; `dynamic_range`: int8 weights, activations
+        rounded while running; `float16`: weights only. The last two need no training.
       epochs: Passes over the train split after calibration; 0 only calibrates, which is
-        post-training quantization.
+        post-training quantization. By default 1, or 0 where the format needs no training.
       learning_rate: Of Adam.
       calibration_batches: Train batches that set the ranges before the first step.
+      bits: Of the tower's kernels: 8, 4, or `mixed`, which takes 4 for the layers (the embedding
+        table among them) where it costs least, until the weights fit into `max_weight_bytes`.
+      table: The embedding table: `int8` with one scale (in int16x8 one a row), or
+        `int8_per_row`, `int4_per_row`.
+      max_weight_bytes: For `bits: mixed`.
       control: Also train the float model for as long, from the same weights and on the same
-        batches, so that the cost of int8 is told apart from the effect of more training.
+        batches, so that the cost of rounding is told apart from the effect of more training.
     """
 
     technique: Literal["quantize"]
+    format: Literal["int8", "int16x8", "dynamic_range", "float16"] = "int8"
     epochs: int = Field(1, ge=0)
     learning_rate: float = Field(1e-4, gt=0.0, le=1.0)
     calibration_batches: int = Field(32, ge=1)
+    bits: Literal[8, 4, "mixed"] = 8
+    table: Literal["int8", "int8_per_row", "int4_per_row"] = "int8"
+    max_weight_bytes: Bytes | None = None
     control: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _untrained_formats(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("format") in ("dynamic_range", "float16"):
+            return {"epochs": 0, **data}
+        return data
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Quantization:
+        if self.format in ("dynamic_range", "float16") and self.epochs:
+            raise ValueError(
+                f"format {self.format} with epochs {self.epochs}: it rounds after training, so "
+                "there is nothing to train: leave epochs out, or choose int8"
+            )
+        if self.format != "int8" and self.bits != 8:
+            raise ValueError(f"format {self.format} with bits {self.bits}: it takes 8, as int8 may")
+        if self.format in ("dynamic_range", "float16") and self.table != "int8":
+            raise ValueError(
+                f"format {self.format} with table {self.table}: rows have scales of their own in "
+                "the formats int8 and int16x8 only"
+            )
+        if (self.bits == "mixed") != (self.max_weight_bytes is not None):
+            raise ValueError("`bits: mixed` and `max_weight_bytes` go together")
+        if self.bits == 4 and self.table == "int8":
+            raise ValueError(
+                "bits 4 with table int8: the converter cannot store both; choose table "
+                "int8_per_row or int4_per_row"
+            )
+        if self.bits == "mixed" and self.table != "int8":
+            raise ValueError("`bits: mixed` chooses the table's format itself: leave `table` out")
+        return self
 
 
 class UnlabelledPairs(Strict):
@@ -557,7 +629,7 @@ class RowPruning(Strict):
 
 
 CompressionStep = Annotated[
-    Distillation | RowPruning | PruneUnits | Pruning | Quantization,
+    Distillation | RowPruning | PruneUnits | Pruning | Clustering | Quantization,
     Field(discriminator="technique"),
 ]
 _STEP: TypeAdapter[CompressionStep] = TypeAdapter(CompressionStep)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tempfile
@@ -13,7 +14,9 @@ from models.checkpoint import Checkpoint
 from models.folding import fold_batch_norm
 from models.layout import IDS, NUMERIC
 from models.lite import SCORE, SERVING_DEFAULT, SERVING_RAW
+from models.quantize_config import QuantizeWeights
 from models.raw_features import RawFeatures
+from models.row_quantization import RowQuantizedEmbedding
 
 
 class NotExportable(ValueError):
@@ -21,15 +24,24 @@ class NotExportable(ValueError):
 
 
 def is_quantized(checkpoint: Checkpoint) -> bool:
-    """Whether a model carries fake-quantization."""
-    return any(layer.name.startswith("quant_") for layer in checkpoint.model.layers)
+    """Whether a model is to compute in int8."""
+    return checkpoint.format == "int8"
+
+
+def _has_four_bits(checkpoint: Checkpoint) -> bool:
+    """Whether a kernel has 4 bits, which the converter is then told to store as such."""
+    configs = (getattr(layer, "quantize_config", None) for layer in checkpoint.model.layers)
+    return any(
+        isinstance(config, QuantizeWeights) and config.kernel and config.kernel_bits == 4
+        for config in configs
+    )
 
 
 def to_tflite(checkpoint: Checkpoint, raw: RawFeatures | None = None) -> bytes:
     """Converts a model, batch normalization folded, to TFLite's builtin operators.
 
     Args:
-      checkpoint: The model. A fake-quantized one becomes int8, any other stays float32.
+      checkpoint: The model; its `format` says how its weights are stored.
       raw: Adds the signature on raw features; its vocabularies become hash tables in the file.
 
     Returns:
@@ -40,19 +52,26 @@ def to_tflite(checkpoint: Checkpoint, raw: RawFeatures | None = None) -> bytes:
     Raises:
       NotExportable: An operator would need TensorFlow's Flex delegate.
     """
-    quantized = is_quantized(checkpoint)
     if checkpoint.config.batch_norm:
         checkpoint = fold_batch_norm(checkpoint)
-    module = _Serving(checkpoint, raw)
-    with tempfile.TemporaryDirectory() as folder:
+    with contextlib.ExitStack() as stack:
+        for layer in checkpoint.model.layers:
+            if isinstance(layer, RowQuantizedEmbedding):
+                stack.enter_context(layer.stored())
+        module = _Serving(checkpoint, raw)
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
         path = os.path.join(folder, "saved_model")
         tf.saved_model.save(module, path, module.functions)
         converter = tf.lite.TFLiteConverter.from_saved_model(
             path, signature_keys=list(module.functions)
         )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        if quantized:
+        if checkpoint.format != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if checkpoint.format == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if _has_four_bits(checkpoint):
+            converter._experimental_low_bit_qat = True
         try:
             content: bytes = converter.convert()
         except Exception as error:

@@ -12,22 +12,32 @@ _quantizers = tfmot.quantization.keras.quantizers
 
 @keras.utils.register_keras_serializable("ranklite")
 class QuantizeWeights(tfmot.quantization.keras.QuantizeConfig):
-    """int8 kernel, symmetric, and optionally an int8 output, asymmetric.
+    """A kernel of 8 or 4 bits, symmetric, and optionally an output of 8, asymmetric, or 16.
+
+    TFLite's kernels with 16-bit activations take symmetric ones only.
 
     Args:
       output: Quantize the output too.
       kernel: Quantize the kernel.
+      kernel_bits: 8 or 4.
+      output_bits: 8 or 16.
     """
 
-    def __init__(self, output: bool = False, kernel: bool = True) -> None:
-        self.output = output
-        self.kernel = kernel
+    def __init__(
+        self,
+        output: bool = False,
+        kernel: bool = True,
+        kernel_bits: int = 8,
+        output_bits: int = 8,
+    ) -> None:
+        self.output, self.kernel = output, kernel
+        self.kernel_bits, self.output_bits = kernel_bits, output_bits
 
     def get_weights_and_quantizers(self, layer: Any) -> list[Any]:
         if not self.kernel:
             return []
         quantizer = _quantizers.LastValueQuantizer(
-            num_bits=8, per_axis=False, symmetric=True, narrow_range=True
+            num_bits=self.kernel_bits, per_axis=False, symmetric=True, narrow_range=True
         )
         return [(layer.kernel, quantizer)]
 
@@ -44,11 +54,17 @@ class QuantizeWeights(tfmot.quantization.keras.QuantizeConfig):
     def get_output_quantizers(self, layer: Any) -> list[Any]:
         if not self.output:
             return []
+        wide = self.output_bits == 16
         return [
             _quantizers.MovingAverageQuantizer(
-                num_bits=8, per_axis=False, symmetric=False, narrow_range=False
+                num_bits=self.output_bits, per_axis=False, symmetric=wide, narrow_range=wide
             )
         ]
 
     def get_config(self) -> dict[str, Any]:
-        return {"output": self.output, "kernel": self.kernel}
+        return {
+            "output": self.output,
+            "kernel": self.kernel,
+            "kernel_bits": self.kernel_bits,
+            "output_bits": self.output_bits,
+        }

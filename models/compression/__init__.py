@@ -11,6 +11,7 @@ from models.compression.base import (
     Technique,
     compress,
 )
+from models.compression.clustering import Cluster
 from models.compression.pruning import Prune
 from models.compression.quantization import Quantize, quantize
 from models.compression.rows import PruneRows
@@ -19,6 +20,7 @@ from models.config import CompressionStep
 
 TECHNIQUES: dict[str, type[Technique[Any]]] = {
     "prune": Prune,
+    "cluster": Cluster,
     "prune_units": RemoveUnits,
     "prune_rows": PruneRows,
     "quantize": Quantize,

@@ -14,6 +14,7 @@ from models import data, training
 from models.checkpoint import Checkpoint
 from models.compression.base import (
     KeepZeros,
+    NotCompressible,
     PostConditionFailed,
     Splits,
     Technique,
@@ -24,12 +25,14 @@ from models.compression.base import (
     sparsity,
     total_sparsity,
 )
+from models.compression.clustering import CLUSTERED, KeepClusters, distinct_values
 from models.config import Quantization, TrainingConfig
 from models.deepfm import TOWER, build_deepfm
-from models.embeddings import WRAPPED_LAYERS, table_layers
+from models.embeddings import EMBEDDING, WRAPPED_LAYERS, table_layers
 from models.folding import fold_batch_norm
 from models.layout import FeatureLayout
 from models.quantize_config import QuantizeWeights
+from models.row_quantization import RowQuantizedEmbedding, SummedProducts
 
 CALIBRATION_ROWS = 1024
 
@@ -55,29 +58,69 @@ class _AsAnnotated(tfmot.quantization.keras.QuantizeScheme):
         return self._Registry()
 
 
+@dataclasses.dataclass(frozen=True)
+class Bits:
+    """How many bits everything gets.
+
+    Attributes:
+      kernels: Of the tower's kernels, by layer name; 8 where a layer is not named.
+      table: The embedding table's format.
+      activations: 8 or 16.
+    """
+
+    kernels: dict[str, int]
+    table: str = "int8"
+    activations: int = 8
+
+    @classmethod
+    def of(cls, config: Quantization, hidden: int) -> Bits:
+        """What a configuration without `mixed` says for a tower of `hidden` layers."""
+        bits = 8 if config.bits == "mixed" else int(config.bits)
+        kernels = {f"{TOWER}_{k}": bits for k in range(hidden)}
+        if config.format == "int16x8":  # a table with one scale would be stored in 16 bits
+            table = config.table if config.table != "int8" else "int8_per_row"
+            return cls(kernels, table, activations=16)
+        return cls(kernels, config.table)
+
+    @property
+    def row_bits(self) -> int | None:
+        """8 or 4 where each row has a scale of its own."""
+        return {"int8_per_row": 8, "int4_per_row": 4}.get(self.table)
+
+
 def _quantize_configs(
-    layout: FeatureLayout, hidden: int, table: dict[str, bool]
+    layout: FeatureLayout, bits: Bits, table: dict[str, bool], stored: set[str]
 ) -> dict[str, QuantizeWeights]:
     """Where the fake-quantizers go, by layer name.
 
-    The tower computes in int8 from the table to its last hidden layer. The sum that makes the logit
-    stays float, since an int8 logit has a few hundred distinct values. A standardized number keeps
-    its float branch, which is small, because an outlier would eat its int8 range; the first hidden
-    layer then needs a range of its own before the two are added.
+    The tower computes in integers from the table to its last hidden layer. The sum that makes the
+    logit stays float, since an int8 logit has a few hundred distinct values. A standardized number
+    keeps its float branch, which is small, because an outlier would eat its int8 range; the first
+    hidden layer then needs a range of its own before the two are added. Rows with scales of their
+    own reach the factorization machine as they are; only the tower's input gets a common range.
 
     Args:
       layout: Of the model.
-      hidden: Its number of hidden layers.
+      bits: How many there are.
       table: What its tables are made of, from `table_layers`.
+      stored: Those of them that are looked up in.
     """
-    output = QuantizeWeights(output=True, kernel=False)
-    configs = {name: QuantizeWeights(output=True, kernel=kernel) for name, kernel in table.items()}
-    if any(field.length > 1 for field in layout.fields):
-        configs["flatten"] = output  # pooling computes in float: its result needs a range
-    for k in range(hidden):
+
+    def config(**changes: Any) -> QuantizeWeights:
+        return QuantizeWeights(output_bits=bits.activations, **changes)
+
+    output = config(output=True, kernel=False)
+    configs = {
+        name: config(output=True, kernel=kernel)
+        for name, kernel in table.items()
+        if not (bits.row_bits and name in stored)
+    }
+    if bits.row_bits or any(field.length > 1 for field in layout.fields):
+        configs["flatten"] = output  # what comes from float arithmetic needs a range
+    for k, (name, kernel_bits) in enumerate(bits.kernels.items()):
         added = k == 0 and layout.num_numeric > 0
-        configs[f"{TOWER}_{k}"] = QuantizeWeights(output=added)
-        configs[f"{TOWER}_{k}_relu"] = output
+        configs[name] = config(output=added, kernel_bits=kernel_bits)
+        configs[f"{name}_relu"] = output
     return configs
 
 
@@ -89,8 +132,21 @@ class Quantize(Technique[Quantization]):
     that pruning left stay zeros.
     """
 
+    def __init__(self, config: Quantization, bits: Bits | None = None) -> None:
+        super().__init__(config)
+        self._bits = bits
+
     def check(self, checkpoint: Checkpoint) -> None:
-        """Every DeepFM can be quantized."""
+        multi = [field.name for field in checkpoint.layout.fields if field.length > 1]
+        if self.config.format == "int16x8" and multi:
+            raise NotCompressible(
+                f"format int16x8 and the multi-valued features {', '.join(multi)}: the converter "
+                "concatenates no 16-bit embeddings; choose format int8"
+            )
+
+    def bits(self, checkpoint: Checkpoint) -> Bits:
+        """How many bits each layer of a model gets."""
+        return self._bits or Bits.of(self.config, len(checkpoint.config.hidden_units))
 
     def prepare(
         self, checkpoint: Checkpoint, splits: Splits, training: TrainingConfig
@@ -99,8 +155,14 @@ class Quantize(Technique[Quantization]):
 
     def wrap(self, checkpoint: Checkpoint, steps_per_epoch: int) -> keras.Model:
         configs = self._configs(checkpoint)
+        row_bits = self.bits(checkpoint).row_bits
 
         def annotate(layer: keras.layers.Layer) -> keras.layers.Layer:
+            if row_bits and isinstance(layer, keras.layers.Embedding):
+                bits = row_bits if layer.output_dim > 1 else 8
+                return RowQuantizedEmbedding.from_config({**layer.get_config(), "bits": bits})
+            if layer.name == f"{TOWER}_out" and 4 in self.bits(checkpoint).kernels.values():
+                return SummedProducts.from_config(layer.get_config())
             if layer.name not in configs:
                 return layer
             return tfmot.quantization.keras.quantize_annotate_layer(layer, configs[layer.name])
@@ -115,6 +177,8 @@ class Quantize(Technique[Quantization]):
             for name in ("kernel", "bias", "embeddings", "factors", "rows"):
                 if isinstance(getattr(source, name, None), tf.Variable):
                     _variable(layer, inner, name).assign(getattr(source, name))
+            if isinstance(layer, RowQuantizedEmbedding):
+                layer.fit_unit()
         return model
 
     def initialize(self, model: keras.Model, checkpoint: Checkpoint, splits: Splits) -> None:
@@ -129,6 +193,8 @@ class Quantize(Technique[Quantization]):
             inner = getattr(layer, "layer", None)
             if inner is not None and inner.name in ranges:
                 low, high = ranges[inner.name]
+                if self.config.format == "int16x8":
+                    low, high = -max(-low, high), max(-low, high)
                 for variable in layer.variables:
                     if variable.name.endswith("output_min:0"):
                         variable.assign(low)
@@ -136,19 +202,26 @@ class Quantize(Technique[Quantization]):
                         variable.assign(high)
 
     def _configs(self, checkpoint: Checkpoint) -> dict[str, QuantizeWeights]:
+        stored = {
+            layer.name
+            for layer in checkpoint.model.layers
+            if isinstance(layer, keras.layers.Embedding)
+        }
         return _quantize_configs(
-            checkpoint.layout,
-            len(checkpoint.config.hidden_units),
-            table_layers(checkpoint.model),
+            checkpoint.layout, self.bits(checkpoint), table_layers(checkpoint.model), stored
         )
 
     def callbacks(self, model: keras.Model) -> list[keras.callbacks.Callback]:
-        return [KeepZeros(model, masks(model))]
+        return [KeepClusters(model), KeepZeros(model, masks(model))]
 
     def verify(self, before: Checkpoint, model: keras.Model) -> dict[str, Any]:
         lost = lost_zeros(masks(before.model), model)
         if lost:
             raise PostConditionFailed(f"pruned weights are no longer zero: {lost}")
+        clusters = {n: c for n, c in distinct_values(before.model).items() if c <= CLUSTERED}
+        spread = {n: c for n, c in distinct_values(model).items() if c > clusters.get(n, c)}
+        if spread:
+            raise PostConditionFailed(f"clustered weights have drifted apart: {spread}")
         return {"sparsity": total_sparsity(model), "sparsity_by_layer": sparsity(model)}
 
 
@@ -194,6 +267,75 @@ def calibrate(
     return {name: (low[name], max(high[name], low[name] + 1e-6)) for name in layers}
 
 
+def weight_bytes(checkpoint: Checkpoint, bits: Bits) -> int:
+    """Bytes of the kernels and tables, with the scales of their rows."""
+    total = 0
+    for layer in checkpoint.model.layers:
+        inner = getattr(layer, "layer", layer)
+        for weight in inner.weights:
+            count = weight.shape.num_elements()
+            if bits.row_bits and isinstance(inner, keras.layers.Embedding) and inner.output_dim > 1:
+                total += count * bits.row_bits // 8 + 2 * weight.shape[0]
+            elif weight.shape.rank == 2:
+                total += count * bits.kernels.get(inner.name, 8) // 8
+            else:
+                total += 4 * count
+    return total
+
+
+def choose_bits(config: Quantization, folded: Checkpoint, splits: Splits) -> Bits:
+    """Gives 4 bits to the layers where that costs least, until the weights fit.
+
+    The sensitivity of a layer is the rise of the validation log loss when it alone goes from 8 to
+    4 bits in the calibrated model; layers are taken in order of the rise for each byte saved (Dong
+    et al. 2019 order by curvature, https://arxiv.org/abs/1905.03696; measuring is exact and cheap
+    for a tower of a few layers).
+
+    Args:
+      config: With `max_weight_bytes`.
+      folded: The float model without batch normalization.
+      splits: Data to calibrate and measure on.
+
+    Raises:
+      NotCompressible: Not even 4 bits everywhere fit; the message has the least that does.
+    """
+    hidden = [f"{TOWER}_{k}" for k in range(len(folded.config.hidden_units))]
+    start = Bits(dict.fromkeys(hidden, 8), "int8_per_row")
+    candidates = {
+        name: dataclasses.replace(start, kernels={**start.kernels, name: 4}) for name in hidden
+    }
+    candidates[EMBEDDING] = dataclasses.replace(start, table="int4_per_row")
+    limit = config.max_weight_bytes
+    assert limit is not None
+    least = weight_bytes(folded, Bits(dict.fromkeys(hidden, 4), "int4_per_row"))
+    if least > limit:
+        raise NotCompressible(
+            f"max_weight_bytes is {limit:,}, but with 4 bits everywhere the weights still take "
+            f"{least:,}: raise it, remove rows or units first, or choose a smaller model"
+        )
+
+    def log_loss(bits: Bits) -> float:
+        technique = Quantize(config, bits)
+        model = technique.wrap(folded, 1)
+        technique.initialize(model, folded, splits)
+        return training.evaluate(model, folded.layout, splits.eval)["log_loss"]
+
+    base, size = log_loss(start), weight_bytes(folded, start)
+    rise = {
+        name: (log_loss(bits) - base) / (size - weight_bytes(folded, bits))
+        for name, bits in candidates.items()
+    }
+    chosen = start
+    for name in sorted(rise, key=lambda name: rise[name]):
+        if weight_bytes(folded, chosen) <= limit:
+            break
+        if name == EMBEDDING:
+            chosen = dataclasses.replace(chosen, table="int4_per_row")
+        else:
+            chosen = dataclasses.replace(chosen, kernels={**chosen.kernels, name: 4})
+    return chosen
+
+
 def quantize(
     config: Quantization,
     checkpoint: Checkpoint,
@@ -217,7 +359,13 @@ def quantize(
       model, trained as long where the configuration asks for it.
     """
     folded = fold_batch_norm(checkpoint)
-    technique = Quantize(config)
+    if config.format in ("dynamic_range", "float16"):
+        metrics = training.evaluate(folded.model, folded.layout, splits.eval)
+        rounded = dataclasses.replace(folded, metrics=dict(metrics), format=config.format)
+        return rounded, folded
+    technique = Quantize(
+        config, choose_bits(config, folded, splits) if config.bits == "mixed" else None
+    )
     calibrated = technique.wrap(folded, 1)
     technique.initialize(calibrated, folded, splits)
     before = training.evaluate(calibrated, folded.layout, splits.eval)
@@ -225,6 +373,7 @@ def quantize(
         folded,
         model=calibrated,
         metrics={**before, **technique.verify(folded, calibrated), "chosen": "calibrated"},
+        format=config.format,
     )
     figures = {f"calibrated_{name}": value for name, value in before.items()}
     if config.epochs:
@@ -238,7 +387,7 @@ def quantize(
         figures |= {f"trained_{name}": trained.metrics[name] for name in before}
         if trained.metrics["log_loss"] <= before["log_loss"]:
             trained.metrics["chosen"] = "trained"
-            quantized = trained
+            quantized = dataclasses.replace(trained, format=config.format)
     quantized.metrics.update(figures)
     control = train_control(config, folded, splits, training_config, log_dir=log_dir)
     return quantized, control

@@ -1,0 +1,121 @@
+"""Weight clustering with tfmot: the weights of a layer share a few values (Han et al. 2016,
+"Deep Compression", https://arxiv.org/abs/1510.00149)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+from tensorflow_model_optimization.python.core.clustering.keras import (
+    cluster as clustering,
+)
+from tensorflow_model_optimization.python.core.clustering.keras import (
+    cluster_config,
+)
+from tensorflow_model_optimization.python.core.clustering.keras.experimental import (
+    cluster as experimental,
+)
+
+from models.checkpoint import Checkpoint
+from models.compression.base import (
+    NotCompressible,
+    PostConditionFailed,
+    Splits,
+    Technique,
+    copy,
+    lost_zeros,
+    masks,
+    prunable_weights,
+)
+from models.config import Clustering, TrainingConfig
+from models.embeddings import EMBEDDING
+from models.folding import fold_batch_norm
+
+
+class Cluster(Technique[Clustering]):
+    """Replaces each weight by the nearest of k centroids and trains the centroids on.
+
+    Batch normalization is folded first: it would scale the units of a kernel apart. Weights that
+    are zero stay zero. The file is as large as before, but compresses better.
+    """
+
+    def check(self, checkpoint: Checkpoint) -> None:
+        if self.config.embeddings and EMBEDDING not in prunable_weights(checkpoint.model):
+            raise NotCompressible(
+                f"the table {checkpoint.config.table.kind!r} is composed of several matrices: "
+                "leave `embeddings` out"
+            )
+
+    def prepare(
+        self, checkpoint: Checkpoint, splits: Splits, training: TrainingConfig
+    ) -> Checkpoint:
+        return fold_batch_norm(checkpoint)
+
+    def _in_scope(self, name: str) -> bool:
+        if name == EMBEDDING:
+            return self.config.embeddings
+        return self.config.tower and not name.endswith(("_out", "_numeric"))
+
+    def wrap(self, checkpoint: Checkpoint, steps_per_epoch: int) -> keras.Model:
+        model = copy(checkpoint)
+        chosen = [name for name in prunable_weights(model) if self._in_scope(name)]
+
+        def wrapped(layer: keras.layers.Layer) -> keras.layers.Layer:
+            if layer.name not in chosen:
+                return layer
+            return experimental.cluster_weights(
+                layer,
+                number_of_clusters=self.config.clusters,
+                cluster_centroids_init=(cluster_config.CentroidInitialization.KMEANS_PLUS_PLUS),
+                preserve_sparsity=True,
+            )
+
+        return keras.models.clone_model(model, clone_function=wrapped)
+
+    def strip(self, model: keras.Model) -> keras.Model:
+        return clustering.strip_clustering(model)
+
+    def verify(self, before: Checkpoint, model: keras.Model) -> dict[str, Any]:
+        if lost := lost_zeros(masks(before.model), model):
+            raise PostConditionFailed(f"pruned weights are no longer zero: {lost}")
+        counts = distinct_values(model)
+        for name, count in counts.items():
+            if self._in_scope(name) and count > self.config.clusters:
+                raise PostConditionFailed(
+                    f"{name} has {count} distinct values, {self.config.clusters} were asked for"
+                )
+        return {"distinct_values": counts}
+
+
+def distinct_values(model: keras.Model) -> dict[str, int]:
+    """Number of distinct values in each kernel of the tower and in the embedding table."""
+    return {
+        name: len(np.unique(weight.numpy())) for name, weight in prunable_weights(model).items()
+    }
+
+
+CLUSTERED = 256  # a kernel with as few distinct values was clustered
+
+
+class KeepClusters(keras.callbacks.Callback):
+    """Keeps weights equal that were equal before the first step: each gets its cluster's mean.
+
+    Args:
+      model: The model being trained; kernels with more than `CLUSTERED` distinct values, or with
+        few weights a value, are left alone.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        super().__init__()
+        self._clusters = []
+        for weight in prunable_weights(model).values():
+            values, cluster = np.unique(weight.numpy(), return_inverse=True)
+            if len(values) <= min(CLUSTERED, weight.shape.num_elements() // 4):
+                self._clusters.append((weight, tf.constant(cluster.reshape(-1)), len(values)))
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        for weight, cluster, count in self._clusters:
+            means = tf.math.unsorted_segment_mean(tf.reshape(weight, [-1]), cluster, count)
+            weight.assign(tf.reshape(tf.gather(means, cluster), weight.shape))

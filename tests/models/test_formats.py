@@ -1,0 +1,196 @@
+"""Formats of the shipped file: what they store, that they score as trained, what is refused."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import pathlib
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from models import training
+from models.checkpoint import Checkpoint
+from models.compression import NotCompressible, Splits, compress, quantize, technique
+from models.compression.clustering import distinct_values
+from models.compression.quantization import Bits, choose_bits, weight_bytes
+from models.config import (
+    Clustering,
+    DeepFMConfig,
+    Pruning,
+    Quantization,
+    TrainingConfig,
+)
+from models.examples import read_records, transformed_inputs
+from models.export import to_tflite
+from models.folding import fold_batch_norm
+from models.layout import FeatureLayout
+from models.lite import LiteModel
+
+CONFIG = DeepFMConfig(embedding_dim=8, hidden_units=(64, 32), dropout=0.0, embedding_stddev=0.1)
+TRAINING = TrainingConfig(batch_size=128, epochs=2, learning_rate=0.02, oov_rate=0.0)
+
+
+@pytest.fixture(scope="module")
+def base(clicks: Any) -> Checkpoint:
+    model = training.build(clicks.layout, CONFIG, TRAINING)
+    metrics = training.fit(model, clicks.layout, clicks.train, clicks.eval, TRAINING)
+    return Checkpoint(model, clicks.layout, CONFIG, metrics)
+
+
+@pytest.fixture(scope="module")
+def splits(clicks: Any) -> Splits:
+    return Splits(clicks.train, clicks.eval)
+
+
+@pytest.fixture(scope="module")
+def quantized(base: Checkpoint, splits: Splits) -> Any:
+    @functools.cache
+    def make(**settings: Any) -> tuple[Checkpoint, LiteModel]:
+        config = Quantization(technique="quantize", **settings)
+        checkpoint, _ = quantize(config, base, splits, TRAINING)
+        return checkpoint, LiteModel(to_tflite(checkpoint))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def float_file(base: Checkpoint) -> LiteModel:
+    return LiteModel(to_tflite(base))
+
+
+def scores(clicks: Any, checkpoint: Checkpoint, file: LiteModel) -> tuple[Any, Any]:
+    """What Keras and the file say of the eval split."""
+    inputs, _, _ = transformed_inputs(read_records(clicks.eval), clicks.layout, [])
+    expected, _ = training.predict(checkpoint.model, clicks.layout, clicks.eval)
+    return expected, file.score(inputs)
+
+
+WEIGHTS = (3 * 8) * 64 + 64 * 32  # kernels of the two hidden layers
+
+
+@pytest.mark.parametrize(
+    ("settings", "tolerance"),
+    [
+        ({"format": "float16"}, 2e-3),
+        ({"format": "dynamic_range"}, 3e-2),
+        ({"epochs": 0, "bits": 4, "table": "int8_per_row"}, 3e-2),
+        ({"epochs": 1, "table": "int8_per_row"}, 3e-2),
+        ({"epochs": 1, "table": "int4_per_row"}, 3e-2),
+    ],
+    ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else "",
+)
+def test_the_file_scores_as_the_model(
+    settings: dict[str, Any], tolerance: float, clicks: Any, quantized: Any, float_file: LiteModel
+) -> None:
+    checkpoint, file = quantized(**settings)
+    assert checkpoint.format == settings.get("format", "int8")
+    expected, shipped = scores(clicks, checkpoint, file)
+    assert np.abs(shipped - expected).max() < tolerance
+    assert np.ptp(expected) > 0.3
+    assert len(file.content) < len(float_file.content)
+    assert not [name for name in file.operators() if name.startswith(("Flex", "CUSTOM"))]
+
+
+def test_four_bits_take_half_the_bytes_of_the_kernels(quantized: Any) -> None:
+    eight, four = (quantized(epochs=0, bits=bits, table="int8_per_row")[1] for bits in (8, 4))
+    saved = len(eight.content) - len(four.content)
+    assert abs(saved - WEIGHTS // 2) < 600  # plus what decodes them
+
+
+def test_int16x8_on_single_valued_features(
+    base: Checkpoint, splits: Splits, tmp_path: pathlib.Path, write_examples: Any
+) -> None:
+    config = Quantization(technique="quantize", format="int16x8", epochs=1)
+    with pytest.raises(NotCompressible, match="multi-valued features tags: the converter"):
+        quantize(config, base, splits, TRAINING)
+    layout = FeatureLayout.build([("user", 1, 40), ("item", 1, 30)], ["x"])
+    random = np.random.default_rng(0)
+    columns = [random.integers(f.offset, f.offset + f.rows, 900) for f in layout.fields]
+    x = random.normal(size=(900, 1)).astype("f4")
+    rows = {"ids": np.stack(columns, axis=1), "numeric": x, "label": (x > 0.2).astype("f4")}
+    files = [write_examples(tmp_path / "rows.gz", rows)]
+    model = training.build(layout, CONFIG, TRAINING)
+    training.fit(model, layout, files, files, TRAINING)
+    parent = Checkpoint(model, layout, CONFIG)
+    wide, _ = quantize(config, parent, Splits(files, files), TRAINING)
+    file = LiteModel(to_tflite(wide))
+    expected, _ = training.predict(wide.model, layout, files)
+    order = {name: rows[name] for name in ("ids", "numeric")}
+    assert np.abs(file.score(order) - expected).max() < 5e-3
+    assert len(np.unique(expected)) > 500
+    assert len(file.content) < 0.5 * len(to_tflite(parent))
+
+
+def test_clusters_survive_quantization_and_compress_better(
+    base: Checkpoint, splits: Splits, clicks: Any, quantized: Any
+) -> None:
+    prune = Pruning.model_validate(
+        {"technique": "prune", "tower": {"sparsity": 0.5}, "epochs": 1, "ramp": 0.5}
+    )
+    pruned = compress(technique(prune), base, splits, TRAINING)
+    cluster = Clustering(technique="cluster", clusters=8, epochs=1)
+    clustered = compress(technique(cluster), pruned, splits, TRAINING)
+    for name in ("tower_0", "tower_1"):
+        assert 2 <= clustered.metrics["distinct_values"][name] <= 8
+        kernel = clustered.model.get_layer(name).kernel.numpy()
+        assert 0.45 < np.mean(kernel == 0) < 0.8
+    config = Quantization(technique="quantize", epochs=1)
+    shipped, _ = quantize(config, clustered, splits, TRAINING)
+    counts = distinct_values(shipped.model)
+    assert counts["tower_0"] <= 8
+    assert counts["tower_1"] <= 8
+    file = LiteModel(to_tflite(shipped))
+    expected, given = scores(clicks, shipped, file)
+    assert np.abs(given - expected).max() < 3e-2
+    plain = quantized(epochs=0)[1]
+    assert len(gzip.compress(plain.content)) - len(gzip.compress(file.content)) > 700
+
+
+def test_mixed_bits_fit_and_cost_least(base: Checkpoint, splits: Splits) -> None:
+    folded = fold_batch_norm(base)
+    eight = weight_bytes(folded, Bits({"tower_0": 8, "tower_1": 8}, "int8_per_row"))
+    config = Quantization(technique="quantize", epochs=0, bits="mixed", max_weight_bytes=eight - 1)
+    chosen = choose_bits(config, folded, splits)
+    four = [name for name, bits in chosen.kernels.items() if bits == 4]
+    assert len(four) + (chosen.table == "int4_per_row") == 1  # one layer is enough
+    assert weight_bytes(folded, chosen) < eight
+    least = weight_bytes(folded, Bits({"tower_0": 4, "tower_1": 4}, "int4_per_row"))
+    exact = config.model_copy(update={"max_weight_bytes": least})
+    assert choose_bits(exact, folded, splits).table == "int4_per_row"
+    with pytest.raises(NotCompressible, match=f"still take {least:,}"):
+        choose_bits(config.model_copy(update={"max_weight_bytes": least - 1}), folded, splits)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"format": "float16", "epochs": 2}, "there is nothing to train"),
+        ({"format": "dynamic_range", "bits": 4}, "format dynamic_range with bits 4"),
+        ({"format": "int16x8", "bits": 4}, "format int16x8 with bits 4"),
+        ({"format": "float16", "table": "int4_per_row"}, "in the formats int8 and int16x8 only"),
+        ({"bits": 3}, "Input should be 8, 4 or 'mixed'"),
+        ({"bits": "mixed"}, "go together"),
+        ({"bits": 4}, "choose table int8_per_row or int4_per_row"),
+        ({"max_weight_bytes": "20k"}, "go together"),
+        (
+            {"bits": "mixed", "max_weight_bytes": 1, "table": "int8_per_row"},
+            "chooses the table's format itself",
+        ),
+    ],
+)
+def test_what_does_not_go_together(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Quantization.model_validate({"technique": "quantize", **settings})
+
+
+def test_clustering_needs_a_scope() -> None:
+    with pytest.raises(ValidationError, match="cluster needs"):
+        Clustering(technique="cluster", tower=False)
+
+
+def test_formats_without_training_default_to_none() -> None:
+    assert Quantization(technique="quantize", format="float16").epochs == 0
+    assert Quantization(technique="quantize").epochs == 1

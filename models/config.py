@@ -390,7 +390,8 @@ class Pruning(Strict):
       importance: What a weight is judged by: its `magnitude` (Zhu & Gupta 2017), or `taylor`, the
         first-order estimate of what the loss gains without it (Molchanov et al. 2019).
       schedule: `polynomial` lets the sparsity grow from 0 to its target over the ramp, `constant`
-        starts at the target. Pattern 2:4 knows no sparsity in between and always starts there.
+        goes there at once: with the first step; `taylor` judges for 100 steps first, or for half of
+        a shorter ramp. Pattern 2:4 knows no sparsity in between and always goes there at once.
       epochs: Passes over the train split.
       learning_rate: Of Adam.
       ramp: Share of the steps over which the masks are recomputed.

@@ -25,7 +25,7 @@ from models.compression.base import (
     total_sparsity,
 )
 from models.compression.l1 import SoftThreshold
-from models.compression.taylor import TaylorAdam, TaylorMasks
+from models.compression.taylor import WINDOW, TaylorAdam, TaylorMasks
 from models.config import Pruning, PruningScope, TrainingConfig
 from models.deepfm import EMBEDDING
 
@@ -125,7 +125,11 @@ class Prune(Technique[Pruning]):
         """After which steps the masks are recomputed, and for which sparsity."""
         steps = max(1, int(self.config.ramp * self.config.epochs * steps_per_epoch))
         frequency = max(1, steps // _UPDATES)
-        ramp = {"begin_step": 0, "end_step": steps - steps % frequency, "frequency": frequency}
+        at_once = self.config.schedule == "constant" or scope.pattern == "2:4"
+        begin = 0
+        if at_once and self.config.importance == "taylor":
+            begin = min(WINDOW, steps // 2)  # the first mask decides all: not from one batch
+        ramp = {"begin_step": begin, "end_step": steps - steps % frequency, "frequency": frequency}
         if self.config.schedule == "constant":
             return tfmot.sparsity.keras.ConstantSparsity(scope.sparsity, **ramp)
         return tfmot.sparsity.keras.PolynomialDecay(0.0, scope.sparsity, **ramp)

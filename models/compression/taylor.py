@@ -16,7 +16,8 @@ from models.compression.base import prunable_weights
 from models.config import PruningScope
 from models.optimizers import LazyAdam
 
-DECAY = 0.99  # an average over about the last hundred batches
+WINDOW = 100  # batches that the average of the importance goes over, about
+DECAY = 1 - 1 / WINDOW
 
 Schedule = Callable[[PruningScope, int], "tfmot.sparsity.keras.PruningSchedule"]
 

@@ -280,7 +280,8 @@ def search(
         directions=["maximize", "minimize", "minimize"],
         sampler=optuna.samplers.TPESampler(seed=setting.training.seed),
     )
-    starts = _starts(config, base)
+    overhead = len(export(base)) - weight_bytes(base.layout, base.config, ())
+    starts = _starts(config, base, overhead)
     for start in starts:
         study.enqueue_trial(start)
     study.optimize(attempt, n_trials=len(starts) if config.recipes else config.trials)
@@ -308,15 +309,21 @@ def _choose(config: Search, trial: optuna.Trial) -> tuple[str, Recipe]:
     return name, default_recipe(**point)
 
 
-def _starts(config: Search, base: Checkpoint) -> list[dict[str, Any]]:
-    """Points to begin with: likely to fit first, the larger before the smaller of those."""
+def _starts(config: Search, base: Checkpoint, overhead: int) -> list[dict[str, Any]]:
+    """Points to begin with: likely to fit first, the larger before the smaller of those.
+
+    Args:
+      config: Recipes and budget.
+      base: The float model.
+      overhead: Bytes of its file that are no weights: the raw signature's tables, the graph.
+    """
     points: list[dict[str, Any]] = (
         [{"recipe": name} for name in config.recipes] if config.recipes else STARTS
     )
 
     def promise(point: dict[str, Any]) -> tuple[bool, int]:
         steps = config.recipes[point["recipe"]] if config.recipes else default_recipe(**point)
-        size = weight_bytes(base.layout, base.config, steps)
+        size = overhead + weight_bytes(base.layout, base.config, steps)
         too_large = config.budget.bytes is not None and size > config.budget.bytes
         return too_large, size if too_large else -size
 

@@ -96,7 +96,6 @@ def test_finished_trials_are_taken_up_and_the_budget_chooses(
     monkeypatch.setattr(module, "apply", never)
     tight = run(base, clicks, folder, {"bytes": (sizes["int8"] + sizes["narrow"]) // 2})
     assert (tight.chosen.name, tight.miss) == ("narrow", "")
-    assert tight.trials[0].name in ("narrow", "impossible")  # what is likely to fit comes first
     missed = run(base, clicks, folder, {"bytes": sizes["narrow"] // 2})
     assert missed.chosen.name == "narrow"
     assert "none of 2 recipes stays within the budget" in missed.miss
@@ -144,6 +143,22 @@ def test_the_default_space_is_searched(
     assert calls[: len(module.STARTS)] == [t.name for t in found.trials[: len(module.STARTS)]]
     assert len(found.front) == 1  # equal AUC: the smallest beats all others
     assert found.front[0] == min(found.trials, key=lambda t: t.figures["bytes"]).name
+
+
+def test_what_is_likely_to_fit_comes_first(base: Checkpoint) -> None:
+    size = {
+        name: 1000 + weight_bytes(base.layout, base.config, steps)
+        for name, steps in Search.model_validate({"recipes": RECIPES}).recipes.items()  # type: ignore[union-attr]
+    }
+    assert size["narrow"] < size["int8"] == size["impossible"]
+
+    def order(limit: int) -> list[str]:
+        config = Search.model_validate({"budget": {"bytes": limit}, "recipes": RECIPES})
+        return [point["recipe"] for point in module._starts(config, base, overhead=1000)]
+
+    assert order(size["int8"]) == ["int8", "impossible", "narrow"]  # the largest of what fits
+    assert order(size["int8"] - 1)[0] == "narrow"
+    assert order(size["narrow"] - 1)[0] == "narrow"  # nothing fits: the smallest
 
 
 def test_weight_bytes_by_hand() -> None:

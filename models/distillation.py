@@ -11,11 +11,12 @@ import tf_keras as keras
 from models import data, training
 from models.averaging import WeightAverage
 from models.checkpoint import Checkpoint
-from models.compression.base import NotCompressible, Splits, fine_tuning
+from models.compression.base import Splits, fine_tuning
 from models.config import Distillation, FeatureSet, RedrawnNegatives, TrainingConfig
 from models.deepfm import TOWER
 from models.negatives import Catalogue, redrawn_negatives
 from models.ranking import Batch, RankingModel
+from models.recipe_rules import NotCompressible
 
 UNLABELLED = -1.0
 

@@ -28,6 +28,7 @@ from models.config import (
     TrainingConfig,
 )
 from models.gates import GatesConfig
+from models.recipe_rules import NotCompressible, check_recipe
 from pipeline.config_errors import ConfigError, parse
 
 __all__ = ["ConfigError", "RunConfig", "load_config"]
@@ -123,6 +124,11 @@ class RunConfig(Strict):
                 "all recipes that distil share one ensemble: give them the same `teachers` and "
                 "`teacher`"
             )
+        for name, steps in self._recipes.items():
+            try:
+                check_recipe(steps, self.model, self.feature_set)
+            except NotCompressible as error:
+                raise ValueError(f"compression{name}: {error}") from None
         if self.negatives and self.negatives.redraw == "epoch":
             single = {f.name for f in self.features if f.kind == "categorical"}
             for role, column in (("user", self.user), ("item", self.item)):
@@ -186,13 +192,15 @@ class RunConfig(Strict):
         return self.gates.model_copy(update=tighter)
 
     @property
+    def _recipes(self) -> dict[str, tuple[CompressionStep, ...]]:
+        """All recipes, by what comes after `compression` in their key."""
+        if not isinstance(self.compression, Search):
+            return {"": self.compression}
+        return {f".recipes.{k}": steps for k, steps in (self.compression.recipes or {}).items()}
+
+    @property
     def _steps(self) -> list[CompressionStep]:
-        """All steps of all recipes."""
-        if isinstance(self.compression, Search):
-            recipes = list((self.compression.recipes or {}).values())
-        else:
-            recipes = [self.compression]
-        return [step for recipe in recipes for step in recipe]
+        return [step for recipe in self._recipes.values() for step in recipe]
 
     @functools.cached_property
     def teachers(self) -> list[tuple[DeepFMConfig, TrainingConfig]]:

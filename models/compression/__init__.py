@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from models.compression.base import (
-    NotCompressible,
     PostConditionFailed,
     Splits,
     Technique,
@@ -17,6 +16,7 @@ from models.compression.quantization import Quantize, quantize
 from models.compression.rows import PruneRows
 from models.compression.units import RemoveUnits
 from models.config import CompressionStep
+from models.recipe_rules import NotCompressible
 
 TECHNIQUES: dict[str, type[Technique[Any]]] = {
     "prune": Prune,

@@ -20,10 +20,6 @@ from models.deepfm import EMBEDDING, TOWER, build_deepfm
 ConfigT = TypeVar("ConfigT", bound=Strict)
 
 
-class NotCompressible(ValueError):
-    """A technique cannot be applied to this model; the message says what is allowed."""
-
-
 class PostConditionFailed(RuntimeError):
     """A compressed model is not what its technique promises."""
 

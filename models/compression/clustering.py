@@ -20,7 +20,6 @@ from tensorflow_model_optimization.python.core.clustering.keras.experimental imp
 
 from models.checkpoint import Checkpoint
 from models.compression.base import (
-    NotCompressible,
     PostConditionFailed,
     Splits,
     Technique,
@@ -32,6 +31,7 @@ from models.compression.base import (
 from models.config import Clustering, TrainingConfig
 from models.embeddings import EMBEDDING
 from models.folding import fold_batch_norm
+from models.recipe_rules import check_one_matrix
 
 
 class Cluster(Technique[Clustering]):
@@ -42,11 +42,8 @@ class Cluster(Technique[Clustering]):
     """
 
     def check(self, checkpoint: Checkpoint) -> None:
-        if self.config.embeddings and EMBEDDING not in prunable_weights(checkpoint.model):
-            raise NotCompressible(
-                f"the table {checkpoint.config.table.kind!r} is composed of several matrices: "
-                "leave `embeddings` out"
-            )
+        if self.config.embeddings:
+            check_one_matrix(checkpoint.config)
 
     def prepare(
         self, checkpoint: Checkpoint, splits: Splits, training: TrainingConfig

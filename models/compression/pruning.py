@@ -14,7 +14,6 @@ import tf_keras as keras
 from models import training as _training
 from models.checkpoint import Checkpoint
 from models.compression.base import (
-    NotCompressible,
     PostConditionFailed,
     Splits,
     Technique,
@@ -28,6 +27,7 @@ from models.compression.l1 import SoftThreshold
 from models.compression.taylor import WINDOW, TaylorAdam, TaylorMasks
 from models.config import Pruning, PruningScope, TrainingConfig
 from models.deepfm import EMBEDDING
+from models.recipe_rules import check_one_matrix, check_pattern
 
 _UPDATES = 100  # how often at most the masks are recomputed along the ramp
 _TOLERANCE = 0.02  # a layer's sparsity may miss its target by rounding to whole blocks
@@ -50,24 +50,11 @@ class Prune(Technique[Pruning]):
 
     def check(self, checkpoint: Checkpoint) -> None:
         weights = prunable_weights(checkpoint.model)
-        if self.config.embeddings is not None and EMBEDDING not in weights:
-            raise NotCompressible(
-                f"the table {checkpoint.config.table.kind!r} is composed of several matrices, none "
-                "of which holds embeddings whose zeros stay zeros: leave `embeddings` out"
-            )
+        if self.config.embeddings is not None:
+            check_one_matrix(checkpoint.config)
         for name, scope in self._scopes(checkpoint.model).items():
             rows, columns = weights[name].shape
-            if scope.pattern == "2:4" and rows % 4:
-                raise NotCompressible(
-                    f"{name} is {rows} x {columns}: pattern 2:4 runs along the inputs, whose "
-                    "number four has to divide: choose embedding_dim and hidden_units so"
-                )
-            block = scope.block_size
-            if rows % block[0] or columns % block[1]:
-                raise NotCompressible(
-                    f"{name} is {rows} x {columns}, which blocks of {block[0]} x {block[1]} do not "
-                    "divide: choose a block_size whose sides divide every pruned layer"
-                )
+            check_pattern(name, rows, columns, scope)
 
     def first_final_epoch(self) -> int:
         return max(0, math.ceil(self.config.ramp * self.config.epochs) - 1)

@@ -14,7 +14,6 @@ from models import data, training
 from models.checkpoint import Checkpoint
 from models.compression.base import (
     KeepZeros,
-    NotCompressible,
     PostConditionFailed,
     Splits,
     Technique,
@@ -32,6 +31,7 @@ from models.embeddings import EMBEDDING, WRAPPED_LAYERS, table_layers
 from models.folding import fold_batch_norm
 from models.layout import FeatureLayout
 from models.quantize_config import QuantizeWeights
+from models.recipe_rules import NotCompressible, check_single_valued
 from models.row_quantization import RowQuantizedEmbedding, SummedProducts
 
 CALIBRATION_ROWS = 1024
@@ -137,12 +137,8 @@ class Quantize(Technique[Quantization]):
         self._bits = bits
 
     def check(self, checkpoint: Checkpoint) -> None:
-        multi = [field.name for field in checkpoint.layout.fields if field.length > 1]
-        if self.config.format == "int16x8" and multi:
-            raise NotCompressible(
-                f"format int16x8 and the multi-valued features {', '.join(multi)}: the converter "
-                "concatenates no 16-bit embeddings; choose format int8"
-            )
+        if self.config.format == "int16x8":
+            check_single_valued([f.name for f in checkpoint.layout.fields if f.length > 1])
 
     def bits(self, checkpoint: Checkpoint) -> Bits:
         """How many bits each layer of a model gets."""

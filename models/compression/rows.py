@@ -12,7 +12,6 @@ import tf_keras as keras
 from models.checkpoint import Checkpoint
 from models.compression.base import (
     KeepZeros,
-    NotCompressible,
     PostConditionFailed,
     Splits,
     Technique,
@@ -22,10 +21,11 @@ from models.compression.base import (
     sparsity,
     total_sparsity,
 )
-from models.config import FullTable, PrunedTable, RowPruning, TrainingConfig, TruncatedTable
+from models.config import PrunedTable, RowPruning, TrainingConfig, TruncatedTable
 from models.deepfm import build_deepfm
 from models.embeddings import EMBEDDING, LINEAR, ROWS, share_of, values_of
 from models.layout import PADDING_ROW, RESERVED_ROWS, FeatureLayout
+from models.recipe_rules import NotCompressible, check_whole_table
 
 
 class PruneRows(Technique[RowPruning]):
@@ -43,11 +43,7 @@ class PruneRows(Technique[RowPruning]):
     """
 
     def check(self, checkpoint: Checkpoint) -> None:
-        if not isinstance(checkpoint.config.table, FullTable):
-            raise NotCompressible(
-                f"prune_rows takes rows out of a table of kind 'full'; this model's is "
-                f"{checkpoint.config.table.kind!r}"
-            )
+        check_whole_table(checkpoint.config)
         if len(self._kept(checkpoint)) == checkpoint.layout.table_rows:
             raise NotCompressible(
                 f"prune_rows with keep {self.config.keep} removes no row: the fields have "

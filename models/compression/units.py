@@ -7,7 +7,6 @@ Li et al. 2017 (https://arxiv.org/abs/1608.08710) remove by norm, Molchanov et a
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +19,6 @@ from models import data
 from models.checkpoint import Checkpoint
 from models.compression.base import (
     KeepZeros,
-    NotCompressible,
     PostConditionFailed,
     Splits,
     Technique,
@@ -30,8 +28,8 @@ from models.compression.base import (
 )
 from models.config import PruneUnits, TrainingConfig
 from models.deepfm import TOWER, build_deepfm
+from models.recipe_rules import check_widths, kept_units
 
-_MULTIPLE = 8  # floats in a vector register
 _TAYLOR_ROWS, _TAYLOR_BATCHES = 1024, 64
 
 
@@ -43,15 +41,8 @@ class RemoveUnits(Technique[PruneUnits]):
     """
 
     def check(self, checkpoint: Checkpoint) -> None:
-        units = checkpoint.config.hidden_units
-        wanted = self.config.hidden_units
-        if wanted is None:
-            return
-        if len(wanted) != len(units) or any(w > u for w, u in zip(wanted, units, strict=True)):
-            raise NotCompressible(
-                f"hidden_units {list(wanted)} does not fit a tower of {list(units)}: give one "
-                "width for each hidden layer, none above what the layer has"
-            )
+        if self.config.hidden_units is not None:
+            check_widths(self.config.hidden_units, checkpoint.config.hidden_units)
 
     def widths(self, units: Sequence[int]) -> tuple[int, ...]:
         """How many units of each hidden layer stay.
@@ -62,7 +53,7 @@ class RemoveUnits(Technique[PruneUnits]):
         if self.config.hidden_units is not None:
             return self.config.hidden_units
         assert self.config.keep is not None  # the configuration has exactly one of the two
-        return tuple(_kept(count, self.config.keep) for count in units)
+        return tuple(kept_units(count, self.config.keep) for count in units)
 
     def prepare(
         self, checkpoint: Checkpoint, splits: Splits, training: TrainingConfig
@@ -92,12 +83,6 @@ class RemoveUnits(Technique[PruneUnits]):
         if lost := lost_zeros(masks(before.model), model):
             raise PostConditionFailed(f"pruned weights are no longer zero: {lost}")
         return {"hidden_units": widths, "weights": model.count_params()}
-
-
-def _kept(units: int, keep: float) -> int:
-    """`keep` of some units, rounded up: to a multiple of 8 where there are at least 8."""
-    share = math.ceil(round(keep * units, 6))
-    return share if units < _MULTIPLE else min(units, math.ceil(share / _MULTIPLE) * _MULTIPLE)
 
 
 def norm_importance(checkpoint: Checkpoint) -> list[npt.NDArray[np.float64]]:

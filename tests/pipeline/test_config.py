@@ -6,6 +6,7 @@ import pathlib
 
 import pytest
 
+from models.config import Search
 from pipeline.config import ConfigError, load_config
 
 VALID = """name: mine
@@ -27,7 +28,11 @@ def write(folder: pathlib.Path, text: str) -> str:
 def test_every_configuration_that_ships_is_valid(path: pathlib.Path) -> None:
     config = load_config(str(path))
     assert config.name == path.stem
-    assert [step.technique for step in config.compression] == ["prune", "quantize"]
+    if isinstance(config.compression, Search):
+        assert config.compression.recipes
+        assert "best of" in config.summary()
+    else:
+        assert [step.technique for step in config.compression] == ["prune", "quantize"]
     assert config.name in config.summary()
 
 

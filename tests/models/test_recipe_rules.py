@@ -1,0 +1,93 @@
+"""Recipes that do not fit a model are refused from the configuration alone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from models.config import DeepFMConfig, FeatureSet, parse_step
+from models.recipe_rules import NotCompressible, check_recipe, kept_units
+
+MODEL = DeepFMConfig(embedding_dim=6, hidden_units=(16, 10))
+FEATURES = FeatureSet.model_validate(
+    {
+        "features": [
+            {"kind": "categorical", "name": "user"},
+            {"kind": "multi_categorical", "name": "tags", "max_length": 2},
+            {"kind": "numeric", "name": "price", "buckets": 4},
+            {"kind": "numeric", "name": "age"},
+        ]
+    }
+)  # three id fields: the tower reads 18 numbers
+
+
+def check(*steps: dict[str, Any], model: DeepFMConfig = MODEL) -> None:
+    check_recipe([parse_step(json.dumps(step)) for step in steps], model, FEATURES)
+
+
+def pruning(pattern: str = "unstructured", **scope: Any) -> dict[str, Any]:
+    return {"technique": "prune", "tower": {"sparsity": 0.5, "pattern": pattern, **scope}}
+
+
+NARROWER = {"technique": "prune_units", "hidden_units": [8, 8]}
+QUANTIZE = {"technique": "quantize"}
+STUDENT = {
+    "technique": "distill",
+    "student": {
+        "embedding_dim": 4,
+        "hidden_units": [8, 4],
+        "table": {"kind": "low_rank", "rank": 2},
+    },
+}
+ROWS = {"technique": "prune_rows", "keep": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ([pruning("2:4")], "step 1, prune: tower_0 is 18 x 16: pattern 2:4 runs along the inputs"),
+        (
+            [pruning("block", block_size=[6, 4])],
+            "step 1, prune: tower_1 is 16 x 10, which blocks of 6 x 4 do not divide",
+        ),
+        (
+            [{**NARROWER, "hidden_units": [8]}],
+            r"hidden_units \[8\] does not fit a tower of \[16, 10\]",
+        ),
+        ([{**NARROWER, "hidden_units": [32, 8]}], "none above what the layer has"),
+        (
+            [STUDENT, ROWS],
+            "step 2, prune_rows: prune_rows takes rows out of a table of kind 'full'",
+        ),
+        (
+            [STUDENT, {"technique": "cluster", "embeddings": True}],
+            "step 2, cluster: cluster: the table 'low_rank' is composed",
+        ),
+        (
+            [STUDENT, {"technique": "prune", "embeddings": {"sparsity": 0.5}}],
+            "step 2, prune: prune: the table 'low_rank' is composed",
+        ),
+        ([{**QUANTIZE, "format": "int16x8"}], "int16x8 and the multi-valued features tags"),
+    ],
+)
+def test_what_is_refused(steps: list[dict[str, Any]], message: str) -> None:
+    with pytest.raises(NotCompressible, match=message):
+        check(*steps)
+
+
+def test_what_fits() -> None:
+    check()
+    check(ROWS, NARROWER, pruning("block", block_size=[2, 8]), QUANTIZE)
+    check(pruning("block", block_size=[2, 5]) | {"tower": None, "embeddings": {"sparsity": 0.1}})
+    # The student's tower reads 3 x 4 numbers, which four divides.
+    check(STUDENT, pruning("2:4"), QUANTIZE)
+
+
+@pytest.mark.parametrize(
+    ("units", "keep", "expected"),
+    [(16, 0.5, 8), (16, 0.6, 16), (10, 0.9, 10), (6, 0.5, 3), (256, 0.1, 32)],
+)
+def test_kept_units(units: int, keep: float, expected: int) -> None:
+    assert kept_units(units, keep) == expected

@@ -63,11 +63,11 @@ ROWS = {"technique": "prune_rows", "keep": 0.5}
         ),
         (
             [STUDENT, {"technique": "cluster", "embeddings": True}],
-            "step 2, cluster: cluster: the table 'low_rank' is composed",
+            "step 2, cluster: the table 'low_rank' is composed",
         ),
         (
             [STUDENT, {"technique": "prune", "embeddings": {"sparsity": 0.5}}],
-            "step 2, prune: prune: the table 'low_rank' is composed",
+            "step 2, prune: the table 'low_rank' is composed",
         ),
         ([{**QUANTIZE, "format": "int16x8"}], "int16x8 and the multi-valued features tags"),
     ],

@@ -31,7 +31,8 @@ class GatesConfig(Strict):
       max_latency_512_us: Microseconds a row in a batch of 512.
       max_parity: Largest difference of a score between the file and its Keras model.
       max_raw_parity: Largest difference of a score between the two signatures.
-      max_score_change: Largest change of a single score between float and shipped file.
+      max_score_change: Largest change of a single score between the float control, trained as long
+        (the float parent where there is none), and the shipped file.
       max_score_change_p999: The same at the 99.9th percentile.
       min_distinct_scores: Least share of distinct scores among distinct rows.
       min_int8_share: Least share of constant bytes that are int8, once quantized.

@@ -56,6 +56,19 @@ def stages(report: dict[str, Any], best: dict[str, float] | None) -> str:
     return table(["stage", *(title for title, _, _ in _COLUMNS)], rows)
 
 
+def rounding(report: dict[str, Any]) -> str:
+    """What post-training rounding and training with it reached, and which of them ships."""
+    figures = report["validation"]
+    ways = [way for way in ("calibrated", "trained") if f"{way}_auc" in figures]
+    if len(ways) < 2:
+        return ""
+    shown = ", ".join(
+        f"{way} AUC {figures[f'{way}_auc']:.4f} / log loss {figures[f'{way}_log_loss']:.4f}"
+        for way in ways
+    )
+    return f"validation split: {shown}; ships: {figures['chosen']}"
+
+
 def gates(report: dict[str, Any]) -> str:
     """Every gate with its value, its bound and its verdict."""
     rows = []
@@ -111,6 +124,7 @@ def render(outcome: Outcome) -> str:
         f"{title}: {report['rows']:,} rows, {report['positives']:,} positive",
         "",
         stages(report, best),
+        rounding(report),
         "",
         gates(report),
         "",

@@ -85,7 +85,8 @@ class Executor(base_executor.BaseExecutor):
             stages[stage], scores[stage] = validation.measure(model, ids, labels, groups)
         if input_dict.get("control_model"):
             control = checkpoint_io.load(input_dict["control_model"])
-            stages["control"] = training.evaluate(control.model, control.layout, files)
+            scores["control"], _ = training.predict(control.model, control.layout, files)
+            stages["control"] = metrics.binary_metrics(labels, scores["control"])
         keras_scores, _ = training.predict(checkpoint.model, checkpoint.layout, files)
         if quantized:
             stages["quantized"] = metrics.binary_metrics(labels, keras_scores)
@@ -96,7 +97,7 @@ class Executor(base_executor.BaseExecutor):
             stages["shipped"],
             stages["float"],
             scores["shipped"],
-            scores["float"],
+            scores.get("control", scores["float"]),
             keras_scores,
             self._raw_difference(shipped, input_dict, features, split),
             len(np.unique(np.concatenate([v.astype(np.float64) for v in ids.values()], 1), axis=0)),

@@ -76,7 +76,7 @@ def judge(
     shipped: dict[str, Any],
     parent: dict[str, Any],
     scores: Array,
-    parent_scores: Array,
+    control_scores: Array,
     keras_scores: Array,
     raw_difference: float,
     distinct_rows: int,
@@ -89,14 +89,14 @@ def judge(
       shipped: Its figures.
       parent: Those of the float parent's file.
       scores: Its scores [R].
-      parent_scores: Those of the float parent.
+      control_scores: Those of the float control, trained as long, or of the parent without one.
       keras_scores: Those of the Keras model that it was converted from.
       raw_difference: Largest difference of a score between its two signatures.
       distinct_rows: Number of distinct inputs among the R rows.
       quantized: Whether it is supposed to be int8.
     """
     foreign = [name for name in shipped["operators"] if name.startswith(FOREIGN_PREFIXES)]
-    change = np.abs(scores - parent_scores)
+    change = np.abs(scores - control_scores)
     distinct = len(np.unique(scores)) / max(1, distinct_rows)
     return [
         Verdict("plain TFLite operators", not foreign, len(foreign), detail=", ".join(foreign)),

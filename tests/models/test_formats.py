@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import gzip
 import pathlib
@@ -11,11 +12,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from components.lite_validator.validation import judge, measure
 from models import training
 from models.checkpoint import Checkpoint
 from models.compression import NotCompressible, Splits, compress, quantize, technique
 from models.compression.clustering import distinct_values
-from models.compression.quantization import Bits, choose_bits, weight_bytes
+from models.compression.quantization import Bits, Quantize, choose_bits, weight_bytes
 from models.config import (
     Clustering,
     DeepFMConfig,
@@ -26,6 +28,7 @@ from models.config import (
 from models.examples import read_records, transformed_inputs
 from models.export import to_tflite
 from models.folding import fold_batch_norm
+from models.gates import GatesConfig
 from models.layout import FeatureLayout
 from models.lite import LiteModel
 
@@ -147,6 +150,38 @@ def test_clusters_survive_quantization_and_compress_better(
     assert np.abs(given - expected).max() < 3e-2
     plain = quantized(epochs=0)[1]
     assert len(gzip.compress(plain.content)) - len(gzip.compress(file.content)) > 700
+
+
+@pytest.mark.parametrize("factor", [0.05, 40.0])
+def test_the_gates_catch_a_wrong_calibration(
+    factor: float, base: Checkpoint, splits: Splits, clicks: Any, float_file: LiteModel
+) -> None:
+    quantizer = Quantize(Quantization(technique="quantize", epochs=0))
+    folded = fold_batch_norm(base)
+    wrong = quantizer.wrap(folded, 1)
+    quantizer.initialize(wrong, folded, splits)
+    for layer in wrong.layers:
+        for variable in layer.variables:
+            if variable.name.endswith(("output_min:0", "output_max:0")):
+                variable.assign(variable * factor)
+    shipped = dataclasses.replace(folded, model=wrong, format="int8")
+    inputs, labels, _ = transformed_inputs(read_records(clicks.eval), clicks.layout, [])
+    parent, parent_scores = measure(float_file, inputs, labels, None)
+    figures, scores = measure(LiteModel(to_tflite(shipped)), inputs, labels, None)
+    keras_scores, _ = training.predict(wrong, clicks.layout, clicks.eval)
+    verdicts = judge(
+        GatesConfig(max_log_loss_rise=0.002, max_score_change_p999=0.1),
+        figures,
+        parent,
+        scores,
+        parent_scores,
+        keras_scores,
+        0.0,
+        len(labels),
+        quantized=True,
+    )
+    refused = {verdict.name for verdict in verdicts if not verdict.passed}
+    assert {"log loss added to float", "score change, 99.9 %"} <= refused
 
 
 def test_mixed_bits_fit_and_cost_least(base: Checkpoint, splits: Splits) -> None:

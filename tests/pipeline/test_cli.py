@@ -86,6 +86,13 @@ REPORT = {
         {"name": "bytes", "passed": False, "value": 69184, "threshold": 65536, "at_least": False}
         | {"detail": "too big"},
     ],
+    "validation": {
+        "calibrated_auc": 0.72,
+        "calibrated_log_loss": 0.5,
+        "trained_auc": 0.71,
+        "trained_log_loss": 0.51,
+        "chosen": "calibrated",
+    },
 }
 
 

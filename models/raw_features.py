@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import tensorflow as tf
 
 from models.config import FeatureSet, MultiCategoricalFeature, NumericFeature
 from models.feature_rules import (
+    IdFeature,
     fill_empty_lists,
     id_features,
     id_length,
@@ -67,7 +70,9 @@ class RawFeatures(tf.Module):
             # An empty vocabulary is not quite empty: Transform puts a placeholder into it.
             numbers = [int(value) for value in values if _INTEGER.fullmatch(value)]
             if feature.dtype == "int64" and _IntegerArray.is_smaller(numbers):
-                self._arrays[feature.name] = _IntegerArray(numbers, first, field.oov_row, missing)
+                self._arrays[feature.name] = _IntegerArray(
+                    numbers, first, field.oov_row, missing, id_length(feature)
+                )
                 continue
             self._rows[feature.name] = _table(
                 [value.encode(errors=SURROGATES) for value in [*values, MISSING_STRING]],
@@ -109,16 +114,12 @@ class RawFeatures(tf.Module):
           `ids` [B, S] int64 and `numeric` [B, N] float32 (where N > 0).
         """
         blocks = []
-        for feature in id_features(self._features):
-            value = raw[feature.name]
-            field = self._layout.field(feature.name)
-            if isinstance(feature, NumericFeature):
-                rows = self._bucket(value, feature)
+        adjacent = itertools.groupby(id_features(self._features), lambda f: f.name in self._arrays)
+        for in_arrays, group in adjacent:
+            if in_arrays:
+                blocks.append(self._from_arrays(list(group), raw))
             else:
-                rows = tf.reshape(self._lookup(feature.name, value), [-1, id_length(feature)])
-                if isinstance(feature, MultiCategoricalFeature):
-                    rows = fill_empty_lists(rows, field.missing_row)
-            blocks.append(tf.reshape(rows, [-1, id_length(feature)]))
+                blocks += [self._from_table(feature, raw[feature.name]) for feature in group]
         outputs = {IDS: tf.concat(blocks, axis=1) if len(blocks) > 1 else blocks[0]}
         numbers = standardized_features(self._features)
         if numbers:
@@ -131,12 +132,31 @@ class RawFeatures(tf.Module):
             outputs[NUMERIC] = numeric_columns(self._features, squashed, standardized)
         return outputs
 
-    def _lookup(self, name: str, value: tf.Tensor) -> tf.Tensor:
-        if name in self._arrays:
-            return self._arrays[name](value)
-        if name in self._texts:
-            value = self._texts[name].lookup(value)
-        return self._rows[name].lookup(value)
+    def _from_arrays(self, features: list[IdFeature], raw: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Rows of adjacent features, all at once: what the graph costs, it costs once."""
+        arrays = [self._arrays[feature.name] for feature in features]
+        columns = [tf.reshape(raw[f.name], [-1, id_length(f)]) for f in features]
+        rows = _index(arrays, tf.concat(columns, axis=1) if len(columns) > 1 else columns[0])
+        if all(id_length(feature) == 1 for feature in features):
+            return rows
+        parts = tf.split(rows, [id_length(feature) for feature in features], axis=1)
+        return tf.concat(
+            [self._without_empty_lists(f, part) for f, part in zip(features, parts, strict=True)],
+            axis=1,
+        )
+
+    def _from_table(self, feature: IdFeature, value: tf.Tensor) -> tf.Tensor:
+        if isinstance(feature, NumericFeature):
+            return tf.reshape(self._bucket(value, feature), [-1, 1])
+        if feature.name in self._texts:
+            value = self._texts[feature.name].lookup(value)
+        rows = self._rows[feature.name].lookup(value)  # a chain of tables loses its shape
+        return self._without_empty_lists(feature, tf.reshape(rows, [-1, id_length(feature)]))
+
+    def _without_empty_lists(self, feature: IdFeature, rows: tf.Tensor) -> tf.Tensor:
+        if not isinstance(feature, MultiCategoricalFeature):
+            return rows
+        return fill_empty_lists(rows, self._layout.field(feature.name).missing_row)
 
     def _bucket(self, value: tf.Tensor, feature: NumericFeature) -> tf.Tensor:
         field = self._layout.field(feature.name)
@@ -157,16 +177,18 @@ class _IntegerArray:
       first: Row of the first.
       oov: Row of any other integer.
       missing: Row of MISSING_INT64.
+      columns: Columns of the feature.
     """
 
     HASHED_BYTES = 26  # what two hash tables take for an integer of about five digits
 
-    def __init__(self, numbers: list[int], first: int, oov: int, missing: int) -> None:
-        self._low, self._high = min(numbers) - 1, max(numbers) + 1
-        self._oov, self._missing = oov, missing
-        positions = np.zeros(self._high - self._low + 1, _position_type(len(numbers)))
-        positions[np.array(numbers) - self._low] = np.arange(1, len(numbers) + 1)
-        self._positions, self._first = tf.constant(positions), first
+    def __init__(
+        self, numbers: list[int], first: int, oov: int, missing: int, columns: int = 1
+    ) -> None:
+        self.low, self.high = min(numbers) - 1, max(numbers) + 1
+        self.first, self.oov, self.missing, self.columns = first, oov, missing, columns
+        self.positions = np.zeros(self.high - self.low + 1, _position_type(len(numbers)))
+        self.positions[np.array(numbers) - self.low] = np.arange(1, len(numbers) + 1)
 
     @classmethod
     def is_smaller(cls, numbers: list[int]) -> bool:
@@ -176,12 +198,29 @@ class _IntegerArray:
         size = np.dtype(_position_type(len(numbers))).itemsize
         return (max(numbers) - min(numbers)) * size <= len(numbers) * cls.HASHED_BYTES
 
-    def __call__(self, value: tf.Tensor) -> tf.Tensor:
-        # Clipped first: the distance to a far integer does not fit in 64 bits.
-        near = tf.maximum(tf.minimum(value, tf.constant(self._high, tf.int64)), self._low)
-        position = tf.cast(tf.gather(self._positions, near - self._low), tf.int64)
-        rows = tf.where(position > 0, position + (self._first - 1), self._oov)
-        return tf.where(tf.equal(value, MISSING_INT64), tf.constant(self._missing, tf.int64), rows)
+
+def _index(arrays: list[_IntegerArray], values: tf.Tensor) -> tf.Tensor:
+    """Rows [B, S] of integers [B, S] in arrays that lie one after the other."""
+
+    def by_column(numbers: Iterable[int]) -> tf.Tensor:
+        return tf.constant(
+            np.repeat(np.array(list(numbers), np.int64), [a.columns for a in arrays])
+        )
+
+    starts = np.cumsum([0, *(len(a.positions) for a in arrays)])[:-1]
+    low, high = by_column(a.low for a in arrays), by_column(a.high for a in arrays)
+    # Clipped first: the distance to a far integer does not fit in 64 bits.
+    place = tf.maximum(tf.minimum(values, high), low) + by_column(
+        start - a.low for start, a in zip(starts, arrays, strict=True)
+    )
+    positions = tf.constant(np.concatenate([a.positions for a in arrays]))
+    position = tf.cast(tf.gather(positions, place), tf.int64)
+    rows = tf.where(
+        position > 0,
+        position + by_column(a.first - 1 for a in arrays),
+        by_column(a.oov for a in arrays),
+    )
+    return tf.where(tf.equal(values, MISSING_INT64), by_column(a.missing for a in arrays), rows)
 
 
 def _position_type(count: int) -> type[np.signedinteger[Any]]:

@@ -86,10 +86,42 @@ def test_by_hand_in_tensorflow_and_in_tflite(far: int, tmp_path: pathlib.Path) -
 
 def test_an_integer_array_ends_where_its_numbers_end() -> None:
     user = np.array([8, 7, 6, 0, -7, -8, -9, 2**63 - 1, MISSING_INT64 + 1, MISSING_INT64], np.int64)
-    rows = RawFeatures(FEATURES, CONSTANTS, LAYOUT)._lookup("user", tf.constant(user)).numpy()
+    raw = RawFeatures(FEATURES, CONSTANTS, LAYOUT)
+    (feature,) = [f for f in FEATURES.features if f.name == "user"]
+    rows = raw._from_arrays([feature], {"user": tf.constant(user)}).numpy()[:, 0]  # type: ignore[list-item]
     unseen = USER
     expected = [unseen, USER + 2, *[unseen] * 3, USER + 3, *[unseen] * 3, USER + 1]
     assert rows.tolist() == expected
+
+
+def test_adjacent_integers_are_looked_up_at_once(tmp_path: pathlib.Path) -> None:
+    features = FeatureSet.model_validate(
+        {
+            "features": [
+                {"kind": "multi_categorical", "name": "tags", "dtype": "int64", "max_length": 2},
+                {"kind": "categorical", "name": "user", "dtype": "int64"},
+                {"kind": "categorical", "name": "item", "dtype": "int64"},
+            ]
+        }
+    )
+    vocabularies = {"tags": ["3", "5"], "user": ["10", "9", "12"], "item": ["-1", "1"]}
+    layout = FeatureLayout.build([("user", 1, 3), ("item", 1, 2), ("tags", 2, 2)])
+    raw = RawFeatures(features, PreprocessingConstants(vocabularies, {}, {}, {}), layout)
+    columns = {
+        "user": np.array([9, 11, MISSING_INT64, 2**62], np.int64),
+        "item": np.array([1, 0, -1, MISSING_INT64], np.int64),
+        "tags": np.array([[5, 3], [4, MISSING_INT64], [MISSING_INT64] * 2, [5, 5]], np.int64),
+    }
+    item, tags = 1 + 5, 1 + 5 + 4
+    expected = [
+        [1 + 3, item + 3, tags + 3, tags + 2],
+        [1 + 0, item + 0, tags + 0, 0],
+        [1 + 1, item + 2, tags + 1, 0],
+        [1 + 0, item + 1, tags + 3, tags + 3],
+    ]
+    assert raw({k: tf.constant(v) for k, v in columns.items()})["ids"].numpy().tolist() == expected
+    interpreter = Interpreter(model_content=convert(raw, tmp_path))
+    assert interpreter.get_signature_runner()(**columns)["ids"].tolist() == expected
 
 
 def test_dense_integers_take_a_few_bytes_each(tmp_path: pathlib.Path) -> None:

@@ -37,7 +37,7 @@ def techniques(settings: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     distill = {
         "technique": "distill",
         "teachers": 2,
-        "epochs": 12,
+        "epochs": 8,
         "unlabelled": {"per_row": 1.0},
     }
 

@@ -35,7 +35,8 @@ class GatesConfig(Strict):
         (the float parent where there is none), and the shipped file.
       max_score_change_p999: The same at the 99.9th percentile.
       min_distinct_scores: Least share of distinct scores among distinct rows.
-      min_int8_share: Least share of constant bytes that are int8, once quantized.
+      min_integer_share: Least share of constant bytes that are integers of 8 bits or fewer, with the
+        16-bit scales of their rows, once quantized to int8.
     """
 
     min_auc: Drop | None = 0.5
@@ -55,7 +56,7 @@ class GatesConfig(Strict):
     max_score_change: Drop | None = None
     max_score_change_p999: Drop | None = 0.5
     min_distinct_scores: Drop | None = 0.2
-    min_int8_share: Drop | None = 0.5
+    min_integer_share: Drop | None = 0.5
 
 
 @dataclasses.dataclass(frozen=True)

@@ -93,9 +93,9 @@ class LiteModel:
         plain.allocate_tensors()
         return dict(collections.Counter(op["op_name"] for op in plain._get_ops_details()))
 
-    def int8_share(self) -> float:
-        """Share of the constant bytes in the main graph that are int8."""
-        int8 = total = 0
+    def integer_share(self) -> float:
+        """Share of the constant bytes in the main graph that are 8-bit or packed, or row scales."""
+        integers = total = 0
         for detail in self._interpreter.get_tensor_details():
             try:
                 tensor = self._interpreter.get_tensor(detail["index"])
@@ -104,8 +104,8 @@ class LiteModel:
             if detail["name"].startswith(SERVING_DEFAULT) or tensor.size < 16:
                 continue
             total += tensor.nbytes
-            int8 += tensor.nbytes if tensor.dtype == np.int8 else 0
-        return int8 / total if total else 0.0
+            integers += tensor.nbytes if tensor.dtype in (np.int8, np.uint8, np.int16) else 0
+        return integers / total if total else 0.0
 
     @property
     def gzip_bytes(self) -> int:

@@ -31,7 +31,7 @@ def measure(
     figures |= {
         "bytes": len(model.content),
         "gzip_bytes": model.gzip_bytes,
-        "int8_share": model.int8_share(),
+        "integer_share": model.integer_share(),
         "operators": model.operators(),
     }
     for batch in LATENCY_BATCHES:
@@ -125,7 +125,11 @@ def judge(
             gates.max_score_change_p999,
         ),
         *at_least("distinct scores", distinct, gates.min_distinct_scores),
-        *(at_least("int8 share", shipped["int8_share"], gates.min_int8_share) if quantized else []),
+        *(
+            at_least("integer share", shipped["integer_share"], gates.min_integer_share)
+            if quantized
+            else []
+        ),
     ]
 
 

@@ -21,9 +21,9 @@ SHIPPED = {
     "gzip_bytes": 600,
     "latency_1_us": 5.0,
     "latency_512_us": 1.0,
-    "int8_share": 0.9,
+    "integer_share": 0.9,
 }
-PARENT = {**SHIPPED, "auc": 0.801, "log_loss": 0.399, "int8_share": 0.0}
+PARENT = {**SHIPPED, "auc": 0.801, "log_loss": 0.399, "integer_share": 0.0}
 SCORES = np.linspace(0.1, 0.9, 1000)
 LIMITS = GatesConfig(
     min_auc=0.75,
@@ -79,7 +79,7 @@ def test_a_good_file_passes_everything() -> None:
         ({"gzip_bytes": 601}, "gzipped bytes"),
         ({"latency_1_us": 7.0}, "us a row, batch 1"),
         ({"latency_512_us": 3.0}, "us a row, batch 512"),
-        ({"int8_share": 0.2}, "int8 share"),
+        ({"integer_share": 0.2}, "integer share"),
         ({"operators": {"FlexCholesky": 1}}, "plain TFLite operators"),
         ({"raw_difference": 0.01}, "score raw against ids"),
         ({"keras": SCORES + 0.06}, "score against Keras"),
@@ -93,7 +93,7 @@ def test_each_gate_can_fail(change: dict[str, Any], gate: str) -> None:
 
 
 def test_a_float_file_needs_no_int8() -> None:
-    assert failed(quantized=False, int8_share=0.0) == set()
+    assert failed(quantized=False, integer_share=0.0) == set()
 
 
 def test_slices_by_hand() -> None:

@@ -238,7 +238,7 @@ def test_the_shipped_file(shipped: LiteModel, quantized: tuple[Checkpoint, Check
     operators = shipped.operators()
     assert operators["GATHER"] == 2
     assert not [name for name in operators if name.startswith(("Flex", "CUSTOM"))]
-    assert shipped.int8_share() > 0.3  # a tiny model is half hash tables and biases
+    assert shipped.integer_share() > 0.3  # a tiny model is half hash tables and biases
     assert 0 < shipped.gzip_bytes < len(shipped.content)
     assert shipped.latency(inputs, 8, seconds=0.02) > 0
 

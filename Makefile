@@ -7,6 +7,7 @@ CONFIG  ?= configs/synthetic.yaml
 DATA    ?=
 RUNS    ?= runs
 ARGS    ?=
+JOBS    ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 LOCK    := requirements/tfx1.16.txt
 BIN     := $(VENV)/bin
 READY   := $(VENV)/.ready-$(shell cat $(LOCK) setup.cfg pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
@@ -54,12 +55,12 @@ format: setup ## Format and fix what ruff can fix
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-unit: setup ## The fast tests
+unit: setup ## The fast tests, a file at a time in JOBS processes
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest -m "not e2e" -q
+	@$(BIN)/python -m pytest -m "not e2e" -q -n $(JOBS) --dist loadfile --cov --cov-report=
 
 e2e: setup ## Whole pipeline runs
-	@$(BIN)/coverage run --append -m pytest -m e2e -q --durations=10
+	@$(BIN)/python -m pytest -m e2e -q --durations=10 --cov --cov-append --cov-report=
 
 tensorboard: setup ## Open TensorBoard on all runs
 	@$(BIN)/ranklite tensorboard --runs $(RUNS)

@@ -35,7 +35,7 @@ class GatesConfig(Strict):
         (the float parent where there is none), and the shipped file.
       max_score_change_p999: The same at the 99.9th percentile.
       min_distinct_scores: Least share of distinct scores among distinct rows.
-      min_integer_share: Least share of constant bytes that are integers of 8 bits or fewer, with the
+      min_integer_share: Least share of constant bytes that are integers of 8 bits or fewer, or the
         16-bit scales of their rows, once quantized to int8.
     """
 

@@ -121,8 +121,8 @@ class RunConfig(Strict):
         ensembles = {(s.teachers, s.teacher) for s in self._steps if s.technique == "distill"}
         if len(ensembles) > 1:
             raise ValueError(
-                "all recipes that distil share one ensemble: give them the same `teachers` and "
-                "`teacher`"
+                "compression: all recipes that distil share one ensemble: give the same `teachers` "
+                "and `teacher`"
             )
         for name, steps in self._recipes.items():
             try:

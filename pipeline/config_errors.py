@@ -6,6 +6,7 @@ Every error names the file, the line, the key, the value and what is allowed.
 from __future__ import annotations
 
 import difflib
+import re
 import types
 import typing
 from collections.abc import Sequence
@@ -57,12 +58,18 @@ def parse(text: str, file_name: str, model: type[ConfigT]) -> ConfigT:
     except pydantic.ValidationError as error:
         found = error.errors(include_url=False)
         lines = [
-            f"{file_name}:{_line(root, item['loc'])}: {_explain(model, data, item)}"
+            f"{file_name}:{_line(root, _named(data, item))}: {_explain(model, data, item)}"
             for item in found
             # An error inside a list makes pydantic find the list too short as well.
             if not any(_inside(other["loc"], item["loc"]) for other in found)
         ]
         raise ConfigError("\n".join(lines)) from error
+
+
+def _named(data: dict[str, Any], error: Any) -> Loc:
+    """The path of an error; one about several keys is told at the key that its text begins with."""
+    first = re.split(r"[^a-z_]", error["msg"].removeprefix("Value error, "), maxsplit=1)[0]
+    return error["loc"] or ((first,) if first in data else ())
 
 
 def _inside(inner: Loc, outer: Loc) -> bool:
@@ -135,7 +142,7 @@ def _explain(model: type[pydantic.BaseModel], data: Any, error: Any) -> str:
         return f"{key}: this key is required"
     message = error["msg"].removeprefix("Value error, ")
     if kind == "value_error":
-        return f"{key}: {message}"
+        return message if _named(data, error) != loc else f"{key}: {message}"
     return f"{key} = {_shown(error['input'])}: {message[0].lower()}{message[1:]}"
 
 
@@ -145,7 +152,7 @@ def _allowed_keys(model: type[pydantic.BaseModel], loc: Sequence[int | str]) -> 
     for part in loc:
         found: list[Any] = []
         for candidate in candidates:
-            if isinstance(part, int) or candidate.__name__ == part or part in _tags(candidate):
+            if isinstance(part, int) or part in _tags(candidate):
                 found.append(candidate)
             elif part in candidate.model_fields:
                 found += _models(candidate.model_fields[part].annotation)
@@ -154,8 +161,8 @@ def _allowed_keys(model: type[pydantic.BaseModel], loc: Sequence[int | str]) -> 
 
 
 def _tags(model: type[pydantic.BaseModel]) -> set[str]:
-    """Literal values of a class's fields, among them the tag that selects it in a union."""
-    return {
+    """What selects a class in a union: its name, or a literal value of one of its fields."""
+    return {model.__name__, model.__name__.lower()} | {
         value
         for field in model.model_fields.values()
         if field.is_required() and typing.get_origin(field.annotation) is typing.Literal

@@ -62,6 +62,27 @@ def test_defaults(tmp_path: pathlib.Path) -> None:
             "label: y\ncompression: [{technique: quantize}, {technique: quantize}]",
             "the steps are quantize, quantize; each goes at most once",
         ),
+        (
+            "label: y",
+            "label: y\ncompression: {budgt: {bytes: 3k}}",
+            (
+                r"compression.budgt: unknown key \(did you mean 'budget'\?\); allowed: "
+                "budget, recipes, trials"
+            ),
+        ),
+        (
+            "label: y",
+            (
+                "label: y\ncompression: [{technique: prune, tower: {sparsity: 0.5, pattern: block, "
+                "block_size: [7, 1]}}]"
+            ),
+            r"yaml:\d: compression: step 1, prune: tower_0 is 16 x 256, which blocks of 7 x 1",
+        ),
+        (
+            "label: y",
+            "label: y\nnegatives: {redraw: epoch}\nuser: u\nitem: i",
+            r"negatives.redraw: epoch needs the user 'u' among the categorical features",
+        ),
         ("label: y", "label: y\nlable: z", r"lable: unknown key \(did you mean 'label'\?\)"),
         ("label: y", "label: y\ngates: {max_bytes: huge}", "'huge' is no size"),
     ],

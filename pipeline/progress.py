@@ -45,6 +45,8 @@ class StageProgress(logging.Handler):
             took = "cached" if self._cached else f"{self.seconds[self.current]:.1f} s"
             self._write(f"\r[{self._number:2}/{self._stages}] {self.current:<28} {took:>8}")
             self.current = None
+        elif record.name == "models.search":
+            self._write(f"\r        {record.getMessage()}")
 
     def _write(self, text: str, end: str = "\n") -> None:
         if not self._out.isatty():  # plain lines where a carriage return means nothing

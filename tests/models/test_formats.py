@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from pydantic import ValidationError
 
 from components.lite_validator.validation import judge, measure
@@ -30,7 +31,7 @@ from models.export import to_tflite
 from models.folding import fold_batch_norm
 from models.gates import GatesConfig
 from models.layout import FeatureLayout
-from models.lite import LiteModel
+from models.lite import LiteModel, UnreadableModel
 
 CONFIG = DeepFMConfig(embedding_dim=8, hidden_units=(64, 32), dropout=0.0, embedding_stddev=0.1)
 TRAINING = TrainingConfig(batch_size=128, epochs=2, learning_rate=0.02, oov_rate=0.0)
@@ -182,6 +183,43 @@ def test_the_gates_catch_a_wrong_calibration(
     )
     refused = {verdict.name for verdict in verdicts if not verdict.passed}
     assert {"log loss added to float", "score change, 99.9 %"} <= refused
+
+
+def test_sparse_storage_of_int8_is_caught(
+    base: Checkpoint, splits: Splits, clicks: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prune = Pruning.model_validate(
+        {"technique": "prune", "tower": {"sparsity": 0.9}, "epochs": 1, "ramp": 0.5}
+    )
+    pruned = compress(technique(prune), base, splits, TRAINING)
+    config = Quantization(technique="quantize", epochs=0)
+    checkpoint, _ = quantize(config, pruned, splits, TRAINING)
+    convert = tf.lite.TFLiteConverter.from_saved_model
+
+    def sparse(*args: Any, **kwargs: Any) -> Any:
+        converter = convert(*args, **kwargs)
+        plain = converter.convert
+
+        def with_sparsity() -> bytes:
+            converter.optimizations = [
+                tf.lite.Optimize.DEFAULT,
+                tf.lite.Optimize.EXPERIMENTAL_SPARSITY,
+            ]
+            return bytes(plain())
+
+        converter.convert = with_sparsity
+        return converter
+
+    honest = to_tflite(checkpoint)
+    monkeypatch.setattr(tf.lite.TFLiteConverter, "from_saved_model", sparse)
+    broken = to_tflite(checkpoint)
+    assert broken != honest
+    try:
+        file = LiteModel(broken)
+        expected, shipped = scores(clicks, checkpoint, file)
+    except (UnreadableModel, RuntimeError):
+        return  # LiteConverter loads what it made, so the run ends here
+    assert np.abs(shipped - expected).max() > GatesConfig().max_parity
 
 
 def test_mixed_bits_fit_and_cost_least(base: Checkpoint, splits: Splits) -> None:

@@ -66,3 +66,12 @@ def test_the_loggers_are_as_before_afterwards(tmp_path: pathlib.Path) -> None:
     ):
         raise RuntimeError("stop")
     assert (list(root.handlers), root.level, absl_logging.get_verbosity()) == before
+
+
+def test_trials_of_a_search_are_shown_as_they_come(tmp_path: pathlib.Path) -> None:
+    out = io.StringIO()
+    progress = StageProgress(1, out)
+    with quiet_logs(str(tmp_path / "run.log"), progress, verbose=False):
+        absl_logging.info("Component %s is running.", "BudgetSearch")
+        logging.getLogger("models.search").info("trial %d, %s", 1, "narrow: AUC 0.8")
+    assert out.getvalue().splitlines()[-1] == "        trial 1, narrow: AUC 0.8"

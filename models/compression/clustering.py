@@ -86,14 +86,23 @@ class Cluster(Technique[Clustering]):
         return {"distinct_values": counts}
 
 
-def distinct_values(model: keras.Model) -> dict[str, int]:
-    """Number of distinct values in each kernel of the tower and in the embedding table."""
-    return {
-        name: len(np.unique(weight.numpy())) for name, weight in prunable_weights(model).items()
-    }
-
-
 CLUSTERED = 256  # a kernel with as few distinct values was clustered
+_SAMPLE = 4096
+
+
+def distinct_values(model: keras.Model) -> dict[str, int]:
+    """Number of distinct values in each kernel of the tower and in the embedding table.
+
+    Where a sample alone has more than `CLUSTERED`, the number is that of the sample: a large table
+    takes long to sort.
+    """
+    counts = {}
+    for name, weight in prunable_weights(model).items():
+        values = weight.numpy().ravel()
+        counts[name] = len(np.unique(values[:_SAMPLE]))
+        if counts[name] <= CLUSTERED:
+            counts[name] = len(np.unique(values))
+    return counts
 
 
 class KeepClusters(keras.callbacks.Callback):
@@ -107,9 +116,10 @@ class KeepClusters(keras.callbacks.Callback):
     def __init__(self, model: keras.Model) -> None:
         super().__init__()
         self._clusters = []
-        for weight in prunable_weights(model).values():
-            values, cluster = np.unique(weight.numpy(), return_inverse=True)
-            if len(values) <= min(CLUSTERED, weight.shape.num_elements() // 4):
+        counts = distinct_values(model)
+        for name, weight in prunable_weights(model).items():
+            if counts[name] <= min(CLUSTERED, weight.shape.num_elements() // 4):
+                values, cluster = np.unique(weight.numpy(), return_inverse=True)
                 self._clusters.append((weight, tf.constant(cluster.reshape(-1)), len(values)))
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:

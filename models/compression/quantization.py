@@ -1,4 +1,4 @@
-"""Calibrated int8 quantization-aware training with tfmot (Jacob et al. 2018)."""
+"""Quantization: calibrated, trained on with tfmot (Jacob et al. 2018), or after training only."""
 
 from __future__ import annotations
 

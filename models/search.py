@@ -212,14 +212,23 @@ def _atomic_folder(path: str) -> Iterator[str]:
     os.rename(unfinished, path)
 
 
+def _flat(data: Mapping[str, Any], prefix: str) -> dict[str, int | float | str | bool]:
+    """Nested settings as `prune.tower.sparsity`."""
+    flat: dict[str, int | float | str | bool] = {}
+    for key, value in data.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}.{key}")
+        else:
+            plain = value if isinstance(value, (int, float, str, bool)) else json.dumps(value)
+            flat[f"{prefix}.{key}"] = plain
+    return flat
+
+
 def _log_hparams(log_dir: str, trial: Trial) -> None:
     """A run in TensorBoard's HParams tab: what was chosen against what came of it."""
     values: dict[str, Any] = {"recipe": " -> ".join(s["technique"] for s in trial.steps) or "float"}
     for step in trial.steps:
-        for key, value in step.items():
-            if key != "technique":
-                plain = value if isinstance(value, (int, float, str, bool)) else json.dumps(value)
-                values[f"{step['technique']}.{key}"] = plain
+        values |= _flat({k: v for k, v in step.items() if k != "technique"}, step["technique"])
     with tf.summary.create_file_writer(os.path.join(log_dir, trial.name)).as_default(step=0):
         hparams.hparams(values, trial_id=trial.name)
         for name, value in trial.figures.items():

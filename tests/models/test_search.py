@@ -182,3 +182,12 @@ def test_excess_by_hand() -> None:
         )
         == {}
     )
+
+
+def test_nested_settings_become_flat_hparams() -> None:
+    step = {"tower": {"sparsity": 0.8, "block_size": [4, 1]}, "epochs": 2}
+    assert module._flat(step, "prune") == {
+        "prune.tower.sparsity": 0.8,
+        "prune.tower.block_size": "[4, 1]",
+        "prune.epochs": 2,
+    }

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy.typing as npt
@@ -224,15 +224,34 @@ def _flat(data: Mapping[str, Any], prefix: str) -> dict[str, int | float | str |
     return flat
 
 
-def _log_hparams(log_dir: str, trial: Trial) -> None:
-    """A run in TensorBoard's HParams tab: what was chosen against what came of it."""
-    values: dict[str, Any] = {"recipe": " -> ".join(s["technique"] for s in trial.steps) or "float"}
+def _settings(trial: Trial) -> dict[str, int | float | str | bool]:
+    """What a trial chose, as TensorBoard's hyperparameters."""
+    values: dict[str, int | float | str | bool] = {
+        "recipe": " -> ".join(step["technique"] for step in trial.steps) or "float"
+    }
     for step in trial.steps:
         values |= _flat({k: v for k, v in step.items() if k != "technique"}, step["technique"])
+    return values
+
+
+def _log_trial(log_dir: str, trial: Trial) -> None:
+    """A run in TensorBoard's HParams tab: what was chosen against what came of it."""
     with tf.summary.create_file_writer(os.path.join(log_dir, trial.name)).as_default(step=0):
-        hparams.hparams(values, trial_id=trial.name)
+        hparams.hparams(_settings(trial), trial_id=trial.name)
         for name, value in trial.figures.items():
             tf.summary.scalar(f"trial/{name}", value)
+
+
+def _log_columns(log_dir: str, trials: Iterable[Trial]) -> None:
+    """Tells the HParams tab which settings and figures are its columns."""
+    measured = [trial for trial in trials if trial.figures]
+    settings = dict.fromkeys(key for trial in measured for key in _settings(trial))
+    figures = dict.fromkeys(name for trial in measured for name in trial.figures)
+    with tf.summary.create_file_writer(log_dir).as_default(step=0):
+        hparams.hparams_config(
+            hparams=[hparams.HParam(key) for key in settings],
+            metrics=[hparams.Metric(f"trial/{name}", display_name=name) for name in figures],
+        )
 
 
 def search(
@@ -277,7 +296,7 @@ def search(
             trials[name], recipes[name] = done, steps
             _log.info("trial %d, %s: %s", len(trials), name, done.error or _brief(done.figures))
             if log_dir and not done.error:
-                _log_hparams(log_dir, done)
+                _log_trial(log_dir, done)
         trial.set_user_attr("name", name)
         if done.error:
             raise optuna.TrialPruned(done.error)
@@ -295,6 +314,8 @@ def search(
         study.enqueue_trial(start)
     study.optimize(attempt, n_trials=len(starts) if config.recipes else config.trials)
 
+    if log_dir:
+        _log_columns(log_dir, trials.values())
     front = [str(trial.user_attrs["name"]) for trial in study.best_trials]
     chosen, miss = _best(list(trials.values()), config.budget)
     steps = recipes[chosen.name]

@@ -24,8 +24,8 @@ import yaml
 QUANTIZE = {"technique": "quantize", "epochs": 0}
 TRAINED = {"technique": "quantize", "epochs": 1}
 PRUNE = {"technique": "prune", "tower": {"sparsity": 0.8}, "epochs": 4}
-UNITS = {"technique": "prune_units", "keep": 0.5, "importance": "taylor", "epochs": 4}
-ROWS = {"technique": "prune_rows", "by": "norm", "keep": 0.5, "epochs": 2}
+UNITS = {"technique": "prune_units", "keep": 0.5, "epochs": 6, "learning_rate": 0.002}
+ROWS = {"technique": "prune_rows", "by": "norm", "keep": 0.8, "epochs": 2}
 COLUMNS = ("auc", "log_loss", "bytes", "gzip_bytes", "latency_1_us", "latency_512_us")
 
 
@@ -62,10 +62,10 @@ def techniques(settings: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
         "prune_80_blocks": [
             {**PRUNE, "tower": {"sparsity": 0.8, "pattern": "block", "block_size": [4, 4]}}
         ],
-        "units_half_norm": [{**UNITS, "importance": "norm"}],
         "units_half": [UNITS],
-        "rows_half_frequency": [{**ROWS, "by": "frequency"}],
-        "rows_half": [ROWS],
+        "units_half_taylor": [{**UNITS, "importance": "taylor"}],
+        "rows_80_frequency": [{**ROWS, "by": "frequency"}],
+        "rows_80": [ROWS],
         "cluster_16": [{"technique": "cluster", "clusters": 16, "epochs": 1}],
         "distilled": [student()],
         "distilled_narrow": [student(hidden_units=narrow)],
@@ -78,7 +78,7 @@ def techniques(settings: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
         "prune_80+int8": [PRUNE, TRAINED],
         "units_half+int8": [UNITS, TRAINED],
         "units_half+int4_rows": [UNITS, {**TRAINED, "table": "int4_per_row"}],
-        "rows_half+units_half+int8": [ROWS, UNITS, TRAINED],
+        "rows_80+units_half+int8": [ROWS, UNITS, TRAINED],
         "prune_80+cluster_16+int8": [PRUNE, {"technique": "cluster", "epochs": 1}, TRAINED],
         "distilled_narrow+int8": [student(hidden_units=narrow), QUANTIZE],
     }

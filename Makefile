@@ -15,7 +15,7 @@ READY   := $(VENV)/.ready-$(shell cat $(LOCK) setup.cfg pyproject.toml 2>/dev/nu
 export TF_USE_LEGACY_KERAS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run validate test unit e2e lint format tensorboard lock clean
+.PHONY: help setup run validate test unit slow e2e lint format tensorboard lock clean
 
 help: ## List the targets
 	@echo "RankLite: from interaction logs to a small, fast, gated TFLite ranking model."
@@ -43,7 +43,7 @@ run: setup ## Run the whole pipeline: CONFIG=<yaml> DATA=<folder> (default: synt
 validate: setup ## Check a configuration without running it: CONFIG=<yaml>
 	@$(BIN)/ranklite validate --config $(CONFIG)
 
-test: lint unit e2e ## Lint, types, unit tests, whole runs, coverage of at least 90 %
+test: lint unit slow e2e ## Lint, types, unit tests, slower ones, whole runs, coverage of at least 90 %
 	@$(BIN)/coverage report --fail-under=90
 
 lint: setup ## ruff and mypy
@@ -57,7 +57,10 @@ format: setup ## Format and fix what ruff can fix
 
 unit: setup ## The fast tests, a file at a time in JOBS processes
 	@$(BIN)/coverage erase
-	@$(BIN)/python -m pytest -m "not e2e" -q -n $(JOBS) --dist loadfile --cov --cov-report=
+	@$(BIN)/python -m pytest -m "not slow and not e2e" -q -n $(JOBS) --dist loadfile --cov --cov-report=
+
+slow: setup ## Fine-tunings and conversions, seconds each
+	@$(BIN)/python -m pytest -m slow -q -n $(JOBS) --dist loadfile --cov --cov-append --cov-report=
 
 e2e: setup ## Whole pipeline runs
 	@$(BIN)/python -m pytest -m e2e -q --durations=10 --cov --cov-append --cov-report=

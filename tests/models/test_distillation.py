@@ -17,6 +17,8 @@ from models.deepfm import build_deepfm
 from models.distillation import UNLABELLED, DistillationModel, distill
 from models.layout import IDS, NUMERIC, FeatureLayout
 
+pytestmark = pytest.mark.slow
+
 TEACHER = DeepFMConfig(embedding_dim=8, hidden_units=(32, 16), dropout=0.0, embedding_stddev=0.1)
 STUDENT = DeepFMConfig(embedding_dim=4, hidden_units=(8,), dropout=0.0, embedding_stddev=0.1)
 SETTINGS = TrainingConfig(batch_size=128, epochs=4, learning_rate=0.02, oov_rate=0.0)

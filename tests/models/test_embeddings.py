@@ -284,7 +284,7 @@ def int8(model: Checkpoint, splits: Splits) -> Checkpoint:
     folded = quantizer.prepare(model, splits, TrainingConfig())
     wrapped = quantizer.wrap(folded, 1)
     quantizer.initialize(wrapped, folded, splits)
-    return Checkpoint(wrapped, folded.layout, folded.config)
+    return Checkpoint(wrapped, folded.layout, folded.config, format="int8")
 
 
 def constants(content: bytes) -> list[np.ndarray[Any, Any]]:
@@ -304,6 +304,7 @@ def whole_int8(splits: Splits) -> bytes:
     return export.to_tflite(int8(checkpoint("full"), splits))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "stored"),
     [
@@ -386,6 +387,7 @@ def test_the_longest_rows_stay(sparse_parent: Checkpoint) -> None:
     assert {int(stored[i]) for i in set(values) - longest} == {1, 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("by", "maps"), [("frequency", []), ("norm", [np.int16])])
 def test_a_removed_value_scores_as_an_unknown_one(
     by: Any, maps: list[type], sparse_parent: Checkpoint, splits: Splits, whole_int8: bytes

@@ -33,6 +33,8 @@ from models.gates import GatesConfig
 from models.layout import FeatureLayout
 from models.lite import LiteModel, UnreadableModel
 
+pytestmark = pytest.mark.slow
+
 CONFIG = DeepFMConfig(embedding_dim=8, hidden_units=(64, 32), dropout=0.0, embedding_stddev=0.1)
 TRAINING = TrainingConfig(batch_size=128, epochs=2, learning_rate=0.02, oov_rate=0.0)
 

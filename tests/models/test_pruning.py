@@ -263,6 +263,7 @@ def test_the_schedule_reaches_tfmot() -> None:
     assert isinstance(schedule, tfmot.sparsity.keras.ConstantSparsity)
 
 
+@pytest.mark.slow
 def test_taylor_drops_large_weights_that_do_nothing(splits: Splits) -> None:
     """Magnitude keeps them, and pays with the scores of the shipped file."""
     start = parent(config(8, batch_norm=False))
@@ -292,6 +293,7 @@ def test_taylor_drops_large_weights_that_do_nothing(splits: Splits) -> None:
     assert sparsity(start.model)["tower_0"] == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "scope",
     [
@@ -334,6 +336,7 @@ def test_soft_threshold_by_hand() -> None:
     assert np.count_nonzero(weight) == 2
 
 
+@pytest.mark.slow
 def test_l1_training_comes_before_pruning(splits: Splits) -> None:
     start = parent(config(16, 8))
     weights = start.model.get_weights()
@@ -483,6 +486,7 @@ def narrow(wide: Checkpoint, splits: Splits) -> Checkpoint:
     return compress(technique(step), wide, splits, TRAINING)
 
 
+@pytest.mark.slow
 def test_a_narrower_model_is_fine_tuned_and_ships_smaller(
     wide: Checkpoint, narrow: Checkpoint
 ) -> None:
@@ -515,6 +519,7 @@ def test_a_lost_zero_fails_the_post_condition(narrow: Checkpoint) -> None:
         RemoveUnits(step).verify(narrow, dense)
 
 
+@pytest.mark.slow
 def test_narrow_then_int8(
     wide: Checkpoint, narrow: Checkpoint, splits: Splits, tmp_path: pathlib.Path
 ) -> None:

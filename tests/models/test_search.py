@@ -22,6 +22,8 @@ from models.layout import FeatureLayout
 from models.recipe import Setting
 from models.search import NothingFits, Trial, default_recipe, search, weight_bytes
 
+pytestmark = pytest.mark.slow
+
 CONFIG = DeepFMConfig(embedding_dim=4, hidden_units=(32, 16), dropout=0.0, embedding_stddev=0.1)
 TRAINING = TrainingConfig(batch_size=128, epochs=2, learning_rate=0.02, oov_rate=0.0)
 FEATURES = FeatureSet.model_validate({"features": [{"kind": "categorical", "name": "user"}]})

@@ -23,6 +23,8 @@ _COLUMNS = (
 )
 _AXES = (("bytes", "bytes of the file"), ("latency_512_us", "microseconds a row, batch of 512"))
 
+_FEW = 8  # so many trials are all labelled; of more only the front
+
 Trials = dict[str, Any]
 
 
@@ -110,28 +112,52 @@ def _plot(trials: Trials, title: str) -> bytes:
     from matplotlib import pyplot
 
     measured = [trial for trial in trials["trials"] if trial["figures"]]
+    shown = {trials["chosen"], *trials["front"]}
+    if len(measured) <= _FEW:
+        shown = {trial["name"] for trial in measured}
     figure, axes = pyplot.subplots(1, len(_AXES), figsize=(11, 4.5), sharey=True, dpi=120)
+    best = [trial["figures"]["auc"] for trial in measured if trial["name"] in shown]
+    floor = min(best) - max(0.002, max(best) - min(best))
     for axis, (key, label) in zip(axes, _AXES, strict=True):
         for trial in measured:
             front = trial["name"] in trials["front"]
             chosen = trial["name"] == trials["chosen"]
-            x, y = trial["figures"][key], trial["figures"]["auc"]
+            x, y = trial["figures"][key], max(floor, trial["figures"]["auc"])
             axis.scatter(
                 x,
                 y,
                 s=90 if chosen else 40,
-                marker="*" if chosen else "o",
+                marker="*" if chosen else "o" if y > floor else "v",
                 color="tab:red" if chosen else "tab:blue" if front else "lightgrey",
                 zorder=3 if front or chosen else 2,
             )
+        labelled = sorted(
+            (trial for trial in measured if trial["name"] in shown),
+            key=lambda trial: trial["figures"][key],
+        )
+        for number, trial in enumerate(labelled):
             axis.annotate(
-                trial["name"], (x, y), fontsize=6, xytext=(4, 3), textcoords="offset points"
+                trial["name"],
+                (trial["figures"][key], max(floor, trial["figures"]["auc"])),
+                fontsize=7,
+                xytext=(0, -14 - 11 * (number % 3)),
+                ha="center",
+                textcoords="offset points",
+                arrowprops={"arrowstyle": "-", "color": "grey", "lw": 0.4},
             )
         axis.set_xlabel(label)
         axis.set_xscale("log")
+        axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
+        axis.xaxis.set_minor_formatter(lambda value, _: f"{value:,.6g}")
+        axis.tick_params(axis="x", which="both", labelsize=7, labelrotation=30)
+        axis.margins(0.12, 0.2)
         axis.grid(visible=True, alpha=0.3)
     axes[0].set_ylabel("AUC, validation split")
-    figure.suptitle(f"{title}: what accuracy costs (blue: no other recipe is better in everything)")
+    figure.suptitle(
+        f"{title}: what accuracy costs (blue: no other recipe is better in everything; "
+        "triangles lie below)",
+        fontsize=10,
+    )
     figure.tight_layout()
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})

@@ -25,7 +25,8 @@ import tensorflow as tf  # isort: skip
 import yaml  # isort: skip
 
 from models import training  # isort: skip
-from models.config import DeepFMConfig, TrainingConfig  # isort: skip
+from models.config import DeepFMConfig, TrainingConfig
+
 from models.layout import FeatureLayout  # isort: skip
 
 CONFIG = pathlib.Path(__file__).parent.parent / "configs" / "frappe.yaml"

@@ -22,7 +22,8 @@ import tensorflow as tf  # isort: skip
 import tf_keras as keras  # isort: skip
 
 from models import runtime  # isort: skip
-from models.config import DeepFMConfig  # isort: skip
+from models.config import DeepFMConfig
+
 from models.deepfm import build_deepfm  # isort: skip
 from models.layout import RESERVED_ROWS, FeatureLayout  # isort: skip
 from models.optimizers import LazyAdam  # isort: skip

@@ -10,7 +10,8 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 
 from components import checkpoint_io
 from models.compression import compress, technique
-from models.config import TrainingConfig, parse_step
+from models.compression_config import parse_step
+from models.config import TrainingConfig
 
 
 class CompressorSpec(ComponentSpec):

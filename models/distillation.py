@@ -12,7 +12,8 @@ from models import data, training
 from models.averaging import WeightAverage
 from models.checkpoint import Checkpoint
 from models.compression.base import Splits, fine_tuning
-from models.config import Distillation, FeatureSet, RedrawnNegatives, TrainingConfig
+from models.compression_config import Distillation
+from models.config import FeatureSet, RedrawnNegatives, TrainingConfig
 from models.deepfm import TOWER
 from models.negatives import Catalogue, redrawn_negatives
 from models.ranking import Batch, RankingModel

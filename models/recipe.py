@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from models.checkpoint import Checkpoint
 from models.compression import Splits, compress, quantize, technique
-from models.config import CompressionStep, Distillation, FeatureSet, Quantization, TrainingConfig
+from models.compression_config import CompressionStep, Distillation, Quantization
+from models.config import FeatureSet, TrainingConfig
 from models.distillation import distill
 
 

@@ -8,14 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from models.config import (
-    CompressionStep,
-    DeepFMConfig,
-    FeatureSet,
-    Pruning,
-    PruningScope,
-    TruncatedTable,
-)
+from models.compression_config import CompressionStep, Pruning, PruningScope
+from models.config import DeepFMConfig, FeatureSet, TruncatedTable
 
 COMPOSED = ("quotient_remainder", "low_rank", "by_frequency")
 _MULTIPLE = 8  # floats in a vector register

@@ -20,7 +20,8 @@ from tensorboard.plugins.hparams import api as hparams
 from models import metrics
 from models.checkpoint import Checkpoint
 from models.compression import NotCompressible, PostConditionFailed
-from models.config import Budget, DeepFMConfig, Recipe, Search, parse_step
+from models.compression_config import Budget, Recipe, Search, parse_step
+from models.config import DeepFMConfig
 from models.layout import FeatureLayout
 from models.lite import LiteModel
 from models.recipe import Setting, apply

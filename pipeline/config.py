@@ -15,15 +15,13 @@ from components.log_example_gen.config import (
     SplitConfig,
 )
 from components.validation_gate.config import ValidationConfig
+from models.compression_config import Compression, CompressionStep, Search
 from models.config import (
-    Compression,
-    CompressionStep,
     DeepFMConfig,
     Feature,
     FeatureSet,
     Name,
     RedrawnNegatives,
-    Search,
     Strict,
     TrainingConfig,
 )

@@ -34,7 +34,8 @@ from components.schema_from_config.component import SchemaFromConfig
 from components.schema_from_config.statistics import statistics_options
 from components.validation_gate.artifacts import DataBlessing
 from components.validation_gate.component import ValidationGate
-from models.config import STAGES, DeepFMConfig, Search, TrainingConfig
+from models.compression_config import STAGES, Search
+from models.config import DeepFMConfig, TrainingConfig
 from models.lite import SERVING_DEFAULT, SERVING_RAW
 from models.preprocessing import evaluation_slices
 from pipeline.config import RunConfig

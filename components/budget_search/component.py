@@ -8,7 +8,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 
 from components.budget_search.artifacts import Trials
 from components.budget_search.executor import Executor
-from models.config import Search
+from models.compression_config import Search
 
 
 class BudgetSearchSpec(ComponentSpec):

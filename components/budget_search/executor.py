@@ -17,7 +17,8 @@ from components import checkpoint_io
 from components.budget_search.artifacts import TRIALS_FILE
 from models.checkpoint import Checkpoint
 from models.compression.quantization import train_control
-from models.config import FeatureSet, Quantization, Search, TrainingConfig, parse_step
+from models.compression_config import Quantization, Search, parse_step
+from models.config import FeatureSet, TrainingConfig
 from models.examples import read_records, transformed_inputs
 from models.export import to_tflite
 from models.preprocessing import read_constants

@@ -7,7 +7,7 @@ from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from components.distiller.executor import Executor
-from models.config import Distillation
+from models.compression_config import Distillation
 
 
 class DistillerSpec(ComponentSpec):

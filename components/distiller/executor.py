@@ -8,7 +8,8 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
 from components import checkpoint_io
-from models.config import Distillation, FeatureSet, TrainingConfig
+from models.compression_config import Distillation
+from models.config import FeatureSet, TrainingConfig
 from models.distillation import distill
 
 

@@ -10,7 +10,8 @@ from tfx.types import artifact_utils
 
 from components import checkpoint_io
 from models.compression import quantize
-from models.config import Quantization, TrainingConfig
+from models.compression_config import Quantization
+from models.config import TrainingConfig
 
 
 class Executor(base_executor.BaseExecutor):

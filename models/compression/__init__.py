@@ -15,7 +15,7 @@ from models.compression.pruning import Prune
 from models.compression.quantization import Quantize, quantize
 from models.compression.rows import PruneRows
 from models.compression.units import RemoveUnits
-from models.config import CompressionStep
+from models.compression_config import CompressionStep
 from models.recipe_rules import NotCompressible
 
 TECHNIQUES: dict[str, type[Technique[Any]]] = {

@@ -28,7 +28,8 @@ from models.compression.base import (
     masks,
     prunable_weights,
 )
-from models.config import Clustering, TrainingConfig
+from models.compression_config import Clustering
+from models.config import TrainingConfig
 from models.embeddings import EMBEDDING
 from models.folding import fold_batch_norm
 from models.recipe_rules import check_one_matrix

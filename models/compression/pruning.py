@@ -25,7 +25,8 @@ from models.compression.base import (
 )
 from models.compression.l1 import SoftThreshold
 from models.compression.taylor import WINDOW, TaylorAdam, TaylorMasks
-from models.config import Pruning, PruningScope, TrainingConfig
+from models.compression_config import Pruning, PruningScope
+from models.config import TrainingConfig
 from models.deepfm import EMBEDDING
 from models.recipe_rules import check_one_matrix, check_pattern
 

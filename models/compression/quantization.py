@@ -25,7 +25,8 @@ from models.compression.base import (
     total_sparsity,
 )
 from models.compression.clustering import CLUSTERED, KeepClusters, distinct_values
-from models.config import Quantization, TrainingConfig
+from models.compression_config import Quantization
+from models.config import TrainingConfig
 from models.deepfm import TOWER, build_deepfm
 from models.embeddings import EMBEDDING, WRAPPED_LAYERS, table_layers
 from models.folding import fold_batch_norm

@@ -21,7 +21,8 @@ from models.compression.base import (
     sparsity,
     total_sparsity,
 )
-from models.config import PrunedTable, RowPruning, TrainingConfig, TruncatedTable
+from models.compression_config import RowPruning
+from models.config import PrunedTable, TrainingConfig, TruncatedTable
 from models.deepfm import build_deepfm
 from models.embeddings import EMBEDDING, LINEAR, ROWS, share_of, values_of
 from models.layout import PADDING_ROW, RESERVED_ROWS, FeatureLayout

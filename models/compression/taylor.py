@@ -13,7 +13,7 @@ import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
 from models.compression.base import prunable_weights
-from models.config import PruningScope
+from models.compression_config import PruningScope
 from models.optimizers import LazyAdam
 
 WINDOW = 100  # batches that the average of the importance goes over, about

@@ -26,7 +26,8 @@ from models.compression.base import (
     lost_zeros,
     masks,
 )
-from models.config import PruneUnits, TrainingConfig
+from models.compression_config import PruneUnits
+from models.config import TrainingConfig
 from models.deepfm import TOWER, build_deepfm
 from models.recipe_rules import check_widths, kept_units
 

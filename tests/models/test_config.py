@@ -9,16 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from models.config import (
-    CompressionStep,
-    DeepFMConfig,
-    FeatureSet,
-    NumericFeature,
-    Pruning,
-    PruningScope,
-    Quantization,
-    TrainingConfig,
-)
+from models.compression_config import CompressionStep, Pruning, PruningScope, Quantization
+from models.config import DeepFMConfig, FeatureSet, NumericFeature, TrainingConfig
 
 USER = {"kind": "categorical", "name": "user"}
 AGE = {"kind": "numeric", "name": "age"}

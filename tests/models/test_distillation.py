@@ -12,7 +12,8 @@ import tensorflow as tf
 from models import data, training
 from models.checkpoint import Checkpoint
 from models.compression import NotCompressible, Splits
-from models.config import DeepFMConfig, Distillation, FeatureSet, TrainingConfig
+from models.compression_config import Distillation
+from models.config import DeepFMConfig, FeatureSet, TrainingConfig
 from models.deepfm import build_deepfm
 from models.distillation import UNLABELLED, DistillationModel, distill
 from models.layout import IDS, NUMERIC, FeatureLayout

@@ -19,14 +19,8 @@ from models.compression.base import prunable_weights, sparsity
 from models.compression.pruning import Prune
 from models.compression.quantization import Quantize
 from models.compression.rows import PruneRows
-from models.config import (
-    DeepFMConfig,
-    Pruning,
-    PruningScope,
-    Quantization,
-    RowPruning,
-    TrainingConfig,
-)
+from models.compression_config import Pruning, PruningScope, Quantization, RowPruning
+from models.config import DeepFMConfig, TrainingConfig
 from models.deepfm import build_deepfm
 from models.embeddings import (
     ByFrequencyRows,

@@ -22,14 +22,8 @@ from models.compression import (
 )
 from models.compression.base import masks, prunable_weights, sparsity
 from models.compression.pruning import Prune, holds_two_of_four
-from models.config import (
-    DeepFMConfig,
-    FeatureSet,
-    Pruning,
-    PruningScope,
-    Quantization,
-    TrainingConfig,
-)
+from models.compression_config import Pruning, PruningScope, Quantization
+from models.config import DeepFMConfig, FeatureSet, TrainingConfig
 from models.deepfm import build_deepfm
 from models.folding import fold_batch_norm
 from models.layout import FeatureLayout

@@ -19,13 +19,8 @@ from models.checkpoint import Checkpoint
 from models.compression import NotCompressible, Splits, compress, quantize, technique
 from models.compression.clustering import distinct_values
 from models.compression.quantization import Bits, Quantize, choose_bits, weight_bytes
-from models.config import (
-    Clustering,
-    DeepFMConfig,
-    Pruning,
-    Quantization,
-    TrainingConfig,
-)
+from models.compression_config import Clustering, Pruning, Quantization
+from models.config import DeepFMConfig, TrainingConfig
 from models.examples import read_records, transformed_inputs
 from models.export import to_tflite
 from models.folding import fold_batch_norm

@@ -36,15 +36,14 @@ from models.compression.units import (
     norm_importance,
     taylor_importance,
 )
-from models.config import (
+from models.compression_config import (
     CompressionStep,
-    DeepFMConfig,
     PruneUnits,
     Pruning,
     PruningScope,
     Quantization,
-    TrainingConfig,
 )
+from models.config import DeepFMConfig, TrainingConfig
 from models.deepfm import build_deepfm
 from models.folding import fold_batch_norm
 from models.layout import FeatureLayout

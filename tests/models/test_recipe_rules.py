@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from models.config import DeepFMConfig, FeatureSet, parse_step
+from models.compression_config import parse_step
+from models.config import DeepFMConfig, FeatureSet
 from models.recipe_rules import NotCompressible, check_recipe, kept_units
 
 MODEL = DeepFMConfig(embedding_dim=6, hidden_units=(16, 10))

@@ -15,7 +15,8 @@ from models import search as module
 from models import training
 from models.checkpoint import Checkpoint
 from models.compression import Splits
-from models.config import Budget, DeepFMConfig, FeatureSet, Search, TrainingConfig
+from models.compression_config import Budget, Search
+from models.config import DeepFMConfig, FeatureSet, TrainingConfig
 from models.examples import read_records, transformed_inputs
 from models.export import to_tflite
 from models.layout import FeatureLayout

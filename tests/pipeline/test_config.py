@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from models.config import Search
+from models.compression_config import Search
 from pipeline.config import ConfigError, load_config
 
 VALID = """name: mine

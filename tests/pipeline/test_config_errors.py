@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from models.config import CompressionStep, FeatureSet, Strict, TrainingConfig
+from models.compression_config import CompressionStep
+from models.config import FeatureSet, Strict, TrainingConfig
 from pipeline.config_errors import ConfigError, parse
 
 

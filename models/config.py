@@ -1,8 +1,8 @@
 """What a model is made of, as typed, validated and immutable data.
 
 These classes are the part of a RankLite YAML file that the model code needs: the features, the
-DeepFM and its training; `models.compression_config` has the compression. `pipeline.config` adds the
-rest (source, split, gates, push). They hold no TensorFlow, so reading a configuration costs nothing.
+DeepFM and its training; `models.compression_config` has the compression. `pipeline.config` adds
+the rest (source, split, gates, push). They hold no TensorFlow, so reading them costs nothing.
 """
 
 from __future__ import annotations

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import pathlib
 import sys
+import threading
+import time
 import warnings
 from collections.abc import Sequence
 
 DEFAULT_CONFIG = "configs/synthetic.yaml"
 DEFAULT_RUNS = "runs"
+_BOARD_SECONDS = 30  # how often TensorBoard is told of new runs
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -143,11 +145,19 @@ def _score(args: argparse.Namespace) -> int:
 def _tensorboard(args: argparse.Namespace) -> int:
     from tensorboard import program
 
-    if not pathlib.Path(args.runs).is_dir():
-        raise FileNotFoundError(f"no runs in {args.runs!r}: `ranklite run` makes them")
+    from pipeline.board import arrange
+
+    logs = arrange(args.runs)
+
+    def keep_up() -> None:
+        while True:
+            time.sleep(_BOARD_SECONDS)
+            arrange(args.runs)
+
+    threading.Thread(target=keep_up, daemon=True).start()
     board = program.TensorBoard()
     board.configure(
-        argv=["tensorboard", "--logdir", args.runs, "--port", str(args.port), "--host", args.host]
+        argv=["tensorboard", "--logdir", logs, "--port", str(args.port), "--host", args.host]
     )
     return int(board.main() or 0)
 

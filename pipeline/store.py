@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import os
 from collections import defaultdict
 
@@ -53,13 +54,23 @@ def open_store(path: str) -> metadata_store.MetadataStore:
     return metadata_store.MetadataStore(config)
 
 
-def latest_run(path: str, pipeline_name: str) -> dict[str, Stage]:
-    """The stages of a pipeline's newest run, by node id.
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One run of a pipeline.
 
-    Raises:
-      FileNotFoundError: There is no store, or it knows no run of that pipeline.
+    Attributes:
+      number: Counted from 1 in the order in which they were started.
+      started: When, in UTC.
+      stages: What its nodes did, by node id.
     """
-    store = open_store(path)
+
+    number: int
+    started: datetime.datetime
+    stages: dict[str, Stage]
+
+
+def _contexts(store: metadata_store.MetadataStore, pipeline_name: str) -> list[mlmd.Context]:
+    """The contexts of a pipeline's runs, the oldest first."""
     pipeline = store.get_context_by_type_and_name("pipeline", pipeline_name)
     runs = [
         run
@@ -67,9 +78,43 @@ def latest_run(path: str, pipeline_name: str) -> dict[str, Stage]:
         if pipeline
         and any(p.id == pipeline.id for p in store.get_parent_contexts_by_context(run.id))
     ]
+    return sorted(runs, key=lambda run: run.id)
+
+
+def all_runs(path: str, pipeline_name: str) -> list[Run]:
+    """All runs of a pipeline, the oldest first.
+
+    Raises:
+      FileNotFoundError: There is no store.
+    """
+    store = open_store(path)
+    return [
+        Run(
+            number,
+            datetime.datetime.fromtimestamp(
+                context.create_time_since_epoch / 1000, datetime.timezone.utc
+            ),
+            _stages(store, context),
+        )
+        for number, context in enumerate(_contexts(store, pipeline_name), 1)
+    ]
+
+
+def latest_run(path: str, pipeline_name: str) -> dict[str, Stage]:
+    """The stages of a pipeline's newest run, by node id.
+
+    Raises:
+      FileNotFoundError: There is no store, or it knows no run of that pipeline.
+    """
+    store = open_store(path)
+    runs = _contexts(store, pipeline_name)
     if not runs:
         raise FileNotFoundError(f"{path} knows no run of pipeline {pipeline_name!r}")
-    executions = store.get_executions_by_context(max(runs, key=lambda run: run.id).id)
+    return _stages(store, runs[-1])
+
+
+def _stages(store: metadata_store.MetadataStore, run: mlmd.Context) -> dict[str, Stage]:
+    executions = store.get_executions_by_context(run.id)
     events = store.get_events_by_execution_ids([e.id for e in executions]) if executions else []
     outputs: dict[int, list[tuple[str, int]]] = defaultdict(list)
     for event in events:

@@ -31,6 +31,7 @@ from models.compression.base import (
 from models.compression_config import Clustering
 from models.config import TrainingConfig
 from models.embeddings import EMBEDDING
+from models.equalization import equalize
 from models.folding import fold_batch_norm
 from models.recipe_rules import check_one_matrix
 
@@ -38,8 +39,9 @@ from models.recipe_rules import check_one_matrix
 class Cluster(Technique[Clustering]):
     """Replaces each weight by the nearest of k centroids and trains the centroids on.
 
-    Batch normalization is folded first: it would scale the units of a kernel apart. Weights that
-    are zero stay zero. The file is as large as before, but compresses better.
+    Batch normalization is folded and the units evened out first: a factor a unit would drive equal
+    weights apart later. Weights that are zero stay zero. The file is as large as before, but
+    compresses better.
     """
 
     def check(self, checkpoint: Checkpoint) -> None:
@@ -49,7 +51,7 @@ class Cluster(Technique[Clustering]):
     def prepare(
         self, checkpoint: Checkpoint, splits: Splits, training: TrainingConfig
     ) -> Checkpoint:
-        return fold_batch_norm(checkpoint)
+        return equalize(fold_batch_norm(checkpoint))
 
     def _in_scope(self, name: str) -> bool:
         if name == EMBEDDING:
@@ -106,6 +108,16 @@ def distinct_values(model: keras.Model) -> dict[str, int]:
     return counts
 
 
+def clustered_weights(model: keras.Model) -> list[str]:
+    """Names of the kernels, and of the table, that share few values among many weights."""
+    counts = distinct_values(model)
+    return [
+        name
+        for name, weight in prunable_weights(model).items()
+        if counts[name] <= min(CLUSTERED, np.count_nonzero(weight.numpy()) // 4)
+    ]
+
+
 class KeepClusters(keras.callbacks.Callback):
     """Keeps weights equal that were equal before the first step: each gets its cluster's mean.
 
@@ -117,11 +129,10 @@ class KeepClusters(keras.callbacks.Callback):
     def __init__(self, model: keras.Model) -> None:
         super().__init__()
         self._clusters = []
-        counts = distinct_values(model)
-        for name, weight in prunable_weights(model).items():
-            if counts[name] <= min(CLUSTERED, weight.shape.num_elements() // 4):
-                values, cluster = np.unique(weight.numpy(), return_inverse=True)
-                self._clusters.append((weight, tf.constant(cluster.reshape(-1)), len(values)))
+        weights = prunable_weights(model)
+        for name in clustered_weights(model):
+            values, cluster = np.unique(weights[name].numpy(), return_inverse=True)
+            self._clusters.append((weights[name], tf.constant(cluster.reshape(-1)), len(values)))
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         for weight, cluster, count in self._clusters:

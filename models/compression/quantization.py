@@ -24,11 +24,17 @@ from models.compression.base import (
     sparsity,
     total_sparsity,
 )
-from models.compression.clustering import CLUSTERED, KeepClusters, distinct_values
+from models.compression.clustering import (
+    CLUSTERED,
+    KeepClusters,
+    clustered_weights,
+    distinct_values,
+)
 from models.compression_config import Quantization
 from models.config import TrainingConfig
 from models.deepfm import TOWER, build_deepfm
 from models.embeddings import EMBEDDING, WRAPPED_LAYERS, table_layers
+from models.equalization import equalize
 from models.folding import fold_batch_norm
 from models.layout import FeatureLayout
 from models.quantize_config import QuantizeWeights
@@ -125,8 +131,19 @@ def _quantize_configs(
     return configs
 
 
+def without_batch_norm(checkpoint: Checkpoint) -> Checkpoint:
+    """The same function in the form that rounds best.
+
+    Equalizing gives every unit another factor, which the shared values of a clustered kernel would
+    not survive.
+    """
+    folded = fold_batch_norm(checkpoint)
+    clustered = any(name.startswith(TOWER) for name in clustered_weights(folded.model))
+    return folded if clustered else equalize(folded)
+
+
 class Quantize(Technique[Quantization]):
-    """Folds batch normalization, calibrates the ranges and trains on with fake-quantization.
+    """Folds, equalizes, calibrates the ranges and trains on with fake-quantization.
 
     tfmot starts its ranges at +-6 and moves them by a thousandth a step, which a short fine-tuning
     never recovers from: the ranges are measured first, over some batches of the float model. Zeros
@@ -148,7 +165,7 @@ class Quantize(Technique[Quantization]):
     def prepare(
         self, checkpoint: Checkpoint, splits: Splits, training: TrainingConfig
     ) -> Checkpoint:
-        return fold_batch_norm(checkpoint)
+        return without_batch_norm(checkpoint)
 
     def wrap(self, checkpoint: Checkpoint, steps_per_epoch: int) -> keras.Model:
         configs = self._configs(checkpoint)
@@ -355,7 +372,7 @@ def quantize(
       validation split (`chosen` among its metrics says which), and the control: the folded float
       model, trained as long where the configuration asks for it.
     """
-    folded = fold_batch_norm(checkpoint)
+    folded = without_batch_norm(checkpoint)
     if config.format in ("dynamic_range", "float16"):
         metrics = training.evaluate(folded.model, folded.layout, splits.eval)
         rounded = dataclasses.replace(folded, metrics=dict(metrics), format=config.format)
@@ -410,7 +427,7 @@ def train_control(
     Returns:
       The model, its batch normalization folded; untrained where `control` is off.
     """
-    folded = fold_batch_norm(checkpoint)
+    folded = without_batch_norm(checkpoint)
     if not (config.control and config.epochs):
         return folded
     metrics = training.fit(

@@ -22,9 +22,11 @@ from models.compression import (
 )
 from models.compression.base import masks, prunable_weights, sparsity
 from models.compression.pruning import Prune, holds_two_of_four
+from models.compression.quantization import Quantize
 from models.compression_config import Pruning, PruningScope, Quantization
 from models.config import DeepFMConfig, FeatureSet, TrainingConfig
 from models.deepfm import build_deepfm
+from models.equalization import equalize
 from models.folding import fold_batch_norm
 from models.layout import FeatureLayout
 from models.lite import SERVING_DEFAULT, SERVING_RAW, LiteModel, UnreadableModel
@@ -139,6 +141,66 @@ def test_folding_keeps_the_function(parent: Checkpoint) -> None:
     )
     again = fold_batch_norm(folded)
     np.testing.assert_array_equal(again.model(inputs).numpy(), folded.model(inputs).numpy())
+
+
+def uneven(parent: Checkpoint) -> Checkpoint:
+    """A folded model of very unlike units, of which one is dead and one nearly constant."""
+    folded = fold_batch_norm(parent)
+    factors = 10 ** np.random.default_rng(0).uniform(-1.5, 1.5, 16)
+    for name in ("tower_0", "tower_0_numeric"):
+        layer = folded.model.get_layer(name)
+        layer.set_weights([weight * factors for weight in layer.get_weights()])
+    after = folded.model.get_layer("tower_1")
+    kernel, bias = after.get_weights()
+    after.set_weights([kernel / factors[:, None], bias])
+    kernel, bias = folded.model.get_layer("tower_0").get_weights()
+    kernel[:, 3], bias[3] = 0.0, 0.0
+    kernel[:, 5], bias[5] = kernel[:, 5] * 1e-6, 0.3
+    folded.model.get_layer("tower_0").set_weights([kernel, bias])
+    return folded
+
+
+def test_equalizing_keeps_the_function_and_evens_out_the_units(parent: Checkpoint) -> None:
+    inputs, _ = rows(256, 5)
+    folded = uneven(parent)
+    weights = folded.model.get_weights()
+    even = equalize(folded)
+    np.testing.assert_allclose(
+        even.model(inputs).numpy(), folded.model(inputs).numpy(), rtol=1e-4, atol=1e-5
+    )
+    for before, after in zip(weights, folded.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)  # its input is left alone
+    kernel, bias = even.model.get_layer("tower_1").get_weights()
+    ranges = np.maximum(np.abs(kernel).max(axis=0), np.abs(bias))
+    assert np.ptp(ranges[ranges > 0]) / ranges.max() < 1e-4
+    kernel, bias = even.model.get_layer("tower_0").get_weights()
+    assert not kernel[:, 3].any()
+    assert np.abs(bias[5]) <= 2 * np.abs(kernel).max()
+    largest = [
+        np.abs(np.delete(k, [3, 5], axis=1)).max(axis=0) for k in (weights_of(folded), kernel)
+    ]
+    spread = [float(r.max() / r.min()) for r in largest]
+    assert spread[1] < spread[0] / 5
+
+
+def weights_of(checkpoint: Checkpoint) -> np.ndarray[Any, Any]:
+    return checkpoint.model.get_layer("tower_0").get_weights()[0]
+
+
+def test_equalizing_makes_int8_files_better(parent: Checkpoint, splits: Splits) -> None:
+    inputs, _ = rows(512, 6)
+    folded = uneven(parent)
+    exact = keras_scores(folded, inputs)
+    calibrated = Quantize(Quantization(technique="quantize", epochs=0))
+
+    def error(checkpoint: Checkpoint) -> float:
+        model = calibrated.wrap(checkpoint, 1)
+        calibrated.initialize(model, checkpoint, splits)
+        file = export.to_tflite(dataclasses.replace(checkpoint, model=model, format="int8"))
+        scores = LiteModel(file).score(inputs)
+        return float(np.abs(scores - exact).mean())
+
+    assert error(equalize(folded)) < error(folded) / 2
 
 
 def test_pruning_reaches_its_target_and_leaves_the_parent_alone(

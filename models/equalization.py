@@ -1,0 +1,59 @@
+"""Gives the units of the tower like ranges before they are quantized, exactly."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from models.checkpoint import Checkpoint
+from models.deepfm import TOWER, build_deepfm
+
+_SWEEPS = 3
+
+
+def equalize(checkpoint: Checkpoint) -> Checkpoint:
+    r"""Rescales the hidden units of a model so that one scale serves a whole kernel.
+
+    A file has one scale for each kernel, and folding batch normalization leaves units whose weights
+    are many times larger than others', which then round to few distinct values. ReLU lets a factor
+    pass,  relu(s z) = s relu(z)  for s > 0, so for each hidden unit j
+
+        W[:, j], b_j, V[:, j]  <-  times s_j        W_next[j, :]  <-  divided by s_j
+
+    leave the model's function as it is (Nagel et al. 2019, "Data-Free Quantization Through Weight
+    Equalization and Bias Correction", https://arxiv.org/abs/1906.04721). With r_j the greatest of
+    |W[:, j]| and |b_j|, and r'_j that of |W_next[j, :]|,  s_j ~ sqrt(r'_j / r_j)  makes both ranges
+    alike; before the output, which stays float,  s_j ~ 1 / r_j  makes all r_j the same. The bias
+    counts so that a nearly constant unit does not widen the range of all outputs. The geometric
+    mean of the factors is 1: a learning rate fits as before.
+
+    Zeros stay zeros; a unit without inputs or outputs is left alone.
+
+    Args:
+      checkpoint: A float model without batch normalization.
+
+    Returns:
+      A checkpoint of its own.
+    """
+    model = build_deepfm(checkpoint.layout, checkpoint.config)
+    model.set_weights(checkpoint.model.get_weights())
+    hidden = [model.get_layer(f"{TOWER}_{k}") for k in range(len(checkpoint.config.hidden_units))]
+    branches = [layer for layer in model.layers if layer.name == f"{TOWER}_0_numeric"]
+    following = [*hidden[1:], model.get_layer(f"{TOWER}_out")]
+    for _ in range(_SWEEPS):
+        for k, (layer, after) in enumerate(zip(hidden, following, strict=True)):
+            kernel, bias = layer.get_weights()
+            after_kernel, *after_bias = after.get_weights()
+            inward = np.maximum(np.abs(kernel).max(axis=0), np.abs(bias))
+            outward = np.abs(after_kernel).max(axis=1)
+            alive = (inward > 0) & (outward > 0)
+            scale = np.ones_like(inward)
+            scale[alive] = 1 / inward[alive]
+            if after in hidden:
+                scale[alive] = np.sqrt(outward[alive] / inward[alive])
+            scale[alive] /= np.exp(np.mean(np.log(scale[alive])))
+            for scaled in [layer, *(branches if k == 0 else [])]:
+                scaled.set_weights([weight * scale for weight in scaled.get_weights()])
+            after.set_weights([after_kernel / scale[:, None], *after_bias])
+    return dataclasses.replace(checkpoint, model=model)

@@ -289,7 +289,7 @@ def weight_bytes(checkpoint: Checkpoint, bits: Bits) -> int:
         for weight in inner.weights:
             count = weight.shape.num_elements()
             if bits.row_bits and isinstance(inner, keras.layers.Embedding) and inner.output_dim > 1:
-                total += count * bits.row_bits // 8 + 2 * weight.shape[0]
+                total += count * bits.row_bits // 8 + weight.shape[0]
             elif weight.shape.rank == 2:
                 total += count * bits.kernels.get(inner.name, 8) // 8
             else:

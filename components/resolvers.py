@@ -73,3 +73,24 @@ class LastPushedModel(resolver.ResolverStrategy):
             and artifact.get_string_custom_property("features_digest") in signatures
         ][:1]
         return {**input_dict, CANDIDATES: chosen}
+
+
+class LastPushedCheckpoint(resolver.ResolverStrategy):
+    """The float parent of the newest pushed model that was trained on other examples.
+
+    Channels: `current` (one Examples), `candidates` (Models), `pushed` (PushedModel). Resolves
+    `candidates` to one artifact or none.
+    """
+
+    def resolve_artifacts(
+        self, store: mlmd.MetadataStore, input_dict: Artifacts
+    ) -> Artifacts | None:
+        current_ids = {artifact.id for artifact in input_dict[CURRENT]}
+        parents = {
+            artifact.get_int_custom_property("float_checkpoint_id")
+            for artifact in input_dict["pushed"]
+            if artifact.get_int_custom_property("pushed") == 1
+            and artifact.get_int_custom_property("examples_id") not in current_ids
+        }
+        chosen = [a for a in _newest(input_dict[CANDIDATES]) if a.id in parents][:1]
+        return {**input_dict, CANDIDATES: chosen}

@@ -241,6 +241,9 @@ class UnlabelledPairs(Strict):
     item_columns: tuple[Name, ...] = ()
 
 
+MAX_TEACHERS = 8  # a component's inputs are numbered
+
+
 class Distillation(Strict):
     """An ensemble of float models teaches one student.
 
@@ -259,7 +262,7 @@ class Distillation(Strict):
     """
 
     technique: Literal["distill"]
-    teachers: int = Field(3, ge=1, le=32)
+    teachers: int = Field(3, ge=1, le=MAX_TEACHERS)
     teacher: DeepFMConfig | None = None
     student: DeepFMConfig | None = None
     temperature: float = Field(1.0, gt=0.0, le=100.0)

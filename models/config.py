@@ -317,6 +317,8 @@ class TrainingConfig(Strict):
         the weights themselves.
       negatives: Which negatives are redrawn in every epoch; in a RankLite YAML file this follows
         from `negatives: {redraw: epoch}`.
+      warm_start: Start from the weights of the model pushed last, where its sizes and features are
+        the same; new values of a vocabulary start as unknown ones were scored.
       precision: `float32`, or `bfloat16` (mixed: computes in bfloat16, keeps float32 weights).
       strategy: `none`, `mirrored` (all local devices) or `multi_worker` (reads TF_CONFIG).
       shuffle_rows: Rows in the shuffle buffer.
@@ -332,6 +334,7 @@ class TrainingConfig(Strict):
     oov_rate: float = Field(0.01, ge=0.0, lt=1.0)
     ema: float = Field(0.0, ge=0.0, lt=1.0)
     negatives: RedrawnNegatives | None = None
+    warm_start: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
     strategy: Literal["none", "mirrored", "multi_worker"] = "none"
     shuffle_rows: int = Field(1_000_000, ge=1)

@@ -36,8 +36,8 @@ class RowQuantizedEmbedding(keras.layers.Embedding):
     the table would round to zero (Guan et al. 2019, https://arxiv.org/abs/1911.02079). While it
     trains, the gradient passes the rounding as if it were not there, and stays sparse.
 
-    A file stores the integers, for 4 bits two in a byte, and c_i in 8 bits, whose square reaches
-    over 65,000 to 1 and still steps by a tenth at a hundredth of the largest row. They are decoded by
+    A file stores the integers, for 4 bits two in a byte, and c_i in 8 bits, whose square spans
+    65,000 to 1 and still steps by a tenth at a hundredth of the largest row. They are decoded by
     plain arithmetic, since TFLite has no lookup in tables of this kind that every runtime loads.
     A row of one number needs no scale of its own: then s_i = u for all.
 

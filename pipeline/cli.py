@@ -10,6 +10,8 @@ import time
 import warnings
 from collections.abc import Sequence
 
+from pipeline.kubeflow import commands as kubeflow
+
 DEFAULT_CONFIG = "configs/synthetic.yaml"
 DEFAULT_RUNS = "runs"
 _BOARD_SECONDS = 30  # how often TensorBoard is told of new runs
@@ -50,6 +52,13 @@ def _parser() -> argparse.ArgumentParser:
         help="folder with the logs; file names in the configuration are relative to it. Without it "
         "the synthetic configuration generates its data; every other one needs it",
     )
+    run.add_argument(
+        "--span",
+        default="",
+        metavar="SPAN",
+        help="the newest span of the log to read, a date such as 2026-11-22 or a number (default: "
+        "the newest there is)",
+    )
     run.add_argument("-v", "--verbose", action="store_true", help="show the logs of TFX too")
     run.add_argument(
         "--no-cache", action="store_true", help="run every stage, also those with nothing new"
@@ -86,6 +95,10 @@ def _parser() -> argparse.ArgumentParser:
     with_runs(tensorboard)
     tensorboard.add_argument("--port", type=int, default=6006)
     tensorboard.add_argument("--host", default="localhost")
+
+    kubeflow.add_parser(
+        command("kubeflow", "Compile, upload and schedule the pipeline on Kubeflow."), with_config
+    )
     return parser
 
 
@@ -94,7 +107,12 @@ def _run(args: argparse.Namespace) -> int:
     from pipeline.report import render
 
     outcome = run(
-        args.config, args.runs, args.data, verbose=args.verbose, enable_cache=not args.no_cache
+        args.config,
+        args.runs,
+        args.data,
+        span=args.span,
+        verbose=args.verbose,
+        enable_cache=not args.no_cache,
     )
     print(render(outcome))
     return 0 if outcome.pushed else 2
@@ -162,6 +180,10 @@ def _tensorboard(args: argparse.Namespace) -> int:
     return int(board.main() or 0)
 
 
+def _kubeflow(args: argparse.Namespace) -> int:
+    return kubeflow.run(args)
+
+
 _COMMANDS = {
     "run": _run,
     "validate": _validate,
@@ -169,6 +191,7 @@ _COMMANDS = {
     "compare": _compare,
     "score": _score,
     "tensorboard": _tensorboard,
+    "kubeflow": _kubeflow,
 }
 
 

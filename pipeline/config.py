@@ -9,6 +9,7 @@ import pathlib
 from pydantic import Field, field_validator, model_validator
 
 from components.log_example_gen.config import (
+    NEWEST,
     IngestConfig,
     NegativesConfig,
     SourceConfig,
@@ -28,6 +29,7 @@ from models.config import (
 from models.gates import GatesConfig
 from models.recipe_rules import NotCompressible, check_recipe
 from pipeline.config_errors import ConfigError, parse
+from pipeline.kubeflow.config import KubeflowConfig
 
 __all__ = ["ConfigError", "RunConfig", "load_config"]
 
@@ -79,6 +81,7 @@ class RunConfig(Strict):
       gates: What a model must be to be pushed.
       push: Where it is pushed.
       beam: How Beam-based stages run.
+      kubeflow: How the pipeline runs on Kubeflow; nothing else reads it.
     """
 
     name: str = Field(min_length=1, max_length=60, pattern=r"^[a-z][a-z0-9-]*$")
@@ -100,6 +103,7 @@ class RunConfig(Strict):
     gates: GatesConfig = GatesConfig()
     push: PushConfig = PushConfig()
     beam: BeamConfig = BeamConfig()
+    kubeflow: KubeflowConfig = KubeflowConfig()
 
     @field_validator("model")
     @classmethod
@@ -127,6 +131,11 @@ class RunConfig(Strict):
                 check_recipe(steps, self.model, self.feature_set)
             except NotCompressible as error:
                 raise ValueError(f"compression{name}: {error}") from None
+        if self.training.warm_start and self.model.table.kind != "full":
+            raise ValueError(
+                f"training.warm_start with model.table {self.model.table.kind!r}: only tables of "
+                "kind 'full' have a row for each value, which the next night can take over"
+            )
         if self.negatives and self.negatives.redraw == "epoch":
             single = {f.name for f in self.features if f.kind == "categorical"}
             for role, column in (("user", self.user), ("item", self.item)):
@@ -210,14 +219,20 @@ class RunConfig(Strict):
         return [
             (
                 first.teacher or self.model,
-                self.fitting.model_copy(update={"seed": self.training.seed + 1 + k}),
+                self.fitting.model_copy(
+                    update={"seed": self.training.seed + 1 + k, "warm_start": False}
+                ),
             )
             for k in range(first.teachers)
         ]
 
-    def check_files(self, data_root: str) -> None:
-        """Raises FileNotFoundError where a file name of the configuration matches nothing."""
-        self.ingest.matching_files(data_root)
+    def check_files(self, data_root: str, span: str = NEWEST) -> None:
+        """Raises FileNotFoundError where a file name of the configuration matches nothing.
+
+        Raises:
+          ValueError: A span is asked for, but file names have none.
+        """
+        self.ingest.at(span).matching_files(data_root)
 
     def summary(self) -> str:
         """One line for a person."""

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from typing import TextIO
 
+from components.log_example_gen.config import NEWEST
 from pipeline.config import RunConfig, load_config
 from pipeline.store import Stage, latest_run
 
@@ -137,6 +138,7 @@ def run(
     runs: str,
     data: str | None = None,
     *,
+    span: str = NEWEST,
     verbose: bool = False,
     enable_cache: bool = True,
     out: TextIO | None = None,
@@ -149,6 +151,7 @@ def run(
       config_path: The YAML file.
       runs: Folder for everything that runs write.
       data: Folder of the logs; None generates the synthetic ones where the configuration is theirs.
+      span: The newest span of the log to read; the newest there is where it is empty.
       verbose: Show the logs of TFX on the terminal too.
       enable_cache: Serve unchanged stages from the cache.
       out: Where progress lines go; None is the standard output.
@@ -166,14 +169,15 @@ def run(
     os.makedirs(folders.root, exist_ok=True)
     with _exclusive(folders.root):
         data_root = _data_root(config, data, folders)
-        config.check_files(data_root)
-        return _run(config, folders, data_root, verbose, enable_cache, out)
+        config.check_files(data_root, span)
+        return _run(config, folders, data_root, span, verbose, enable_cache, out)
 
 
 def _run(
     config: RunConfig,
     folders: Folders,
     data_root: str,
+    span: str,
     verbose: bool,
     enable_cache: bool,
     out: TextIO | None,
@@ -183,6 +187,7 @@ def _run(
     started = time.monotonic()
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
+    from pipeline.history import StoreHistory
     from pipeline.pipeline import create_pipeline
     from pipeline.progress import StageProgress, quiet_logs
 
@@ -190,9 +195,12 @@ def _run(
         config,
         data_root=data_root,
         pipeline_root=folders.artifacts,
-        metadata_path=folders.metadata,
         push_dir=config.push.directory or folders.pushed,
         rejects_dir=folders.rejects,
+        work_dir=os.path.join(folders.artifacts, ".search"),
+        history=StoreHistory(),
+        span=span,
+        metadata_path=folders.metadata,
         enable_cache=enable_cache,
     )
     progress = StageProgress(len(dag.components), out)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from tfx.components.evaluator.component import Evaluator
@@ -11,12 +10,10 @@ from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
 from tfx.dsl.components.base.base_component import BaseComponent
-from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import trainer_pb2, transform_pb2
-from tfx.types import standard_artifacts
-from tfx.types.channel import BaseChannel, Channel, union
+from tfx.types.channel import BaseChannel
 
 from components.budget_search.component import BudgetSearch
 from components.clusterer.component import Clusterer
@@ -25,14 +22,13 @@ from components.distiller.component import Distiller
 from components.evaluator.eval_config import eval_config
 from components.lite_converter.component import LiteConverter
 from components.lite_validator.component import LiteValidator
-from components.log_example_gen.component import make_example_gen
+from components.log_example_gen.component import Span, make_example_gen
+from components.log_example_gen.config import NEWEST
 from components.pruner.component import Pruner
 from components.pusher.component import Pusher
 from components.quantizer.component import Quantizer
-from components.resolvers import LastAcceptedStatistics, LastPushedModel
 from components.schema_from_config.component import SchemaFromConfig
 from components.schema_from_config.statistics import statistics_options
-from components.validation_gate.artifacts import DataBlessing
 from components.validation_gate.component import ValidationGate
 from models.compression_config import STAGES, Search
 from models.config import DeepFMConfig, TrainingConfig
@@ -40,6 +36,7 @@ from models.lite import SERVING_DEFAULT, SERVING_RAW
 from models.preprocessing import evaluation_slices
 from pipeline.config import RunConfig
 from pipeline.digest import code_digest
+from pipeline.history import CHECKPOINT, MODEL, STATISTICS, History
 
 LOG_EXAMPLE_GEN = "components.log_example_gen.executor"
 TRANSFORM_MODULE = "components.transform.module"
@@ -59,9 +56,12 @@ def create_pipeline(
     *,
     data_root: str,
     pipeline_root: str,
-    metadata_path: str,
     push_dir: str,
     rejects_dir: str,
+    work_dir: str,
+    history: History,
+    span: Span = NEWEST,
+    metadata_path: str | None = None,
     enable_cache: bool = True,
 ) -> Pipeline:
     """Builds the DAG of a configuration.
@@ -70,13 +70,16 @@ def create_pipeline(
       config: The validated configuration.
       data_root: Folder that the source's file names are relative to.
       pipeline_root: Folder of TFX's artifacts.
-      metadata_path: SQLite file of ML Metadata.
       push_dir: Folder that receives the blessed versions.
       rejects_dir: Folder for the rows of the log that could not be read.
+      work_dir: Folder that keeps the finished trials of a search that was killed.
+      history: Where the artifacts of earlier runs come from.
+      span: The newest span of the log to read.
+      metadata_path: SQLite file of ML Metadata, for the local runner.
       enable_cache: Serve stages with nothing new from the cache.
 
     Returns:
-      The pipeline, for LocalDagRunner.
+      The pipeline, for LocalDagRunner or KubeflowV2DagRunner.
     """
     features = config.feature_set.model_dump_json()
     training = config.fitting.model_dump_json()
@@ -89,6 +92,7 @@ def create_pipeline(
         config.ingest,
         data_root=data_root,
         rejects_dir=rejects_dir,
+        span=span,
         code_digest=code_digest(LOG_EXAMPLE_GEN),
     )
     examples = example_gen.outputs["examples"]
@@ -106,18 +110,15 @@ def create_pipeline(
         )
     )
     schema = schema_gen.outputs["schema"]
-    last_accepted = Resolver(
-        strategy_class=LastAcceptedStatistics,
-        current=statistics,
-        candidates=Channel(type=standard_artifacts.ExampleStatistics),
-        blessings=Channel(type=DataBlessing),
-    ).with_id("LastAcceptedStatistics")
     gate = ValidationGate(
         statistics=statistics,
         schema=schema,
-        baseline_statistics=last_accepted.outputs["candidates"],
+        baseline_statistics=history.recall(STATISTICS, statistics),
         config=config.validation.model_dump_json(),
         code_digest=_code(ValidationGate),
+    )
+    history.attach(
+        gate, recalls={"baseline_statistics": STATISTICS}, keeps={STATISTICS: "statistics"}
     )
 
     # Examples -> fused ids -> DeepFM
@@ -133,12 +134,22 @@ def create_pipeline(
     transform.add_upstream_node(gate)
     transformed = transform.outputs["transformed_examples"]
     graph = transform.outputs["transform_graph"]
-    trainer = _trainer(config, transformed, graph, config.model, config.fitting)
+    warm = config.training.warm_start
+    trainer = _trainer(
+        config,
+        transformed,
+        graph,
+        config.model,
+        config.fitting,
+        base_model=history.recall(CHECKPOINT, transformed) if warm else None,
+    )
+    if warm:
+        history.attach(trainer, recalls={"base_model": CHECKPOINT})
     teachers = [
         _trainer(config, transformed, graph, model, settings).with_id(f"Trainer.teacher_{k}")
         for k, (model, settings) in enumerate(config.teachers)
     ]
-    taught_by = union([t.outputs["model"] for t in teachers]) if teachers else None
+    taught_by = [teacher.outputs["model"] for teacher in teachers]
 
     # DeepFM -> step by step, or by a search, to a smaller one
     checkpoints = {"float": trainer.outputs["model"]}
@@ -153,7 +164,7 @@ def create_pipeline(
             config=config.compression.model_dump_json(),
             features=features,
             training=training,
-            work_dir=os.path.join(pipeline_root, ".search"),
+            work_dir=work_dir,
             code_digest=_code(BudgetSearch),
         )
         compressors, control = [found], found.outputs["control"]
@@ -196,12 +207,6 @@ def create_pipeline(
     }
     lite = {stage: converter.outputs["model"] for stage, converter in converters.items()}
     shipped = list(lite.values())[-1]
-    last_pushed = Resolver(
-        strategy_class=LastPushedModel,
-        current=shipped,
-        candidates=Channel(type=standard_artifacts.Model),
-        pushed=Channel(type=standard_artifacts.PushedModel),
-    ).with_id("LastPushedModel")
     evaluator = _evaluator(
         examples=transformed,
         model=shipped,
@@ -221,7 +226,7 @@ def create_pipeline(
     against_blessed = _evaluator(
         examples=examples,
         model=shipped,
-        baseline_model=last_pushed.outputs["candidates"],
+        baseline_model=history.recall(MODEL, shipped),
         example_splits=[report_split],
         eval_config=eval_config(
             label=config.feature_set.label,
@@ -231,11 +236,12 @@ def create_pipeline(
             max_log_loss_rise=gates.max_log_loss_rise_from_blessed,
         ),
     ).with_id("Evaluator.against_blessed")
+    history.attach(against_blessed, recalls={"baseline_model": MODEL})
     validator = LiteValidator(
         model=shipped,
         keras_model=list(checkpoints.values())[-1],
         float_model=lite["float"],
-        stage_models=union(list(lite.values())[1:-1]) if len(lite) > 2 else None,
+        stage_models=list(lite.values())[1:-1],
         control_model=control,
         examples=examples,
         transformed_examples=transformed,
@@ -251,12 +257,15 @@ def create_pipeline(
         baseline_blessing=against_blessed.outputs["blessing"],
         infra_blessing=validator.outputs["blessing"],
         stage_report=validator.outputs["report"],
+        float_checkpoint=checkpoints["float"],
+        examples=transformed,
         features=features,
         config=config.model_dump_json(),
         push_destination=push_dir,
         keep=config.push.keep or 0,
         code_digest=_code(Pusher),
     )
+    history.attach(pusher, keeps={MODEL: "model", CHECKPOINT: "float_checkpoint"})
     return Pipeline(
         pipeline_name=config.name,
         pipeline_root=pipeline_root,
@@ -264,21 +273,22 @@ def create_pipeline(
             example_gen,
             statistics.producer_component,
             schema_gen,
-            last_accepted,
             gate,
             transform,
             trainer,
             *teachers,
             *compressors,
             *converters.values(),
-            last_pushed,
             evaluator,
             against_blessed,
             validator,
             pusher,
+            *history.nodes,
         ],
         enable_cache=enable_cache,
-        metadata_connection_config=sqlite_metadata_connection_config(metadata_path),
+        metadata_connection_config=(
+            sqlite_metadata_connection_config(metadata_path) if metadata_path else None
+        ),
         beam_pipeline_args=list(config.beam.pipeline_args),
     )
 
@@ -289,12 +299,14 @@ def _trainer(
     graph: BaseChannel,
     model: DeepFMConfig,
     training: TrainingConfig,
+    base_model: BaseChannel | None = None,
 ) -> Trainer:
     """TFX's Trainer of a float DeepFM."""
     return Trainer(
         run_fn=f"{TRAINER_MODULE}.run_fn",
         examples=transformed,
         transform_graph=graph,
+        base_model=base_model,
         train_args=trainer_pb2.TrainArgs(splits=["train"]),
         eval_args=trainer_pb2.EvalArgs(splits=["eval"]),
         custom_config={

@@ -10,4 +10,4 @@ TRIALS_FILE = "trials.json"
 class Trials(artifact.Artifact):
     """Every recipe that was tried with its figures, the Pareto front, the choice: `trials.json`."""
 
-    TYPE_NAME = "Trials"
+    TYPE_NAME = "components.Trials"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
+from components import numbered
 from components.budget_search.artifacts import Trials
 from components.budget_search.executor import Executor
-from models.compression_config import Search
+from models.compression_config import MAX_TEACHERS, Search
 
 
 class BudgetSearchSpec(ComponentSpec):
@@ -23,7 +26,7 @@ class BudgetSearchSpec(ComponentSpec):
     }
     INPUTS = {
         "base_model": ChannelParameter(type=standard_artifacts.Model),
-        "teachers": ChannelParameter(type=standard_artifacts.Model, optional=True),
+        **numbered.parameters("teacher", standard_artifacts.Model, MAX_TEACHERS),
         "transformed_examples": ChannelParameter(type=standard_artifacts.Examples),
         "transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph),
     }
@@ -47,7 +50,7 @@ class BudgetSearch(base_component.BaseComponent):
       training: JSON of the float model's TrainingConfig.
       work_dir: Folder that keeps finished trials, so that a killed search goes on.
       code_digest: Digest of the executor's code.
-      teachers: Channel of float Models, where a recipe distils.
+      teachers: Channels of float Models, where a recipe distils.
     """
 
     SPEC_CLASS = BudgetSearchSpec
@@ -63,13 +66,13 @@ class BudgetSearch(base_component.BaseComponent):
         training: str,
         work_dir: str,
         code_digest: str,
-        teachers: channel.BaseChannel | None = None,
+        teachers: Sequence[channel.BaseChannel] = (),
     ) -> None:
         Search.model_validate_json(config)
         super().__init__(
             BudgetSearchSpec(
                 base_model=base_model,
-                teachers=teachers,
+                **numbered.channels("teacher", teachers),
                 transformed_examples=transformed_examples,
                 transform_graph=transform_graph,
                 config=config,

@@ -13,7 +13,7 @@ from typing import Any
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from components import checkpoint_io
+from components import checkpoint_io, numbered
 from components.budget_search.artifacts import TRIALS_FILE
 from models.checkpoint import Checkpoint
 from models.compression.quantization import train_control
@@ -43,7 +43,7 @@ class Executor(base_executor.BaseExecutor):
         Args:
           input_dict:
             - base_model: Model with the float checkpoint.
-            - teachers: Models with float checkpoints, where a recipe distils.
+            - teacher_0, ...: Models with float checkpoints, where a recipe distils.
             - transformed_examples: Examples, splits `train` and `eval`.
             - transform_graph: TransformGraph, for the tables of the raw signature.
           output_dict:
@@ -67,7 +67,7 @@ class Executor(base_executor.BaseExecutor):
             features,
             checkpoint_io.splits(input_dict["transformed_examples"]),
             TrainingConfig.model_validate_json(exec_properties["training"]),
-            [checkpoint_io.load([teacher]) for teacher in input_dict.get("teachers") or []],
+            [checkpoint_io.load([t]) for t in numbered.artifacts("teacher", input_dict)],
         )
         graph = artifact_utils.get_single_uri(input_dict["transform_graph"])
         raw = RawFeatures(features, read_constants(graph, features), base.layout)

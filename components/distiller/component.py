@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
+from components import numbered
 from components.distiller.executor import Executor
-from models.compression_config import Distillation
+from models.compression_config import MAX_TEACHERS, Distillation
 
 
 class DistillerSpec(ComponentSpec):
@@ -20,7 +23,7 @@ class DistillerSpec(ComponentSpec):
         "code_digest": ExecutionParameter(type=str),
     }
     INPUTS = {
-        "teachers": ChannelParameter(type=standard_artifacts.Model),
+        **numbered.parameters("teacher", standard_artifacts.Model, MAX_TEACHERS),
         "transformed_examples": ChannelParameter(type=standard_artifacts.Examples),
     }
     OUTPUTS = {
@@ -33,7 +36,7 @@ class Distiller(base_component.BaseComponent):
     """Trains a student on the labels and on what an ensemble of teachers says.
 
     Args:
-      teachers: Channel of Models with float checkpoints, one or several.
+      teachers: Channels of Models with float checkpoints.
       transformed_examples: Channel of Examples.
       config: JSON of a Distillation.
       features: JSON of a FeatureSet.
@@ -46,7 +49,7 @@ class Distiller(base_component.BaseComponent):
 
     def __init__(
         self,
-        teachers: channel.BaseChannel,
+        teachers: Sequence[channel.BaseChannel],
         transformed_examples: channel.Channel,
         config: str,
         features: str,
@@ -56,7 +59,7 @@ class Distiller(base_component.BaseComponent):
         Distillation.model_validate_json(config)
         super().__init__(
             DistillerSpec(
-                teachers=teachers,
+                **numbered.channels("teacher", teachers),
                 transformed_examples=transformed_examples,
                 config=config,
                 features=features,

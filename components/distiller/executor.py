@@ -7,7 +7,7 @@ from typing import Any
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from components import checkpoint_io
+from components import checkpoint_io, numbered
 from models.compression_config import Distillation
 from models.config import FeatureSet, TrainingConfig
 from models.distillation import distill
@@ -26,7 +26,7 @@ class Executor(base_executor.BaseExecutor):
 
         Args:
           input_dict:
-            - teachers: Models with float checkpoints.
+            - teacher_0, ...: Models with float checkpoints.
             - transformed_examples: Examples, splits `train` and `eval`.
           output_dict:
             - model: Model with the student's checkpoint; its figures and the teachers' are custom
@@ -43,7 +43,7 @@ class Executor(base_executor.BaseExecutor):
         """
         student = distill(
             Distillation.model_validate_json(exec_properties["config"]),
-            [checkpoint_io.load([teacher]) for teacher in input_dict["teachers"]],
+            [checkpoint_io.load([t]) for t in numbered.artifacts("teacher", input_dict)],
             FeatureSet.model_validate_json(exec_properties["features"]),
             checkpoint_io.splits(input_dict["transformed_examples"]),
             TrainingConfig.model_validate_json(exec_properties["training"]),

@@ -10,4 +10,4 @@ REPORT_FILE = "report.json"
 class StageReport(artifact.Artifact):
     """Figures of every stage and the verdict of every gate: `report.json`."""
 
-    TYPE_NAME = "StageReport"
+    TYPE_NAME = "components.StageReport"

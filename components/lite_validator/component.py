@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
+from components import numbered
 from components.lite_validator.artifacts import StageReport
 from components.lite_validator.executor import Executor
+from models.compression_config import STAGES
 
 _Model = standard_artifacts.Model
 
@@ -25,7 +29,7 @@ class LiteValidatorSpec(ComponentSpec):
         "model": ChannelParameter(type=_Model),
         "keras_model": ChannelParameter(type=_Model),
         "float_model": ChannelParameter(type=_Model),
-        "stage_models": ChannelParameter(type=_Model, optional=True),
+        **numbered.parameters("stage_model", _Model, len(STAGES)),
         "control_model": ChannelParameter(type=_Model, optional=True),
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "transformed_examples": ChannelParameter(type=standard_artifacts.Examples),
@@ -51,7 +55,7 @@ class LiteValidator(base_component.BaseComponent):
       gates: JSON of a GatesConfig.
       split: The split to measure on.
       code_digest: Digest of the executor's code.
-      stage_models: Channel of the TFLite Models of the stages between float and shipped.
+      stage_models: Channels of the TFLite Models of the stages between float and shipped.
       control_model: Channel of the float control's checkpoint.
     """
 
@@ -70,7 +74,7 @@ class LiteValidator(base_component.BaseComponent):
         gates: str,
         split: str,
         code_digest: str,
-        stage_models: channel.BaseChannel | None = None,
+        stage_models: Sequence[channel.BaseChannel] = (),
         control_model: channel.Channel | None = None,
     ) -> None:
         super().__init__(
@@ -78,7 +82,7 @@ class LiteValidator(base_component.BaseComponent):
                 model=model,
                 keras_model=keras_model,
                 float_model=float_model,
-                stage_models=stage_models,
+                **numbered.channels("stage_model", stage_models),
                 control_model=control_model,
                 examples=examples,
                 transformed_examples=transformed_examples,

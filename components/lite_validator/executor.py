@@ -13,7 +13,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from components import checkpoint_io
+from components import checkpoint_io, numbered
 from components.lite_validator import validation
 from components.lite_validator.artifacts import REPORT_FILE
 from models import metrics, training
@@ -48,7 +48,7 @@ class Executor(base_executor.BaseExecutor):
             - model: Model, the TFLite file that would ship.
             - keras_model: Model with the checkpoint that it was converted from.
             - float_model: Model, the TFLite file of the float parent.
-            - stage_models: Models, the TFLite files of the stages in between, if there are any.
+            - stage_model_0, ...: Models, the TFLite files of the stages in between, if any.
             - control_model: Model with the checkpoint of the float control, if there is one.
             - examples: Raw Examples.
             - transformed_examples: Examples.
@@ -77,7 +77,7 @@ class Executor(base_executor.BaseExecutor):
         shipped = _lite(input_dict["model"])
         quantized = is_quantized(checkpoint)
         models = {"float": _lite(input_dict["float_model"])}
-        for artifact in sorted(input_dict.get("stage_models") or [], key=lambda a: a.id):
+        for artifact in numbered.artifacts("stage_model", input_dict):
             models[artifact.get_string_custom_property("stage")] = _lite([artifact])
         stages: dict[str, Any] = {}
         scores: dict[str, Any] = {}

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from tfx.components.example_gen.component import FileBasedExampleGen
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.dsl.components.base.base_node import BaseNode
+from tfx.orchestration import data_types
 from tfx.proto import example_gen_pb2
-from tfx.types import artifact, channel, standard_artifacts
+from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from components.log_example_gen import beam_executor
-from components.log_example_gen.config import FileSplit, HashSplit, IngestConfig
+from components.log_example_gen.artifacts import IngestReport
+from components.log_example_gen.config import NEWEST, FileSplit, HashSplit, IngestConfig
 from components.log_example_gen.driver import Driver
 from components.log_example_gen.executor import Executor
 
+Span: TypeAlias = str | data_types.RuntimeParameter  # known when a run starts, at the latest
 _BUCKETS = 1000  # resolution of the shares of a split by hash under Beam
-
-
-class IngestReport(artifact.Artifact):
-    """What was read: `report.json`."""
-
-    TYPE_NAME = "IngestReport"
 
 
 class LogExampleGenSpec(ComponentSpec):
@@ -30,6 +29,7 @@ class LogExampleGenSpec(ComponentSpec):
         "config": ExecutionParameter(type=str),
         "data_root": ExecutionParameter(type=str),
         "rejects_dir": ExecutionParameter(type=str),
+        "span": ExecutionParameter(type=str),
         "code_digest": ExecutionParameter(type=str),
     }
     INPUTS: dict[str, ChannelParameter] = {}
@@ -47,6 +47,7 @@ class LogExampleGen(base_component.BaseComponent):
       data_root: Folder that file names are relative to.
       rejects_dir: Folder for `rejects.csv`.
       code_digest: Digest of the executor's code.
+      span: The newest span to read.
     """
 
     SPEC_CLASS = LogExampleGenSpec
@@ -54,13 +55,19 @@ class LogExampleGen(base_component.BaseComponent):
     DRIVER_CLASS = Driver
 
     def __init__(
-        self, config: IngestConfig, data_root: str, rejects_dir: str, code_digest: str
+        self,
+        config: IngestConfig,
+        data_root: str,
+        rejects_dir: str,
+        code_digest: str,
+        span: Span = NEWEST,
     ) -> None:
         super().__init__(
             LogExampleGenSpec(
                 config=config.model_dump_json(),
                 data_root=data_root,
                 rejects_dir=rejects_dir,
+                span=span,
                 code_digest=code_digest,
                 examples=channel.Channel(type=standard_artifacts.Examples),
                 report=channel.Channel(type=IngestReport),
@@ -69,7 +76,12 @@ class LogExampleGen(base_component.BaseComponent):
 
 
 def make_example_gen(
-    config: IngestConfig, *, data_root: str, rejects_dir: str, code_digest: str
+    config: IngestConfig,
+    *,
+    data_root: str,
+    rejects_dir: str,
+    code_digest: str,
+    span: Span = NEWEST,
 ) -> BaseNode:
     """The ExampleGen of a configuration: LogExampleGen, or for `engine: beam` TFX's own.
 
@@ -77,7 +89,7 @@ def make_example_gen(
       ValueError: The Beam engine cannot do what the configuration asks for.
     """
     if config.source.engine == "duckdb":
-        return LogExampleGen(config, data_root, rejects_dir, code_digest)
+        return LogExampleGen(config, data_root, rejects_dir, code_digest, span)
     return _beam_example_gen(config, data_root, code_digest)
 
 
@@ -90,6 +102,7 @@ def _beam_example_gen(
         "source.query": source.query is not None,
         "source.tables": source.tables is not None,
         f"source.format: {source.format}": source.format not in (None, "parquet"),
+        "spans in file names": config.has_spans,
         "negatives": config.sampled_negatives is not None,
         "split.by: time": split.by == "time",
         f"label: {config.label}": config.label != config.features.label,

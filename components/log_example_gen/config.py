@@ -8,12 +8,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from components.log_example_gen import spans
 from models.config import FeatureSet, Name, Strict
 
 Glob = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+NEWEST = ""  # in place of a span, where a property has to be a string
 LOGS = "logs"  # name of the only table where `files` is given
 
 
@@ -47,12 +49,14 @@ class SourceConfig(Strict):
     """Where the log is.
 
     Attributes:
-      files: Glob or list of globs, relative to the data folder.
+      files: Glob or list of globs, relative to the data folder. `{YYYY}`, `{MM}` and `{DD}`, or
+        `{SPAN}` for a number, stand for the span that a file belongs to.
       tables: Several of them by name, for a query.
       query: SQL (DuckDB's) over the tables; the table of `files` is called `logs`.
       format: `csv`, `jsonl` or `parquet`; None goes by the file's name.
       csv: How CSV files are written.
       max_bad_rows: Share of rows that may be unreadable before the run stops.
+      window: How many spans a run reads, the newest ones; None reads all.
       engine: `duckdb` on one machine; `beam` reads Parquet with TFX's own ExampleGen.
     """
 
@@ -62,6 +66,7 @@ class SourceConfig(Strict):
     format: Literal["csv", "jsonl", "parquet"] | None = None
     csv: CsvConfig = CsvConfig()
     max_bad_rows: float = Field(0.001, ge=0.0, lt=1.0)
+    window: int | None = Field(None, ge=1)
     engine: Literal["duckdb", "beam"] = "duckdb"
 
     @model_validator(mode="after")
@@ -144,6 +149,7 @@ class IngestConfig(Strict):
       negatives: How negatives are sampled, for a log of positives only.
       features: The columns.
       seed: Of hashing and sampling.
+      span: The newest span to read; None takes the newest there is.
     """
 
     source: SourceConfig
@@ -153,9 +159,18 @@ class IngestConfig(Strict):
     negatives: NegativesConfig | None = None
     features: FeatureSet
     seed: int = 42
+    span: str | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> IngestConfig:
+        kinds = {spans.placeholders(pattern) for _, _, pattern in self.all_globs()}
+        if len(kinds - {frozenset()}) > 1:
+            raise ValueError("name the span of every file alike: by its date or by its number")
+        if self.source.window and not self.has_spans:
+            raise ValueError(
+                "source.window counts spans, but no file name has a place for one, such as "
+                "'clicks-{YYYY}-{MM}-{DD}.csv'"
+            )
         if self.label is None and self.negatives is None:
             raise ValueError("give a `label`, or `negatives` for a log of positives only")
         if self.label is not None and self.negatives and self.negatives.redraw == "never":
@@ -189,6 +204,15 @@ class IngestConfig(Strict):
         """`train`, `eval` and, where there is one, `test`."""
         return ("train", "eval", "test") if self.split.test is not None else ("train", "eval")
 
+    @property
+    def has_spans(self) -> bool:
+        """Whether file names say which span they belong to."""
+        return any(spans.placeholders(pattern) for _, _, pattern in self.all_globs())
+
+    def at(self, span: str) -> IngestConfig:
+        """The same configuration for a span, or for the newest."""
+        return self.model_copy(update={"span": None if span == NEWEST else span})
+
     def all_globs(self) -> list[tuple[str, str, str]]:
         """(split or "", table, glob) of every glob of the configuration."""
         found = [("", name, glob) for name, globs in self.source.globs().items() for glob in globs]
@@ -197,27 +221,61 @@ class IngestConfig(Strict):
         return found
 
     def matching_files(self, data_root: str) -> dict[tuple[str, str], list[str]]:
-        """Files of each (split or "", table), in order of name.
+        """Files of each (split or "", table), in order of name, of the spans that are read.
 
         Raises:
-          FileNotFoundError: A glob matches nothing.
+          FileNotFoundError: A glob matches nothing, or there are no files of the span asked for.
           ValueError: A file lies outside the data folder.
         """
+        if self.span is not None and not self.has_spans:
+            raise ValueError(
+                f"span {self.span}: no file name of the configuration has a place for one, such as "
+                "'clicks-{YYYY}-{MM}-{DD}.csv'"
+            )
         root = pathlib.Path(data_root).resolve()
+        by_glob = {
+            key: self._of_glob(key[2], root, data_root) for key in dict.fromkeys(self.all_globs())
+        }
+        found = {span for files in by_glob.values() for span in files if span}
+        wanted = spans.chosen(found, self.span, self.source.window)
         matched: dict[tuple[str, str], list[str]] = {}
-        for split, table, pattern in self.all_globs():
-            if pathlib.PurePath(pattern).is_absolute() or ".." in pathlib.PurePath(pattern).parts:
-                raise ValueError(
-                    f"{pattern!r}: files are named relative to the data folder and lie inside it"
-                )
-            paths = sorted(path for path in root.glob(pattern) if path.is_file())
+        for (split, table, pattern), files in by_glob.items():
+            paths = sorted(path for span in (None, *wanted) for path in files.get(span, []))
             if not paths:
-                raise FileNotFoundError(f"no file matches {pattern!r} in {data_root}{_near(root)}")
-            for path in paths:
-                if not path.resolve().is_relative_to(root):
-                    raise ValueError(f"{path} leads out of the data folder {data_root}")
+                raise FileNotFoundError(
+                    f"no file matches {pattern!r} for any of the spans {', '.join(wanted)}; there "
+                    f"are files of {', '.join(sorted(filter(None, files)))}"
+                )
             matched.setdefault((split, table), []).extend(map(str, paths))
         return matched
+
+    def _of_glob(
+        self, pattern: str, root: pathlib.Path, data_root: str
+    ) -> dict[str | None, list[pathlib.Path]]:
+        """Files of a glob by span; None stands for a glob without spans."""
+        if pathlib.PurePath(pattern).is_absolute() or ".." in pathlib.PurePath(pattern).parts:
+            raise ValueError(
+                f"{pattern!r}: files are named relative to the data folder and lie inside it"
+            )
+        spanned = bool(spans.placeholders(pattern))
+        files: dict[str | None, list[pathlib.Path]] = {}
+        for path in root.glob(spans.as_glob(pattern)):
+            if not path.is_file():
+                continue
+            if not path.resolve().is_relative_to(root):
+                raise ValueError(f"{path} leads out of the data folder {data_root}")
+            span = spans.span_of(pattern, path.relative_to(root).as_posix()) if spanned else None
+            if span is not None or not spanned:
+                files.setdefault(span, []).append(path)
+        if not files:
+            raise FileNotFoundError(f"no file matches {pattern!r} in {data_root}{_near(root)}")
+        return files
+
+    def spans_read(self, data_root: str) -> list[str]:
+        """The spans that a run reads, the oldest first; none where file names have none."""
+        root = pathlib.Path(data_root).resolve()
+        found = {s for _, _, g in self.all_globs() for s in self._of_glob(g, root, data_root) if s}
+        return spans.chosen(found, self.span, self.source.window)
 
     def file_format(self, path: str) -> str:
         """The format of a file: the configured one, or by its name.

@@ -22,7 +22,7 @@ class Driver(base_driver.BaseDriver):
     def run(self, execution_info: Any) -> driver_output_pb2.DriverOutput:
         """Returns the properties with `input_digest` set."""
         properties = dict(execution_info.exec_properties)
-        config = IngestConfig.model_validate_json(properties["config"])
+        config = IngestConfig.model_validate_json(properties["config"]).at(properties["span"])
         properties["input_digest"] = input_digest(config, properties["data_root"])
         output = driver_output_pb2.DriverOutput()
         for key, value in properties.items():

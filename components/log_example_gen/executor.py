@@ -11,10 +11,11 @@ from tfx.dsl.components.base import base_executor
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 
+from components.log_example_gen import spans
+from components.log_example_gen.artifacts import REPORT_FILE
 from components.log_example_gen.config import IngestConfig
 from components.log_example_gen.ingest import ingest
 
-REPORT_FILE = "report.json"
 FILE_FORMAT = "tfrecords_gzip"  # as Beam-based ExampleGens leave it
 
 
@@ -38,6 +39,7 @@ class Executor(base_executor.BaseExecutor):
             - config: JSON of an IngestConfig.
             - data_root: Folder of the log.
             - rejects_dir: Folder for rows that cannot be read.
+            - span: The newest span to read; the newest there is where it is empty.
             - input_digest: Set by the driver; only keys the cache.
             - code_digest: Only keys the cache.
 
@@ -45,6 +47,7 @@ class Executor(base_executor.BaseExecutor):
           IngestError: The log is of no use.
         """
         config = IngestConfig.model_validate_json(exec_properties["config"])
+        config = config.at(exec_properties["span"])
         examples = artifact_utils.get_single_instance(output_dict["examples"])
         examples.split_names = artifact_utils.encode_split_names(list(config.split_names))
         examples.set_string_custom_property(
@@ -61,6 +64,8 @@ class Executor(base_executor.BaseExecutor):
             exec_properties["rejects_dir"],
             lambda split: artifact_utils.get_split_uri([examples], split),
         )
+        if report["spans"]:
+            examples.span = spans.number(report["spans"][-1])
         (artifact,) = output_dict["report"]
         os.makedirs(artifact.uri, exist_ok=True)
         with open(os.path.join(artifact.uri, REPORT_FILE), "w", encoding="utf-8") as file:

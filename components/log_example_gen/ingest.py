@@ -64,6 +64,7 @@ def ingest(
         "rejected": rejected,
         "sampled": sampled,
         "files": file_digests(config, data_root),
+        "spans": config.spans_read(data_root),
         "seconds": round(seconds, 3),
         "rows_per_second": round(rows / seconds),
     }

@@ -26,6 +26,8 @@ class PusherSpec(ComponentSpec):
         "baseline_blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
         "infra_blessing": ChannelParameter(type=standard_artifacts.InfraBlessing),
         "stage_report": ChannelParameter(type=StageReport),
+        "float_checkpoint": ChannelParameter(type=standard_artifacts.Model),
+        "examples": ChannelParameter(type=standard_artifacts.Examples),
     }
     OUTPUTS = {"pushed_model": ChannelParameter(type=standard_artifacts.PushedModel)}
 
@@ -39,6 +41,8 @@ class Pusher(base_component.BaseComponent):
       baseline_blessing: Channel of the Evaluator's verdict against the model pushed last.
       infra_blessing: Channel of LiteValidator's verdict.
       stage_report: Channel of the StageReport.
+      float_checkpoint: Channel of the float parent's checkpoint, which the next run may start from.
+      examples: Channel of the Examples that it was trained on.
       features: JSON of a FeatureSet.
       config: JSON of the run's configuration.
       push_destination: Folder of the versions.
@@ -56,6 +60,8 @@ class Pusher(base_component.BaseComponent):
         baseline_blessing: channel.Channel,
         infra_blessing: channel.Channel,
         stage_report: channel.Channel,
+        float_checkpoint: channel.Channel,
+        examples: channel.Channel,
         features: str,
         config: str,
         push_destination: str,
@@ -69,6 +75,8 @@ class Pusher(base_component.BaseComponent):
                 baseline_blessing=baseline_blessing,
                 infra_blessing=infra_blessing,
                 stage_report=stage_report,
+                float_checkpoint=float_checkpoint,
+                examples=examples,
                 features=features,
                 config=config,
                 push_destination=push_destination,

@@ -55,9 +55,12 @@ class Executor(base_executor.BaseExecutor):
             - model_blessing, baseline_blessing: ModelBlessings.
             - infra_blessing: InfraBlessing.
             - stage_report: StageReport.
+            - float_checkpoint: Model, the float parent.
+            - examples: Examples that it was trained on.
           output_dict:
-            - pushed_model: PushedModel; `pushed`, `model_id` and `pushed_version` are its custom
-              properties, and `pushed.json` says the same.
+            - pushed_model: PushedModel; `pushed`, `pushed_version` and the ids of the model, its
+              float parent and their examples are its custom properties, and `pushed.json` says
+              what was pushed, or which gates refused.
           exec_properties:
             - features: JSON of a FeatureSet.
             - config: JSON of the run's configuration.
@@ -66,8 +69,9 @@ class Executor(base_executor.BaseExecutor):
             - code_digest: Goes into the version.
         """
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
-        model = artifact_utils.get_single_instance(input_dict["model"])
-        pushed.set_int_custom_property("model_id", model.id)
+        for key in ("model", "float_checkpoint", "examples"):
+            artifact = artifact_utils.get_single_instance(input_dict[key])
+            pushed.set_int_custom_property(f"{key}_id", artifact.id)
         refused = [
             gate
             for key, gate in BLESSINGS.items()

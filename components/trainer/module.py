@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import glob
+import logging
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from models import training
+import tf_keras as keras
+
+from models import training, warm_start
 from models.checkpoint import Checkpoint
 from models.config import DeepFMConfig, FeatureSet, Strict, TrainingConfig
-from models.preprocessing import layout_from_transform
+from models.layout import FeatureLayout
+from models.preprocessing import layout_from_transform, read_constants
+
+_log = logging.getLogger(__name__)
 
 ConfigT = TypeVar("ConfigT", bound=Strict)
 
@@ -23,6 +29,7 @@ def run_fn(fn_args: Any) -> None:
         `transform_output`: folder of the transform graph;
         `custom_config`: JSON of a FeatureSet (`features`), a DeepFMConfig (`model`) and a
         TrainingConfig (`training`);
+        `base_model`: folder of the checkpoint to start from, where `warm_start` asks for one;
         `serving_model_dir`: folder that receives the checkpoint, in plain float32;
         `model_run_dir`: folder that receives TensorBoard's logs.
 
@@ -35,6 +42,10 @@ def run_fn(fn_args: Any) -> None:
     train, evaluation = _files(fn_args, "train_files"), _files(fn_args, "eval_files")
     layout = layout_from_transform(fn_args.transform_output, features)
     model = training.build(layout, config, settings)
+    started = {}
+    if settings.warm_start:
+        vocabularies = read_constants(fn_args.transform_output, features).vocabularies
+        started = _warm_start(model, layout, config, vocabularies, fn_args.base_model)
     metrics = training.fit(
         model, layout, train, evaluation, settings, log_dir=fn_args.model_run_dir
     )
@@ -43,7 +54,37 @@ def run_fn(fn_args: Any) -> None:
     if settings.precision != "float32" or settings.strategy != "none":
         model = training.as_float32(model, layout, config)
         metrics |= training.evaluate(model, layout, evaluation)
-    Checkpoint(model, layout, config, metrics).save(fn_args.serving_model_dir)
+    checkpoint = Checkpoint(model, layout, config, {**metrics, **started})
+    checkpoint.save(fn_args.serving_model_dir)
+    if settings.warm_start:
+        warm_start.save_vocabularies(vocabularies, fn_args.serving_model_dir)
+
+
+def _warm_start(
+    model: keras.Model,
+    layout: FeatureLayout,
+    config: DeepFMConfig,
+    vocabularies: warm_start.Vocabularies,
+    base_model: str | None,
+) -> dict[str, float]:
+    """Copies the weights of the model pushed last, if there is one that fits."""
+    if base_model is None:
+        _log.info("no model was pushed before: training starts from scratch")
+        return {"warm_started": 0.0}
+    try:
+        known = warm_start.warm_start(
+            model,
+            layout,
+            config,
+            vocabularies,
+            Checkpoint.load(base_model),
+            warm_start.load_vocabularies(base_model),
+        )
+    except warm_start.NotWarm as reason:
+        _log.warning("training starts from scratch, not from %s: %s", base_model, reason)
+        return {"warm_started": 0.0}
+    _log.info("training starts from %s, which knows %d of the values", base_model, known)
+    return {"warm_started": 1.0, "known_values": float(known)}
 
 
 def _config(fn_args: Any, key: str, kind: type[ConfigT]) -> ConfigT:

@@ -8,4 +8,4 @@ from tfx.types import artifact
 class DataBlessing(artifact.Artifact):
     """Statistics that were accepted: `blessed` and `statistics_uri` are custom properties."""
 
-    TYPE_NAME = "DataBlessing"
+    TYPE_NAME = "components.DataBlessing"

@@ -1,0 +1,1 @@
+"""The pipeline on Kubeflow Pipelines 2: compile, upload, schedule, and what runs in its pods."""

@@ -1,0 +1,225 @@
+"""Compiles a configuration into a pipeline that Kubeflow Pipelines 2 runs."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from pipeline.config import RunConfig
+from pipeline.kubeflow import storage
+from pipeline.kubeflow.config import TaskConfig
+
+ENTRYPOINT = ("python", "-m", "pipeline.kubeflow.entrypoint")
+SPAN_PARAMETER = "span"
+# What these read changes without their inputs changing: the log, and what earlier runs left.
+_NEVER_CACHED = ("LogExampleGen", "ValidationGate", "Evaluator-against_blessed", "Pusher")
+_WORK_DIR = "/tmp/ranklite-search"  # in the pod
+
+
+class NotCompilable(ValueError):
+    """The configuration cannot run on Kubeflow; the message says why."""
+
+
+def folders(config: RunConfig, pipeline_root: str) -> dict[str, str]:
+    """Where a pipeline's runs put things, by role."""
+    root = storage.join(pipeline_root, config.name)
+    return {
+        "artifacts": storage.join(root, "artifacts"),
+        "history": storage.join(root, "history"),
+        "rejects": storage.join(root, "rejects"),
+        "pushed": config.push.directory or storage.join(root, "pushed"),
+    }
+
+
+def compile_pipeline(
+    config: RunConfig,
+    path: str,
+    *,
+    image: str | None = None,
+    pipeline_root: str | None = None,
+    data: str | None = None,
+) -> list[str]:
+    """Writes the pipeline as YAML, schema 2.1.0.
+
+    The same configuration and code always give the same file, and nothing of this machine is in it.
+
+    Args:
+      config: The validated configuration.
+      path: The file to write; it appears whole or not at all.
+      image: Container image; None takes the configuration's.
+      pipeline_root: URI for artifacts; None takes the configuration's.
+      data: URI or mounted folder of the log; None takes the configuration's.
+
+    Returns:
+      Names of the tasks, in the order of the file.
+
+    Raises:
+      NotCompilable: Something is missing, or does not run on Kubeflow.
+    """
+    given = {
+        "image": image or config.kubeflow.image,
+        "pipeline_root": pipeline_root or config.kubeflow.pipeline_root,
+        "data": data or config.kubeflow.data,
+    }
+    if missing := [key for key, value in given.items() if not value]:
+        options = ", ".join(f"--{key.replace('_', '-')}" for key in missing)
+        raise NotCompilable(
+            f"{config.name}: kubeflow.{missing[0]} is not set; give it in the configuration, or "
+            f"{options} on the command line"
+        )
+    image, root, logs = (str(given[key]) for key in ("image", "pipeline_root", "data"))
+    if not storage.is_remote(root):
+        raise NotCompilable(
+            f"the pipeline root {root!r} is no URI that Kubeflow keeps artifacts in: gs://, s3:// "
+            "or minio://"
+        )
+    if config.source.engine == "beam":
+        raise NotCompilable(
+            "source.engine: beam is not supported on Kubeflow yet: its driver runs where Kubeflow "
+            "has no hook for it. Use engine: duckdb, with source.window over spans"
+        )
+    with tempfile.TemporaryDirectory() as work:
+        document = _without_dots(_compile(config, work, image, root, logs))
+    tasks = sorted(document["root"]["dag"]["tasks"])
+    unknown = sorted(set(config.kubeflow.tasks) - {*tasks, *(t.split("-")[0] for t in tasks)})
+    if unknown:
+        raise NotCompilable(
+            f"kubeflow.tasks: there is no task {unknown[0]!r}; there are {', '.join(tasks)}"
+        )
+    document["defaultPipelineRoot"] = folders(config, root)["artifacts"]
+    for parameter in document["root"].get("inputDefinitions", {}).get("parameters", {}).values():
+        parameter |= {"defaultValue": "", "isOptional": True}  # TFX leaves an empty default out
+    history = folders(config, root)["history"]
+    for name in tasks:
+        _configure(document, name, config.kubeflow.task(name), history)
+    documents = [document]
+    if config.kubeflow.secrets:
+        documents.append(_platform(document, config))
+    text = yaml.safe_dump_all(documents, sort_keys=True)
+    part = f"{path}.part-{os.getpid()}"
+    pathlib.Path(part).write_text(text, encoding="utf-8")
+    os.replace(part, path)
+    return tasks
+
+
+def _compile(
+    config: RunConfig, work: str, image: str, pipeline_root: str, data: str
+) -> dict[str, Any]:
+    """What TFX compiles."""
+    from tfx.orchestration import data_types
+    from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner as kubeflow
+
+    from pipeline.history import FolderHistory
+    from pipeline.pipeline import create_pipeline
+
+    places = folders(config, pipeline_root)
+    span: str | data_types.RuntimeParameter = ""
+    if config.ingest.has_spans:
+        span = data_types.RuntimeParameter(SPAN_PARAMETER, str, default="")
+    dag = create_pipeline(
+        config,
+        data_root=data,
+        pipeline_root=places["artifacts"],
+        push_dir=places["pushed"],
+        rejects_dir=places["rejects"],
+        work_dir=_WORK_DIR,
+        history=FolderHistory(),
+        span=span,
+    )
+    runner = kubeflow.KubeflowV2DagRunner(
+        kubeflow.KubeflowV2DagRunnerConfig(
+            default_image=image,
+            default_commands=list(ENTRYPOINT),
+            use_pipeline_spec_2_1=True,
+        ),
+        output_dir=work,
+        output_filename="pipeline.yaml",
+    )
+    with _quiet():
+        runner.run(dag)
+    return yaml.safe_load(pathlib.Path(work, "pipeline.yaml").read_text(encoding="utf-8"))
+
+
+def _without_dots(document: dict[str, Any]) -> dict[str, Any]:
+    """Names as Argo, which runs the tasks, takes them: letters, digits, `-` and `_`."""
+
+    def plain(name: str) -> str:
+        return name.replace(".", "-")
+
+    tasks = {}
+    for name, task in document["root"]["dag"]["tasks"].items():
+        task["taskInfo"]["name"] = plain(name)
+        task["componentRef"]["name"] = plain(task["componentRef"]["name"])
+        if "dependentTasks" in task:
+            task["dependentTasks"] = sorted(map(plain, task["dependentTasks"]))
+        for given in task.get("inputs", {}).get("artifacts", {}).values():
+            output = given["taskOutputArtifact"]
+            output["producerTask"] = plain(output["producerTask"])
+        tasks[plain(name)] = task
+    document["root"]["dag"]["tasks"] = tasks
+    for component in document["components"].values():
+        component["executorLabel"] = plain(component["executorLabel"])
+    document["components"] = {plain(k): v for k, v in document["components"].items()}
+    executors = document["deploymentSpec"]["executors"]
+    document["deploymentSpec"]["executors"] = {plain(k): v for k, v in executors.items()}
+    return document
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
+
+
+def _configure(document: dict[str, Any], name: str, task: TaskConfig, history: str) -> None:
+    """Adds to a task what TFX has no words for."""
+    spec = document["root"]["dag"]["tasks"][name]
+    label = document["components"][spec["componentRef"]["name"]]["executorLabel"]
+    container = document["deploymentSpec"]["executors"][label]["container"]
+    container["args"] += [f"--history={history}"]
+    if task.timeout:
+        container["args"] += [f"--timeout={task.timeout:g}"]
+    resources: dict[str, Any] = {}
+    if task.cpu:
+        resources["cpuLimit"] = task.cpu
+    if task.memory:
+        resources["memoryLimit"] = task.memory
+    if task.accelerator:
+        resources["accelerator"] = {
+            "type": task.accelerator.type,
+            "count": str(task.accelerator.count),
+        }
+    if resources:
+        container["resources"] = resources
+    if task.retries:
+        spec["retryPolicy"] = {
+            "maxRetryCount": task.retries,
+            "backoffDuration": f"{task.backoff:g}s",
+            "backoffFactor": 2.0,
+        }
+    spec.pop("cachingOptions", None)
+    warm = name == "Trainer" and "history" in spec.get("inputs", {}).get("parameters", {})
+    if task.cache and name not in _NEVER_CACHED and not warm:
+        spec["cachingOptions"] = {"enableCache": True}
+
+
+def _platform(document: dict[str, Any], config: RunConfig) -> dict[str, Any]:
+    """What only Kubernetes understands: secrets as environment variables."""
+    secrets = [
+        {
+            "secretName": secret.name,
+            "keyToEnv": [{"secretKey": k, "envVar": v} for k, v in sorted(secret.env.items())],
+        }
+        for secret in config.kubeflow.secrets
+    ]
+    executors = {
+        label: {"secretAsEnv": secrets} for label in document["deploymentSpec"]["executors"]
+    }
+    return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}

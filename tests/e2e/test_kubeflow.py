@@ -1,0 +1,210 @@
+"""Two nights on Kubeflow: every task of the compiled pipeline runs by its own command."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from models.lite import LiteModel
+from pipeline.cli import main
+from pipeline.config import load_config
+from pipeline.kubeflow import storage
+from pipeline.kubeflow.compiler import compile_pipeline
+from pipeline.local_runner import Folders, outcome
+from pipeline.synthetic import LOG_FILE, generate
+from tests.kubeflow_backend import ROOT, Backend, TaskFailed, load
+from tests.object_store import ObjectStore, object_store
+
+pytestmark = pytest.mark.e2e
+
+ROWS = 9000
+SPANS = ("2026-01-20", "2026-01-21", "2026-01-22")
+BUCKET = "minio://bucket"
+PUSHED = f"{BUCKET}/root/nightly/pushed"
+
+
+@dataclasses.dataclass
+class Cluster:
+    """A configuration, its log night by night, and a cluster to run it on."""
+
+    folder: pathlib.Path
+    store: ObjectStore
+    backend: Backend
+
+    def __post_init__(self) -> None:
+        settings = yaml.safe_load((ROOT / "configs/synthetic.yaml").read_text(encoding="utf-8"))
+        del settings["synthetic"]
+        settings["name"] = "nightly"
+        settings["source"] = {"files": "clicks-{YYYY}-{MM}-{DD}.csv", "window": 2}
+        settings["training"] |= {"epochs": 2, "batch_size": 64, "warm_start": True}
+        settings["compression"] = [{"technique": "quantize", "epochs": 1}]
+        settings["gates"] = {
+            "min_auc": 0.5,
+            "max_auc_drop": 0.2,
+            "max_log_loss_rise": 0.3,
+            "max_auc_drop_from_blessed": 0.2,
+            "max_log_loss_rise_from_blessed": 0.5,
+        }
+        settings["kubeflow"] = {
+            "image": "ranklite:test",
+            "pipeline_root": f"{BUCKET}/root",
+            "data": f"{BUCKET}/logs",
+            "defaults": {"timeout": "10m"},
+        }
+        self.config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+        self.data.mkdir()
+
+    @property
+    def config(self) -> pathlib.Path:
+        return self.folder / "nightly.yaml"
+
+    @property
+    def data(self) -> pathlib.Path:
+        return self.folder / "data"
+
+    def night(self, number: int) -> None:
+        """The log of a night arrives, in the object storage and on this machine."""
+        generate(str(self.folder / "all"), rows=ROWS)
+        header, *lines = (self.folder / "all" / LOG_FILE).read_text().splitlines(keepends=True)
+        share = len(lines) // len(SPANS)
+        name = f"clicks-{SPANS[number]}.csv"
+        text = "".join([header, *lines[number * share : (number + 1) * share]])
+        (self.data / name).write_text(text)
+        self.store.objects[f"bucket/logs/{name}"] = text.encode()
+
+    def compiled(self) -> dict[str, Any]:
+        path = str(self.folder / "nightly.pipeline.yaml")
+        compile_pipeline(load_config(str(self.config)), path)
+        return load(path)
+
+    def run_locally(self, span: str) -> LiteModel:
+        """The same night by the local runner; returns what it pushed."""
+        runs = str(self.folder / "runs")
+        arguments = ["run", "--config", str(self.config), "--data", str(self.data)]
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            assert main([*arguments, "--runs", runs, "--span", span]) == 0, printed.getvalue()
+        made = outcome(load_config(str(self.config)), Folders(runs, "nightly"))
+        assert made.pushed is not None
+        return LiteModel(str(pathlib.Path(made.pushed, "model.tflite")))
+
+    def pushed(self, version: int) -> LiteModel:
+        content = storage.read(f"{PUSHED}/{version}/model.tflite")
+        assert content is not None
+        return LiteModel(content)
+
+    def recalled(self, slot: str) -> dict[str, Any]:
+        content = storage.read(f"{BUCKET}/root/nightly/history/{slot}.json")
+        assert content is not None
+        recalled: dict[str, Any] = json.loads(content)
+        return recalled
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    folder = tmp_path_factory.mktemp("kubeflow")
+    with object_store() as store, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patch.setenv(storage.MINIO_ENDPOINT_ENV, store.endpoint)
+        (folder / "disks").mkdir()
+        yield Cluster(folder, store, Backend(store, folder / "disks"))
+
+
+def weights(model: LiteModel) -> list[bytes]:
+    """The constants of a file, whatever the converter called them."""
+    interpreter = model._interpreter
+    found = []
+    for detail in interpreter.get_tensor_details():
+        with contextlib.suppress(ValueError):
+            tensor = interpreter.get_tensor(detail["index"])
+            if tensor.size >= 16 and not detail["name"].startswith("serving"):
+                found.append(np.ascontiguousarray(tensor).tobytes())
+    return sorted(found)
+
+
+def trained(outputs: dict[str, Any]) -> dict[str, float]:
+    """What the Trainer measured."""
+    uri = outputs["Trainer"]["model"]["uri"]
+    spec = json.loads(storage.read(f"{uri}/Format-Serving/deepfm.json") or b"")
+    metrics: dict[str, float] = spec["metrics"]
+    return metrics
+
+
+def test_two_nights(cluster: Cluster) -> None:
+    cluster.night(0)
+    cluster.night(1)
+    document = cluster.compiled()
+    first = cluster.backend.run(document, span=SPANS[1])
+    assert set(first) == set(document["root"]["dag"]["tasks"])
+    assert first["Pusher"]["pushed_model"]["metadata"]["pushed"] == 1
+    assert trained(first)["warm_started"] == 0
+    assert first["LogExampleGen"]["examples"]["metadata"]["span"] == 20_474
+    version = json.loads(storage.read(f"{PUSHED}/1/model.json") or b"")
+    assert version["config"]["name"] == "nightly"
+    assert cluster.recalled("LastPushedModel")["uri"].startswith(f"{BUCKET}/root/nightly/artifacts")
+    local = cluster.run_locally(SPANS[1])
+    assert weights(cluster.pushed(1)) == weights(local)
+
+    cluster.night(2)
+    second = cluster.backend.run(document)  # no span: the newest there is
+    report_uri = second["LogExampleGen"]["report"]["uri"]
+    report = json.loads(storage.read(f"{report_uri}/report.json") or b"")
+    assert report["spans"] == list(SPANS[1:])  # the window rolls on
+    assert trained(second)["warm_started"] == 1
+    assert trained(second)["known_values"] > 100
+    against = second["Evaluator-against_blessed"]
+    assert against["blessing"]["metadata"]["blessed"] == 1
+    assert against["blessing"]["metadata"]["baseline_model_id"]
+    assert second["Pusher"]["pushed_model"]["metadata"]["pushed"] == 1
+    assert (
+        cluster.recalled("LastPushedModel")["uri"]
+        == second["LiteConverter-quantized"]["model"]["uri"]
+    )
+    local = cluster.run_locally(SPANS[2])
+    assert weights(cluster.pushed(2)) == weights(local)
+
+
+def test_a_broken_night_stops_at_the_gate_and_changes_nothing(cluster: Cluster) -> None:
+    before = {
+        slot: cluster.recalled(slot) for slot in ("LastAcceptedStatistics", "LastPushedModel")
+    }
+    name = f"bucket/logs/clicks-{SPANS[2]}.csv"
+    good = cluster.store.objects[name]
+    header, *lines = good.decode().splitlines(keepends=True)
+    broken = [
+        ",".join(["1", *line.split(",")[1:-2], "fridge", line.split(",")[-1]]) for line in lines
+    ]
+    cluster.store.objects[name] = "".join([header, *broken]).encode()
+    try:
+        with pytest.raises(TaskFailed, match="ValidationGate"):
+            cluster.backend.run(cluster.compiled())
+    finally:
+        cluster.store.objects[name] = good
+    assert {slot: cluster.recalled(slot) for slot in before} == before
+
+
+def test_rejects_of_a_refused_log_are_kept(cluster: Cluster) -> None:
+    name = f"bucket/logs/clicks-{SPANS[2]}.csv"
+    good = cluster.store.objects[name]
+    header, *lines = good.decode().splitlines(keepends=True)
+    cluster.store.objects[name] = "".join(
+        [header, *(line if k % 10 else line.replace(",", ",,", 20) for k, line in enumerate(lines))]
+    ).encode()
+    try:
+        with pytest.raises(TaskFailed, match="LogExampleGen"):
+            cluster.backend.run(cluster.compiled())
+    finally:
+        cluster.store.objects[name] = good
+    rejects = storage.read(f"{BUCKET}/root/nightly/rejects/rejects.csv")
+    assert rejects is not None
+    assert f"clicks-{SPANS[2]}.csv" in rejects.decode()

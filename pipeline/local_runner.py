@@ -10,11 +10,14 @@ import pathlib
 import sys
 import time
 from collections.abc import Iterator
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from components.log_example_gen.config import NEWEST
 from pipeline.config import RunConfig, load_config
 from pipeline.store import Stage, latest_run
+
+if TYPE_CHECKING:
+    from tfx.orchestration.pipeline import Pipeline
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,30 +171,19 @@ def run(
     folders = Folders(runs, config.name)
     os.makedirs(folders.root, exist_ok=True)
     with _exclusive(folders.root):
-        data_root = _data_root(config, data, folders)
-        config.check_files(data_root, span)
-        return _run(config, folders, data_root, span, verbose, enable_cache, out)
+        return _run(config, folders, data, span, verbose, enable_cache, out)
 
 
-def _run(
-    config: RunConfig,
-    folders: Folders,
-    data_root: str,
-    span: str,
-    verbose: bool,
-    enable_cache: bool,
-    out: TextIO | None,
-) -> Outcome:
-    out = out or sys.stdout
-    print(f"{config.name}: starting TFX (about 15 s)", file=out, flush=True)
-    started = time.monotonic()
-    from tfx.orchestration.local.local_dag_runner import LocalDagRunner
-
+def build(
+    config: RunConfig, folders: Folders, data: str | None, span: str, enable_cache: bool = True
+) -> Pipeline:
+    """The pipeline of a run on this machine; the arguments are those of `run`."""
     from pipeline.history import StoreHistory
     from pipeline.pipeline import create_pipeline
-    from pipeline.progress import StageProgress, quiet_logs
 
-    dag = create_pipeline(
+    data_root = _data_root(config, data, folders)
+    config.check_files(data_root, span)
+    return create_pipeline(
         config,
         data_root=data_root,
         pipeline_root=folders.artifacts,
@@ -203,6 +195,25 @@ def _run(
         metadata_path=folders.metadata,
         enable_cache=enable_cache,
     )
+
+
+def _run(
+    config: RunConfig,
+    folders: Folders,
+    data: str | None,
+    span: str,
+    verbose: bool,
+    enable_cache: bool,
+    out: TextIO | None,
+) -> Outcome:
+    out = out or sys.stdout
+    print(f"{config.name}: starting TFX (about 15 s)", file=out, flush=True)
+    started = time.monotonic()
+    dag = build(config, folders, data, span, enable_cache)
+    from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+
+    from pipeline.progress import StageProgress, quiet_logs
+
     progress = StageProgress(len(dag.components), out)
     with quiet_logs(folders.log, progress, verbose):
         try:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tfx.types import standard_artifacts
 
-from components.resolvers import LastAcceptedStatistics, LastPushedModel
+from components.resolvers import LastAcceptedStatistics, LastPushedCheckpoint, LastPushedModel
 
 
 def model(number: int, digest: str = "same") -> Any:
@@ -52,6 +52,31 @@ def test_a_refused_model_is_not_a_baseline() -> None:
 def test_a_model_on_other_features_is_not_a_baseline() -> None:
     models = [model(1), model(2, "other")]
     assert last_pushed(model(3), models, [pushed(1), pushed(2)]) == [1]
+
+
+def last_checkpoint(examples_id: int, models: list[Any], pushes: list[Any]) -> list[int]:
+    examples = standard_artifacts.Examples()
+    examples.id = examples_id
+    resolved = LastPushedCheckpoint().resolve_artifacts(
+        None, {"current": [examples], "candidates": models, "pushed": pushes}
+    )
+    assert resolved is not None
+    return [artifact.id for artifact in resolved["candidates"]]
+
+
+def trained_on(examples_id: int, checkpoint_id: int, done: int = 1) -> Any:
+    artifact = pushed(checkpoint_id + 100, done)
+    artifact.set_int_custom_property("examples_id", examples_id)
+    artifact.set_int_custom_property("float_checkpoint_id", checkpoint_id)
+    return artifact
+
+
+def test_training_starts_from_the_parent_of_the_newest_push_on_other_examples() -> None:
+    models = [model(1), model(2), model(3)]
+    pushes = [trained_on(11, 1), trained_on(12, 2), trained_on(13, 3, done=0)]
+    assert last_checkpoint(14, models, pushes) == [2]
+    assert last_checkpoint(12, models, pushes) == [1]  # a rerun resolves what it did before
+    assert last_checkpoint(11, models, pushes[:1]) == []
 
 
 def statistics(uri: str, number: int) -> Any:

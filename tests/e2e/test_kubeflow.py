@@ -10,9 +10,9 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
+from tensorflow.lite.python import schema_py_generated as schema
 
 from models.lite import LiteModel
 from pipeline.cli import main
@@ -122,14 +122,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 def weights(model: LiteModel) -> list[bytes]:
     """The constants of a file, whatever the converter called them."""
-    interpreter = model._interpreter
-    found = []
-    for detail in interpreter.get_tensor_details():
-        with contextlib.suppress(ValueError):
-            tensor = interpreter.get_tensor(detail["index"])
-            if tensor.size >= 16 and not detail["name"].startswith("serving"):
-                found.append(np.ascontiguousarray(tensor).tobytes())
-    return sorted(found)
+    file = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model.content, 0))
+    notes = {entry.buffer for entry in file.metadata}
+    return sorted(
+        bytes(buffer.data)
+        for number, buffer in enumerate(file.buffers)
+        if buffer.data is not None and number not in notes
+    )
 
 
 def trained(outputs: dict[str, Any]) -> dict[str, float]:

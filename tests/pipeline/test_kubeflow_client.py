@@ -87,7 +87,7 @@ def test_a_schedule_that_fails_leaves_the_old_one(server: Server) -> None:
     kubeflow = connect(server)
     first, _ = kubeflow.schedule("nightly", CRON, "p", "v1")
     server.failures = [("POST", "recurringruns", 500)]
-    with pytest.raises(KubeflowError, match="POST .*recurringruns: 500 told to answer 500"):
+    with pytest.raises(KubeflowError, match=r"POST .*recurringruns: 500 told to answer 500"):
         kubeflow.schedule("nightly", CRON, "p", "v2")
     assert [run["recurring_run_id"] for run in server.kept["recurringruns"]] == [first]
 
@@ -114,7 +114,7 @@ def test_a_refusal_is_explained_and_not_repeated(server: Server, status: int, hi
 
 def test_what_is_there_already_is_said(server: Server, package: pathlib.Path) -> None:
     server.failures = [("POST", "upload", 409)]
-    with pytest.raises(KubeflowError, match="409 told to answer 409 .it is there already"):
+    with pytest.raises(KubeflowError, match=r"409 told to answer 409 \(it is there already"):
         connect(server).upload(str(package), "nightly")
 
 

@@ -1,0 +1,32 @@
+"""The pipeline for TFX's own command line, which runs a file that builds one:
+
+    export RANKLITE_CONFIG=configs/movielens.yaml RANKLITE_DATA_FOLDER=<folder of the logs>
+    tfx pipeline create --engine=local --pipeline_path=local_runner.py
+    tfx run create --engine=local --pipeline_name=movielens
+
+RANKLITE_RUNS and RANKLITE_SPAN are `--runs` and `--span` of `ranklite run`. What a run made, and
+what it pushed, is where `ranklite run` puts it, and the two share their cache.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+
+from pipeline.cli import DEFAULT_CONFIG, DEFAULT_RUNS
+from pipeline.config import load_config
+from pipeline.local_runner import Folders, build
+
+
+def main() -> None:
+    """Builds the pipeline and hands it to the runner, which the command line listens to."""
+    config = load_config(os.environ.get("RANKLITE_CONFIG", DEFAULT_CONFIG))
+    folders = Folders(os.environ.get("RANKLITE_RUNS", DEFAULT_RUNS), config.name)
+    os.makedirs(folders.root, exist_ok=True)
+    data = os.environ.get("RANKLITE_DATA_FOLDER")
+    LocalDagRunner().run(build(config, folders, data, os.environ.get("RANKLITE_SPAN", "")))
+
+
+if __name__ == "__main__":
+    main()

@@ -7,6 +7,8 @@ CONFIG  ?= configs/synthetic.yaml
 DATA    ?=
 RUNS    ?= runs
 ARGS    ?=
+IMAGE   ?= ranklite:latest
+DOCKER  ?= docker
 JOBS    ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 LOCK    := requirements/tfx1.16.txt
 BIN     := $(VENV)/bin
@@ -15,7 +17,7 @@ READY   := $(VENV)/.ready-$(shell cat $(LOCK) setup.cfg pyproject.toml 2>/dev/nu
 export TF_USE_LEGACY_KERAS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run validate test unit slow e2e lint format tensorboard lock clean
+.PHONY: help setup image run validate test unit slow e2e lint format tensorboard lock clean
 
 help: ## List the targets
 	@echo "RankLite: from interaction logs to a small, fast, gated TFLite ranking model."
@@ -64,6 +66,10 @@ slow: setup ## Fine-tunings and conversions, seconds each
 
 e2e: setup ## Whole pipeline runs
 	@$(BIN)/python -m pytest -m e2e -q --durations=10 --cov --cov-append --cov-report=
+
+image: ## Build the container image for Kubeflow: IMAGE=<registry/name:tag>
+	@command -v $(DOCKER) >/dev/null 2>&1 || { echo "make image needs docker, or podman: DOCKER=podman" >&2; exit 1; }
+	$(DOCKER) build -t $(IMAGE) .
 
 tensorboard: setup ## Open TensorBoard on all runs
 	@$(BIN)/ranklite tensorboard --runs $(RUNS)

@@ -46,8 +46,15 @@ def numeric_names(features: FeatureSet) -> list[str]:
 
 
 def squash(x: tf.Tensor, feature: NumericFeature) -> tf.Tensor:
-    """sign(x) log(1 + |x|) where the feature asks for it; in TFLite it overflows beyond 1e36."""
-    return tf.sign(x) * tf.math.log1p(tf.abs(x)) if feature.log else x
+    """sign(x) log(1 + |x|) where the feature asks for it; in TFLite it overflows beyond 1e36.
+
+    Where 1 + |x| is 1 in float32 it is 0, as it is in TFLite, which has no log1p.
+    """
+    if not feature.log:
+        return x
+    size = tf.where(tf.abs(x) > 2.0**-24, tf.abs(x), tf.zeros_like(x))
+    size = tf.where(is_present(x), size, tf.abs(x))
+    return tf.sign(x) * tf.math.log1p(size)
 
 
 def is_present(x: tf.Tensor) -> tf.Tensor:

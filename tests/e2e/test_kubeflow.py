@@ -171,6 +171,12 @@ def test_two_nights(cluster: Cluster) -> None:
     )
     local = cluster.run_locally(SPANS[2])
     assert weights(cluster.pushed(2)) == weights(local)
+    cluster.run_locally(SPANS[2])  # again: nothing to do, although there is a newer model now
+    made = outcome(
+        load_config(str(cluster.config)), Folders(str(cluster.folder / "runs"), "nightly")
+    )
+    states = {s.node: s.state for s in made.stages.values() if not s.node.startswith("Last")}
+    assert set(states.values()) == {"cached"}, states
 
 
 def test_a_broken_night_stops_at_the_gate_and_changes_nothing(cluster: Cluster) -> None:

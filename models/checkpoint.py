@@ -17,12 +17,11 @@ import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
 from models import deepfm, quantize_config, row_quantization  # noqa: F401  registers layers
-from models.config import DeepFMConfig, Format
+from models.config import SPEC_FILE, DeepFMConfig, Format
 from models.embeddings import WRAPPED_LAYERS
 from models.layout import FeatureLayout
 
 MODEL_FILE = "model.h5"
-SPEC_FILE = "deepfm.json"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -352,5 +352,7 @@ class TrainingConfig(Strict):
 
 # ------------------------------------------------------------------------------------------ files
 
+SPEC_FILE = "deepfm.json"  # of a checkpoint: its layout, sizes and figures
+
 # How a file stores the weights.
 Format = Literal["float32", "float16", "dynamic_range", "int8", "int16x8"]

@@ -8,6 +8,7 @@ import shutil
 import sysconfig
 from typing import Any
 
+from models.config import SPEC_FILE
 from pipeline import compare
 from pipeline.local_runner import Outcome
 from pipeline.tables import table
@@ -103,6 +104,22 @@ def _command() -> str:
     return os.path.relpath(installed)
 
 
+def _origin(outcome: Outcome) -> str:
+    """The spans that were read, and where training started from, where either is to be told."""
+    found = outcome.stages
+    said = []
+    log = found.get("LogExampleGen")
+    spans = _load(log.folder("report") if log else None, "report.json").get("spans")
+    if spans:
+        said.append(f"spans {spans[0]} to {spans[-1]} ({len(spans)})")
+    model = found["Trainer"].folder("model") if "Trainer" in found else None
+    if model and outcome.config.training.warm_start:
+        metrics = _load(os.path.join(model, "Format-Serving"), SPEC_FILE)["metrics"]
+        warm = metrics.get("warm_started")
+        said.append("warm-started" if warm else "started from scratch")
+    return "".join(f"; {one}" for one in said)
+
+
 def render(outcome: Outcome) -> str:
     """What a run made, for a person: stages, gates, slices, where the model is, what comes next."""
     found = outcome.stages
@@ -121,7 +138,7 @@ def render(outcome: Outcome) -> str:
     title = f"{outcome.config.name}, {report['split']} split"
     lines = [
         "",
-        f"{title}: {report['rows']:,} rows, {report['positives']:,} positive",
+        f"{title}: {report['rows']:,} rows, {report['positives']:,} positive{_origin(outcome)}",
         "",
         stages(report, best),
         rounding(report),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 
@@ -113,7 +115,8 @@ def _uploaded(args: argparse.Namespace, cron: str | None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "pipeline.yaml")
         name, _ = _compile_to(args, path)
-        server = Kubeflow(args.host, args.namespace, say=print if args.dry_run else None)
+        say = functools.partial(print, file=sys.stdout)  # this one: kfp's own words are silenced
+        server = Kubeflow(args.host, args.namespace, say=say if args.dry_run else None)
         pipeline_id, version_id, new = server.upload(path, name)
     done = "would be uploaded" if args.dry_run else "uploaded"
     print(f"{name}: version {version_id} {done if new else 'is there already, unchanged'}")

@@ -99,7 +99,7 @@ def _run(args: argparse.Namespace, task: dict[str, Any], beam_args: list[str]) -
         json_serialized_invocation_args=json.dumps(task),
         json_serialized_inputs_spec_args=args.json_serialized_inputs_spec_args,
     )
-    tfx._run_executor(given, beam_args)
+    tfx.main((given, beam_args))
     return task["outputs"]["outputFile"]
 
 

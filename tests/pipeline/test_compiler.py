@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.cli import main
 from pipeline.config import ConfigError, RunConfig, load_config
 from pipeline.kubeflow.compiler import ENTRYPOINT, NotCompilable, compile_pipeline
 from tests.kubeflow_backend import ROOT, load
+from tests.kubeflow_server import kubeflow_server
 
 pytestmark = pytest.mark.slow
 
@@ -193,3 +195,33 @@ def test_a_wrong_task_is_told_by_its_line(
 ) -> None:
     with pytest.raises(ConfigError, match=re.escape(why)):
         configuration(tmp_path, kubeflow={"defaults": task})
+
+
+def test_from_a_configuration_to_a_schedule(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configuration(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = ["--config", str(tmp_path / "config.yaml")]
+    compiled = tmp_path / "compiled.yaml"
+    assert main(["kubeflow", "compile", *config, "-o", str(compiled)]) == 0
+    assert "15 tasks written to" in capsys.readouterr().out
+    with kubeflow_server() as server:
+        command = ["kubeflow", "schedule", *config, "--cron", "30 2 * * mon-fri"]
+        command += ["--host", server.host]
+        assert main([*command, "--dry-run"]) == 0
+        assert "POST /apis/v2beta1/recurringruns" in capsys.readouterr().out
+        assert server.changes() == []
+        assert main(command) == 0
+        printed = capsys.readouterr().out
+        assert "synthetic: version versions-" in printed
+        assert "at '30 2 * * mon-fri' (UTC)" in printed
+        assert server.uploads[-1][1] == compiled.read_bytes()
+        (schedule,) = server.kept["recurringruns"]
+        assert schedule["trigger"]["cron_schedule"]["cron"] == "0 30 2 * * mon-fri"
+        assert main(command) == 0
+        assert "is there already, unchanged" in capsys.readouterr().out
+        assert len(server.kept["recurringruns"]) == 1
+        server.failures = [("GET", "pipelines", 401)]
+        assert main(command) == 1
+        assert "kfp takes credentials from" in capsys.readouterr().err

@@ -55,6 +55,8 @@ def push(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         inputs = {
             "model": [artifact(standard_artifacts.Model, "model")],
             "stage_report": [artifact(StageReport, "report")],
+            "float_checkpoint": [artifact(standard_artifacts.Model, "checkpoint")],
+            "examples": [artifact(standard_artifacts.Examples, "examples")],
         }
         for key in executor.BLESSINGS:
             blessing = artifact(standard_artifacts.ModelBlessing, key)

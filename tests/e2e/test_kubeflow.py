@@ -10,6 +10,8 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
+import h5py
+import numpy as np
 import pytest
 import yaml
 from tensorflow.lite.python import schema_py_generated as schema
@@ -96,6 +98,18 @@ class Cluster:
         assert made.pushed is not None
         return LiteModel(str(pathlib.Path(made.pushed, "model.tflite")))
 
+    def differences(self, outputs: dict[str, Any], stage: str) -> list[str]:
+        """Names of the weights that differ between a walked stage and the local run's newest."""
+        made = outcome(load_config(str(self.config)), Folders(str(self.folder / "runs"), "nightly"))
+        folder = made.stages[stage].folder("model")
+        walked = storage.read(f"{outputs[stage]['model']['uri']}/Format-Serving/model.h5")
+        assert folder is not None
+        assert walked is not None
+        ours = arrays(walked)
+        theirs = arrays(pathlib.Path(folder, "Format-Serving", "model.h5").read_bytes())
+        assert ours.keys() == theirs.keys()
+        return sorted(name for name in ours if not np.array_equal(ours[name], theirs[name]))
+
     def pushed(self, version: int) -> LiteModel:
         content = storage.read(f"{PUSHED}/{version}/model.tflite")
         assert content is not None
@@ -118,6 +132,18 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         patch.setenv(storage.MINIO_ENDPOINT_ENV, store.endpoint)
         (folder / "disks").mkdir()
         yield Cluster(folder, store, Backend(store, folder / "disks"))
+
+
+def arrays(content: bytes) -> dict[str, np.ndarray[Any, Any]]:
+    """All arrays of a checkpoint, by name."""
+    found = {}
+    with h5py.File(io.BytesIO(content)) as file:
+        file.visititems(
+            lambda name, node: (
+                found.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None
+            )
+        )
+    return found
 
 
 def weights(model: LiteModel) -> list[bytes]:
@@ -152,6 +178,8 @@ def test_two_nights(cluster: Cluster) -> None:
     assert version["config"]["name"] == "nightly"
     assert cluster.recalled("LastPushedModel")["uri"].startswith(f"{BUCKET}/root/nightly/artifacts")
     local = cluster.run_locally(SPANS[1])
+    for stage in ("Trainer", "Quantizer"):
+        assert cluster.differences(first, stage) == [], stage
     assert weights(cluster.pushed(1)) == weights(local)
 
     cluster.night(2)

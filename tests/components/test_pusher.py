@@ -103,6 +103,8 @@ def test_a_blessed_model_is_pushed(push: Any, tmp_path: pathlib.Path) -> None:
         "artifacts": {
             "model": [1],
             "stage_report": [1],
+            "float_checkpoint": [1],
+            "examples": [1],
             "model_blessing": [1],
             "baseline_blessing": [1],
             "infra_blessing": [1],

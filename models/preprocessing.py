@@ -7,7 +7,6 @@ inside a TFLite file, from the constants read here.
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 from typing import Any
 
@@ -78,9 +77,6 @@ class PreprocessingConstants:
         return cls(**data)
 
 
-_STEPS = 2.0**16
-
-
 def constant_name(kind: str, *names: str) -> str:
     """Name of the operation that holds what an analyzer learned of some features."""
     return ".".join([_CONSTANT, kind, *names])
@@ -89,18 +85,12 @@ def constant_name(kind: str, *names: str) -> str:
 def moments(mean: Any, variance: Any) -> tuple[tf.Tensor, tf.Tensor]:
     """Mean and standard deviation as float32; 0 and 1 where a column is empty or constant.
 
-    A column is constant where its numbers differ by less than a float32 can tell. Both are rounded
-    to 16 bits of a standard deviation: Beam adds up in an order that depends on
-    timing, and without it two runs on the same data would differ in their last digits, and so in
-    everything that is trained on them.
+    A column is constant where its numbers differ by less than a float32 can tell.
     """
     mean = tf.where(tf.math.is_finite(mean), mean, tf.zeros_like(mean))
     varies = variance > tf.square(np.finfo(np.float32).eps * mean)
     usable = tf.math.is_finite(variance) & varies
     std = tf.where(usable, tf.sqrt(variance), tf.ones_like(variance))
-    exponent = tf.pow(tf.constant(2.0, std.dtype), tf.floor(tf.math.log(std) / math.log(2.0)))
-    std = tf.round(std / exponent * _STEPS) / _STEPS * exponent
-    mean = tf.where(usable, tf.round(mean / std * _STEPS) / _STEPS * std, mean)
     return tf.cast(mean, tf.float32), tf.cast(std, tf.float32)
 
 

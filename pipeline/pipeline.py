@@ -8,7 +8,6 @@ from tfx.components.evaluator.component import Evaluator
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
-from tfx.components.transform.component import Transform
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
@@ -29,6 +28,7 @@ from components.pusher.component import Pusher
 from components.quantizer.component import Quantizer
 from components.schema_from_config.component import SchemaFromConfig
 from components.schema_from_config.statistics import statistics_options
+from components.transform.component import Transform
 from components.validation_gate.component import ValidationGate
 from models.compression_config import STAGES, Search
 from models.config import DeepFMConfig, TrainingConfig
@@ -40,6 +40,7 @@ from pipeline.history import CHECKPOINT, MODEL, STATISTICS, History
 
 LOG_EXAMPLE_GEN = "components.log_example_gen.executor"
 TRANSFORM_MODULE = "components.transform.module"
+TRANSFORM_EXECUTOR = "components.transform.executor"
 TRAINER_MODULE = "components.trainer.module"
 EVALUATOR_MODULE = "components.evaluator.module"
 COMPRESSORS: dict[str, type[Compressor]] = {
@@ -129,7 +130,10 @@ def create_pipeline(
         splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=splits),
         disable_statistics=True,
         disable_analyzer_cache=True,  # nothing reads it
-        custom_config={"features": features, "code_digest": code_digest(TRANSFORM_MODULE)},
+        custom_config={
+            "features": features,
+            "code_digest": code_digest(TRANSFORM_MODULE, TRANSFORM_EXECUTOR),
+        },
     )
     transform.add_upstream_node(gate)
     transformed = transform.outputs["transformed_examples"]

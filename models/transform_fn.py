@@ -113,7 +113,7 @@ def _vocabulary(words: tf.Tensor, feature: IdFeature) -> tuple[tf.Tensor, tf.Ten
 
 def _buckets(values: tf.Tensor, feature: NumericFeature) -> tf.Tensor:
     """Row within the field of each number; the boundaries are quantiles."""
-    x = squash(values, feature)
+    x = _squash(values, feature)
     boundaries = tft.quantiles(
         tf.boolean_mask(x, is_present(x)), feature.buckets, epsilon=_QUANTILE_ERROR
     )
@@ -123,10 +123,15 @@ def _buckets(values: tf.Tensor, feature: NumericFeature) -> tf.Tensor:
     return tf.where(is_present(x), rows, tf.constant(MISSING, tf.int64))
 
 
+def _squash(values: tf.Tensor, feature: NumericFeature) -> tf.Tensor:
+    """`squash` in float64: its last digit in float32 depends on how the processor was fed."""
+    return tf.cast(squash(tf.cast(values, tf.float64), feature), tf.float32)
+
+
 def _numeric(inputs: dict[str, Any], features: FeatureSet) -> tf.Tensor:
     """The tensor `numeric`; one analyzer serves all columns, since each costs a Beam stage."""
     wanted = standardized_features(features)
-    squashed = [squash(scalars(inputs[feature.name]), feature) for feature in wanted]
+    squashed = [_squash(scalars(inputs[feature.name]), feature) for feature in wanted]
     # Float64, since squares of large numbers do not fit into a float32; NaN does not count.
     table = tf.cast(tf.stack(squashed, axis=1), tf.float64)
     names = [feature.name for feature in wanted]

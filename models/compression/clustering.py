@@ -28,10 +28,10 @@ from models.compression.base import (
     masks,
     prunable_weights,
 )
+from models.compression.equalization import equalize
 from models.compression_config import Clustering
 from models.config import TrainingConfig
 from models.embeddings import EMBEDDING
-from models.equalization import equalize
 from models.folding import fold_batch_norm
 from models.recipe_rules import check_one_matrix
 
@@ -114,7 +114,7 @@ def clustered_weights(model: keras.Model) -> list[str]:
     return [
         name
         for name, weight in prunable_weights(model).items()
-        if counts[name] <= min(CLUSTERED, np.count_nonzero(weight.numpy()) // 4)
+        if counts[name] <= min(CLUSTERED, weight.shape.num_elements() // 4)
     ]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import export
+from models import export, runtime
 from models.checkpoint import Checkpoint
 from models.compression import (
     NotCompressible,
@@ -21,12 +21,12 @@ from models.compression import (
     technique,
 )
 from models.compression.base import masks, prunable_weights, sparsity
+from models.compression.equalization import equalize
 from models.compression.pruning import Prune, holds_two_of_four
 from models.compression.quantization import Quantize
 from models.compression_config import Pruning, PruningScope, Quantization
 from models.config import DeepFMConfig, FeatureSet, TrainingConfig
 from models.deepfm import build_deepfm
-from models.equalization import equalize
 from models.folding import fold_batch_norm
 from models.layout import FeatureLayout
 from models.lite import SERVING_DEFAULT, SERVING_RAW, LiteModel, UnreadableModel
@@ -95,7 +95,7 @@ def splits(tmp_path_factory: pytest.TempPathFactory) -> Splits:
 @pytest.fixture(scope="module")
 def parent() -> Checkpoint:
     """A float model with batch norm statistics that are not the initial ones."""
-    tf.random.set_seed(3)
+    runtime.set_seeds(3)
     model = build_deepfm(LAYOUT, CONFIG)
     rng = np.random.default_rng(4)
     for layer in model.layers:

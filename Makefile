@@ -36,7 +36,7 @@ $(READY): $(LOCK) setup.cfg pyproject.toml
 	@rm -f $(VENV)/.ready-*
 	@$(PYTHON) -m venv $(VENV) || { echo "python3.10 cannot make a virtual environment: install python3.10-venv" >&2; exit 1; }
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r $(LOCK)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 run: setup ## Run the whole pipeline: CONFIG=<yaml> DATA=<folder> (default: synthetic data)

@@ -16,7 +16,7 @@ from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
 from pipeline.cli import DEFAULT_CONFIG, DEFAULT_RUNS
 from pipeline.config import load_config
-from pipeline.local_runner import Folders, build
+from pipeline.local_runner import Folders, build, checked_data
 
 
 def main() -> None:
@@ -24,8 +24,9 @@ def main() -> None:
     config = load_config(os.environ.get("RANKLITE_CONFIG", DEFAULT_CONFIG))
     folders = Folders(os.environ.get("RANKLITE_RUNS", DEFAULT_RUNS), config.name)
     os.makedirs(folders.root, exist_ok=True)
-    data = os.environ.get("RANKLITE_DATA_FOLDER")
-    LocalDagRunner().run(build(config, folders, data, os.environ.get("RANKLITE_SPAN", "")))
+    span = os.environ.get("RANKLITE_SPAN", "")
+    data = checked_data(config, folders, os.environ.get("RANKLITE_DATA_FOLDER"), span)
+    LocalDagRunner().run(build(config, folders, data, span))
 
 
 if __name__ == "__main__":

@@ -120,7 +120,17 @@ def outcome(config: RunConfig, folders: Folders) -> Outcome:
     return Outcome(config, folders, latest_run(folders.metadata, config.name))
 
 
-def _data_root(config: RunConfig, data: str | None, folders: Folders) -> str:
+def checked_data(config: RunConfig, folders: Folders, data: str | None, span: str) -> str:
+    """The folder of the log, generated where the configuration asks for it; its files are there.
+
+    The arguments are those of `run`, and so is what is raised.
+    """
+    data_root = _data_root(config, folders, data)
+    config.check_files(data_root, span)
+    return data_root
+
+
+def _data_root(config: RunConfig, folders: Folders, data: str | None) -> str:
     if data is not None:
         if not os.path.isdir(data):
             raise FileNotFoundError(f"--data {data!r} is not a folder")
@@ -171,18 +181,17 @@ def run(
     folders = Folders(runs, config.name)
     os.makedirs(folders.root, exist_ok=True)
     with _exclusive(folders.root):
-        return _run(config, folders, data, span, verbose, enable_cache, out)
+        data_root = checked_data(config, folders, data, span)
+        return _run(config, folders, data_root, span, verbose, enable_cache, out)
 
 
 def build(
-    config: RunConfig, folders: Folders, data: str | None, span: str, enable_cache: bool = True
+    config: RunConfig, folders: Folders, data_root: str, span: str, enable_cache: bool = True
 ) -> Pipeline:
-    """The pipeline of a run on this machine; the arguments are those of `run`."""
+    """The pipeline of a run on this machine, on data that were checked."""
     from pipeline.history import StoreHistory
     from pipeline.pipeline import create_pipeline
 
-    data_root = _data_root(config, data, folders)
-    config.check_files(data_root, span)
     return create_pipeline(
         config,
         data_root=data_root,
@@ -200,7 +209,7 @@ def build(
 def _run(
     config: RunConfig,
     folders: Folders,
-    data: str | None,
+    data_root: str,
     span: str,
     verbose: bool,
     enable_cache: bool,
@@ -209,7 +218,7 @@ def _run(
     out = out or sys.stdout
     print(f"{config.name}: starting TFX (about 15 s)", file=out, flush=True)
     started = time.monotonic()
-    dag = build(config, folders, data, span, enable_cache)
+    dag = build(config, folders, data_root, span, enable_cache)
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
     from pipeline.progress import StageProgress, quiet_logs

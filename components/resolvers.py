@@ -22,6 +22,11 @@ def _newest(artifacts: list[types.Artifact]) -> list[types.Artifact]:
     return sorted(artifacts, key=lambda artifact: artifact.id, reverse=True)
 
 
+def _pushed(input_dict: Artifacts) -> list[types.Artifact]:
+    """What the Pusher said of models that no gate refused."""
+    return [a for a in input_dict["pushed"] if a.get_int_custom_property("pushed") == 1]
+
+
 class LastAcceptedStatistics(resolver.ResolverStrategy):
     """The newest statistics that a ValidationGate accepted, the current ones left out.
 
@@ -61,11 +66,7 @@ class LastPushedModel(resolver.ResolverStrategy):
             artifact.get_string_custom_property("features_digest") for artifact in current
         }
         current_ids = {artifact.id for artifact in current}
-        pushed = {
-            artifact.get_int_custom_property("model_id")
-            for artifact in input_dict["pushed"]
-            if artifact.get_int_custom_property("pushed") == 1
-        }
+        pushed = {push.get_int_custom_property("model_id") for push in _pushed(input_dict)}
         chosen = [
             artifact
             for artifact in _newest(input_dict[CANDIDATES])
@@ -87,10 +88,9 @@ class LastPushedCheckpoint(resolver.ResolverStrategy):
     ) -> Artifacts | None:
         current_ids = {artifact.id for artifact in input_dict[CURRENT]}
         parents = {
-            artifact.get_int_custom_property("float_checkpoint_id")
-            for artifact in input_dict["pushed"]
-            if artifact.get_int_custom_property("pushed") == 1
-            and artifact.get_int_custom_property("examples_id") not in current_ids
+            push.get_int_custom_property("float_checkpoint_id")
+            for push in _pushed(input_dict)
+            if push.get_int_custom_property("examples_id") not in current_ids
         }
         chosen = [a for a in _newest(input_dict[CANDIDATES]) if a.id in parents][:1]
         return {**input_dict, CANDIDATES: chosen}

@@ -180,10 +180,6 @@ def _tensorboard(args: argparse.Namespace) -> int:
     return int(board.main() or 0)
 
 
-def _kubeflow(args: argparse.Namespace) -> int:
-    return kubeflow.run(args)
-
-
 _COMMANDS = {
     "run": _run,
     "validate": _validate,
@@ -191,7 +187,7 @@ _COMMANDS = {
     "compare": _compare,
     "score": _score,
     "tensorboard": _tensorboard,
-    "kubeflow": _kubeflow,
+    "kubeflow": kubeflow.run,
 }
 
 

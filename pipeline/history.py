@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Protocol
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver, ResolverStrategy
 from tfx.types import standard_artifacts
+from tfx.types.artifact import Artifact
 from tfx.types.channel import BaseChannel, Channel
 
 from components.resolvers import LastAcceptedStatistics, LastPushedCheckpoint, LastPushedModel
@@ -18,98 +20,81 @@ STATISTICS = "LastAcceptedStatistics"
 MODEL = "LastPushedModel"
 CHECKPOINT = "LastPushedCheckpoint"
 
-_STRATEGIES: dict[str, type[ResolverStrategy]] = {
-    STATISTICS: LastAcceptedStatistics,
-    MODEL: LastPushedModel,
-    CHECKPOINT: LastPushedCheckpoint,
-}
-_CANDIDATES = {
-    STATISTICS: standard_artifacts.ExampleStatistics,
-    MODEL: standard_artifacts.Model,
-    CHECKPOINT: standard_artifacts.Model,
-}
-_VERDICTS = {
-    STATISTICS: {"blessings": DataBlessing},
-    MODEL: {"pushed": standard_artifacts.PushedModel},
-    CHECKPOINT: {"pushed": standard_artifacts.PushedModel},
-}
-
 HISTORY_PROPERTY = "history"
 
+Slots = Mapping[str, str]
+_NONE: Slots = {}
 
-class History(Protocol):
-    """Where the artifacts of earlier runs come from.
+
+class _Recalled(NamedTuple):
+    """How the store finds something: what it is, who chooses it, and by whose verdicts."""
+
+    kind: type[Artifact]
+    strategy: type[ResolverStrategy]
+    verdicts: dict[str, type[Artifact]]
+
+
+_RECALLED = {
+    STATISTICS: _Recalled(
+        standard_artifacts.ExampleStatistics, LastAcceptedStatistics, {"blessings": DataBlessing}
+    ),
+    MODEL: _Recalled(
+        standard_artifacts.Model, LastPushedModel, {"pushed": standard_artifacts.PushedModel}
+    ),
+    CHECKPOINT: _Recalled(
+        standard_artifacts.Model, LastPushedCheckpoint, {"pushed": standard_artifacts.PushedModel}
+    ),
+}
+
+
+class History:
+    """Where the artifacts of earlier runs come from. This one has none, and keeps none.
 
     Attributes:
       nodes: Nodes that it adds to the pipeline.
     """
 
-    nodes: list[BaseNode]
-
-    def recall(self, what: str, current: BaseChannel) -> BaseChannel | None:
-        """A channel with an earlier artifact or none, never the current one."""
-        ...
-
-    def attach(
-        self,
-        component: BaseComponent,
-        *,
-        recalls: dict[str, str] | None = None,
-        keeps: dict[str, str] | None = None,
-    ) -> None:
-        """Tells a component what it recalls (by input), and keeps (input by what it becomes)."""
-        ...
-
-
-class StoreHistory:
-    """ML Metadata, asked by TFX's own Resolver nodes: for the local runner."""
-
     def __init__(self) -> None:
         self.nodes: list[BaseNode] = []
 
+    def recall(self, what: str, current: BaseChannel) -> BaseChannel | None:
+        """A channel with an earlier artifact or none, never the current one."""
+        return None
+
+    def attach(
+        self, component: BaseComponent, recalls: Slots = _NONE, keeps: Slots = _NONE
+    ) -> None:
+        """Tells a component what it recalls (by input), and keeps (input by what it becomes)."""
+
+
+class StoreHistory(History):
+    """ML Metadata, which keeps everything, asked by TFX's Resolver nodes: for the local runner."""
+
     def recall(self, what: str, current: BaseChannel) -> BaseChannel:
         """Adds a Resolver."""
-        verdicts = {key: Channel(type=kind) for key, kind in _VERDICTS[what].items()}
+        kind, strategy, verdicts = _RECALLED[what]
         node = Resolver(
-            strategy_class=_STRATEGIES[what],
+            strategy_class=strategy,
             current=current,
-            candidates=Channel(type=_CANDIDATES[what]),
-            **verdicts,
+            candidates=Channel(type=kind),
+            **{key: Channel(type=verdict) for key, verdict in verdicts.items()},
         ).with_id(what)
         self.nodes.append(node)
         return node.outputs["candidates"]
 
-    def attach(
-        self,
-        component: BaseComponent,
-        *,
-        recalls: dict[str, str] | None = None,
-        keeps: dict[str, str] | None = None,
-    ) -> None:
-        """Nothing to do: the store keeps everything."""
 
-
-class FolderHistory:
+class FolderHistory(History):
     """A folder beside the pushed versions, read and written around each task's executor.
 
     Kubeflow Pipelines has no resolvers. The container's entry point
-    (`pipeline.kubeflow.entrypoint`) finds what a task recalls and keeps in one of its properties.
+    (`pipeline.kubeflow.entrypoint`) finds what a task recalls and keeps in one of its properties,
+    and adds the inputs.
     """
 
-    def __init__(self) -> None:
-        self.nodes: list[BaseNode] = []
-
-    def recall(self, what: str, current: BaseChannel) -> None:
-        """None: the entry point adds the input."""
-
     def attach(
-        self,
-        component: BaseComponent,
-        *,
-        recalls: dict[str, str] | None = None,
-        keeps: dict[str, str] | None = None,
+        self, component: BaseComponent, recalls: Slots = _NONE, keeps: Slots = _NONE
     ) -> None:
         """Writes it down for the entry point."""
         component.exec_properties[HISTORY_PROPERTY] = json.dumps(
-            {"recalls": recalls or {}, "keeps": keeps or {}}, sort_keys=True
+            {"recalls": dict(recalls), "keeps": dict(keeps)}, sort_keys=True
         )

@@ -6,11 +6,12 @@ import contextlib
 import email
 import http.server
 import json
-import threading
 import time
 import urllib.parse
 from collections.abc import Iterator
 from typing import Any
+
+from tests.loopback import serving
 
 _API = "/apis/v2beta1"
 _LISTS = {
@@ -140,11 +141,5 @@ def _handler(server: Server) -> type[http.server.BaseHTTPRequestHandler]:
 def kubeflow_server() -> Iterator[Server]:
     """Serves while the context lasts."""
     server = Server()
-    served = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(server))
-    server.host = f"http://127.0.0.1:{served.server_address[1]}"
-    threading.Thread(target=served.serve_forever, daemon=True).start()
-    try:
+    with serving(_handler(server)) as server.host:
         yield server
-    finally:
-        served.shutdown()
-        served.server_close()

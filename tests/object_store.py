@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import http.server
-import threading
 import urllib.parse
 import xml.sax.saxutils
 from collections.abc import Iterator
+
+from pipeline.kubeflow import storage
+from tests.loopback import serving
 
 _XML = '<?xml version="1.0" encoding="UTF-8"?>'
 
@@ -24,6 +26,17 @@ class ObjectStore:
         self.objects: dict[str, bytes] = {}
         self.parts: dict[str, dict[int, bytes]] = {}
         self.endpoint = ""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process has to have in its environment to find the server."""
+        return {
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_EC2_METADATA_DISABLED": "true",
+            storage.MINIO_ENDPOINT_ENV: self.endpoint,
+            storage.S3_ENDPOINT_ENV: self.endpoint,
+        }
 
     def below(self, prefix: str) -> dict[str, bytes]:
         """Objects below a prefix, by the rest of their name."""
@@ -160,12 +173,5 @@ def _handler(store: ObjectStore) -> type[http.server.BaseHTTPRequestHandler]:
 def object_store() -> Iterator[ObjectStore]:
     """Serves while the context lasts."""
     store = ObjectStore()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(store))
-    store.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(_handler(store)) as store.endpoint:
         yield store
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -232,12 +232,7 @@ class IngestConfig(Strict):
                 f"span {self.span}: no file name of the configuration has a place for one, such as "
                 "'clicks-{YYYY}-{MM}-{DD}.csv'"
             )
-        root = pathlib.Path(data_root).resolve()
-        by_glob = {
-            key: self._of_glob(key[2], root, data_root) for key in dict.fromkeys(self.all_globs())
-        }
-        found = {span for files in by_glob.values() for span in files if span}
-        wanted = spans.chosen(found, self.span, self.source.window)
+        by_glob, wanted = self._by_glob(data_root)
         matched: dict[tuple[str, str], list[str]] = {}
         for (split, table, pattern), files in by_glob.items():
             paths = sorted(path for span in (None, *wanted) for path in files.get(span, []))
@@ -248,6 +243,22 @@ class IngestConfig(Strict):
                 )
             matched.setdefault((split, table), []).extend(map(str, paths))
         return matched
+
+    def spans_read(self, data_root: str) -> list[str]:
+        """The spans that a run reads, the oldest first; none where file names have none."""
+        _, wanted = self._by_glob(data_root)
+        return wanted
+
+    def _by_glob(
+        self, data_root: str
+    ) -> tuple[dict[tuple[str, str, str], dict[str | None, list[pathlib.Path]]], list[str]]:
+        """Files of each of `all_globs` by span, and the spans that are read."""
+        root = pathlib.Path(data_root).resolve()
+        by_glob = {
+            key: self._of_glob(key[2], root, data_root) for key in dict.fromkeys(self.all_globs())
+        }
+        found = {span for files in by_glob.values() for span in files if span}
+        return by_glob, spans.chosen(found, self.span, self.source.window)
 
     def _of_glob(
         self, pattern: str, root: pathlib.Path, data_root: str
@@ -270,12 +281,6 @@ class IngestConfig(Strict):
         if not files:
             raise FileNotFoundError(f"no file matches {pattern!r} in {data_root}{_near(root)}")
         return files
-
-    def spans_read(self, data_root: str) -> list[str]:
-        """The spans that a run reads, the oldest first; none where file names have none."""
-        root = pathlib.Path(data_root).resolve()
-        found = {s for _, _, g in self.all_globs() for s in self._of_glob(g, root, data_root) if s}
-        return spans.chosen(found, self.span, self.source.window)
 
     def file_format(self, path: str) -> str:
         """The format of a file: the configured one, or by its name.

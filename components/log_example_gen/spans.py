@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import re
 from collections.abc import Iterable
 
@@ -42,6 +43,21 @@ def span_of(pattern: str, path: str) -> str | None:
       pattern: Glob with placeholders.
       path: A file's path, relative to the same folder, with `/`.
     """
+    match = _expression(pattern).fullmatch(path)
+    if match is None:
+        return None
+    parts = match.groupdict()
+    if "SPAN" in parts:
+        return str(int(parts["SPAN"]))
+    try:
+        return datetime.date(*(int(parts[key]) for key in ("YYYY", "MM", "DD"))).isoformat()
+    except ValueError:
+        return None
+
+
+@functools.cache
+def _expression(pattern: str) -> re.Pattern[str]:
+    """What a path has to look like; each placeholder is a group."""
     seen: set[str] = set()
 
     def expression(token: str) -> str:
@@ -58,16 +74,7 @@ def span_of(pattern: str, path: str) -> str | None:
             return token.replace("[!", "[^", 1)
         return re.escape(token)
 
-    match = re.fullmatch("".join(map(expression, _TOKEN.findall(pattern))), path)
-    if match is None:
-        return None
-    parts = match.groupdict()
-    if "SPAN" in parts:
-        return str(int(parts["SPAN"]))
-    try:
-        return datetime.date(*(int(parts[key]) for key in ("YYYY", "MM", "DD"))).isoformat()
-    except ValueError:
-        return None
+    return re.compile("".join(map(expression, _TOKEN.findall(pattern))))
 
 
 def number(span: str) -> int:
@@ -99,10 +106,9 @@ def chosen(available: Iterable[str], span: str | None, window: int | None) -> li
     """
     ordered = sorted(set(available), key=number)
     if span is not None:
-        wanted = number(span)
-        ordered_to = [one for one in ordered if number(one) <= wanted]
-        if not ordered_to or number(ordered_to[-1]) != wanted:
+        newest = number(span)
+        if newest not in map(number, ordered):
             shown = ", ".join(ordered[-SHOWN:]) or "none"
             raise FileNotFoundError(f"there are no files of span {span}; the newest are {shown}")
-        ordered = ordered_to
+        ordered = [one for one in ordered if number(one) <= newest]
     return ordered[-window:] if window else ordered

@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 
 from models.checkpoint import Checkpoint
-from models.deepfm import TOWER, build_deepfm
+from models.compression.base import copy
+from models.deepfm import TOWER
 
 _SWEEPS = 3
 
@@ -36,8 +37,7 @@ def equalize(checkpoint: Checkpoint) -> Checkpoint:
     Returns:
       A checkpoint of its own.
     """
-    model = build_deepfm(checkpoint.layout, checkpoint.config)
-    model.set_weights(checkpoint.model.get_weights())
+    model = copy(checkpoint)
     hidden = [model.get_layer(f"{TOWER}_{k}") for k in range(len(checkpoint.config.hidden_units))]
     branches = [layer for layer in model.layers if layer.name == f"{TOWER}_0_numeric"]
     following = [*hidden[1:], model.get_layer(f"{TOWER}_out")]

@@ -30,11 +30,11 @@ from models.compression.clustering import (
     clustered_weights,
     distinct_values,
 )
+from models.compression.equalization import equalize
 from models.compression_config import Quantization
 from models.config import TrainingConfig
 from models.deepfm import TOWER, build_deepfm
 from models.embeddings import EMBEDDING, WRAPPED_LAYERS, table_layers
-from models.equalization import equalize
 from models.folding import fold_batch_norm
 from models.layout import FeatureLayout
 from models.quantize_config import QuantizeWeights

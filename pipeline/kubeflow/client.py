@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import functools
 import hashlib
 import io
 import json
@@ -184,7 +185,6 @@ class Kubeflow:
                 self._client = Client(host=host, namespace=namespace or "kubeflow")
             except (urllib3.exceptions.HTTPError, ValueError, OSError) as error:
                 raise KubeflowError(f"{host or 'the default host'}: {_reason(error)}") from error
-        put_in_place(self._client)
         self._client.get_kfp_healthz()
 
     def upload(self, path: str, name: str) -> tuple[str, str, bool]:
@@ -206,22 +206,15 @@ class Kubeflow:
             if pipeline_id is None:
                 pipeline_id = self._client.upload_pipeline(path, pipeline_name=name).pipeline_id
             else:
-                for known in self._versions(pipeline_id):
+                page = functools.partial(self._client.list_pipeline_versions, pipeline_id)
+                for known in _pages(page, "pipeline_versions"):
                     if known.display_name == version:
                         return pipeline_id, known.pipeline_version_id, False
             made = self._client.upload_pipeline_version(path, version, pipeline_id=pipeline_id)
         return pipeline_id, made.pipeline_version_id, True
 
-    def _versions(self, pipeline_id: str) -> Iterator[Any]:
-        def page(token: str) -> Any:
-            return self._client.list_pipeline_versions(
-                pipeline_id, page_token=token, page_size=_PAGE
-            )
-
-        yield from _pages(page, "pipeline_versions")
-
     def schedule(
-        self, name: str, cron: str, pipeline_id: str, version_id: str, *, enabled: bool = True
+        self, name: str, cron: str, pipeline_id: str, version_id: str
     ) -> tuple[str, list[str]]:
         """Makes a recurring run, and removes those of the same name once it is there.
 
@@ -230,16 +223,16 @@ class Kubeflow:
           cron: Six fields.
           pipeline_id: The pipeline.
           version_id: Its version.
-          enabled: Whether it starts runs.
 
         Returns:
           Id of the recurring run, and of those that it replaced.
         """
         with _silent():
             experiment = self._client.create_experiment(name).experiment_id
+            page = functools.partial(self._client.list_recurring_runs, experiment_id=experiment)
             old = [
                 run.recurring_run_id
-                for run in self._recurring_runs(experiment)
+                for run in _pages(page, "recurring_runs")
                 if run.display_name == name
             ]
             made = self._client.create_recurring_run(
@@ -250,7 +243,6 @@ class Kubeflow:
                 no_catchup=True,
                 pipeline_id=pipeline_id,
                 version_id=version_id,
-                enabled=enabled,
             ).recurring_run_id
             for number, replaced in enumerate(old):
                 try:
@@ -262,14 +254,6 @@ class Kubeflow:
                         f"({left}): {error}"
                     ) from error
         return made, old
-
-    def _recurring_runs(self, experiment_id: str) -> Iterator[Any]:
-        def page(token: str) -> Any:
-            return self._client.list_recurring_runs(
-                experiment_id=experiment_id, page_token=token, page_size=_PAGE
-            )
-
-        yield from _pages(page, "recurring_runs")
 
     def runs(self, name: str, limit: int) -> list[Run]:
         """The newest runs of a pipeline, the newest first.
@@ -297,10 +281,11 @@ class Kubeflow:
         ]
 
 
-def _pages(page: Callable[[str], Any], key: str) -> Iterator[Any]:
+def _pages(page: Callable[..., Any], key: str) -> Iterator[Any]:
+    """All objects of a list that the server gives a page at a time."""
     token = ""
     while True:
-        answer = page(token)
+        answer = page(page_token=token, page_size=_PAGE)
         yield from getattr(answer, key) or []
         token = answer.next_page_token
         if not token:

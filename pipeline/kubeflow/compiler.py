@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import pathlib
 import tempfile
 from collections.abc import Iterator
@@ -18,8 +17,6 @@ from pipeline.kubeflow.config import TaskConfig
 
 ENTRYPOINT = ("python", "-m", "pipeline.kubeflow.entrypoint")
 SPAN_PARAMETER = "span"
-# What these read changes without their inputs changing: the log, and what earlier runs left.
-_NEVER_CACHED = ("LogExampleGen", "ValidationGate", "Evaluator-against_blessed", "Pusher")
 _WORK_DIR = "/tmp/ranklite-search"  # in the pod
 
 
@@ -103,9 +100,7 @@ def compile_pipeline(
     if config.kubeflow.secrets:
         documents.append(_platform(document, config))
     text = yaml.safe_dump_all(documents, sort_keys=True)
-    part = f"{path}.part-{os.getpid()}"
-    pathlib.Path(part).write_text(text, encoding="utf-8")
-    os.replace(part, path)
+    storage.write(path, text.encode())
     return tasks
 
 
@@ -180,6 +175,8 @@ def _quiet() -> Iterator[None]:
 
 def _configure(document: dict[str, Any], name: str, task: TaskConfig, history: str) -> None:
     """Adds to a task what TFX has no words for."""
+    from pipeline.history import HISTORY_PROPERTY
+
     spec = document["root"]["dag"]["tasks"][name]
     label = document["components"][spec["componentRef"]["name"]]["executorLabel"]
     container = document["deploymentSpec"]["executors"][label]["container"]
@@ -205,8 +202,9 @@ def _configure(document: dict[str, Any], name: str, task: TaskConfig, history: s
             "backoffFactor": 2.0,
         }
     spec.pop("cachingOptions", None)
-    warm = name == "Trainer" and "history" in spec.get("inputs", {}).get("parameters", {})
-    if task.cache and name not in _NEVER_CACHED and not warm:
+    # The log, and what earlier runs left, change without the task's inputs changing.
+    reads = {"data_root", HISTORY_PROPERTY} & spec["inputs"]["parameters"].keys()
+    if task.cache and not reads:
         spec["cachingOptions"] = {"enableCache": True}
 
 

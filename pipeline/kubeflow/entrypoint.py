@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import json
 import logging
 import os
@@ -61,14 +62,12 @@ def main(argv: Sequence[str]) -> None:
     parameters = task.get("inputs", {}).get("parameterValues", {})
     history = json.loads(parameters.get(HISTORY_PROPERTY) or "{}")
     _recall(task, history.get("recalls", {}), args.history)
-    kept = {
-        slot: task["inputs"]["artifacts"][key]["artifacts"][0]
+    kept = {  # copied before the URIs of the storage are replaced
+        slot: copy.deepcopy(task["inputs"]["artifacts"][key]["artifacts"][0])
         for slot, key in history.get("keeps", {}).items()
     }
-    kept = json.loads(json.dumps(kept))  # with the URIs of the storage
     uris = _to_mounts(task)
-    with contextlib.ExitStack() as stack:
-        pushed_to = stack.enter_context(_local_folders(parameters))
+    with _local_folders(parameters) as pushed_to:
         output_file = _run(args, task, beam_args)
         output = json.loads(pathlib.Path(output_file).read_text(encoding="utf-8"))
         _name_pushed_version(output, pushed_to)

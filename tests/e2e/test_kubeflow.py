@@ -126,10 +126,8 @@ class Cluster:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("kubeflow")
     with object_store() as store, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        patch.setenv(storage.MINIO_ENDPOINT_ENV, store.endpoint)
+        for name, value in store.environment.items():
+            patch.setenv(name, value)
         (folder / "disks").mkdir()
         yield Cluster(folder, store, Backend(store, folder / "disks"))
 

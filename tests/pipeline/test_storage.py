@@ -14,11 +14,8 @@ from tests.object_store import ObjectStore, object_store
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
     with object_store() as served:
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        monkeypatch.setenv(storage.MINIO_ENDPOINT_ENV, served.endpoint)
-        monkeypatch.setenv(storage.S3_ENDPOINT_ENV, served.endpoint)
+        for name, value in served.environment.items():
+            monkeypatch.setenv(name, value)
         yield served
 
 

@@ -16,7 +16,7 @@ from tfx.types import artifact_utils
 from components import checkpoint_io, numbered
 from components.budget_search.artifacts import TRIALS_FILE
 from models.checkpoint import Checkpoint
-from models.compression.quantization import train_control
+from models.compression.quantization import calibrated, train_control
 from models.compression_config import Quantization, Search, parse_step
 from models.config import FeatureSet, TrainingConfig
 from models.examples import read_records, transformed_inputs
@@ -122,4 +122,7 @@ def _control(found: Found, setting: Setting) -> Checkpoint:
     last = parse_step(json.dumps(steps[-1])) if steps else None
     if not isinstance(last, Quantization):
         return found.before_last
-    return train_control(last, found.before_last, setting.splits, setting.training)
+    start = found.before_last
+    if last.epochs and last.format in ("int8", "int16x8"):
+        start = calibrated(last, start, setting.splits).form  # what the chosen one started from
+    return train_control(last, start, setting.splits, setting.training)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
@@ -131,19 +131,20 @@ def _quantize_configs(
     return configs
 
 
-def without_batch_norm(checkpoint: Checkpoint) -> Checkpoint:
-    """The same function in the form that rounds best.
+def rounding_forms(checkpoint: Checkpoint) -> list[Checkpoint]:
+    """Models without batch normalization that compute the same function but round differently.
 
-    Equalizing gives every unit another factor, which the shared values of a clustered kernel would
-    not survive.
+    Returns:
+      The folded model, and the equalized one unless its kernels are clustered: equalizing gives
+      every unit another factor, which shared values would not survive.
     """
     folded = fold_batch_norm(checkpoint)
     clustered = any(name.startswith(TOWER) for name in clustered_weights(folded.model))
-    return folded if clustered else equalize(folded)
+    return [folded] if clustered else [folded, equalize(folded)]
 
 
 class Quantize(Technique[Quantization]):
-    """Folds, equalizes, calibrates the ranges and trains on with fake-quantization.
+    """Calibrates the ranges of a model without batch normalization; trains with fake-quantization.
 
     tfmot starts its ranges at +-6 and moves them by a thousandth a step, which a short fine-tuning
     never recovers from: the ranges are measured first, over some batches of the float model. Zeros
@@ -165,7 +166,7 @@ class Quantize(Technique[Quantization]):
     def prepare(
         self, checkpoint: Checkpoint, splits: Splits, training: TrainingConfig
     ) -> Checkpoint:
-        return without_batch_norm(checkpoint)
+        return fold_batch_norm(checkpoint)
 
     def wrap(self, checkpoint: Checkpoint, steps_per_epoch: int) -> keras.Model:
         configs = self._configs(checkpoint)
@@ -372,39 +373,73 @@ def quantize(
       validation split (`chosen` among its metrics says which), and the control: the folded float
       model, trained as long where the configuration asks for it.
     """
-    folded = without_batch_norm(checkpoint)
     if config.format in ("dynamic_range", "float16"):
-        metrics = training.evaluate(folded.model, folded.layout, splits.eval)
-        rounded = dataclasses.replace(folded, metrics=dict(metrics), format=config.format)
-        return rounded, folded
-    technique = Quantize(
-        config, choose_bits(config, folded, splits) if config.bits == "mixed" else None
-    )
-    calibrated = technique.wrap(folded, 1)
-    technique.initialize(calibrated, folded, splits)
-    before = training.evaluate(calibrated, folded.layout, splits.eval)
+        rounded = rounding_forms(checkpoint)[-1]
+        metrics = training.evaluate(rounded.model, rounded.layout, splits.eval)
+        return dataclasses.replace(rounded, metrics=dict(metrics), format=config.format), rounded
+    start = calibrated(config, checkpoint, splits)
+    before = start.metrics
     quantized = dataclasses.replace(
-        folded,
-        model=calibrated,
-        metrics={**before, **technique.verify(folded, calibrated), "chosen": "calibrated"},
+        start.form,
+        model=start.model,
+        metrics={**before, **start.technique.verify(start.form, start.model)},
         format=config.format,
     )
-    figures = {f"calibrated_{name}": value for name, value in before.items()}
+    figures: dict[str, Any] = {f"calibrated_{name}": value for name, value in before.items()}
+    figures["chosen"] = "calibrated"
     if config.epochs:
         trained = compress(
-            technique,
-            checkpoint,
+            start.technique,
+            start.form,
             splits,
             training_config,
             log_dir=log_dir and os.path.join(log_dir, "quantized"),
         )
         figures |= {f"trained_{name}": trained.metrics[name] for name in before}
         if trained.metrics["log_loss"] <= before["log_loss"]:
-            trained.metrics["chosen"] = "trained"
+            figures["chosen"] = "trained"
             quantized = dataclasses.replace(trained, format=config.format)
     quantized.metrics.update(figures)
-    control = train_control(config, folded, splits, training_config, log_dir=log_dir)
-    return quantized, control
+    return quantized, train_control(config, start.form, splits, training_config, log_dir=log_dir)
+
+
+class Calibrated(NamedTuple):
+    """A calibrated model and what it was made of.
+
+    Attributes:
+      form: The float model without batch normalization.
+      technique: With the bits that were chosen.
+      model: With its fake-quantizers.
+      metrics: On the validation split.
+    """
+
+    form: Checkpoint
+    technique: Quantize
+    model: keras.Model
+    metrics: dict[str, float]
+
+
+def calibrated(config: Quantization, checkpoint: Checkpoint, splits: Splits) -> Calibrated:
+    """The form of a model that rounds best after calibration, by its validation log loss.
+
+    Args:
+      config: What to do.
+      checkpoint: The float model; it is not changed.
+      splits: Data to calibrate and measure on.
+
+    Raises:
+      NotCompressible: The configuration does not fit the model.
+    """
+    candidates = []
+    for form in rounding_forms(checkpoint):
+        bits = choose_bits(config, form, splits) if config.bits == "mixed" else None
+        technique = Quantize(config, bits)
+        technique.check(form)
+        model = technique.wrap(form, 1)
+        technique.initialize(model, form, splits)
+        metrics = training.evaluate(model, form.layout, splits.eval)
+        candidates.append(Calibrated(form, technique, model, metrics))
+    return min(candidates, key=lambda candidate: candidate.metrics["log_loss"])
 
 
 def train_control(
@@ -427,7 +462,7 @@ def train_control(
     Returns:
       The model, its batch normalization folded; untrained where `control` is off.
     """
-    folded = without_batch_norm(checkpoint)
+    folded = fold_batch_norm(checkpoint)
     if not (config.control and config.epochs):
         return folded
     metrics = training.fit(

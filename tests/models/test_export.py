@@ -17,13 +17,14 @@ from models.compression import (
     PostConditionFailed,
     Splits,
     compress,
+    quantization,
     quantize,
     technique,
 )
 from models.compression.base import masks, prunable_weights, sparsity
 from models.compression.equalization import equalize
 from models.compression.pruning import Prune, holds_two_of_four
-from models.compression.quantization import Quantize
+from models.compression.quantization import Quantize, calibrated, rounding_forms
 from models.compression_config import Pruning, PruningScope, Quantization
 from models.config import DeepFMConfig, FeatureSet, TrainingConfig
 from models.deepfm import build_deepfm
@@ -191,16 +192,30 @@ def test_equalizing_makes_int8_files_better(parent: Checkpoint, splits: Splits) 
     inputs, _ = rows(512, 6)
     folded = uneven(parent)
     exact = keras_scores(folded, inputs)
-    calibrated = Quantize(Quantization(technique="quantize", epochs=0))
+    technique = Quantize(Quantization(technique="quantize", epochs=0))
 
     def error(checkpoint: Checkpoint) -> float:
-        model = calibrated.wrap(checkpoint, 1)
-        calibrated.initialize(model, checkpoint, splits)
+        model = technique.wrap(checkpoint, 1)
+        technique.initialize(model, checkpoint, splits)
         file = export.to_tflite(dataclasses.replace(checkpoint, model=model, format="int8"))
         scores = LiteModel(file).score(inputs)
         return float(np.abs(scores - exact).mean())
 
     assert error(equalize(folded)) < error(folded) / 2
+
+
+def test_what_is_calibrated_is_the_form_that_rounds_best(
+    parent: Checkpoint, splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Quantization(technique="quantize", epochs=0)
+    forms = rounding_forms(uneven(parent))
+    losses = {}
+    for order in (forms, forms[::-1]):
+        monkeypatch.setattr(quantization, "rounding_forms", lambda _, order=order: order[:1])
+        losses[id(order[0])] = calibrated(config, parent, splits).metrics["log_loss"]
+    monkeypatch.setattr(quantization, "rounding_forms", lambda _: forms)
+    best = calibrated(config, parent, splits)
+    assert losses[id(best.form)] == min(losses.values()) < max(losses.values())
 
 
 def test_pruning_reaches_its_target_and_leaves_the_parent_alone(

@@ -14,6 +14,7 @@ import models  # noqa: F401  chooses Keras 2 before anything imports TensorFlow
 _ARTIFACTS = {
     "DataBlessing": "components.validation_gate.artifacts",
     "IngestReport": "components.log_example_gen.artifacts",
+    "RunPage": "components.run_report.artifacts",
     "StageReport": "components.lite_validator.artifacts",
     "Trials": "components.budget_search.artifacts",
 }

@@ -41,6 +41,7 @@ def write_version(
     destination: str,
     content: bytes,
     documents: dict[str, dict[str, Any]],
+    files: dict[str, bytes] | None = None,
     keep: int | None = None,
 ) -> str:
     """Adds a version: a folder with `model.tflite` and a JSON file a document.
@@ -54,6 +55,7 @@ def write_version(
       destination: Folder of the versions; made if needed.
       content: The TFLite file.
       documents: JSON-ready data by name.
+      files: Contents of more files by name.
       keep: Newest versions to keep; None keeps all.
 
     Returns:
@@ -73,6 +75,8 @@ def write_version(
         for name, document in documents.items():
             text = json.dumps(document, indent=2, sort_keys=True)
             _write(os.path.join(staging, f"{name}.json"), text.encode())
+        for name, data in (files or {}).items():
+            _write(os.path.join(staging, name), data)
         _flush(staging)
         number = (_numbers(destination) or [0])[-1] + 1
         target = os.path.join(destination, str(number))

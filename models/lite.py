@@ -93,9 +93,9 @@ class LiteModel:
         plain.allocate_tensors()
         return dict(collections.Counter(op["op_name"] for op in plain._get_ops_details()))
 
-    def integer_share(self) -> float:
-        """Share of the constant bytes in the main graph that are 8-bit or packed, or row scales."""
-        integers = total = 0
+    def constants(self) -> list[dict[str, Any]]:
+        """Name, dtype, shape and bytes of each constant of the main graph, the largest first."""
+        found = []
         for detail in self._interpreter.get_tensor_details():
             try:
                 tensor = self._interpreter.get_tensor(detail["index"])
@@ -103,9 +103,21 @@ class LiteModel:
                 continue  # not a constant: it has no value before a run
             if detail["name"].startswith(SERVING_DEFAULT) or tensor.size < 16:
                 continue
-            total += tensor.nbytes
-            integers += tensor.nbytes if tensor.dtype in (np.int8, np.uint8, np.int16) else 0
-        return integers / total if total else 0.0
+            found.append(
+                {
+                    "name": detail["name"].split(";")[0],
+                    "dtype": str(tensor.dtype),
+                    "shape": [int(n) for n in tensor.shape],
+                    "bytes": int(tensor.nbytes),
+                }
+            )
+        return sorted(found, key=lambda constant: -constant["bytes"])
+
+    def integer_share(self) -> float:
+        """Share of the constant bytes in the main graph that are 8-bit or packed, or row scales."""
+        found = self.constants()
+        integers = sum(c["bytes"] for c in found if c["dtype"] in ("int8", "uint8", "int16"))
+        return integers / sum(c["bytes"] for c in found) if found else 0.0
 
     @property
     def gzip_bytes(self) -> int:

@@ -28,6 +28,8 @@ from models.recipe import Setting, apply
 
 _log = logging.getLogger(__name__)
 
+FIGURES_TAG = "trial"  # of what the HParams tab shows
+
 Array = npt.NDArray[Any]
 TRIAL_FILE = "trial.json"
 
@@ -240,7 +242,7 @@ def _log_trial(log_dir: str, trial: Trial) -> None:
     with tf.summary.create_file_writer(os.path.join(log_dir, trial.name)).as_default(step=0):
         hparams.hparams(_settings(trial), trial_id=trial.name)
         for name, value in trial.figures.items():
-            tf.summary.scalar(f"trial/{name}", value)
+            tf.summary.scalar(f"{FIGURES_TAG}/{name}", value)
 
 
 def _log_columns(log_dir: str, trials: Iterable[Trial]) -> None:
@@ -251,7 +253,9 @@ def _log_columns(log_dir: str, trials: Iterable[Trial]) -> None:
     with tf.summary.create_file_writer(log_dir).as_default(step=0):
         hparams.hparams_config(
             hparams=[hparams.HParam(key) for key in settings],
-            metrics=[hparams.Metric(f"trial/{name}", display_name=name) for name in figures],
+            metrics=[
+                hparams.Metric(f"{FIGURES_TAG}/{name}", display_name=name) for name in figures
+            ],
         )
 
 

@@ -26,6 +26,7 @@ from components.log_example_gen.config import NEWEST
 from components.pruner.component import Pruner
 from components.pusher.component import Pusher
 from components.quantizer.component import Quantizer
+from components.run_report.component import RunReport
 from components.schema_from_config.component import SchemaFromConfig
 from components.schema_from_config.statistics import statistics_options
 from components.transform.component import Transform
@@ -255,12 +256,31 @@ def create_pipeline(
         split=report_split,
         code_digest=_code(LiteValidator),
     )
+    trainings = [
+        component.outputs["model_run"]
+        for component in (trainer, *teachers, *compressors)
+        if "model_run" in component.outputs
+    ]
+    blessings = {
+        "model_blessing": evaluator.outputs["blessing"],
+        "baseline_blessing": against_blessed.outputs["blessing"],
+        "infra_blessing": validator.outputs["blessing"],
+    }
+    page = RunReport(
+        ingest_report=example_gen.outputs["report"],
+        schema=schema,
+        anomalies=gate.outputs["anomalies"],
+        stage_report=validator.outputs["report"],
+        **blessings,
+        trainings=trainings,
+        config=config.model_dump_json(),
+        code_digest=_code(RunReport),
+    )
     pusher = Pusher(
         model=shipped,
-        model_blessing=evaluator.outputs["blessing"],
-        baseline_blessing=against_blessed.outputs["blessing"],
-        infra_blessing=validator.outputs["blessing"],
+        **blessings,
         stage_report=validator.outputs["report"],
+        page=page.outputs["page"],
         float_checkpoint=checkpoints["float"],
         examples=transformed,
         features=features,
@@ -286,6 +306,7 @@ def create_pipeline(
             evaluator,
             against_blessed,
             validator,
+            page,
             pusher,
             *history.nodes,
         ],

@@ -16,7 +16,8 @@ from tfx.utils import io_utils
 from components import checkpoint_io, numbered
 from components.lite_validator import validation
 from components.lite_validator.artifacts import REPORT_FILE
-from models import metrics, training
+from models import bootstrap, metrics, training
+from models.compression.rounding_error import rounding_error
 from models.config import FeatureSet
 from models.examples import as_sparse, raw_inputs, read_records, transformed_inputs
 from models.export import is_quantized
@@ -24,6 +25,8 @@ from models.gates import GatesConfig
 from models.layout import IDS, NUMERIC
 from models.lite import LiteModel
 from models.preprocessing import GROUP, evaluation_slices
+
+ROUNDING_ROWS = 4096
 
 _log = logging.getLogger(__name__)
 
@@ -103,6 +106,9 @@ class Executor(base_executor.BaseExecutor):
             len(np.unique(np.concatenate([v.astype(np.float64) for v in ids.values()], 1), axis=0)),
             quantized,
         )
+        certainty = bootstrap.intervals(labels, scores, groups, against="float")
+        for stage, found in certainty.items():
+            stages[stage]["interval"] = found
         report = {
             "split": split,
             "rows": len(labels),
@@ -114,6 +120,12 @@ class Executor(base_executor.BaseExecutor):
             "verdicts": [verdict.to_dict() for verdict in verdicts],
             "validation": {k: v for k, v in checkpoint.metrics.items() if _plain(v)},
             "layout": checkpoint.layout.to_dict(),
+            "evidence": validation.evidence(labels, scores)
+            | {
+                "unseen": validation.unseen(ids[IDS], checkpoint.layout),
+                "tensors": shipped.constants(),
+                "rounding_db": rounding_error(checkpoint, _first(ids)) if quantized else {},
+            },
         }
         (artifact,) = output_dict["report"]
         os.makedirs(artifact.uri, exist_ok=True)
@@ -147,6 +159,11 @@ class Executor(base_executor.BaseExecutor):
             _log.warning(
                 "gate %s: %s, threshold %s", verdict.name, verdict.value, verdict.threshold
             )
+
+
+def _first(inputs: dict[str, Any]) -> dict[str, Any]:
+    """As many rows as show what rounding does to a layer."""
+    return {name: values[:ROUNDING_ROWS] for name, values in inputs.items()}
 
 
 def _plain(value: Any) -> bool:

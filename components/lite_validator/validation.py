@@ -8,10 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models import metrics
+from models import curves, metrics
 from models.config import FeatureSet
 from models.gates import GatesConfig, Verdict, at_least, at_most
-from models.layout import MISSING_INT64, MISSING_STRING
+from models.layout import (
+    MISSING_INT64,
+    MISSING_STRING,
+    PADDING_ROW,
+    RESERVED_ROWS,
+    FeatureLayout,
+)
 from models.lite import FOREIGN_PREFIXES, SERVING_RAW, LiteModel
 
 Array = npt.NDArray[Any]
@@ -51,6 +57,37 @@ def slices(
             for stage, stage_scores in scores.items():
                 entry[stage] = metrics.binary_metrics(labels[rows], stage_scores[rows])
             found.append(entry)
+    return found
+
+
+def evidence(labels: Array, scores: Mapping[str, Array]) -> dict[str, Any]:
+    """Curves of the float and the shipped file, and what became of single scores."""
+    shown = {stage: scores[stage] for stage in ("float", "shipped")}
+    return {
+        "roc": {stage: curves.roc(labels, values) for stage, values in shown.items()},
+        "precision_recall": {
+            stage: curves.precision_recall(labels, values) for stage, values in shown.items()
+        },
+        "calibration": {
+            stage: curves.calibration(labels, values) for stage, values in shown.items()
+        },
+        "score_pairs": curves.score_pairs(
+            scores.get("control", scores["float"]), scores["shipped"]
+        ),
+    }
+
+
+def unseen(ids: Array, layout: FeatureLayout) -> dict[str, dict[str, float]]:
+    """Share of the values of each field that were not seen in training, and that are missing."""
+    found = {}
+    for field in layout.fields:
+        values = ids[:, field.start : field.start + field.length]
+        values = values[values != PADDING_ROW]
+        found[field.name] = {
+            "vocabulary": field.rows - RESERVED_ROWS,
+            "unseen": float(np.mean(values == field.oov_row)) if values.size else 0.0,
+            "missing": float(np.mean(values == field.missing_row)) if values.size else 0.0,
+        }
     return found
 
 

@@ -8,6 +8,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 
 from components.lite_validator.artifacts import StageReport
 from components.pusher.executor import Executor
+from components.run_report.artifacts import RunPage
 
 
 class PusherSpec(ComponentSpec):
@@ -26,6 +27,7 @@ class PusherSpec(ComponentSpec):
         "baseline_blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
         "infra_blessing": ChannelParameter(type=standard_artifacts.InfraBlessing),
         "stage_report": ChannelParameter(type=StageReport),
+        "page": ChannelParameter(type=RunPage),
         "float_checkpoint": ChannelParameter(type=standard_artifacts.Model),
         "examples": ChannelParameter(type=standard_artifacts.Examples),
     }
@@ -41,6 +43,7 @@ class Pusher(base_component.BaseComponent):
       baseline_blessing: Channel of the Evaluator's verdict against the model pushed last.
       infra_blessing: Channel of LiteValidator's verdict.
       stage_report: Channel of the StageReport.
+      page: Channel of the RunPage, which goes into the version.
       float_checkpoint: Channel of the float parent's checkpoint, which the next run may start from.
       examples: Channel of the Examples that it was trained on.
       features: JSON of a FeatureSet.
@@ -60,6 +63,7 @@ class Pusher(base_component.BaseComponent):
         baseline_blessing: channel.Channel,
         infra_blessing: channel.Channel,
         stage_report: channel.Channel,
+        page: channel.Channel,
         float_checkpoint: channel.Channel,
         examples: channel.Channel,
         features: str,
@@ -75,6 +79,7 @@ class Pusher(base_component.BaseComponent):
                 baseline_blessing=baseline_blessing,
                 infra_blessing=infra_blessing,
                 stage_report=stage_report,
+                page=page,
                 float_checkpoint=float_checkpoint,
                 examples=examples,
                 features=features,

@@ -10,9 +10,12 @@ from typing import Any
 
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
+from tfx.utils import io_utils
 
 from components import checkpoint_io
+from components.blessings import refused_by
 from components.lite_validator.artifacts import REPORT_FILE
+from components.run_report.artifacts import PAGE_FILE
 from models.bundle import write_version
 from models.config import FeatureSet
 from models.layout import MISSING_INT64, MISSING_STRING
@@ -22,11 +25,6 @@ _log = logging.getLogger(__name__)
 
 PUSHED_FILE = "pushed.json"
 SCHEMA_VERSION = 1
-BLESSINGS = {
-    "model_blessing": "Evaluator",
-    "baseline_blessing": "Evaluator.against_blessed",
-    "infra_blessing": "LiteValidator",
-}
 
 
 def pushed_version(folder: str) -> str | None:
@@ -55,6 +53,7 @@ class Executor(base_executor.BaseExecutor):
             - model_blessing, baseline_blessing: ModelBlessings.
             - infra_blessing: InfraBlessing.
             - stage_report: StageReport.
+            - page: RunPage.
             - float_checkpoint: Model, the float parent.
             - examples: Examples that it was trained on.
           output_dict:
@@ -72,11 +71,7 @@ class Executor(base_executor.BaseExecutor):
         for key in ("model", "float_checkpoint", "examples"):
             artifact = artifact_utils.get_single_instance(input_dict[key])
             pushed.set_int_custom_property(f"{key}_id", artifact.id)
-        refused = [
-            gate
-            for key, gate in BLESSINGS.items()
-            if input_dict[key][0].get_int_custom_property("blessed") != 1
-        ]
+        refused = refused_by(input_dict)
         version = None
         if refused:
             _log.warning("not pushed: refused by %s", ", ".join(refused))
@@ -118,8 +113,13 @@ class Executor(base_executor.BaseExecutor):
             exec_properties["push_destination"],
             lite.content,
             {"model": metadata, "report": report},
+            {PAGE_FILE: io_utils.read_bytes_file(_page(input_dict))},
             keep=exec_properties["keep"] or None,
         )
+
+
+def _page(input_dict: dict[str, list[Any]]) -> str:
+    return os.path.join(artifact_utils.get_single_uri(input_dict["page"]), PAGE_FILE)
 
 
 def _execution_id(uri: str) -> int | None:

@@ -191,7 +191,7 @@ class Quantize(Technique[Quantization]):
             source = checkpoint.model.get_layer(inner.name)
             for name in ("kernel", "bias", "embeddings", "factors", "rows"):
                 if isinstance(getattr(source, name, None), tf.Variable):
-                    _variable(layer, inner, name).assign(getattr(source, name))
+                    unwrapped_variable(layer, inner, name).assign(getattr(source, name))
             if isinstance(layer, RowQuantizedEmbedding):
                 layer.fit_unit()
         return model
@@ -240,7 +240,9 @@ class Quantize(Technique[Quantization]):
         return {"sparsity": total_sparsity(model), "sparsity_by_layer": sparsity(model)}
 
 
-def _variable(layer: keras.layers.Layer, inner: keras.layers.Layer, name: str) -> tf.Variable:
+def unwrapped_variable(
+    layer: keras.layers.Layer, inner: keras.layers.Layer, name: str
+) -> tf.Variable:
     """A weight of a layer, which a quantizing wrapper keeps for itself if it quantizes it."""
     for variable in layer.trainable_weights:
         if variable.name.endswith(f"{name}:0"):

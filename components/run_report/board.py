@@ -1,0 +1,85 @@
+"""What TensorBoard shows of a run as a whole: text, curves, and its line among the HParams."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import api as hparams
+
+from components.run_report.page import Facts, Scalars, summary
+from models.search import FIGURES_TAG
+
+_FIGURES = ("auc", "log_loss", "bytes", "gzip_bytes", "latency_1_us", "latency_512_us")
+_SETTINGS = ("model", "training")
+
+
+def scalars(folder: str) -> Scalars:
+    """Curves in the logs of a training, by `<sub-folder>/<tag>`.
+
+    Args:
+      folder: TensorBoard's logs of one stage.
+
+    Returns:
+      (step, value) in order; empty where nothing was logged.
+    """
+    found: Scalars = {}
+    for path, _, files in sorted(os.walk(folder)):
+        if not any("tfevents" in name for name in files):
+            continue
+        events = EventAccumulator(path, size_guidance={"scalars": 0, "tensors": 0})
+        events.Reload()
+        part = os.path.relpath(path, folder)
+        for tag in events.Tags()["scalars"]:
+            found[f"{part}/{tag}"] = [(e.step, e.value) for e in events.Scalars(tag)]
+        for tag in events.Tags()["tensors"]:
+            values = [(e.step, tf.make_ndarray(e.tensor_proto)) for e in events.Tensors(tag)]
+            if all(
+                value.ndim == 0 and np.issubdtype(value.dtype, np.number) for _, value in values
+            ):
+                found[f"{part}/{tag}"] = [(step, float(value)) for step, value in values]
+    return found
+
+
+def settings(config: dict[str, Any]) -> dict[str, Any]:
+    """What a run was configured to do, as flat HParams."""
+    flat: dict[str, Any] = {"recipe": _recipe(config)}
+    for section in _SETTINGS:
+        for key, value in (config.get(section) or {}).items():
+            if isinstance(value, (bool, int, float, str)):
+                flat[f"{section}.{key}"] = value
+            elif isinstance(value, list):
+                flat[f"{section}.{key}"] = "-".join(map(str, value))
+    return flat
+
+
+def _recipe(config: dict[str, Any]) -> str:
+    steps = config["compression"]
+    return " + ".join(s["technique"] for s in steps) if isinstance(steps, list) else "search"
+
+
+def write(facts: Facts, folder: str) -> None:
+    """Writes the summary of a run.
+
+    Args:
+      facts: What the page is made of.
+      folder: Receives TensorBoard's logs.
+    """
+    figures = facts.report["stages"]["shipped"]
+    writer = tf.summary.create_file_writer(folder)
+    with writer.as_default(step=0):
+        hparams.hparams(
+            settings(facts.config), trial_id=f"{facts.config['name']} {os.path.basename(folder)}"
+        )
+        for name in _FIGURES:
+            tf.summary.scalar(f"{FIGURES_TAG}/{name}", figures[name])
+        tf.summary.text("run", summary(facts))
+        for stage in ("float", "shipped"):
+            for key in ("roc", "precision_recall", "calibration"):
+                curve = facts.report["evidence"][key][stage]
+                for x, y in zip(curve["x"], curve["y"], strict=True):
+                    tf.summary.scalar(f"{key}_percent/{stage}", y, step=round(100 * x))
+    writer.close()

@@ -1,0 +1,91 @@
+"""RunReport."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import channel, standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from components import numbered
+from components.lite_validator.artifacts import StageReport
+from components.log_example_gen.artifacts import IngestReport
+from components.run_report.artifacts import RunPage
+from components.run_report.executor import Executor
+from models.compression_config import MAX_TEACHERS, STAGES
+
+MOST_TRAININGS = 1 + MAX_TEACHERS + len(STAGES)
+
+
+class RunReportSpec(ComponentSpec):
+    """Specification of RunReport."""
+
+    PARAMETERS = {
+        "config": ExecutionParameter(type=str),
+        "code_digest": ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "ingest_report": ChannelParameter(type=IngestReport),
+        "schema": ChannelParameter(type=standard_artifacts.Schema),
+        "anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies),
+        "stage_report": ChannelParameter(type=StageReport),
+        "model_blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
+        "baseline_blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
+        "infra_blessing": ChannelParameter(type=standard_artifacts.InfraBlessing),
+        **numbered.parameters("training", standard_artifacts.ModelRun, MOST_TRAININGS),
+    }
+    OUTPUTS = {
+        "page": ChannelParameter(type=RunPage),
+        "model_run": ChannelParameter(type=standard_artifacts.ModelRun),
+    }
+
+
+class RunReport(base_component.BaseComponent):
+    """Writes the report of a run, and the same figures for TensorBoard.
+
+    Args:
+      ingest_report: Channel of what was read of the log.
+      schema: Channel of the Schema.
+      anomalies: Channel of the ExampleAnomalies.
+      stage_report: Channel of the StageReport.
+      model_blessing: Channel of the Evaluator's verdict against the float parent.
+      baseline_blessing: Channel of the Evaluator's verdict against the model pushed last.
+      infra_blessing: Channel of LiteValidator's verdict.
+      trainings: Channels of TensorBoard's logs of every training, in order.
+      config: JSON of the run's configuration.
+      code_digest: Digest of the executor's code.
+    """
+
+    SPEC_CLASS = RunReportSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        ingest_report: channel.Channel,
+        schema: channel.Channel,
+        anomalies: channel.Channel,
+        stage_report: channel.Channel,
+        model_blessing: channel.Channel,
+        baseline_blessing: channel.Channel,
+        infra_blessing: channel.Channel,
+        trainings: Sequence[channel.BaseChannel],
+        config: str,
+        code_digest: str,
+    ) -> None:
+        super().__init__(
+            RunReportSpec(
+                ingest_report=ingest_report,
+                schema=schema,
+                anomalies=anomalies,
+                stage_report=stage_report,
+                model_blessing=model_blessing,
+                baseline_blessing=baseline_blessing,
+                infra_blessing=infra_blessing,
+                **numbered.channels("training", trainings),
+                config=config,
+                code_digest=code_digest,
+                page=channel.Channel(type=RunPage),
+                model_run=channel.Channel(type=standard_artifacts.ModelRun),
+            )
+        )

@@ -1,0 +1,90 @@
+"""Executor of RunReport."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import io_utils
+
+from components import numbered
+from components.blessings import refused_by
+from components.lite_validator.artifacts import REPORT_FILE
+from components.run_report import board, page
+from components.run_report.artifacts import PAGE_FILE
+from components.validation_gate.executor import ANOMALIES_FILE
+
+
+class Executor(base_executor.BaseExecutor):
+    """Writes the page and TensorBoard's summary."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Any]],
+        output_dict: dict[str, list[Any]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Puts together what the stages before it found.
+
+        Args:
+          input_dict:
+            - ingest_report: IngestReport.
+            - schema: Schema.
+            - anomalies: ExampleAnomalies.
+            - stage_report: StageReport.
+            - model_blessing, baseline_blessing: ModelBlessings.
+            - infra_blessing: InfraBlessing.
+            - training_0, ...: ModelRuns, TensorBoard's logs of the trainings.
+          output_dict:
+            - page: RunPage.
+            - model_run: ModelRun, the summary of the run for TensorBoard.
+          exec_properties:
+            - config: JSON of the run's configuration.
+            - code_digest: Goes into the page.
+        """
+        trainings = numbered.artifacts("training", input_dict)
+        facts = page.Facts(
+            config=json.loads(exec_properties["config"]),
+            ingest=_json(input_dict["ingest_report"]),
+            report=_json(input_dict["stage_report"]),
+            anomalies=_anomalies(input_dict["anomalies"]),
+            trainings={_stage(run.uri): board.scalars(run.uri) for run in trainings},
+            refused_by=refused_by(input_dict),
+            lineage={
+                key: [(artifact.id, artifact.type_name) for artifact in artifacts]
+                for key, artifacts in input_dict.items()
+            },
+            code_digest=exec_properties["code_digest"],
+        )
+        (artifact,) = output_dict["page"]
+        os.makedirs(artifact.uri, exist_ok=True)
+        io_utils.write_string_file(os.path.join(artifact.uri, PAGE_FILE), page.render(facts))
+        board.write(facts, artifact_utils.get_single_uri(output_dict["model_run"]))
+
+
+def _json(artifacts: list[Any]) -> dict[str, Any]:
+    uri = artifact_utils.get_single_uri(artifacts)
+    with open(os.path.join(uri, REPORT_FILE), encoding="utf-8") as file:
+        loaded: dict[str, Any] = json.load(file)
+    return loaded
+
+
+def _anomalies(artifacts: list[Any]) -> list[tuple[str, str, str]]:
+    """(split, column, description) of what the gate let pass."""
+    (artifact,) = artifacts
+    found = []
+    for split in artifact_utils.decode_split_names(artifact.split_names):
+        path = os.path.join(artifact_utils.get_split_uri([artifact], split), ANOMALIES_FILE)
+        proto = anomalies_pb2.Anomalies.FromString(io_utils.read_bytes_file(path))
+        for column, info in sorted(proto.anomaly_info.items()):
+            found.append((split, column, info.description))
+    return found
+
+
+def _stage(uri: str) -> str:
+    """The node that wrote an artifact: `.../<node>/<output>/<execution>`."""
+    return uri.rstrip("/").split("/")[-3]

@@ -1,0 +1,359 @@
+"""The page of a run: plain HTML with its pictures inside, no script, nothing from a network."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import io
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import matplotlib
+import yaml
+from matplotlib.figure import Figure
+
+Scalars = dict[str, list[tuple[int, float]]]  # (step, value) by tag
+_SMALL_CHANGE = 0.05  # a slice that loses more AUC than this is marked
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What the page is made of.
+
+    Attributes:
+      config: The run's configuration.
+      ingest: `report.json` of LogExampleGen.
+      report: `report.json` of LiteValidator.
+      anomalies: (split, column, description) of what the data gate let pass.
+      trainings: Curves of each training, by stage.
+      refused_by: Nodes that did not bless the model; empty if it may be pushed.
+      lineage: (id, type) of the artifacts it was made from, by input.
+      code_digest: Of the component's code.
+    """
+
+    config: dict[str, Any]
+    ingest: dict[str, Any]
+    report: dict[str, Any]
+    anomalies: list[tuple[str, str, str]]
+    trainings: dict[str, Scalars]
+    refused_by: list[str]
+    lineage: dict[str, list[tuple[int, str]]]
+    code_digest: str
+
+
+def render(facts: Facts) -> str:
+    """The whole page."""
+    report = facts.report
+    verdict = (
+        f'<p class="no">Not to be pushed: refused by {_text(", ".join(facts.refused_by))}.</p>'
+        if facts.refused_by
+        else '<p class="ok">Every gate passed.</p>'
+    )
+    title = f"{facts.config['name']}, {report['split']} split"
+    sections = [
+        ("Result", verdict + _stages(report)),
+        ("Gates", _gates(report)),
+        ("What compression changed", _compression(report)),
+        ("Slices, what lost most first", _slices(report)),
+        ("Training", _trainings(facts.trainings)),
+        ("Data", _data(facts)),
+        ("Lineage and how to repeat it", _lineage(facts)),
+    ]
+    links = " ".join(f'<a href="#s{k}">{_text(name)}</a>' for k, (name, _) in enumerate(sections))
+    body = "".join(
+        f'<section id="s{k}"><h2>{_text(name)}</h2>{content}</section>'
+        for k, (name, content) in enumerate(sections)
+    )
+    head = f"{report['rows']:,} rows, {report['positives']:,} of them positive"
+    return _PAGE.format(title=_text(title), head=head, links=links, body=body)
+
+
+def _stages(report: dict[str, Any]) -> str:
+    rows = []
+    for stage, figures in report["stages"].items():
+        interval = figures.get("interval", {})
+        rows.append(
+            [
+                stage.replace("_", " "),
+                *(
+                    _number(figures.get(key), form) + _interval(interval.get(key))
+                    for key, form in (("auc", "{:.4f}"), ("log_loss", "{:.4f}"))
+                ),
+                _interval(interval.get("auc_change"), "{:+.4f}").strip(),
+                *(
+                    _number(figures.get(key), form)
+                    for key, form in (
+                        ("calibration", "{:.3f}"),
+                        ("gauc", "{:.4f}"),
+                        ("ndcg_at_10", "{:.4f}"),
+                        ("bytes", "{:,}"),
+                        ("gzip_bytes", "{:,}"),
+                        ("latency_1_us", "{:.2f}"),
+                        ("latency_512_us", "{:.2f}"),
+                    )
+                ),
+            ]
+        )
+    head = ["stage", "AUC", "log loss", "AUC against float", "calibration", "GAUC", "NDCG@10"]
+    head += ["bytes", "gzipped", "us/row, batch 1", "us/row, batch 512"]
+    note = "<p>In brackets: 95 % intervals, users drawn with replacement (all rows of a user).</p>"
+    return _table(head, rows) + note
+
+
+def _gates(report: dict[str, Any]) -> str:
+    rows = []
+    for verdict in report["verdicts"]:
+        bound = "-"
+        if verdict["threshold"] is not None:
+            bound = f"{'at least' if verdict['at_least'] else 'at most'} {verdict['threshold']:g}"
+        name = verdict["name"] + (f" ({verdict['detail']})" if verdict["detail"] else "")
+        passed = "passed" if verdict["passed"] else "REFUSED"
+        rows.append([name, f"{verdict['value']:.6g}", bound, passed])
+    return _table(["gate", "value", "bound", ""], rows)
+
+
+def _compression(report: dict[str, Any]) -> str:
+    evidence = report["evidence"]
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots(2, 2).flat
+        pairs = evidence["score_pairs"]
+        axes[0].plot([0, 1], [0, 1], color="grey", lw=0.6)
+        axes[0].scatter(pairs["x"], pairs["y"], s=3, alpha=0.4, rasterized=True)
+        _label(axes[0], "score, float control", "score, shipped file", "Every score moved?")
+        axes[1].plot([0, 1], [0, 1], color="grey", lw=0.6)
+        for axis, key, x, y, name in (
+            (axes[1], "calibration", "mean score", "share of positives", "Calibration"),
+            (axes[2], "roc", "false positive rate", "true positive rate", "ROC"),
+            (axes[3], "precision_recall", "recall", "precision", "Precision and recall"),
+        ):
+            for stage, curve in evidence[key].items():
+                style = "o-" if key == "calibration" else "-"
+                axis.plot(curve["x"], curve["y"], style, ms=3, lw=1, label=stage)
+            _label(axis, x, y, name)
+            axis.legend(fontsize=8)
+
+    shipped = report["stages"]["shipped"]
+    rounding = _table(
+        ["layer", "signal to rounding noise, dB"],
+        [[name, f"{value:.1f}"] for name, value in evidence["rounding_db"].items()],
+    )
+    sizes = _table(
+        ["constant", "type", "shape", "bytes"],
+        [
+            [t["name"], t["dtype"], "x".join(map(str, t["shape"])), f"{t['bytes']:,}"]
+            for t in evidence["tensors"][:20]
+        ],
+    )
+    operators = _table(
+        ["operator", "times"],
+        [[name, str(count)] for name, count in sorted(shipped["operators"].items())],
+    )
+    return (
+        _picture(draw, (9, 8), "Scores, calibration, ROC and precision of float and shipped file")
+        + (f"<h3>Rounding, layer by layer</h3>{rounding}" if evidence["rounding_db"] else "")
+        + f"<h3>Where the bytes are</h3>{sizes}"
+        + f"<details><summary>Operators of the file</summary>{operators}</details>"
+    )
+
+
+def _slices(report: dict[str, Any]) -> str:
+    if not report["slices"]:
+        return "<p>The configuration names no user, no item and no slices.</p>"
+
+    def lost(entry: dict[str, Any]) -> float:
+        change = float(entry["float"]["auc"] - entry["shipped"]["auc"])
+        return -math.inf if math.isnan(change) else change
+
+    rows = [
+        [
+            f"{entry['column'].removeprefix('slice_')} = {entry['value'] or '(missing)'}",
+            f"{entry['rows']:,}",
+            f"{entry['rows'] / report['rows']:.1%}",
+            _number(entry["float"]["auc"], "{:.4f}"),
+            _number(entry["shipped"]["auc"], "{:.4f}"),
+            _number(entry["shipped"]["log_loss"], "{:.4f}"),
+            "loses much" if lost(entry) > _SMALL_CHANGE else "",
+        ]
+        for entry in sorted(report["slices"], key=lost, reverse=True)
+    ]
+    head = ["slice", "rows", "share", "AUC float", "AUC shipped", "log loss shipped", ""]
+    return _table(head, rows)
+
+
+def _trainings(trainings: dict[str, Scalars]) -> str:
+    shown = {stage: curves for stage, curves in trainings.items() if curves}
+    if not shown:
+        return "<p>Nothing was trained.</p>"
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots(1, 2)
+        for axis, ending, name in (
+            (axes[0], "epoch_log_loss", "log loss, validation"),
+            (axes[1], "epoch_auc", "AUC, validation"),
+        ):
+            for stage, curves in shown.items():
+                for tag, points in curves.items():
+                    if tag.endswith(ending):
+                        part = tag.split("/validation")[0].strip("/")
+                        label = stage if part == "validation" else f"{stage} {part}"
+                        axis.plot(*zip(*points, strict=True), ".-", lw=1, label=label)
+            _label(axis, "epoch", "", name)
+            axis.legend(fontsize=7)
+
+    return _picture(draw, (9, 3.6), "Validation log loss and AUC of every training")
+
+
+def _data(facts: Facts) -> str:
+    ingest, unseen = facts.ingest, facts.report["evidence"]["unseen"]
+    splits = _table(
+        ["split", "rows", "positive", "users", "items", "from", "to"],
+        [
+            [
+                name,
+                _number(split["rows"], "{:,}"),
+                f"{split['positives'] / max(1, split['rows']):.1%}",
+                _number(split["users"], "{:,}"),
+                _number(split["items"], "{:,}"),
+                str(split["first_time"] or "-"),
+                str(split["last_time"] or "-"),
+            ]
+            for name, split in ingest["splits"].items()
+        ],
+    )
+    files = _table(
+        ["file", "bytes", "SHA-256"],
+        [[f["name"], f"{f['bytes']:,}", f["sha256"]] for f in ingest["files"]],
+    )
+    fields = _table(
+        ["feature", "values known", "not seen in training", "missing"],
+        [
+            [name, f"{f['vocabulary']:,}", f"{f['unseen']:.1%}", f"{f['missing']:.1%}"]
+            for name, f in unseen.items()
+        ],
+    )
+    rejected = sum(ingest["rejected"].values())
+    spans = ingest.get("spans")
+    said = f"<p>{rejected:,} rows could not be read"
+    said += (
+        f" ({_text(', '.join(f'{k}: {v:,}' for k, v in ingest['rejected'].items()))})."
+        if (rejected)
+        else "."
+    )
+    said += f" Spans {_text(spans[0])} to {_text(spans[-1])}.</p>" if spans else "</p>"
+    found = (
+        _table(["split", "column", "anomaly"], facts.anomalies)
+        if facts.anomalies
+        else "<p>No anomalies against the schema.</p>"
+    )
+    coverage = f"<h3>Coverage on the {_text(facts.report['split'])} split</h3>"
+    return splits + said + found + coverage + fields + f"<h3>Files</h3>{files}"
+
+
+def _lineage(facts: Facts) -> str:
+    made_from = _table(
+        ["made from", "artifacts in ML Metadata"],
+        [
+            [key, ", ".join(f"{kind} {number}" for number, kind in artifacts)]
+            for key, artifacts in facts.lineage.items()
+        ],
+    )
+    config = html.escape(yaml.safe_dump(_given(facts.config), sort_keys=False))
+    return (
+        f"<p>Code digest {_text(facts.code_digest[:16])}. Save the configuration below as "
+        "<code>run.yaml</code>; with the files above, the same code and seed, "
+        "<code>ranklite run --config run.yaml --data FOLDER</code> makes the same model.</p>"
+        f"<details><summary>Configuration</summary><pre>{config}</pre></details>{made_from}"
+    )
+
+
+def _given(config: Any) -> Any:
+    """Without what is null, which is what leaving it out means."""
+    if isinstance(config, dict):
+        return {key: _given(value) for key, value in config.items() if value is not None}
+    return [_given(value) for value in config] if isinstance(config, list) else config
+
+
+def _picture(draw: Callable[[Figure], None], size: tuple[float, float], text: str) -> str:
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "ranklite"}):
+        figure = Figure(figsize=size, dpi=110, layout="tight")
+        draw(figure)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    drawing = buffer.getvalue()
+    drawing = drawing[drawing.index("<svg") :]
+    return f'<figure role="img" aria-label="{_text(text)}">{drawing}</figure>'
+
+
+def _label(axis: Any, x: str, y: str, title: str) -> None:
+    axis.set_xlabel(x)
+    axis.set_ylabel(y)
+    axis.set_title(title, fontsize=10)
+    axis.grid(visible=True, alpha=0.3)
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None or math.isnan(value) else form.format(value)
+
+
+def _interval(bounds: Sequence[float] | None, form: str = "{:.4f}") -> str:
+    if not bounds or any(math.isnan(bound) for bound in bounds):
+        return ""
+    return f" [{', '.join(form.format(bound) for bound in bounds)}]"
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value))
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    cells = "".join(f"<th>{_text(title)}</th>" for title in head)
+    lines = "".join(
+        "<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f"<div><table><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table></div>"
+
+
+def summary(facts: Facts) -> str:
+    """Configuration and gates in Markdown, for TensorBoard's text tab."""
+    gates = "\n".join(
+        f"| {v['name']} | {v['value']:.6g} | {v['threshold']} | {'ok' if v['passed'] else 'NO'} |"
+        for v in facts.report["verdicts"]
+    )
+    config = json.dumps(_given(facts.config), indent=2)
+    indented = "\n".join(f"    {line}" for line in config.splitlines())
+    return f"| gate | value | bound | |\n|---|---|---|---|\n{gates}\n\n{indented}"
+
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
+<title>{title}</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 70rem; padding: 1rem }}
+nav {{ display: flex; flex-wrap: wrap; gap: .3rem 1rem }}
+figure {{ margin: 1rem 0 }}
+svg {{ max-width: 100%; height: auto }}
+div {{ overflow-x: auto }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
+th, td {{ padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: right }}
+th:first-child, td:first-child {{ text-align: left }}
+pre {{ font-size: 12px; white-space: pre-wrap; overflow-wrap: anywhere }}
+.ok {{ border-left: .4rem solid #2a2; padding-left: .6rem }}
+.no {{ border-left: .4rem solid #c22; padding-left: .6rem; font-weight: bold }}
+@media print {{ nav {{ display: none }} section {{ break-inside: avoid-page }} }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<p>{head}</p>
+<nav>{links}</nav>
+{body}
+</body>
+</html>
+"""

@@ -41,8 +41,8 @@ def write_version(
     destination: str,
     content: bytes,
     documents: dict[str, dict[str, Any]],
-    files: dict[str, bytes] | None = None,
     keep: int | None = None,
+    files: dict[str, bytes] | None = None,
 ) -> str:
     """Adds a version: a folder with `model.tflite` and a JSON file a document.
 
@@ -55,8 +55,8 @@ def write_version(
       destination: Folder of the versions; made if needed.
       content: The TFLite file.
       documents: JSON-ready data by name.
-      files: Contents of more files by name.
       keep: Newest versions to keep; None keeps all.
+      files: Contents of more files by name.
 
     Returns:
       The version's folder.

@@ -95,12 +95,15 @@ class LiteModel:
 
     def constants(self) -> list[dict[str, Any]]:
         """Name, dtype, shape and bytes of each constant of the main graph, the largest first."""
+        fresh = Interpreter(
+            model_content=self.content, experimental_op_resolver_type=_no_delegates()
+        )
         found = []
-        for detail in self._interpreter.get_tensor_details():
+        for detail in fresh.get_tensor_details():
             try:
-                tensor = self._interpreter.get_tensor(detail["index"])
+                tensor = fresh.get_tensor(detail["index"])
             except ValueError:
-                continue  # not a constant: it has no value before a run
+                continue  # not a constant: it has no value before memory is given out
             if detail["name"].startswith(SERVING_DEFAULT) or tensor.size < 16:
                 continue
             found.append(

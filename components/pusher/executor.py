@@ -113,8 +113,8 @@ class Executor(base_executor.BaseExecutor):
             exec_properties["push_destination"],
             lite.content,
             {"model": metadata, "report": report},
-            {PAGE_FILE: io_utils.read_bytes_file(_page(input_dict))},
             keep=exec_properties["keep"] or None,
+            files={PAGE_FILE: io_utils.read_bytes_file(_page(input_dict))},
         )
 
 

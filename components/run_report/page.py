@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import html
 import io
 import json
@@ -197,11 +198,12 @@ def _trainings(trainings: dict[str, Scalars]) -> str:
             for stage, curves in shown.items():
                 for tag, points in curves.items():
                     if tag.endswith(ending):
-                        part = tag.split("/validation")[0].strip("/")
-                        label = stage if part == "validation" else f"{stage} {part}"
+                        part = tag.removesuffix(ending).rstrip("/").removesuffix("validation")
+                        label = f"{stage} {part.rstrip('/')}".strip()
                         axis.plot(*zip(*points, strict=True), ".-", lw=1, label=label)
             _label(axis, "epoch", "", name)
-            axis.legend(fontsize=7)
+            if axis.has_data():
+                axis.legend(fontsize=7)
 
     return _picture(draw, (9, 3.6), "Validation log loss and AUC of every training")
 
@@ -217,8 +219,8 @@ def _data(facts: Facts) -> str:
                 f"{split['positives'] / max(1, split['rows']):.1%}",
                 _number(split["users"], "{:,}"),
                 _number(split["items"], "{:,}"),
-                str(split["first_time"] or "-"),
-                str(split["last_time"] or "-"),
+                _time(split["first_time"]),
+                _time(split["last_time"]),
             ]
             for name, split in ingest["splits"].items()
         ],
@@ -292,6 +294,12 @@ def _label(axis: Any, x: str, y: str, title: str) -> None:
     axis.set_ylabel(y)
     axis.set_title(title, fontsize=10)
     axis.grid(visible=True, alpha=0.3)
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return f"{datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc):%Y-%m-%d %H:%M}"
 
 
 def _number(value: float | None, form: str) -> str:

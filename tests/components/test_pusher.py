@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from tfx.types import standard_artifacts
 
+from components.blessings import BLESSINGS
 from components.lite_validator.artifacts import StageReport
 from components.pusher import executor
+from components.run_report.artifacts import RunPage
 from models.bundle import versions
 from models.config import FeatureSet
 
@@ -57,8 +59,9 @@ def push(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             "stage_report": [artifact(StageReport, "report")],
             "float_checkpoint": [artifact(standard_artifacts.Model, "checkpoint")],
             "examples": [artifact(standard_artifacts.Examples, "examples")],
+            "page": [artifact(RunPage, "page")],
         }
-        for key in executor.BLESSINGS:
+        for key in BLESSINGS:
             blessing = artifact(standard_artifacts.ModelBlessing, key)
             blessing.set_int_custom_property("blessed", blessed.get(key, 1))
             inputs[key] = [blessing]
@@ -67,6 +70,8 @@ def push(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         (serving / "tflite").write_bytes(bytes([number]))
         report = pathlib.Path(inputs["stage_report"][0].uri) / "report.json"
         report.write_text(json.dumps(REPORT))
+        page = pathlib.Path(inputs["page"][0].uri) / "report.html"
+        page.write_text("<!doctype html>")
         pushed = artifact(standard_artifacts.PushedModel, "pushed_model")
         executor.Executor().Do(
             inputs,
@@ -105,6 +110,7 @@ def test_a_blessed_model_is_pushed(push: Any, tmp_path: pathlib.Path) -> None:
             "stage_report": [1],
             "float_checkpoint": [1],
             "examples": [1],
+            "page": [1],
             "model_blessing": [1],
             "baseline_blessing": [1],
             "infra_blessing": [1],
@@ -112,9 +118,10 @@ def test_a_blessed_model_is_pushed(push: Any, tmp_path: pathlib.Path) -> None:
         "execution": 1,
     }
     assert json.loads((tmp_path / "pushed/1/report.json").read_text()) == REPORT
+    assert (tmp_path / "pushed/1/report.html").read_text() == "<!doctype html>"
 
 
-@pytest.mark.parametrize(("key", "gate"), list(executor.BLESSINGS.items()))
+@pytest.mark.parametrize(("key", "gate"), list(BLESSINGS.items()))
 def test_any_gate_can_refuse(push: Any, tmp_path: pathlib.Path, key: str, gate: str) -> None:
     pushed = push(1, **{key: 0})
     assert pushed.get_int_custom_property("pushed") == 0

@@ -1,0 +1,189 @@
+"""The page of a run: every finding is on it, nothing is loaded, nothing from outside is trusted."""
+
+from __future__ import annotations
+
+import html.parser
+import pathlib
+from typing import Any
+
+import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from components.run_report import board, page
+
+EVIL = "<script>alert(1)</script>"
+CURVE = {"x": [0.0, 0.5, 1.0], "y": [0.0, 0.8, 1.0], "rows": [5.0, 5.0, 5.0]}
+BOTH = {"float": CURVE, "shipped": CURVE}
+FIGURES = {
+    "auc": 0.75,
+    "log_loss": 0.4321,
+    "calibration": 1.01,
+    "bytes": 123456,
+    "gzip_bytes": 65432,
+    "latency_1_us": 3.25,
+    "latency_512_us": 0.55,
+    "operators": {"GATHER": 2},
+    "interval": {"auc": [0.74, 0.76], "auc_change": [-0.0012, 0.0007]},
+}
+SLICE = {"column": "slice_user", "rows": 10, "float": FIGURES}
+
+
+def facts(**changes: Any) -> page.Facts:
+    report = {
+        "split": "test",
+        "rows": 100,
+        "positives": 20,
+        "stages": {"float": FIGURES, "shipped": FIGURES},
+        "verdicts": [
+            {"name": "AUC", "value": 0.75, "threshold": 0.7, "at_least": True}
+            | {"passed": True, "detail": ""},
+            {"name": "bytes", "value": 123456, "threshold": 1000, "at_least": False}
+            | {"passed": False, "detail": EVIL},
+        ],
+        "slices": [
+            {**SLICE, "value": "seen", "shipped": FIGURES},
+            {**SLICE, "value": "new", "shipped": {**FIGURES, "auc": 0.6}},
+            {**SLICE, "value": "none", "shipped": {**FIGURES, "auc": float("nan")}},
+        ],
+        "evidence": {
+            "roc": BOTH,
+            "precision_recall": BOTH,
+            "calibration": BOTH,
+            "score_pairs": CURVE,
+            "unseen": {"user": {"vocabulary": 7, "unseen": 0.25, "missing": 0.0}},
+            "tensors": [{"name": "table", "dtype": "int8", "shape": [9, 8], "bytes": 72}],
+            "rounding_db": {"tower_0": 38.5},
+        },
+    }
+    split = {"rows": 400, "positives": 80, "users": None, "items": 9}
+    ingest = {
+        "splits": {"train": {**split, "first_time": 1767225771, "last_time": None}},
+        "rejected": {"bad number": 3},
+        "files": [{"name": f"{EVIL}.csv", "bytes": 4321, "sha256": "ab" * 32}],
+        "spans": ["2026-11-21", "2026-11-22"],
+    }
+    given: dict[str, Any] = {
+        "config": {
+            "name": "clicks",
+            "model": {"embedding_dim": 8, "hidden_units": [64, 32]},
+            "compression": [{"technique": "quantize"}],
+            "user": None,
+        },
+        "ingest": ingest,
+        "report": report,
+        "anomalies": [("train", "price", EVIL)],
+        "trainings": {"Trainer": {"validation/epoch_auc": [(0, 0.6), (1, 0.7)]}},
+        "refused_by": [],
+        "lineage": {"stage_report": [(12, "components.StageReport")]},
+        "code_digest": "c0de" * 16,
+    }
+    return page.Facts(**{**given, **changes})
+
+
+class Page(html.parser.HTMLParser):
+    """Tags, what they would load, and the text of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.loads: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name in ("src", "href", "xlink:href", "data", "srcset"):
+                self.loads.append(value or "")
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+
+def test_every_finding_is_on_the_page() -> None:
+    text = Page(page.render(facts())).text
+    for expected in (
+        "Every gate passed",
+        "0.7500 [0.7400, 0.7600]",
+        "[-0.0012, +0.0007]",
+        "123,456",
+        "REFUSED",
+        "tower_0",
+        "38.5",
+        "9x8",
+        "2026-01-01 00:02",
+        "3 rows could not be read",
+        "Spans 2026-11-21 to 2026-11-22",
+        "25.0%",
+        "ab" * 32,
+        "components.StageReport 12",
+        "hidden_units:",
+        "GATHER",
+    ):
+        assert expected in text, expected
+    assert "user: null" not in text
+
+
+def test_a_refused_model_says_so_first() -> None:
+    text = Page(page.render(facts(refused_by=["LiteValidator"]))).text
+    assert "refused by LiteValidator" in text
+    assert "Every gate passed" not in text
+
+
+def test_slices_come_by_what_they_lost() -> None:
+    text = Page(page.render(facts())).text
+    assert text.index("user = new") < text.index("user = seen") < text.index("user = none")
+    assert "loses much" in text[text.index("user = new") : text.index("user = seen")]
+
+
+def test_nothing_is_loaded_and_no_name_is_markup() -> None:
+    read = Page(page.render(facts()))
+    assert "script" not in read.tags
+    outside = [load for load in read.loads if not load.startswith(("#", "data:"))]
+    assert outside == []
+    assert read.text.count(EVIL) == 3  # as text: a gate's detail, an anomaly, a file
+
+
+def test_the_same_facts_make_the_same_page() -> None:
+    assert page.render(facts()) == page.render(facts())
+
+
+@pytest.mark.parametrize("trainings", [{}, {"Quantizer": {}}])
+def test_without_a_training_there_is_no_picture_of_one(trainings: dict[str, Any]) -> None:
+    assert "Nothing was trained" in Page(page.render(facts(trainings=trainings))).text
+
+
+def test_tensorboard_gets_the_figures_the_text_and_the_settings(tmp_path: pathlib.Path) -> None:
+    board.write(facts(), str(tmp_path))
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert {"trial/auc", "trial/bytes", "run"} <= set(events.Tags()["tensors"])
+    assert "_hparams_/session_start_info" in events.PluginTagToContent("hparams")
+    assert board.scalars(str(tmp_path))["./trial/bytes"] == [(0, 123456.0)]
+
+
+def test_curves_are_read_from_both_kinds_of_events(tmp_path: pathlib.Path) -> None:
+    with tf.summary.create_file_writer(str(tmp_path / "train")).as_default():
+        tf.summary.scalar("epoch_loss", 0.5, step=1)
+        tf.summary.text("said", "words", step=1)
+    with tf.compat.v1.Graph().as_default():
+        old = tf.compat.v1.summary.FileWriter(str(tmp_path / "old"))
+        value = tf.compat.v1.Summary.Value(tag="loss", simple_value=0.25)
+        old.add_summary(tf.compat.v1.Summary(value=[value]), 3)
+        old.close()
+    assert board.scalars(str(tmp_path)) == {
+        "train/epoch_loss": [(1, 0.5)],
+        "old/loss": [(3, 0.25)],
+    }
+
+
+def test_settings_are_flat() -> None:
+    assert board.settings(facts().config) == {
+        "recipe": "quantize",
+        "model.embedding_dim": 8,
+        "model.hidden_units": "64-32",
+    }

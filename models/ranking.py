@@ -28,6 +28,7 @@ class RankingModel(tfrs.Model):
         super().__init__()
         self.logits = logits
         self._average = average
+        self._gradient_norm = keras.metrics.Mean("gradient_norm")
         self.task = tfrs.tasks.Ranking(
             loss=keras.losses.BinaryCrossentropy(
                 from_logits=True, reduction=keras.losses.Reduction.NONE
@@ -46,8 +47,34 @@ class RankingModel(tfrs.Model):
         return tf.reduce_mean(rows) / tf.distribute.get_strategy().num_replicas_in_sync
 
     def train_step(self, inputs: Batch) -> dict[str, tf.Tensor]:
-        """One step; reports the mean loss of the epoch, where `tfrs` reports the last batch's."""
+        """The step of `tfrs`, whose gradients stay out of reach there.
+
+        Returns:
+          Means over the epoch so far: `loss`, where `tfrs` reports the last batch's, and
+          `gradient_norm`, over all weights and, of a table, over the rows as the batch looks them
+          up: a row's gradients are summed only later, when it is updated.
+        """
         if self._average is not None:
             self._average.before_step(inputs[0])
-        super().train_step(inputs)
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(inputs, training=True)
+            loss += tf.reduce_sum([tf.reduce_sum(penalty) for penalty in self.losses])
+        gradients, weights = zip(
+            *(
+                (gradient, weight)
+                for gradient, weight in zip(
+                    tape.gradient(loss, self.trainable_variables),
+                    self.trainable_variables,
+                    strict=True,
+                )
+                if gradient is not None
+            ),
+            strict=True,
+        )
+        # Summed over the replicas here and not in the optimizer: the norm is that of the sum.
+        gradients = tf.distribute.get_replica_context().all_reduce("SUM", list(gradients))
+        self._gradient_norm.update_state(tf.linalg.global_norm(gradients))
+        self.optimizer.apply_gradients(
+            zip(gradients, weights, strict=True), experimental_aggregate_gradients=False
+        )
         return {metric.name: metric.result() for metric in self.metrics}

@@ -13,7 +13,7 @@ import tf_keras as keras
 
 from models import data, metrics, runtime
 from models.averaging import WeightAverage
-from models.callbacks import Cosine, Histograms, TrainingFailed, Validation
+from models.callbacks import Cosine, Telemetry, TrainingFailed, Validation
 from models.config import DeepFMConfig, TrainingConfig
 from models.deepfm import build_deepfm
 from models.layout import FeatureLayout
@@ -213,7 +213,7 @@ def fit(
     if training.schedule == "cosine":
         everything.append(Cosine(training.learning_rate, steps * training.epochs))
     if log_dir:
-        everything += [keras.callbacks.TensorBoard(log_dir), Histograms(model, log_dir)]
+        everything.append(Telemetry(model, log_dir))
     with model.distribute_strategy.scope():
         ranking = task(model, average)
         ranking.compile(optimizer or LazyAdam(training.learning_rate, training.embedding_l2))

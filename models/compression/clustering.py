@@ -19,21 +19,14 @@ from tensorflow_model_optimization.python.core.clustering.keras.experimental imp
 )
 
 from models.checkpoint import Checkpoint
-from models.compression.base import (
-    PostConditionFailed,
-    Splits,
-    Technique,
-    copy,
-    lost_zeros,
-    masks,
-    prunable_weights,
-)
+from models.compression.base import PostConditionFailed, Splits, Technique, copy, lost_zeros, masks
 from models.compression.equalization import equalize
 from models.compression_config import Clustering
 from models.config import TrainingConfig
 from models.embeddings import EMBEDDING
 from models.folding import fold_batch_norm
 from models.recipe_rules import check_one_matrix
+from models.sparsity import prunable_weights
 
 
 class Cluster(Technique[Clustering]):

@@ -13,22 +13,14 @@ import tf_keras as keras
 
 from models import training as _training
 from models.checkpoint import Checkpoint
-from models.compression.base import (
-    PostConditionFailed,
-    Splits,
-    Technique,
-    copy,
-    fine_tuning,
-    prunable_weights,
-    sparsity,
-    total_sparsity,
-)
+from models.compression.base import PostConditionFailed, Splits, Technique, copy, fine_tuning
 from models.compression.l1 import SoftThreshold
 from models.compression.taylor import WINDOW, TaylorAdam, TaylorMasks
 from models.compression_config import Pruning, PruningScope
 from models.config import TrainingConfig
 from models.deepfm import EMBEDDING
 from models.recipe_rules import check_one_matrix, check_pattern
+from models.sparsity import prunable_weights, sparsity, total_sparsity
 
 _UPDATES = 100  # how often at most the masks are recomputed along the ramp
 _TOLERANCE = 0.02  # a layer's sparsity may miss its target by rounding to whole blocks

@@ -21,8 +21,6 @@ from models.compression.base import (
     fine_tuning,
     lost_zeros,
     masks,
-    sparsity,
-    total_sparsity,
 )
 from models.compression.clustering import (
     CLUSTERED,
@@ -40,6 +38,7 @@ from models.layout import FeatureLayout
 from models.quantize_config import QuantizeWeights
 from models.recipe_rules import NotCompressible, check_single_valued
 from models.row_quantization import RowQuantizedEmbedding, SummedProducts
+from models.sparsity import sparsity, total_sparsity
 
 CALIBRATION_ROWS = 1024
 

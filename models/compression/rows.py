@@ -18,8 +18,6 @@ from models.compression.base import (
     copy,
     lost_zeros,
     masks,
-    sparsity,
-    total_sparsity,
 )
 from models.compression_config import RowPruning
 from models.config import PrunedTable, TrainingConfig, TruncatedTable
@@ -27,6 +25,7 @@ from models.deepfm import build_deepfm
 from models.embeddings import EMBEDDING, LINEAR, ROWS, share_of, values_of
 from models.layout import PADDING_ROW, RESERVED_ROWS, FeatureLayout
 from models.recipe_rules import NotCompressible, check_whole_table
+from models.sparsity import sparsity, total_sparsity
 
 
 class PruneRows(Technique[RowPruning]):

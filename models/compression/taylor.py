@@ -12,9 +12,9 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-from models.compression.base import prunable_weights
 from models.compression_config import PruningScope
 from models.optimizers import LazyAdam
+from models.sparsity import prunable_weights
 
 WINDOW = 100  # batches that the average of the importance goes over, about
 DECAY = 1 - 1 / WINDOW

@@ -15,7 +15,6 @@ from pydantic import ValidationError
 from models import export, training
 from models.checkpoint import Checkpoint
 from models.compression import NotCompressible, PostConditionFailed, Splits, compress, technique
-from models.compression.base import prunable_weights, sparsity
 from models.compression.pruning import Prune
 from models.compression.quantization import Quantize
 from models.compression.rows import PruneRows
@@ -34,6 +33,7 @@ from models.embeddings import (
 from models.layout import FeatureLayout
 from models.lite import LiteModel
 from models.optimizers import LazyAdam
+from models.sparsity import prunable_weights, sparsity
 
 # Rows of `a`: 1 oov, 2 missing, 3 4 5. Of `b`: 6, 7, 8 9. Of `tags`, two columns: 10, 11, 12 13.
 SMALL = FeatureLayout.build([("a", 1, 3), ("b", 1, 2), ("tags", 2, 2)])

@@ -21,7 +21,7 @@ from models.compression import (
     quantize,
     technique,
 )
-from models.compression.base import masks, prunable_weights, sparsity
+from models.compression.base import masks
 from models.compression.equalization import equalize
 from models.compression.pruning import Prune, holds_two_of_four
 from models.compression.quantization import Quantize, calibrated, rounding_forms
@@ -33,6 +33,7 @@ from models.layout import FeatureLayout
 from models.lite import SERVING_DEFAULT, SERVING_RAW, LiteModel, UnreadableModel
 from models.preprocessing import PreprocessingConstants
 from models.raw_features import RawFeatures
+from models.sparsity import prunable_weights, sparsity
 
 FEATURES = FeatureSet.model_validate(
     {

@@ -26,7 +26,7 @@ from models.compression import (
     quantize,
     technique,
 )
-from models.compression.base import masks, prunable_weights, sparsity
+from models.compression.base import masks
 from models.compression.l1 import SoftThreshold
 from models.compression.pruning import Prune, holds_two_of_four
 from models.compression.taylor import TaylorAdam, TaylorMasks, keep_mask
@@ -48,6 +48,7 @@ from models.deepfm import build_deepfm
 from models.folding import fold_batch_norm
 from models.layout import FeatureLayout
 from models.lite import LiteModel
+from models.sparsity import prunable_weights, sparsity
 
 STEP: TypeAdapter[Any] = TypeAdapter(CompressionStep)
 HALF = PruningScope(sparsity=0.5)

@@ -1,0 +1,94 @@
+"""What does it cost a training to be shown in TensorBoard?
+
+    python benchmarks/logging_cost.py [--repeat 9] [--epochs 5]
+
+Trains a DeepFM (a table of 100 thousand rows x 16, a tower of 256 and 128 units) on 200 thousand
+generated rows in batches of 4,096, with and without `log_dir` in turn, and compares the two
+trainings of each pair. Prints the median of what logging adds, in percent of the training time;
+fails if that is 3 % or more. On a busy machine pairs differ by tens of percent: there the time of
+the processor, which is printed too, says more than that of the clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import statistics
+import sys
+import tempfile
+import time
+
+import models  # noqa: F401  chooses Keras 2 before TensorFlow is imported
+
+import numpy as np  # isort: skip
+import tensorflow as tf  # isort: skip
+
+from models import training  # isort: skip
+from models.config import DeepFMConfig, TrainingConfig
+
+from models.layout import RESERVED_ROWS, FeatureLayout  # isort: skip
+
+ROWS, EVAL_ROWS, BATCH, FIELDS, TABLE_ROWS = 200_000, 20_000, 4096, 10, 100_000
+MODEL = DeepFMConfig(embedding_dim=16, hidden_units=(256, 128))
+MOST = 3.0
+
+
+def write(path: pathlib.Path, layout: FeatureLayout, rows: int, seed: int) -> str:
+    """Writes transformed Examples with uniform ids and random labels."""
+    random = np.random.default_rng(seed)
+    low = np.array([field.offset for field in layout.fields])
+    ids = low + random.integers(0, layout.fields[0].rows, (rows, FIELDS))
+    with tf.io.TFRecordWriter(str(path), tf.io.TFRecordOptions("GZIP")) as writer:
+        for row, label in zip(ids, random.integers(0, 2, (rows, 1)), strict=True):
+            features = {
+                "ids": tf.train.Feature(int64_list=tf.train.Int64List(value=row)),
+                "label": tf.train.Feature(float_list=tf.train.FloatList(value=label)),
+            }
+            example = tf.train.Example(features=tf.train.Features(feature=features))
+            writer.write(example.SerializeToString())
+    return str(path)
+
+
+def main() -> int:
+    """Prints every pair and the median; 1 if logging costs too much."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeat", type=int, default=9, help="pairs to train (default: 9)")
+    parser.add_argument("--epochs", type=int, default=5, help="of each training (default: 5)")
+    arguments = parser.parse_args()
+    settings = TrainingConfig(batch_size=BATCH, epochs=arguments.epochs, patience=arguments.epochs)
+    values = TABLE_ROWS // FIELDS - RESERVED_ROWS
+    layout = FeatureLayout.build([(f"field_{k}", 1, values) for k in range(FIELDS)])
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        train = [write(folder / "train.gz", layout, ROWS, 0)]
+        evaluation = [write(folder / "eval.gz", layout, EVAL_ROWS, 1)]
+
+        def seconds(log_dir: str | None) -> tuple[float, float]:
+            model = training.build(layout, MODEL, settings)
+            start, start_cpu = time.perf_counter(), time.process_time()
+            training.fit(model, layout, train, evaluation, settings, log_dir=log_dir)
+            return time.perf_counter() - start, time.process_time() - start_cpu
+
+        seconds(None)  # the first training of a process pays for what all of them use
+        overheads = []
+        for pair in range(arguments.repeat):
+            order = [None, str(folder / f"logs_{pair}")]
+            took = {log_dir: seconds(log_dir) for log_dir in (order if pair % 2 else order[::-1])}
+            plain, logged = (took[log_dir] for log_dir in order)
+            added = [100 * (b / a - 1) for a, b in zip(plain, logged, strict=True)]
+            overheads.append(added)
+            print(
+                f"{plain[0]:.2f} s, logged {logged[0]:.2f} s: {added[0]:+.1f} %; "
+                f"processor {plain[1]:.2f} s, logged {logged[1]:.2f} s: {added[1]:+.1f} %",
+                flush=True,
+            )
+    median, processor = (statistics.median(column) for column in zip(*overheads, strict=True))
+    print(
+        f"\nLogging adds {median:.1f} %, of the processor's time {processor:.1f} % (medians of "
+        f"{arguments.repeat} pairs); {MOST} % is the most."
+    )
+    return int(median >= MOST)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import json
 import os
 import sys
 import threading
@@ -91,6 +93,13 @@ def _parser() -> argparse.ArgumentParser:
         "-o", "--output", required=True, help="CSV file to write: the input and a column `score`"
     )
 
+    lineage = command(
+        "lineage", "Say which logs, code and configuration made a model, and what was refused."
+    )
+    lineage.add_argument("model", help="a .tflite file, a pushed version, or the folder of all")
+    with_runs(lineage)
+    lineage.add_argument("--json", action="store_true", help="everything, as JSON")
+
     tensorboard = command("tensorboard", "Open TensorBoard on all runs.")
     with_runs(tensorboard)
     tensorboard.add_argument("--port", type=int, default=6006)
@@ -160,6 +169,15 @@ def _score(args: argparse.Namespace) -> int:
     return 0
 
 
+def _lineage(args: argparse.Namespace) -> int:
+    from pipeline import lineage
+
+    found = lineage.trace(args.model, args.runs)
+    whole = json.dumps(dataclasses.asdict(found), indent=2) if args.json else lineage.render(found)
+    print(whole)
+    return 0
+
+
 def _tensorboard(args: argparse.Namespace) -> int:
     from tensorboard import program
 
@@ -186,6 +204,7 @@ _COMMANDS = {
     "report": _report,
     "compare": _compare,
     "score": _score,
+    "lineage": _lineage,
     "tensorboard": _tensorboard,
     "kubeflow": kubeflow.run,
 }

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from components.log_example_gen.config import NEWEST
 from pipeline.config import RunConfig, load_config
-from pipeline.store import Stage, latest_run
+from pipeline.store import Stage, latest_run, note_failure
 
 if TYPE_CHECKING:
     from tfx.orchestration.pipeline import Pipeline
@@ -228,6 +228,9 @@ def _run(
         try:
             LocalDagRunner().run(dag)
         except Exception as error:
+            if progress.current:
+                with contextlib.suppress(Exception):  # the error itself is what counts
+                    note_failure(folders.metadata, config.name, progress.current, _message(error))
             raise StageFailed(
                 f"{progress.current} failed: {_message(error)}\n"
                 f"The log is {pathlib.Path(folders.log)}. Finished stages are kept: the same "

@@ -127,8 +127,10 @@ def render(outcome: Outcome) -> str:
         found["LiteValidator"].folder("report") if "LiteValidator" in found else None, "report.json"
     )
     if not report:
-        unfinished = [stage.node for stage in found.values() if stage.state != "done"]
-        return f"the last run did not finish; look at {outcome.folders.log} ({unfinished})"
+        unfinished = [s for s in found.values() if s.state not in ("done", "cached")]
+        reasons = [f"{s.node} {s.state}" + (f": {s.error}" if s.error else "") for s in unfinished]
+        said = [f"the last run did not finish; look at {os.path.relpath(outcome.folders.log)}"]
+        return "\n".join(said + reasons)
     truth = _load(outcome.folders.synthetic, "truth.json") if outcome.config.synthetic else {}
     best = truth.get("best", {}).get(report["split"])
     pusher = _load(

@@ -19,6 +19,9 @@ _STATES = {
 }
 
 
+ERROR = "error"  # custom property of an execution; TFX keeps no error text
+
+
 @dataclasses.dataclass(frozen=True)
 class Stage:
     """What one node of a run did.
@@ -28,12 +31,14 @@ class Stage:
       state: `done`, `cached`, `failed`, `unfinished` or `canceled`.
       execution_id: Its id in ML Metadata.
       outputs: URIs of its output artifacts, by key.
+      error: Why it failed, where that was noted.
     """
 
     node: str
     state: str
     execution_id: int
     outputs: dict[str, list[str]]
+    error: str | None = None
 
     def folder(self, key: str) -> str | None:
         """The folder of an output that the stage wrote, or None if it wrote none."""
@@ -138,5 +143,18 @@ def _stages(store: metadata_store.MetadataStore, run: mlmd.Context) -> dict[str,
         for key, artifact_id in outputs[execution.id]:
             by_key[key].append(uris[artifact_id])
         state = _STATES.get(execution.last_known_state, "unknown")
-        stages[node] = Stage(node, state, execution.id, dict(by_key))
+        error = execution.custom_properties[ERROR].string_value or None
+        stages[node] = Stage(node, state, execution.id, dict(by_key), error)
     return stages
+
+
+def note_failure(path: str, pipeline_name: str, node: str, error: str) -> None:
+    """Keeps the reason with the newest run's execution of a node; without one it does nothing."""
+    stage = latest_run(path, pipeline_name).get(node)
+    if stage is None or stage.state in ("done", "cached"):
+        return
+    store = open_store(path)
+    (execution,) = store.get_executions_by_id([stage.execution_id])
+    execution.last_known_state = mlmd.Execution.FAILED
+    execution.custom_properties[ERROR].string_value = error
+    store.put_executions([execution])

@@ -25,6 +25,7 @@ from tfx.utils import io_utils
 from models import metrics
 from models.bundle import versions
 from models.scorer import Scorer
+from pipeline import lineage
 from pipeline.cli import main
 from pipeline.compare import load_trials
 from pipeline.config import load_config
@@ -175,6 +176,15 @@ def test_the_scorer_equals_the_pipeline(finished: tuple[Workspace, str]) -> None
 
 def test_a_pushed_version_tells_where_it_comes_from(finished: tuple[Workspace, str]) -> None:
     workspace, _ = finished
+    found = lineage.trace(str(workspace.pushed), str(workspace.runs))
+    nodes = [step.node for step in found.steps]
+    assert nodes[0] == "LogExampleGen"
+    assert nodes[-1] == "LiteConverter.quantized"
+    assert {"Transform", "Trainer", "Pruner", "Quantizer"} < set(nodes)
+    assert [file["name"] for file in found.logs["files"]] == [LOG_FILE]
+    page = (pathlib.Path(workspace.pushed) / "1" / "report.html").read_text(encoding="utf-8")
+    assert found.logs["files"][0]["sha256"] in page
+    assert str(workspace.folder) not in page
     metadata = Scorer(workspace.pushed).metadata
     assert metadata["config"]["name"] == "e2e"
     assert metadata["code_digest"]
@@ -246,6 +256,9 @@ def test_broken_data_stop_the_run_before_training(
     assert "ValidationGate failed" in captured.err
     assert f"validation.min_rows is {ROWS}" in captured.err
     assert "Transform" not in captured.out
+    (failed,) = [stage for stage in workspace.outcome().stages.values() if stage.error]
+    assert failed.node == "ValidationGate"
+    assert f"validation.min_rows is {ROWS}" in str(failed.error)
 
 
 def test_a_search_ships_the_best_recipe_within_the_budget(

@@ -142,7 +142,13 @@ def test_a_refused_model_says_by_whom(tmp_path: pathlib.Path) -> None:
 
 def test_an_unfinished_run(tmp_path: pathlib.Path) -> None:
     folders = Folders(str(tmp_path), "synthetic")
-    stages = {"Trainer": Stage("Trainer", "failed", 1, {})}
+    stages = {
+        "Transform": Stage("Transform", "cached", 1, {}),
+        "Trainer": Stage("Trainer", "failed", 2, {}, "the loss became nan"),
+    }
     outcome = Outcome(load_config("configs/synthetic.yaml"), folders, stages)
-    assert "did not finish" in report.render(outcome)
+    text = report.render(outcome)
+    assert "did not finish" in text
+    assert "Trainer failed: the loss became nan" in text
+    assert "Transform" not in text
     assert outcome.pushed is None

@@ -6,53 +6,11 @@ import datetime
 import pathlib
 
 import pytest
-from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from pipeline.board import arrange
-from pipeline.store import all_runs, latest_run
-
-
-class Recorder:
-    """Writes runs as TFX's launcher records them."""
-
-    def __init__(self, path: pathlib.Path) -> None:
-        config = mlmd.ConnectionConfig()
-        config.sqlite.filename_uri = str(path)
-        config.sqlite.connection_mode = mlmd.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
-        self.store = metadata_store.MetadataStore(config)
-
-    def context(self, kind: str, name: str) -> int:
-        type_id = self.store.put_context_type(mlmd.ContextType(name=kind))
-        found = self.store.get_context_by_type_and_name(kind, name)
-        if found:
-            return int(found.id)
-        return int(self.store.put_contexts([mlmd.Context(type_id=type_id, name=name)])[0])
-
-    def run(self, pipeline: str, name: str) -> int:
-        parent, child = self.context("pipeline", pipeline), self.context("pipeline_run", name)
-        self.store.put_parent_contexts([mlmd.ParentContext(parent_id=parent, child_id=child)])
-        return child
-
-    def execution(
-        self, pipeline: str, run: int, node: str, state: int, outputs: dict[str, str]
-    ) -> int:
-        kind = self.store.put_execution_type(mlmd.ExecutionType(name=node))
-        (execution,) = self.store.put_executions(
-            [mlmd.Execution(type_id=kind, last_known_state=state)]
-        )
-        contexts = [run, self.context("node", f"{pipeline}.{node}")]
-        self.store.put_attributions_and_associations(
-            [], [mlmd.Association(execution_id=execution, context_id=c) for c in contexts]
-        )
-        type_id = self.store.put_artifact_type(mlmd.ArtifactType(name="Model"))
-        for key, uri in outputs.items():
-            (artifact,) = self.store.put_artifacts([mlmd.Artifact(type_id=type_id, uri=uri)])
-            event = mlmd.Event(execution_id=execution, artifact_id=artifact, type=mlmd.Event.OUTPUT)
-            event.path.steps.add().key = key
-            event.path.steps.add().index = 0
-            self.store.put_events([event])
-        return int(execution)
+from pipeline.store import all_runs, latest_run, note_failure
+from tests.recorder import Recorder
 
 
 def test_the_newest_run_of_the_named_pipeline(tmp_path: pathlib.Path) -> None:
@@ -128,3 +86,18 @@ def test_tensorboard_shows_runs_under_their_names(tmp_path: pathlib.Path) -> Non
 def test_tensorboard_without_runs(tmp_path: pathlib.Path) -> None:
     with pytest.raises(FileNotFoundError, match="`ranklite run` makes them"):
         arrange(str(tmp_path))
+
+
+def test_a_failure_keeps_its_reason(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "metadata.sqlite"
+    recorder = Recorder(path)
+    run = recorder.run("mine", "mine.1")
+    recorder.execution("mine", run, "Transform", mlmd.Execution.COMPLETE, {})
+    recorder.execution("mine", run, "Trainer", mlmd.Execution.RUNNING, {})
+    note_failure(str(path), "mine", "Trainer", "the loss became nan")
+    note_failure(str(path), "mine", "Transform", "never: it is done")
+    note_failure(str(path), "mine", "Pusher", "never: it did not run")
+    stages = latest_run(str(path), "mine")
+    assert (stages["Trainer"].state, stages["Trainer"].error) == ("failed", "the loss became nan")
+    assert (stages["Transform"].state, stages["Transform"].error) == ("done", None)
+    assert set(stages) == {"Trainer", "Transform"}

@@ -205,7 +205,7 @@ def test_from_a_configuration_to_a_schedule(
     config = ["--config", str(tmp_path / "config.yaml")]
     compiled = tmp_path / "compiled.yaml"
     assert main(["kubeflow", "compile", *config, "-o", str(compiled)]) == 0
-    assert "15 tasks written to" in capsys.readouterr().out
+    assert "16 tasks written to" in capsys.readouterr().out
     with kubeflow_server() as server:
         command = ["kubeflow", "schedule", *config, "--cron", "30 2 * * mon-fri"]
         command += ["--host", server.host]

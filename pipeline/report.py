@@ -8,6 +8,7 @@ import shutil
 import sysconfig
 from typing import Any
 
+from components.run_report.artifacts import PAGE_FILE
 from models.config import SPEC_FILE
 from pipeline import compare
 from pipeline.local_runner import Outcome
@@ -159,6 +160,9 @@ def render(outcome: Outcome) -> str:
         lines += [f"score        {_command()} score {version} IN.csv -o OUT.csv"]
     else:
         lines += [f"not pushed   refused by {', '.join(pusher.get('refused_by', ['?']))}"]
+    page = found["RunReport"].folder("page") if "RunReport" in found else None
+    if page:
+        lines += [f"report       {os.path.relpath(os.path.join(page, PAGE_FILE))}"]
     runs = os.path.relpath(outcome.folders.runs)
     lines += [f"TensorBoard  {_command()} tensorboard --runs {runs}"]
     lines += [f"log          {os.path.relpath(outcome.folders.log)}"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html.parser
 import pathlib
+import shutil
+import subprocess
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from components.run_report import board, page
 
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 EVIL = "<script>alert(1)</script>"
 CURVE = {"x": [0.0, 0.5, 1.0], "y": [0.0, 0.8, 1.0], "rows": [5.0, 5.0, 5.0]}
 BOTH = {"float": CURVE, "shipped": CURVE}
@@ -151,6 +154,34 @@ def test_nothing_is_loaded_and_no_name_is_markup() -> None:
 
 def test_the_same_facts_make_the_same_page() -> None:
     assert page.render(facts()) == page.render(facts())
+
+
+@pytest.mark.skipif(not BROWSER, reason="no chromium or chrome is installed")
+@pytest.mark.parametrize(("extra", "complains"), [("", False), ("<img src=x.png>", True)])
+def test_a_browser_shows_it_without_complaint(
+    tmp_path: pathlib.Path, extra: str, complains: bool
+) -> None:
+    path, shot = tmp_path / "report.html", tmp_path / "shot.png"
+    script = (
+        "<script>document.images[0]?.addEventListener('error', () => console.log('no'))</script>"
+    )
+    path.write_text(page.render(facts()) + extra + (script if extra else ""), encoding="utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
+    done = subprocess.run(
+        [
+            str(BROWSER),
+            *options,
+            f"--user-data-dir={tmp_path}",
+            f"--screenshot={shot}",
+            path.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert shot.read_bytes().startswith(b"\x89PNG")
+    assert ("CONSOLE" in done.stderr) == complains
 
 
 @pytest.mark.parametrize("trainings", [{}, {"Quantizer": {}}])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any
 
@@ -69,17 +70,20 @@ def write(facts: Facts, folder: str) -> None:
       folder: Receives TensorBoard's logs.
     """
     figures = facts.report["stages"]["shipped"]
-    writer = tf.summary.create_file_writer(folder)
-    with writer.as_default(step=0):
-        hparams.hparams(
-            settings(facts.config), trial_id=f"{facts.config['name']} {os.path.basename(folder)}"
-        )
+    with _writer(folder, "summary") as writer, writer.as_default(step=0):
+        trial = f"{facts.config['name']} {os.path.basename(folder)}"
+        hparams.hparams(settings(facts.config), trial_id=trial)
         for name in _FIGURES:
             tf.summary.scalar(f"{FIGURES_TAG}/{name}", figures[name])
         tf.summary.text("run", summary(facts))
-        for stage in ("float", "shipped"):
+    # Apart from the figures: HParams takes every scalar beside it for a figure of the run.
+    for stage in ("float", "shipped"):
+        with _writer(folder, stage) as writer, writer.as_default():
             for key in ("roc", "precision_recall", "calibration"):
                 curve = facts.report["evidence"][key][stage]
                 for x, y in zip(curve["x"], curve["y"], strict=True):
-                    tf.summary.scalar(f"{key}_percent/{stage}", y, step=round(100 * x))
-    writer.close()
+                    tf.summary.scalar(f"{key}_percent", y, step=round(100 * x))
+
+
+def _writer(folder: str, part: str) -> contextlib.closing[Any]:
+    return contextlib.closing(tf.summary.create_file_writer(os.path.join(folder, part)))

@@ -191,10 +191,18 @@ def test_without_a_training_there_is_no_picture_of_one(trainings: dict[str, Any]
 
 def test_tensorboard_gets_the_figures_the_text_and_the_settings(tmp_path: pathlib.Path) -> None:
     board.write(facts(), str(tmp_path))
-    events = EventAccumulator(str(tmp_path)).Reload()
+    events = EventAccumulator(str(tmp_path / "summary")).Reload()
     assert {"trial/auc", "trial/bytes", "run"} <= set(events.Tags()["tensors"])
     assert "_hparams_/session_start_info" in events.PluginTagToContent("hparams")
-    assert board.scalars(str(tmp_path))["./trial/bytes"] == [(0, 123456.0)]
+    found = board.scalars(str(tmp_path))
+    assert found["summary/trial/bytes"] == [(0, 123456.0)]
+    assert not [tag for tag in found if tag.startswith("summary/") and "trial" not in tag]
+    for stage in ("float", "shipped"):
+        assert found[f"{stage}/roc_percent"] == [
+            (0, 0.0),
+            (50, pytest.approx(0.8)),
+            (100, 1.0),
+        ]
 
 
 def test_curves_are_read_from_both_kinds_of_events(tmp_path: pathlib.Path) -> None:

@@ -26,7 +26,7 @@ class RunReportSpec(ComponentSpec):
         "code_digest": ExecutionParameter(type=str),
     }
     INPUTS = {
-        "ingest_report": ChannelParameter(type=IngestReport),
+        "ingest_report": ChannelParameter(type=IngestReport, optional=True),
         "schema": ChannelParameter(type=standard_artifacts.Schema),
         "anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies),
         "stage_report": ChannelParameter(type=StageReport),
@@ -45,7 +45,7 @@ class RunReport(base_component.BaseComponent):
     """Writes the report of a run, and the same figures for TensorBoard.
 
     Args:
-      ingest_report: Channel of what was read of the log.
+      ingest_report: Channel of what was read of the log, if there is a report on it.
       schema: Channel of the Schema.
       anomalies: Channel of the ExampleAnomalies.
       stage_report: Channel of the StageReport.
@@ -62,7 +62,7 @@ class RunReport(base_component.BaseComponent):
 
     def __init__(
         self,
-        ingest_report: channel.Channel,
+        ingest_report: channel.Channel | None,
         schema: channel.Channel,
         anomalies: channel.Channel,
         stage_report: channel.Channel,

@@ -32,7 +32,7 @@ class Executor(base_executor.BaseExecutor):
 
         Args:
           input_dict:
-            - ingest_report: IngestReport.
+            - ingest_report: IngestReport, if there is one.
             - schema: Schema.
             - anomalies: ExampleAnomalies.
             - stage_report: StageReport.
@@ -49,7 +49,7 @@ class Executor(base_executor.BaseExecutor):
         trainings = numbered.artifacts("training", input_dict)
         facts = page.Facts(
             config=json.loads(exec_properties["config"]),
-            ingest=_json(input_dict["ingest_report"]),
+            ingest=_json(input_dict["ingest_report"]) if input_dict.get("ingest_report") else None,
             report=_json(input_dict["stage_report"]),
             anomalies=_anomalies(input_dict["anomalies"]),
             trainings={_stage(run.uri): board.scalars(run.uri) for run in trainings},

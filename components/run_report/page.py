@@ -25,7 +25,7 @@ class Facts:
 
     Attributes:
       config: The run's configuration.
-      ingest: `report.json` of LogExampleGen.
+      ingest: `report.json` of LogExampleGen; None where Beam read the log.
       report: `report.json` of LiteValidator.
       anomalies: (split, column, description) of what the data gate let pass.
       trainings: Curves of each training, by stage.
@@ -35,7 +35,7 @@ class Facts:
     """
 
     config: dict[str, Any]
-    ingest: dict[str, Any]
+    ingest: dict[str, Any] | None
     report: dict[str, Any]
     anomalies: list[tuple[str, str, str]]
     trainings: dict[str, Scalars]
@@ -209,7 +209,23 @@ def _trainings(trainings: dict[str, Scalars]) -> str:
 
 
 def _data(facts: Facts) -> str:
-    ingest, unseen = facts.ingest, facts.report["evidence"]["unseen"]
+    fields = _table(
+        ["feature", "values known", "not seen in training", "missing"],
+        [
+            [name, f"{f['vocabulary']:,}", f"{f['unseen']:.1%}", f"{f['missing']:.1%}"]
+            for name, f in facts.report["evidence"]["unseen"].items()
+        ],
+    )
+    found = (
+        _table(["split", "column", "anomaly"], facts.anomalies)
+        if facts.anomalies
+        else "<p>No anomalies against the schema.</p>"
+    )
+    log = _log(facts.ingest) if facts.ingest else "<p>Beam read the log, and reports no files.</p>"
+    return f"{log}{found}<h3>Coverage on the {_text(facts.report['split'])} split</h3>{fields}"
+
+
+def _log(ingest: dict[str, Any]) -> str:
     splits = _table(
         ["split", "rows", "positive", "users", "items", "from", "to"],
         [
@@ -229,29 +245,12 @@ def _data(facts: Facts) -> str:
         ["file", "bytes", "SHA-256"],
         [[f["name"], f"{f['bytes']:,}", f["sha256"]] for f in ingest["files"]],
     )
-    fields = _table(
-        ["feature", "values known", "not seen in training", "missing"],
-        [
-            [name, f"{f['vocabulary']:,}", f"{f['unseen']:.1%}", f"{f['missing']:.1%}"]
-            for name, f in unseen.items()
-        ],
-    )
-    rejected = sum(ingest["rejected"].values())
-    spans = ingest.get("spans")
-    said = f"<p>{rejected:,} rows could not be read"
-    said += (
-        f" ({_text(', '.join(f'{k}: {v:,}' for k, v in ingest['rejected'].items()))})."
-        if (rejected)
-        else "."
-    )
-    said += f" Spans {_text(spans[0])} to {_text(spans[-1])}.</p>" if spans else "</p>"
-    found = (
-        _table(["split", "column", "anomaly"], facts.anomalies)
-        if facts.anomalies
-        else "<p>No anomalies against the schema.</p>"
-    )
-    coverage = f"<h3>Coverage on the {_text(facts.report['split'])} split</h3>"
-    return splits + said + found + coverage + fields + f"<h3>Files</h3>{files}"
+    reasons = ", ".join(f"{reason}: {count:,}" for reason, count in ingest["rejected"].items())
+    said = f"{sum(ingest['rejected'].values()):,} rows could not be read"
+    said += f" ({reasons})." if reasons else "."
+    if spans := ingest.get("spans"):
+        said += f" Spans {spans[0]} to {spans[-1]}."
+    return f"{splits}<p>{_text(said)}</p><h3>Files</h3>{files}"
 
 
 def _lineage(facts: Facts) -> str:

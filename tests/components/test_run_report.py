@@ -138,6 +138,12 @@ def test_a_refused_model_says_so_first() -> None:
     assert "Every gate passed" not in text
 
 
+def test_a_log_that_beam_read_has_no_files_to_show() -> None:
+    text = Page(page.render(facts(ingest=None))).text
+    assert "Beam read the log" in text
+    assert "25.0%" in text  # what the model knows of it is there
+
+
 def test_slices_come_by_what_they_lost() -> None:
     text = Page(page.render(facts())).text
     assert text.index("user = new") < text.index("user = seen") < text.index("user = none")

@@ -154,6 +154,7 @@ def test_a_killed_run_goes_on_from_its_finished_stages(
     assert sorted(os.listdir(os.path.join(workspace.pushed, "1"))) == [
         "model.json",
         "model.tflite",
+        "report.html",
         "report.json",
     ]
     for words in ("shipped file", "us/row @512", "float control", "user = new", "tensorboard"):

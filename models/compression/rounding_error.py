@@ -47,7 +47,10 @@ def rounding_error(
             if isinstance(getattr(twin, name, None), tf.Variable):
                 getattr(twin, name).assign(unwrapped_variable(layer, inner, name))
         if inner.weights or inner.name.endswith("_relu"):
-            rounded[inner.name], exact[inner.name] = layer.output, twin.output
+            rounded[inner.name] = layer.get_output_at(
+                -1
+            )  # tfmot called it before, in another graph
+            exact[inner.name] = twin.output
     features = {name: tf.constant(inputs[name]) for name in plain.input_names}
     noisy = keras.Model(model.inputs, rounded)(features, training=False)
     clean = keras.Model(plain.inputs, exact)(features, training=False)

@@ -25,6 +25,7 @@ from models.compression.base import masks
 from models.compression.equalization import equalize
 from models.compression.pruning import Prune, holds_two_of_four
 from models.compression.quantization import Quantize, calibrated, rounding_forms
+from models.compression.rounding_error import rounding_error
 from models.compression_config import Pruning, PruningScope, Quantization
 from models.config import DeepFMConfig, FeatureSet, TrainingConfig
 from models.deepfm import build_deepfm
@@ -217,6 +218,27 @@ def test_what_is_calibrated_is_the_form_that_rounds_best(
     monkeypatch.setattr(quantization, "rounding_forms", lambda _: forms)
     best = calibrated(config, parent, splits)
     assert losses[id(best.form)] == min(losses.values()) < max(losses.values())
+
+
+def test_rounding_noise_is_told_layer_by_layer(parent: Checkpoint, splits: Splits) -> None:
+    inputs, _ = rows(512, 6)
+    start = calibrated(Quantization(technique="quantize", epochs=0), parent, splits)
+    checkpoint = dataclasses.replace(start.form, model=start.model)
+    before = rounding_error(checkpoint, inputs)
+    assert {"embedding", "tower_0_relu", "tower_1", "tower_out"} <= set(before)
+    assert min(before.values()) > 10
+    (wide,) = [
+        variable
+        for layer in start.model.layers
+        for variable in layer.variables
+        if getattr(layer, "layer", layer).name == "tower_0_relu"
+        and variable.name.endswith("output_max:0")
+    ]
+    wide.assign(64 * wide)  # six bits fewer for what is there
+    after = rounding_error(checkpoint, inputs)
+    assert after["embedding"] == before["embedding"]
+    assert after["tower_0_relu"] < before["tower_0_relu"] - 10
+    assert after["tower_1"] < before["tower_1"]
 
 
 def test_pruning_reaches_its_target_and_leaves_the_parent_alone(

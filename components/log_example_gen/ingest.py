@@ -12,6 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from components.log_example_gen import negatives, reader, splits, writer
 from components.log_example_gen.config import IngestConfig
@@ -25,6 +27,7 @@ def ingest(
     data_root: str,
     rejects_dir: str,
     folder_of: Callable[[str], str],
+    item_labels: str | None = None,
 ) -> dict[str, Any]:
     """Turns a log into examples.
 
@@ -33,6 +36,7 @@ def ingest(
       data_root: Folder that the configuration's file names are relative to.
       rejects_dir: Receives `rejects.csv`; it outlives a failed run.
       folder_of: Where the file of a split goes.
+      item_labels: Parquet file for the items' names, written where the configuration has them.
 
     Returns:
       A report: rows, positives, users, items and time range by split; rejects by reason; files
@@ -52,6 +56,8 @@ def ingest(
         rejected = reader.reject(con, config, rejects_dir, data_root)
         splits.assign(con, config)
         splits.check(con, config)
+        if config.item_label and item_labels:  # before negatives take over their positives' names
+            pq.write_table(_item_labels(con, config), item_labels)
         sampled = negatives.add_negatives(con, config, work) if config.sampled_negatives else {}
         for split in config.split_names:
             rows = writer.write_split(con, config, split, folder_of(split))
@@ -81,6 +87,15 @@ def _describe(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> dict[str,
     keys = ("rows", "positives", "first_time", "last_time", "users", "items")
     by_split = {row[0]: dict(zip(keys, row[1:], strict=True)) for row in found}
     return {split: by_split[split] for split in config.split_names}
+
+
+def _item_labels(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> pa.Table:
+    """`item` and `label` as strings, an item a row; of several names the last in the log."""
+    item, label = name(str(config.features.item)), name(str(config.item_label))
+    return con.execute(
+        f"SELECT {item}::VARCHAR AS item, arg_max({label}, row_id)::VARCHAR AS label FROM log "
+        f"WHERE {item} IS NOT NULL AND {label} IS NOT NULL GROUP BY {item} ORDER BY 1"
+    ).fetch_arrow_table()
 
 
 def file_digests(config: IngestConfig, data_root: str) -> list[dict[str, Any]]:

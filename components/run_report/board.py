@@ -16,6 +16,7 @@ from models.search import FIGURES_TAG
 
 _FIGURES = ("auc", "log_loss", "bytes", "gzip_bytes", "latency_1_us", "latency_512_us")
 _SETTINGS = ("model", "training")
+SUMMARY = "summary"  # of TensorBoard's runs, the one with the figures
 
 
 def scalars(folder: str) -> Scalars:
@@ -70,7 +71,7 @@ def write(facts: Facts, folder: str) -> None:
       folder: Receives TensorBoard's logs.
     """
     figures = facts.report["stages"]["shipped"]
-    with _writer(folder, "summary") as writer, writer.as_default(step=0):
+    with _writer(folder, SUMMARY) as writer, writer.as_default(step=0):
         trial = f"{facts.config['name']} {os.path.basename(folder)}"
         hparams.hparams(settings(facts.config), trial_id=trial)
         for name in _FIGURES:

@@ -11,12 +11,15 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from components import numbered
+from components import checkpoint_io, numbered
 from components.blessings import refused_by
 from components.lite_validator.artifacts import REPORT_FILE
-from components.run_report import board, page
+from components.log_example_gen.artifacts import ITEM_LABELS_FILE
+from components.run_report import board, page, projector
 from components.run_report.artifacts import PAGE_FILE
 from components.validation_gate.executor import ANOMALIES_FILE
+from models.config import FeatureSet
+from models.preprocessing import read_constants
 
 
 class Executor(base_executor.BaseExecutor):
@@ -33,6 +36,8 @@ class Executor(base_executor.BaseExecutor):
         Args:
           input_dict:
             - ingest_report: IngestReport, if there is one.
+            - float_checkpoint: Model, whose embeddings of items are shown.
+            - transform_graph: TransformGraph.
             - schema: Schema.
             - anomalies: ExampleAnomalies.
             - stage_report: StageReport.
@@ -44,6 +49,7 @@ class Executor(base_executor.BaseExecutor):
             - model_run: ModelRun, the summary of the run for TensorBoard.
           exec_properties:
             - config: JSON of the run's configuration.
+            - features: JSON of its FeatureSet.
             - code_digest: Goes into the page.
         """
         trainings = numbered.artifacts("training", input_dict)
@@ -63,7 +69,26 @@ class Executor(base_executor.BaseExecutor):
         (artifact,) = output_dict["page"]
         os.makedirs(artifact.uri, exist_ok=True)
         io_utils.write_string_file(os.path.join(artifact.uri, PAGE_FILE), page.render(facts))
-        board.write(facts, artifact_utils.get_single_uri(output_dict["model_run"]))
+        logs = artifact_utils.get_single_uri(output_dict["model_run"])
+        board.write(facts, logs)
+        features = FeatureSet.model_validate_json(exec_properties["features"])
+        if any(f.name == features.item and f.kind == "categorical" for f in features.features):
+            self._project(input_dict, features, os.path.join(logs, board.SUMMARY))
+
+    def _project(self, input_dict: dict[str, list[Any]], features: FeatureSet, folder: str) -> None:
+        item = str(features.item)
+        graph = artifact_utils.get_single_uri(input_dict["transform_graph"])
+        labels = {}
+        if input_dict.get("ingest_report"):
+            report = artifact_utils.get_single_uri(input_dict["ingest_report"])
+            labels = projector.read_labels(os.path.join(report, ITEM_LABELS_FILE))
+        projector.write(
+            checkpoint_io.load(input_dict["float_checkpoint"]),
+            item,
+            read_constants(graph, features).vocabularies[item],
+            labels,
+            folder,
+        )
 
 
 def _json(artifacts: list[Any]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from models.compression.clustering import (
 from models.compression.equalization import equalize
 from models.compression_config import Quantization
 from models.config import TrainingConfig
-from models.deepfm import TOWER, build_deepfm
+from models.deepfm import FLATTEN, TOWER, build_deepfm
 from models.embeddings import EMBEDDING, WRAPPED_LAYERS, table_layers
 from models.folding import fold_batch_norm
 from models.layout import FeatureLayout
@@ -122,7 +122,7 @@ def _quantize_configs(
         if not (bits.row_bits and name in stored)
     }
     if bits.row_bits or any(field.length > 1 for field in layout.fields):
-        configs["flatten"] = output  # what comes from float arithmetic needs a range
+        configs[FLATTEN] = output  # what comes from float arithmetic needs a range
     for k, (name, kernel_bits) in enumerate(bits.kernels.items()):
         added = k == 0 and layout.num_numeric > 0
         configs[name] = config(output=added, kernel_bits=kernel_bits)

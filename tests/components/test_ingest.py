@@ -9,6 +9,7 @@ import pathlib
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 import yaml
@@ -322,3 +323,27 @@ def test_the_template_reads_a_log_of_plays(tmp_path: pathlib.Path) -> None:
     assert report["splits"]["train"]["rows"] == 5 * report["splits"]["train"]["positives"]
     text = pathlib.Path("configs/interactions.yaml").read_text(encoding="utf-8")
     assert yaml.safe_load(text)["negatives"]["per_positive"] == 4
+
+
+def test_items_keep_their_last_name(tmp_path: pathlib.Path) -> None:
+    rows = ["1,u1,7,,1,Heat", "0,u1,7,,2,Heat (1995)", "1,u2,9,,3,", "0,u2,,,4,Nobody"]
+    write(tmp_path, [*rows, *(f"{k % 2},u,{k % 3},,1,Film {k % 3}" for k in range(40))])
+    text = (tmp_path / "log.csv").read_text().replace(HEADER, f"{HEADER},title", 1)
+    (tmp_path / "log.csv").write_text(text)
+    settings = config(features={**BASE["features"], "user": "u", "item": "i"}, item_label="title")
+    path = tmp_path / "labels.parquet"
+    out = tmp_path / "out"
+    ingest(settings, str(tmp_path), str(tmp_path / "rejects"), lambda s: str(out / s), str(path))
+    found = pq.read_table(path).to_pydict()
+    assert dict(zip(found["item"], found["label"], strict=True)) == {
+        "0": "Film 0",
+        "1": "Film 1",
+        "2": "Film 2",
+        "7": "Heat (1995)",
+    }
+    assert all("title" not in row for row in every(tmp_path, settings))
+
+
+def test_names_need_items() -> None:
+    with pytest.raises(ValueError, match="give the key `item` too"):
+        config(item_label="title")

@@ -100,15 +100,35 @@ def _parser() -> argparse.ArgumentParser:
     with_runs(lineage)
     lineage.add_argument("--json", action="store_true", help="everything, as JSON")
 
+    clean = command(
+        "clean",
+        "Remove the artifacts of old runs; their pages and reports, pushed versions, and what the "
+        "next run is compared with stay.",
+    )
+    clean.add_argument(
+        "--keep", type=_positive, required=True, metavar="N", help="newest runs that stay whole"
+    )
+    clean.add_argument("--config", metavar="YAML", help="only this pipeline's runs (default: all)")
+    with_runs(clean)
+    clean.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+
     tensorboard = command("tensorboard", "Open TensorBoard on all runs.")
     with_runs(tensorboard)
     tensorboard.add_argument("--port", type=int, default=6006)
     tensorboard.add_argument("--host", default="localhost")
 
     kubeflow.add_parser(
-        command("kubeflow", "Compile, upload and schedule the pipeline on Kubeflow."), with_config
+        command("kubeflow", "Compile, upload and schedule the pipeline on Kubeflow."),
+        with_config,
+        with_runs,
     )
     return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -178,6 +198,28 @@ def _lineage(args: argparse.Namespace) -> int:
     return 0
 
 
+def _clean(args: argparse.Namespace) -> int:
+    from pipeline.config import load_config
+    from pipeline.local_runner import Folders, exclusive, pipelines
+    from pipeline.retention import free
+
+    names = [load_config(args.config).name] if args.config else pipelines(args.runs)
+    for name in names:
+        folders = Folders(args.runs, name)
+        if not os.path.exists(folders.metadata):
+            raise FileNotFoundError(f"no run of {name} in {args.runs!r}")
+        with exclusive(folders.root):
+            freed = free(folders.metadata, folders.artifacts, name, args.keep, dry_run=args.dry_run)
+        runs = ", ".join(f"#{number}" for number in freed.runs)
+        what = f"{len(freed.folders)} folders, {freed.size / 1e6:.1f} MB"
+        done = "would be removed" if args.dry_run else "removed"
+        print(f"{name}: {what} of {runs} {done}" if freed.runs else f"{name}: nothing to remove")
+        if freed.kept:
+            stay = ", ".join(f"#{number}" for number in freed.kept)
+            print(f"{name}: {stay} stays: the next run is compared with what it pushed")
+    return 0
+
+
 def _tensorboard(args: argparse.Namespace) -> int:
     from tensorboard import program
 
@@ -205,6 +247,7 @@ _COMMANDS = {
     "compare": _compare,
     "score": _score,
     "lineage": _lineage,
+    "clean": _clean,
     "tensorboard": _tensorboard,
     "kubeflow": kubeflow.run,
 }

@@ -68,6 +68,18 @@ class Folders:
         return os.path.join(self.root, "run.log")
 
 
+def pipelines(runs: str) -> list[str]:
+    """Names of the pipelines that ran in a folder of runs.
+
+    Raises:
+      FileNotFoundError: There are none.
+    """
+    found = sorted(path.parent.name for path in pathlib.Path(runs).glob("*/metadata.sqlite"))
+    if not found:
+        raise FileNotFoundError(f"no runs in {runs!r}: `ranklite run` makes them")
+    return found
+
+
 @dataclasses.dataclass(frozen=True)
 class Outcome:
     """What a run made.
@@ -87,7 +99,7 @@ class Outcome:
     @property
     def pushed(self) -> str | None:
         """The folder of the version that the Pusher made or kept, or None if a gate refused."""
-        from components.pusher.executor import pushed_version
+        from components.pusher.pushed import pushed_version
 
         folder = self.stages["Pusher"].folder("pushed_model") if "Pusher" in self.stages else None
         return pushed_version(folder) if folder else None
@@ -98,7 +110,7 @@ class StageFailed(ValueError):
 
 
 @contextlib.contextmanager
-def _exclusive(folder: str) -> Iterator[None]:
+def exclusive(folder: str) -> Iterator[None]:
     """Keeps a second run of the same pipeline out while one is under way."""
     with open(os.path.join(folder, "run.lock"), "w", encoding="utf-8") as lock:
         try:
@@ -180,7 +192,7 @@ def run(
     config = load_config(config_path)
     folders = Folders(runs, config.name)
     os.makedirs(folders.root, exist_ok=True)
-    with _exclusive(folders.root):
+    with exclusive(folders.root):
         data_root = checked_data(config, folders, data, span)
         return _run(config, folders, data_root, span, verbose, enable_cache, out)
 

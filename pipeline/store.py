@@ -74,7 +74,7 @@ class Run:
     stages: dict[str, Stage]
 
 
-def _contexts(store: metadata_store.MetadataStore, pipeline_name: str) -> list[mlmd.Context]:
+def run_contexts(store: metadata_store.MetadataStore, pipeline_name: str) -> list[mlmd.Context]:
     """The contexts of a pipeline's runs, the oldest first."""
     pipeline = store.get_context_by_type_and_name("pipeline", pipeline_name)
     runs = [
@@ -101,7 +101,7 @@ def all_runs(path: str, pipeline_name: str) -> list[Run]:
             ),
             _stages(store, context),
         )
-        for number, context in enumerate(_contexts(store, pipeline_name), 1)
+        for number, context in enumerate(run_contexts(store, pipeline_name), 1)
     ]
 
 
@@ -112,7 +112,7 @@ def latest_run(path: str, pipeline_name: str) -> dict[str, Stage]:
       FileNotFoundError: There is no store, or it knows no run of that pipeline.
     """
     store = open_store(path)
-    runs = _contexts(store, pipeline_name)
+    runs = run_contexts(store, pipeline_name)
     if not runs:
         raise FileNotFoundError(f"{path} knows no run of pipeline {pipeline_name!r}")
     return _stages(store, runs[-1])

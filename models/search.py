@@ -29,6 +29,7 @@ from models.recipe import Setting, apply
 _log = logging.getLogger(__name__)
 
 FIGURES_TAG = "trial"  # of what the HParams tab shows
+NAMED_BY_RUN = ""  # a trial without a name of its own goes by that of its run in TensorBoard
 
 Array = npt.NDArray[Any]
 TRIAL_FILE = "trial.json"
@@ -240,7 +241,7 @@ def _settings(trial: Trial) -> dict[str, int | float | str | bool]:
 def _log_trial(log_dir: str, trial: Trial) -> None:
     """A run in TensorBoard's HParams tab: what was chosen against what came of it."""
     with tf.summary.create_file_writer(os.path.join(log_dir, trial.name)).as_default(step=0):
-        hparams.hparams(_settings(trial), trial_id=trial.name)
+        hparams.hparams(_settings(trial), trial_id=NAMED_BY_RUN)
         for name, value in trial.figures.items():
             tf.summary.scalar(f"{FIGURES_TAG}/{name}", value)
 

@@ -21,7 +21,7 @@ class Collected:
     """A run that was fetched from Kubeflow.
 
     Attributes:
-      title: `<date> <pipeline> kubeflow #<number>`, counted from the oldest one.
+      title: `<date> <pipeline> kubeflow run <number>`, counted from the oldest one.
       folder: What was fetched: TensorBoard's logs, a folder a stage, and the page.
     """
 
@@ -36,16 +36,17 @@ def collected(pipeline: pathlib.Path) -> list[Collected]:
         started = json.loads(path.read_text(encoding="utf-8"))["started"]
         found.append((datetime.datetime.fromisoformat(started), path.parent))
     return [
-        Collected(f"{started:%Y-%m-%d} {pipeline.name} kubeflow #{number}", folder)
+        Collected(f"{started:%Y-%m-%d} {pipeline.name} kubeflow run {number}", folder)
         for number, (started, folder) in enumerate(sorted(found), 1)
     ]
 
 
 def arrange(runs: str) -> str:
-    """Links the logs of every run as `<date> <pipeline> #<number>/<stage>`.
+    """Links the logs of every run as `<date> <pipeline> run <number>/<stage>`.
 
     Nothing is copied. A stage that a run took from the cache stands with the run that made it. Runs
-    that were fetched from Kubeflow have a number of their own.
+    that were fetched from Kubeflow have a number of their own. (No `#`: TensorBoard's projector
+    puts a run's name into an address as it is.)
 
     Args:
       runs: Folder of all pipelines' runs.
@@ -67,7 +68,7 @@ def arrange(runs: str) -> str:
     for store in stores:
         name = store.parent.name
         for run in all_runs(str(store), name):
-            title = f"{run.started:%Y-%m-%d} {name} #{run.number}"
+            title = f"{run.started:%Y-%m-%d} {name} run {run.number}"
             for stage in run.stages.values():
                 folder = stage.folder(MODEL_RUN)
                 if folder and stage.state != "cached":

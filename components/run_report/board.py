@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import api as hparams
 
 from components.run_report.page import Facts, Scalars, summary
-from models.search import FIGURES_TAG
+from models.search import FIGURES_TAG, NAMED_BY_RUN
 
 _FIGURES = ("auc", "log_loss", "bytes", "gzip_bytes", "latency_1_us", "latency_512_us")
 _SETTINGS = ("model", "training")
@@ -72,8 +72,7 @@ def write(facts: Facts, folder: str) -> None:
     """
     figures = facts.report["stages"]["shipped"]
     with _writer(folder, SUMMARY) as writer, writer.as_default(step=0):
-        trial = f"{facts.config['name']} {os.path.basename(folder)}"
-        hparams.hparams(settings(facts.config), trial_id=trial)
+        hparams.hparams(settings(facts.config), trial_id=NAMED_BY_RUN)
         for name in _FIGURES:
             tf.summary.scalar(f"{FIGURES_TAG}/{name}", figures[name])
         tf.summary.text("run", summary(facts))

@@ -65,8 +65,11 @@ def test_tensorboard_shows_them_under_their_names(
     collect(f"s3://{ROOT}", str(tmp_path / "nightly"))
     view = pathlib.Path(arrange(str(tmp_path)))
     shown = sorted(path.relative_to(view).as_posix() for path in view.glob("*/*"))
-    assert len({name.split(" #")[0] for name in shown}) == 1
-    assert sorted(name.split(" kubeflow ")[1] for name in shown) == ["#1/quantizer", "#2/trainer"]
+    assert len({name.split(" run ")[0] for name in shown}) == 1
+    assert sorted(name.split(" kubeflow ")[1] for name in shown) == [
+        "run 1/quantizer",
+        "run 2/trainer",
+    ]
     assert (view / shown[0] / "train" / "events.1").is_file()
 
 

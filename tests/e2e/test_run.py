@@ -11,8 +11,12 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
+from collections.abc import Iterator
 from typing import Any
 
 import duckdb
@@ -26,11 +30,13 @@ from models import metrics
 from models.bundle import versions
 from models.scorer import Scorer
 from pipeline import lineage
+from pipeline.board import arrange
 from pipeline.cli import main
 from pipeline.compare import load_trials
 from pipeline.config import load_config
 from pipeline.local_runner import Folders, Outcome, outcome
 from pipeline.synthetic import LOG_FILE, generate
+from tests.browser import needs_browser, opened
 
 pytestmark = pytest.mark.e2e
 
@@ -38,6 +44,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 ROWS = 6000
 RESOLVERS = {"LastAcceptedStatistics", "LastPushedModel"}
 KILLED_IN = ["Transform", "Trainer", "Pusher"]
+SECONDS = 60  # that TensorBoard may take to read and to draw
 
 
 @dataclasses.dataclass
@@ -293,6 +300,58 @@ def test_a_search_ships_the_best_recipe_within_the_budget(
     assert versions(workspace.pushed) == [1, 2]
 
 
+@contextlib.contextmanager
+def tensorboard(runs: str, awaited: list[str]) -> Iterator[str]:
+    """`ranklite tensorboard`; yields its address once it has read what is awaited."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline.cli", "tensorboard", "--runs", runs, "--port", str(port)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    address = f"http://localhost:{port}"
+    try:
+        for _ in range(SECONDS):
+            with contextlib.suppress(OSError):
+                read, plugins = (
+                    json.loads(urllib.request.urlopen(f"{address}/data/{what}").read())
+                    for what in ("runs", "plugins_listing")
+                )
+                if set(awaited) <= set(read) and plugins["projector"]["enabled"]:
+                    break
+            assert process.poll() is None
+            time.sleep(1)
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@needs_browser
+def test_tensorboard_shows_the_runs_by_name(
+    finished: tuple[Workspace, str], tmp_path: pathlib.Path
+) -> None:
+    workspace, _ = finished
+    view = pathlib.Path(arrange(workspace.runs))
+    made = sorted(f"{path.parent.name}/runreport/summary" for path in view.glob("*/runreport"))
+    assert len(made) >= 2
+    with tensorboard(workspace.runs, made) as address, opened(address) as visit:
+        for tab, shown in (
+            ("timeseries", [made[0], "epoch_auc"]),
+            ("hparams", made),
+            ("projector", ["runreport/summary", "runs found", "Points: "]),
+        ):
+            visit.page.goto(f"{address}/#{tab}")
+            visit.page.reload()
+            for text in shown:
+                visit.wait_for(text, SECONDS)
+            visit.page.screenshot(path=tmp_path / f"{tab}.png")
+        assert visit.complaints == []
+
+
 def test_parquet_through_beam_with_the_schema_of_an_accepted_run(
     finished: tuple[Workspace, str], tmp_path: pathlib.Path
 ) -> None:
@@ -321,7 +380,7 @@ def test_parquet_through_beam_with_the_schema_of_an_accepted_run(
         "beam": {"pipeline_args": ["--runner=DirectRunner", "--direct_num_workers=1"]},
         "compression": [{"technique": "quantize", "epochs": 0}],
     }
-    settings.pop("timestamp")
+    del settings["timestamp"], settings["item_label"]
     config = tmp_path / "beam.yaml"
     config.write_text(yaml.safe_dump(settings), encoding="utf-8")
     printed = io.StringIO()

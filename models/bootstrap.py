@@ -22,12 +22,15 @@ class _Ranked:
     """AUC of one column of scores under any weights of the rows, without sorting again."""
 
     def __init__(self, labels: Array, scores: Array) -> None:
-        _, self._rank = np.unique(scores, return_inverse=True)
-        self._labels = labels
+        self._order = np.argsort(scores, kind="stable")
+        ascending = np.asarray(scores)[self._order]
+        self._starts = np.flatnonzero(np.r_[True, ascending[1:] != ascending[:-1]])
+        self._labels = np.asarray(labels, np.float64)[self._order]
 
     def auc(self, weights: Array) -> float:
-        positive = np.bincount(self._rank, weights * self._labels)
-        negative = np.bincount(self._rank, weights * (1 - self._labels))
+        weights = weights[self._order]
+        positive = np.add.reduceat(weights * self._labels, self._starts)
+        negative = np.add.reduceat(weights, self._starts) - positive
         below = np.cumsum(negative) - negative / 2  # of equal scores, half count
         pairs = positive.sum() * negative.sum()
         return float(positive @ below / pairs) if pairs else float("nan")
@@ -37,22 +40,21 @@ class _Column:
     """All metrics of one column of scores, each user drawn any number of times."""
 
     def __init__(self, labels: Array, scores: Array, user: Array, count: int, by_user: bool):
-        self._labels, self._user, self._by_user = labels, user, by_user
-        self._scores = np.asarray(scores, np.float64)
-        self._losses = _losses(labels, self._scores)
-        self._ranked = _Ranked(labels, scores)
+        self._ranked, self._user, self._by_user = _Ranked(labels, scores), user, by_user
+        scores = np.asarray(scores, np.float64)
+        sums = (np.ones(len(labels)), labels, scores, _losses(labels, scores))
+        self._sums = np.stack([np.bincount(user, values, count) for values in sums])
         if by_user:
             self._auc, self._rows = auc_by_group(labels, scores, user, count)
             self._ndcg = ndcg_by_group(labels, scores, user, count)
 
     def figures(self, times: Array) -> dict[str, float]:
         """Metrics where user u is in the sample `times[u]` times with all of its rows."""
-        weights = times[self._user]
-        positives = float(weights @ self._labels)
+        rows, positives, scores, losses = map(float, self._sums @ times)
         found = {
-            "auc": self._ranked.auc(weights),
-            "log_loss": float(np.average(self._losses, weights=weights)),
-            "calibration": float(weights @ self._scores) / positives if positives else math.nan,
+            "auc": self._ranked.auc(times[self._user]),
+            "log_loss": losses / rows,
+            "calibration": scores / positives if positives else math.nan,
         }
         if self._by_user:
             found["gauc"] = weighted_mean(self._auc, self._rows * times)
@@ -98,7 +100,7 @@ def draws(
     random = np.random.default_rng(seed)
     drawn: dict[str, list[dict[str, float]]] = {stage: [] for stage in scores}
     for _ in range(replicates):
-        times = np.bincount(random.integers(0, count, count), minlength=count)
+        times = np.bincount(random.integers(0, count, count), minlength=count).astype(np.float64)
         for stage, column in columns.items():
             drawn[stage].append(column.figures(times))
     return {

@@ -18,7 +18,8 @@ from pipeline.comparison.runs import JudgedRun
 from pipeline.comparison.sections import Section, Table, differ
 from pipeline.report import stage_name
 
-REPLICATES = 1000
+REPLICATES = (200, 1000)  # at least and at most
+ROWS_DRAWN = 20_000_000  # in between, so many rows in all: some seconds
 MOST_SLICES = 12
 
 Intervals = dict[str, Interval]  # by metric
@@ -62,26 +63,23 @@ def metrics(reference: JudgedRun, other: JudgedRun) -> Section:
 
 
 def slices(reference: JudgedRun, other: JudgedRun) -> Section:
-    """Differences of the shipped file's AUC by slice: the certain ones first, then the largest."""
+    """Differences of the shipped file's AUC by slice: the certain ones first, then the likely."""
     known = {_slice(entry): entry for entry in reference.report["slices"]}
-    found = []
-    for after in other.report["slices"]:
-        before = known.get(_slice(after))
-        if before is None or math.isnan(after["shipped"]["auc"] - before["shipped"]["auc"]):
-            continue
+    pairs = [(known[_slice(e)], e) for e in other.report["slices"] if _slice(e) in known]
+    pairs = [pair for pair in pairs if not math.isnan(_change(*pair))]
+    # A difference weighs as much as the root of its rows: a large one of few rows is chance.
+    pairs.sort(key=lambda pair: -abs(_change(*pair)) * math.sqrt(min(e["rows"] for e in pair)))
+    rows = []
+    for before, after in pairs[:MOST_SLICES]:
         bounds = _slice_interval(reference, other, *_slice(after))
-        difference = after["shipped"]["auc"] - before["shipped"]["auc"]
         cells = _difference(before["shipped"]["auc"], after["shipped"]["auc"], bounds, 1)
         label = f"{after['column'].removeprefix('slice_')} = {after['value'] or '(missing)'}"
-        counted = [f"{before['rows']:,}", f"{after['rows']:,}"]
-        found.append(((not cells[-1], -abs(difference)), [label, *counted, *cells]))
-    rows = [row for _, row in sorted(found, key=lambda pair: pair[0])]
-    notes = []
-    if len(rows) > MOST_SLICES:
-        notes.append(f"The {MOST_SLICES} that differ most of {len(rows)} that both have.")
+        rows.append([label, f"{before['rows']:,}", f"{after['rows']:,}", *cells])
+    rows.sort(key=lambda row: not row[-1])
+    notes = [f"{MOST_SLICES} of the {len(pairs)} that both have."] * (len(pairs) > MOST_SLICES)
     head = ["", "rows", "rows", reference.name, other.name, "difference", "95 % interval", ""]
     title = f"AUC of the shipped file by slice: {other.name} against {reference.name}"
-    return Section(title, notes, [Table(head, rows[:MOST_SLICES])])
+    return Section(title, notes, [Table(head, rows)])
 
 
 def gates(runs: Sequence[JudgedRun]) -> Section:
@@ -139,19 +137,19 @@ def _how(reference: JudgedRun, other: JudgedRun) -> str:
             "those in the reports, as if the runs were independent. On the same rows they are too "
             "wide."
         )
-    kept = f"{len(before.labels):,}"
+    kept, drawn = f"{len(before.labels):,}", _replicates(before.labels, after.labels)
     if before.same_rows(after):
         sampled = f" of {before.total:,}, those of a sample of the users" * (
             len(before.labels) < before.total
         )
         return (
             f"The same rows ({kept}{sampled}): the intervals are those of paired differences, from "
-            f"{REPLICATES:,} samples of the users."
+            f"{drawn:,} samples of the users."
         )
     return (
         f"Not the same rows ({kept} of {reference.report['split']}, {len(after.labels):,} of "
         f"{other.report['split']}): a difference may be the data's and not the model's. The "
-        f"intervals are those of independent samples, {REPLICATES:,} of each run's users."
+        f"intervals are those of independent samples, {drawn:,} of each run's users."
     )
 
 
@@ -198,7 +196,7 @@ def _slice_interval(
 def _paired_or_not(
     before: ScoredRows,
     after: ScoredRows,
-    stages: Iterable[str],
+    stages: Sequence[str],
     masks: Sequence[npt.NDArray[np.bool_]] | None = None,
 ) -> list[dict[str, Draws]]:
     """Draws of both runs: the same users at a time where their rows are the same."""
@@ -207,16 +205,27 @@ def _paired_or_not(
     users = [run.users for run in (before, after)]
     if paired and (users[0] is None or users[1] is None):  # only one configuration names the user
         users = [users[1] if users[0] is None else users[0]] * 2
+    labels = [run.labels[mask] for run, mask in zip((before, after), chosen, strict=True)]
     return [
         bootstrap.draws(
             run.labels[mask],
             {stage: run.scores[stage][mask] for stage in stages if stage in run.scores},
             None if user is None else user[mask],
-            replicates=REPLICATES,
+            replicates=_replicates(*labels),
             seed=0 if paired else seed,
         )
         for seed, (run, mask, user) in enumerate(zip((before, after), chosen, users, strict=True))
     ]
+
+
+def _replicates(*labels: npt.NDArray[Any]) -> int:
+    least, most = REPLICATES
+    return max(least, min(most, ROWS_DRAWN // max(map(len, labels))))
+
+
+def _change(before: Mapping[str, Any], after: Mapping[str, Any]) -> float:
+    """Of a slice's AUC; NaN where one has none."""
+    return float(after["shipped"]["auc"] - before["shipped"]["auc"])
 
 
 def _slice(entry: Mapping[str, Any]) -> tuple[str, str]:

@@ -193,6 +193,27 @@ def test_slices_without_scores_and_without_an_auc() -> None:
     assert table.rows == [["user = b", "2", "2", "1.00000", "0.50000", "-0.50000", "-", ""]]
 
 
+def test_of_many_slices_those_of_many_rows_and_large_changes_are_shown() -> None:
+    def many(name: str, changed: dict[int, float]) -> JudgedRun:
+        entries = [
+            {"column": "slice_city", "value": str(k), "rows": 100 if k else 1}
+            | {"shipped": {"auc": 0.5 + changed.get(k, 0.0)}}
+            for k in range(20)
+        ]
+        run = judged(name, scores=None)
+        return judged(name, scores=None, report=report_with(run, slices=entries))
+
+    section = judgement.slices(many("mine #1", {}), many("mine #2", {0: 0.2, 7: 0.1, 8: -0.3}))
+    assert section.notes == ["12 of the 20 that both have."]
+    shown = [cells[0] for cells in section.tables[0].rows]
+    assert (shown[:3], len(shown)) == (["city = 8", "city = 7", "city = 0"], 12)
+
+
+def test_more_rows_are_drawn_less_often() -> None:
+    drawn = [judgement._replicates(np.empty(4), np.empty(n)) for n in (4, 50_000, 200_000)]
+    assert drawn == [1000, 400, 200]
+
+
 # ----------------------------------------------------------------------------- gates and costs
 
 

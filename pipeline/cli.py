@@ -163,6 +163,8 @@ def _compare(args: argparse.Namespace) -> int:
     if args.list:
         return _list(args.runs)
     if args.run:
+        if args.config != DEFAULT_CONFIG:
+            raise ValueError("--config is for the recipes of a search: leave it out beside runs")
         return _compare_runs(args.run, args.runs, args.output or args.runs)
     from pipeline import compare
     from pipeline.config import load_config

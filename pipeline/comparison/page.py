@@ -45,11 +45,14 @@ def _overview(runs: Sequence[JudgedRun]) -> Section:
         for run in runs
     ]
     head = ["run", "started (UTC)", "judged on", "rows", "result", ""]
-    note = (
+    certain = (
         f"All are compared with {runs[0].name}. Differences whose 95 % interval excludes 0 are "
         "marked; where there are none, chance still marks one of twenty."
     )
-    return Section("Runs", [note], [Table(head, rows)])
+    scope = (
+        "An interval is about these models on other users, not about training with another seed."
+    )
+    return Section("Runs", [certain, scope], [Table(head, rows)])
 
 
 def render(sections: Sequence[Section]) -> str:

@@ -475,6 +475,8 @@ def test_the_command(
 ) -> None:
     assert main(["compare", "mine", "--runs", str(runs)]) == 1
     assert "name another beside 'mine'" in capsys.readouterr().err
+    assert main(["compare", "mine#2", "mine", "--config", "x.yaml"]) == 1
+    assert "leave it out beside runs" in capsys.readouterr().err
     assert main(["compare", "mine#2", "mine", "--runs", str(runs)]) == 0
     assert "Accuracy: mine #3 against mine #2" in capsys.readouterr().out
     assert (runs / "compare.html").is_file()

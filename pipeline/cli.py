@@ -194,7 +194,7 @@ def _compare_runs(names: Sequence[str], runs: str, folder: str) -> int:
 
     if len(names) < 2:
         raise ValueError(f"one run is no comparison: name another beside {names[0]!r}")
-    found = [find(name, runs) for name in names]
+    found = find(names, runs)
     sections = compare(found)
     print(render(sections))
     os.makedirs(folder, exist_ok=True)

@@ -128,8 +128,9 @@ def _facts(run: JudgedRun) -> dict[str, str]:
         found[f"{name}: items"] = number(split["items"], "{:,}")
         found[f"{name}: from"] = time(split["first_time"])
         found[f"{name}: to"] = time(split["last_time"])
-    for reason, count in ingest.get("rejected", {}).items():
-        found[f"rejected: {reason}"] = f"{count:,}"
+    for kind in ("rejected", "sampled"):
+        for what, count in ingest.get(kind, {}).items():
+            found[f"{kind}: {what}"] = f"{count:,}"
     return found
 
 

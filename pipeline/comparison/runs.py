@@ -7,6 +7,7 @@ import glob
 import json
 import os
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from components.lite_validator.artifacts import REPORT_FILE, SCORES_FILE
@@ -47,33 +48,21 @@ class JudgedRun:
     scores: ScoredRows | None
 
 
-def find(given: str, runs: str) -> JudgedRun:
-    """The run that a name means.
+def find(names: Sequence[str], runs: str) -> list[JudgedRun]:
+    """The runs that some names mean.
 
     Args:
-      given: `movielens#7`, `movielens` (the newest that was judged), `movielens#-2` (the one before
+      names: `movielens#7`, `movielens` (the newest that was judged), `movielens#-2` (the one before
         it), a name as TensorBoard shows it (`2026-11-22 movielens #7/trainer`), a pushed version's
         folder, the folder of all versions (the newest), or a TFLite file.
       runs: Folder of all pipelines' runs.
 
     Raises:
       FileNotFoundError: There is no such run; the message says which there are.
-      ValueError: It has no figures; the message says why.
+      ValueError: One has no figures; the message says why.
     """
     every = _every(runs)
-    match = _NAME.fullmatch(given.strip())
-    if match and match["pipeline"] in every:
-        name = match["pipeline"]
-        run = _numbered(name, every[name], match["number"])
-        if match["date"] not in (None, f"{run.started:%Y-%m-%d}"):
-            raise FileNotFoundError(
-                f"no run {given!r}; {name}#{run.number} was started on {run.started:%Y-%m-%d}"
-            )
-        return _judged(name, run)
-    if os.path.exists(given):
-        return _version(given, runs, every)
-    hint = "; a name with spaces goes in quotes" if _PART.fullmatch(given.strip()) else ""
-    raise FileNotFoundError(f"no run {given!r}; {_known(every, runs)}{hint}")
+    return [_find(name, every, runs) for name in names]
 
 
 def catalogue(runs: str) -> list[list[str]]:
@@ -96,6 +85,22 @@ def catalogue(runs: str) -> list[list[str]]:
             started = f"{run.started:%Y-%m-%d %H:%M}"
             rows.append([f"{name}#{run.number}", started, *figures, _result(run)])
     return rows
+
+
+def _find(given: str, every: dict[str, list[Run]], runs: str) -> JudgedRun:
+    match = _NAME.fullmatch(given.strip())
+    if match and match["pipeline"] in every:
+        name = match["pipeline"]
+        run = _numbered(name, every[name], match["number"])
+        if match["date"] not in (None, f"{run.started:%Y-%m-%d}"):
+            raise FileNotFoundError(
+                f"no run {given!r}; {name}#{run.number} was started on {run.started:%Y-%m-%d}"
+            )
+        return _judged(name, run)
+    if os.path.exists(given):
+        return _version(given, runs, every)
+    hint = "; a name with spaces goes in quotes" if _PART.fullmatch(given.strip()) else ""
+    raise FileNotFoundError(f"no run {given!r}; {_known(every, runs)}{hint}")
 
 
 def _every(runs: str) -> dict[str, list[Run]]:
@@ -181,7 +186,7 @@ def _result(run: Run) -> str:
         return f"pushed {os.path.basename(pushed['version'])}"
     if pushed.get("refused_by"):
         return f"refused by {', '.join(pushed['refused_by'])}"
-    stopped = [f"{s.node} {s.state}" for s in run.stages.values() if s.state in ("failed",)]
+    stopped = [f"{s.node} {s.state}" for s in run.stages.values() if s.state == "failed"]
     return ", ".join(stopped) or "unfinished"
 
 

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import pathlib
+import platform
 import re
 import shutil
 import signal
@@ -172,6 +173,7 @@ def test_the_scorer_equals_the_pipeline(finished: tuple[Workspace, str]) -> None
         row["tags"] = row["tags"].split("|")  # type: ignore[assignment]
     labels = [float(row["click"]) for row in rows]
     measured = metrics.binary_metrics(labels, scorer.score(rows))
+    assert report["software"]["python"] == platform.python_version()
     for name in ("auc", "log_loss", "calibration"):
         assert measured[name] == pytest.approx(report["stages"]["shipped"][name], abs=1e-6)
 

@@ -300,7 +300,7 @@ def test_data_that_changed() -> None:
     ingest["files"][0]["sha256"] = "cd" * 32
     ingest["files"].append({"name": "b.csv", "bytes": 9, "sha256": "ef" * 32})
     ingest["splits"]["test"] |= {"rows": 8, "first_time": None}
-    ingest["rejected"], ingest["spans"] = {"bad number": 3}, [4, 5]
+    ingest |= {"rejected": {"bad number": 3}, "sampled": {"negatives": 4}, "spans": [4, 5]}
     other.report["evidence"]["unseen"]["user"]["unseen"] = 0.5
     changed = judged("mine #2", ingest=ingest, report=other.report)
     section = inputs.data([judged(), changed])
@@ -308,6 +308,7 @@ def test_data_that_changed() -> None:
     assert row(section, "test: positive") == ["50.00%", "25.00%", ""]
     assert row(section, "test: from") == ["2026-01-01 00:02", "-", ""]
     assert row(section, "rejected: bad number") == ["-", "3", ""]
+    assert row(section, "sampled: negatives") == ["-", "4", ""]
     assert row(section, "spans") == ["-", "4 to 5 (2)", ""]
     assert row(section, "a.csv", 1) == ["abababababab", "cdcdcdcdcdcd", "changed"]
     assert row(section, "b.csv", 1) == ["-", "efefefefefef", "added"]
@@ -399,13 +400,13 @@ def runs(tmp_path: pathlib.Path) -> pathlib.Path:
     ],
 )
 def test_names_of_runs(runs: pathlib.Path, given: str, number: int) -> None:
-    day = find("mine#2", str(runs)).started[:10]
-    found = find(given.format(day=day, root=runs), str(runs))
+    day = find(["mine#2"], str(runs))[0].started[:10]
+    (found,) = find([given.format(day=day, root=runs)], str(runs))
     assert found.name == f"mine #{number}"
 
 
 def test_what_is_read_of_a_run(runs: pathlib.Path) -> None:
-    pushed, refused = find("mine#2", str(runs)), find("mine#3", str(runs))
+    pushed, refused = find(["mine#2", "mine#3"], str(runs))
     assert (pushed.result, refused.result) == ("pushed 1", "refused by Evaluator")
     assert pushed.config == CONFIG
     assert pushed.code == {"Trainer": "c0de", "RunReport": "beef"}
@@ -439,7 +440,7 @@ def test_a_wrong_name_is_told(
 def test_a_deleted_report_is_told(runs: pathlib.Path) -> None:
     shutil.rmtree(runs / "mine/report-2")
     with pytest.raises(ValueError, match="the report of mine#2 was deleted"):
-        find("mine#2", str(runs))
+        find(["mine#2"], str(runs))
 
 
 def test_a_version_from_elsewhere_is_read_from_its_folder(
@@ -449,12 +450,12 @@ def test_a_version_from_elsewhere_is_read_from_its_folder(
     shutil.copytree(runs / "mine/pushed/1", version)
     about = {"created": "2026-11-24T12:00:00+00:00", "config": CONFIG}
     (version / "model.json").write_text(json.dumps(about))
-    found = find(str(version), str(runs))
+    (found,) = find([str(version)], str(runs))
     assert found.name.endswith("elsewhere")
     assert (found.config, found.scores, found.result) == (CONFIG, None, "pushed")
     (version / "model.json").unlink()
     with pytest.raises(FileNotFoundError, match="no run made"):
-        find(str(version), str(runs))
+        find([str(version)], str(runs))
 
 
 def test_the_list_of_runs(runs: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -109,6 +109,8 @@ def _validated(config: dict[str, Any]) -> dict[str, Any]:
 def _shown(value: Any) -> str:
     if value is _ABSENT:
         return "-"
+    if isinstance(value, str):
+        return " ".join(value.split())
     if isinstance(value, dict):
         value = {k: v for k, v in value.items() if v is not None}
     text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10**6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from components.run_report import markup
@@ -62,8 +63,7 @@ def render(sections: Sequence[Section]) -> str:
         lines += ["", section.title, *section.notes]
         for shown in section.tables:
             if shown.rows:
-                rows = [[_cut(cell) for cell in row] for row in shown.rows]
-                lines += ["", table(shown.head, rows)]
+                lines += ["", table(shown.head, [_shortened(row) for row in shown.rows])]
         lines += [""]
     return "\n".join(lines)
 
@@ -85,6 +85,15 @@ def page(runs: Sequence[JudgedRun], sections: Sequence[Section]) -> str:
     ]
     title = f"{', '.join(others)} against {first}"
     return markup.document(title, "What differs between finished runs.", parts)
+
+
+def _shortened(row: Sequence[str]) -> list[str]:
+    """Cells cut to what a terminal shows, long ones from shortly before they differ."""
+    long = {cell for cell in row if len(cell) > WIDEST}
+    columns = zip(*long, strict=False)
+    alike = sum(1 for _ in itertools.takewhile(lambda column: len(set(column)) == 1, columns))
+    skipped = alike - WIDEST // 2 if len(long) > 1 else 0
+    return [_cut(f"...{cell[skipped:]}" if cell in long and skipped > 0 else cell) for cell in row]
 
 
 def _cut(cell: str) -> str:

@@ -334,6 +334,18 @@ def test_three_runs_are_shown_side_by_side() -> None:
     assert re.search(r"shipped file: bytes +50,000 +50,000 \(1.00 x\) +50,000 \(1.00 x\)", text)
 
 
+def test_long_values_are_shown_where_they_differ() -> None:
+    queries = [f"SELECT\n  {'x, ' * 40}{end} FROM log" for end in ("price", "age")]
+    runs = [
+        judged(f"mine #{k}", config={**CONFIG, "source": {**CONFIG["source"], "query": query}})
+        for k, query in enumerate(queries)
+    ]
+    (line,) = [line for line in render(compare(runs)).splitlines() if "source.query" in line]
+    assert len(line) < 120
+    assert re.search(r"  \.\.\.[x, ]+ price FROM log  +\.\.\.[x, ]+ age FROM log$", line)
+    assert all(" ".join(query.split()) in page(runs, compare(runs)) for query in queries)
+
+
 def test_the_page_stands_alone_and_no_name_is_markup() -> None:
     other = judged(EVIL, FLAT, config={**CONFIG, "label": EVIL})
     text = page([judged(), other], compare([judged(), other]))

@@ -75,15 +75,27 @@ def _parser() -> argparse.ArgumentParser:
     with_runs(report)
 
     compare = command(
-        "compare", "Compare the recipes that the last run's search tried; draw their Pareto front."
+        "compare",
+        "Compare finished runs: accuracy with intervals, size, speed, gates, configuration, code "
+        "and data. Without any run: the recipes that the last run's search tried.",
     )
+    compare.add_argument(
+        "run",
+        nargs="*",
+        metavar="RUN",
+        help="two or more, the first to compare the others with: movielens#7, movielens (its "
+        "newest that came to the gates), movielens#-2 (the one before), a name from TensorBoard, "
+        "or a pushed version's folder",
+    )
+    compare.add_argument("--list", action="store_true", help="list the runs that there are")
     with_config(compare)
     with_runs(compare)
     compare.add_argument(
         "-o",
         "--output",
         metavar="DIR",
-        help="folder for compare.png and compare.html (default: the pipeline's own folder of runs)",
+        help="folder for compare.html, and of a search compare.png (default: that of --runs, of a "
+        "search the pipeline's own in it)",
     )
 
     score = command("score", "Score the rows of a CSV file with a pushed model (no TensorFlow).")
@@ -168,6 +180,12 @@ def _report(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
+    if args.list:
+        return _list(args.runs)
+    if args.run:
+        if args.config != DEFAULT_CONFIG:
+            raise ValueError("--config is for the recipes of a search: leave it out beside runs")
+        return _compare_runs(args.run, args.runs, args.output or args.runs)
     from pipeline import compare
     from pipeline.config import load_config
     from pipeline.local_runner import Folders, outcome
@@ -178,6 +196,30 @@ def _compare(args: argparse.Namespace) -> int:
     print(compare.render(trials))
     for path in compare.draw(trials, args.output or folders.root, title=config.name):
         print(f"written {os.path.relpath(path)}")
+    return 0
+
+
+def _list(runs: str) -> int:
+    from pipeline.comparison.runs import catalogue
+    from pipeline.tables import table
+
+    print(table(["run", "started (UTC)", "AUC", "log loss", "bytes", "result"], catalogue(runs)))
+    return 0
+
+
+def _compare_runs(names: Sequence[str], runs: str, folder: str) -> int:
+    from pipeline.compare import write
+    from pipeline.comparison.page import compare, page, render
+    from pipeline.comparison.runs import find
+
+    if len(names) < 2:
+        raise ValueError(f"one run is no comparison: name another beside {names[0]!r}")
+    found = find(names, runs)
+    sections = compare(found)
+    print(render(sections))
+    os.makedirs(folder, exist_ok=True)
+    path = write(os.path.join(folder, "compare.html"), page(found, sections).encode())
+    print(f"written {os.path.relpath(path)}")
     return 0
 
 

@@ -12,11 +12,11 @@ from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from components.log_example_gen.config import IngestConfig
 from components.log_example_gen.reader import name
+from models.layout import TIMESTAMP
 
 ROWS = 20_000  # rows an Arrow batch
 GZIP_LEVEL = 1  # gzip is what limits: level 6 takes twice as long for a third less space
 FILE = "data_tfrecord-00000-of-00001.gz"
-TIMESTAMP = "timestamp"
 
 
 def write_split(

@@ -9,6 +9,8 @@ import io
 import json
 import os
 import pathlib
+import platform
+import re
 import shutil
 import signal
 import socket
@@ -178,6 +180,7 @@ def test_the_scorer_equals_the_pipeline(finished: tuple[Workspace, str]) -> None
         row["tags"] = row["tags"].split("|")  # type: ignore[assignment]
     labels = [float(row["click"]) for row in rows]
     measured = metrics.binary_metrics(labels, scorer.score(rows))
+    assert report["software"]["python"] == platform.python_version()
     for name in ("auc", "log_loss", "calibration"):
         assert measured[name] == pytest.approx(report["stages"]["shipped"][name], abs=1e-6)
 
@@ -226,7 +229,9 @@ def test_edited_code_trains_again_and_nothing_before_it(
     assert took(printed, "Trainer").endswith(" s")
 
 
-def test_a_failed_gate_keeps_the_model_back(finished: tuple[Workspace, str]) -> None:
+def test_a_failed_gate_keeps_the_model_back_and_comparing_says_which(
+    finished: tuple[Workspace, str], capsys: pytest.CaptureFixture[str]
+) -> None:
     workspace, _ = finished
     before = workspace.settings()
     workspace.configure({**before, "gates": {"min_auc": 0.999, "max_bytes": "1k"}})
@@ -236,6 +241,20 @@ def test_a_failed_gate_keeps_the_model_back(finished: tuple[Workspace, str]) -> 
     assert "not pushed   refused by Evaluator, Evaluator.against_blessed, LiteValidator" in printed
     assert versions(workspace.pushed) == [1]
     assert workspace.states()["Trainer"] == "cached"
+    capsys.readouterr()
+    assert main(["compare", workspace.pushed, "e2e", "--runs", workspace.runs]) == 0
+    compared = capsys.readouterr().out
+    for words in (
+        r"The same rows \(600\)",
+        r"shipped file: AUC +(0\.\d{5}) +\1 +\+0.00000 +\[\+0.00000, \+0.00000\]\n",
+        r"pushed 1 +refused by Evaluator",
+        r"NO  turned\n",
+        r"gates.max_bytes +null +1024\n",
+        r"The same file\.",
+    ):
+        assert re.search(words, compared), words
+    page = (workspace.folder / "runs" / "compare.html").read_text(encoding="utf-8")
+    assert re.search("<h1>e2e #[0-9]+ against e2e #[0-9]+</h1>", page)
 
 
 def test_a_changed_log_is_ingested_again(finished: tuple[Workspace, str]) -> None:

@@ -270,6 +270,7 @@ def create_pipeline(
         ingest_report=example_gen.outputs.get("report"),  # Beam's reader writes none
         float_checkpoint=checkpoints["float"],
         transform_graph=graph,
+        statistics=statistics,
         schema=schema,
         anomalies=gate.outputs["anomalies"],
         stage_report=validator.outputs["report"],

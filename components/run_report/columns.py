@@ -15,6 +15,7 @@ from components.validation_gate.rules import by_name
 Statistics: TypeAlias = statistics_pb2.DatasetFeatureStatisticsList
 Array: TypeAlias = npt.NDArray[np.float64]
 
+LINE_COLORS = ("#c33", "#393")
 VALUES = 12  # the most frequent ones of the first split
 _TYPES = {
     schema_pb2.BYTES: "string",
@@ -185,7 +186,7 @@ def sparkline(bars: Mapping[str, Iterable[float]], width: int = 120, height: int
             ]
         else:
             points = " ".join(f"{(k + 0.42) * step:.1f},{y:.1f}" for k, y in enumerate(tops))
-            color = ("#c33", "#393")[(number - 1) % 2]
+            color = LINE_COLORS[(number - 1) % len(LINE_COLORS)]
             parts.append(f'<polyline points="{points}" fill="none" stroke="{color}"/>')
     return (
         f'<svg role="img" aria-label="distribution: {", ".join(drawn)}" width="{width}" '

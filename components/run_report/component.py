@@ -30,6 +30,7 @@ class RunReportSpec(ComponentSpec):
         "ingest_report": ChannelParameter(type=IngestReport, optional=True),
         "float_checkpoint": ChannelParameter(type=standard_artifacts.Model),
         "transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph),
+        "statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics),
         "schema": ChannelParameter(type=standard_artifacts.Schema),
         "anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies),
         "stage_report": ChannelParameter(type=StageReport),
@@ -51,6 +52,7 @@ class RunReport(base_component.BaseComponent):
       ingest_report: Channel of what was read of the log, if there is a report on it.
       float_checkpoint: Channel of the float parent, whose embeddings are shown.
       transform_graph: Channel of the TransformGraph, for the vocabulary of items.
+      statistics: Channel of the ExampleStatistics.
       schema: Channel of the Schema.
       anomalies: Channel of the ExampleAnomalies.
       stage_report: Channel of the StageReport.
@@ -71,6 +73,7 @@ class RunReport(base_component.BaseComponent):
         ingest_report: channel.Channel | None,
         float_checkpoint: channel.Channel,
         transform_graph: channel.Channel,
+        statistics: channel.Channel,
         schema: channel.Channel,
         anomalies: channel.Channel,
         stage_report: channel.Channel,
@@ -87,6 +90,7 @@ class RunReport(base_component.BaseComponent):
                 ingest_report=ingest_report,
                 float_checkpoint=float_checkpoint,
                 transform_graph=transform_graph,
+                statistics=statistics,
                 schema=schema,
                 anomalies=anomalies,
                 stage_report=stage_report,

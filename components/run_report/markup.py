@@ -28,12 +28,21 @@ def table(
     head: Sequence[str],
     rows: Iterable[Sequence[str]],
     stands_out: Callable[[Sequence[str]], bool] = lambda _: False,
+    *,
+    escaped: bool = False,
 ) -> str:
-    """Rows of text as an HTML table; those that stand out are bold."""
+    """Rows of text as an HTML table; those that stand out are bold.
+
+    Args:
+      head: Titles of the columns.
+      rows: Their cells.
+      stands_out: Whether a row is bold.
+      escaped: The cells are HTML already.
+    """
     cells = "".join(f"<th>{text(title)}</th>" for title in head)
     lines = "".join(
         ('<tr class="out">' if stands_out(row) else "<tr>")
-        + "".join(f"<td>{text(cell)}</td>" for cell in row)
+        + "".join(f"<td>{cell if escaped else text(cell)}</td>" for cell in row)
         + "</tr>"
         for row in rows
     )

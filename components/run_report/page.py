@@ -14,6 +14,8 @@ import matplotlib
 import yaml
 from matplotlib.figure import Figure
 
+from components.run_report import markup
+from components.run_report.columns import LINE_COLORS, Column, sparkline
 from components.run_report.markup import document
 from components.run_report.markup import interval as _interval
 from components.run_report.markup import number as _number
@@ -34,6 +36,7 @@ class Facts:
       ingest: `report.json` of LogExampleGen; None where Beam read the log.
       report: `report.json` of LiteValidator.
       anomalies: (split, column, description) of what the data gate let pass.
+      columns: What the examples hold, column by column.
       trainings: Curves of each training, by stage.
       refused_by: Nodes that did not bless the model; empty if it may be pushed.
       lineage: (id, type) of the artifacts it was made from, by input.
@@ -44,6 +47,7 @@ class Facts:
     ingest: dict[str, Any] | None
     report: dict[str, Any]
     anomalies: list[tuple[str, str, str]]
+    columns: list[Column]
     trainings: dict[str, Scalars]
     refused_by: list[str]
     lineage: dict[str, list[tuple[int, str]]]
@@ -223,7 +227,29 @@ def _data(facts: Facts) -> str:
         else "<p>No anomalies against the schema.</p>"
     )
     log = _log(facts.ingest) if facts.ingest else "<p>Beam read the log, and reports no files.</p>"
-    return f"{log}{found}<h3>Coverage on the {_text(facts.report['split'])} split</h3>{fields}"
+    described = _columns(facts.columns) if facts.columns else ""
+    split = _text(facts.report["split"])
+    return f"{log}{found}{described}<h3>Coverage on the {split} split</h3>{fields}"
+
+
+def _columns(columns: list[Column]) -> str:
+    splits = list(columns[0].missing)
+    head = ["column", "schema", *(f"missing, {split}" for split in splits), "values", ""]
+    note = f"<p>Bars: {_text(splits[0])}" + "".join(
+        f'; <span style="color:{color}">line: {_text(split)}</span>'
+        for split, color in zip(splits[1:], LINE_COLORS, strict=False)
+    )
+    rows = [
+        [
+            _text(column.name),
+            _text(column.kind),
+            *(_number(column.missing.get(split), "{:.1%}") for split in splits),
+            _text(column.typical),
+            sparkline(column.bars),
+        ]
+        for column in columns
+    ]
+    return f"<h3>Columns</h3>{note}.</p>{markup.table(head, rows, escaped=True)}"
 
 
 def _log(ingest: dict[str, Any]) -> str:

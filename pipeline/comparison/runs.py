@@ -17,7 +17,7 @@ from pipeline.store import Run, Stage, all_runs, document
 
 _NAME = re.compile(
     r"(?:(?P<date>\d{4}-\d\d-\d\d) +)?(?P<pipeline>[a-z][a-z0-9-]*)"
-    r"(?: *# *(?P<number>-?\d+)(?:/.*)?)?"
+    r"(?:(?: *#| +run) *(?P<number>-?\d+)(?:/.*)?)?"
 )
 _PART = re.compile(r"\d{4}-\d\d-\d\d|#.*")  # what an unquoted name falls apart into
 _NO_STAGE = Stage("", "", 0, {})
@@ -28,7 +28,7 @@ class JudgedRun:
     """A run that came to its gates, whatever they said.
 
     Attributes:
-      name: `<pipeline> #<number>`, or the folder of a version that no run here pushed.
+      name: `<pipeline>#<number>`, or the folder of a version that no run here pushed.
       started: ISO time in UTC.
       result: `pushed <version>`, `refused by ...`, or what stopped it later.
       config: Its whole configuration; empty where it is not known.
@@ -53,8 +53,8 @@ def find(names: Sequence[str], runs: str) -> list[JudgedRun]:
 
     Args:
       names: `movielens#7`, `movielens` (the newest that was judged), `movielens#-2` (the one before
-        it), a name as TensorBoard shows it (`2026-11-22 movielens #7/trainer`), a pushed version's
-        folder, the folder of all versions (the newest), or a TFLite file.
+        it), a name as TensorBoard shows it (`2026-11-22 movielens run 7/trainer`), a pushed
+        version's folder, the folder of all versions (the newest), or a TFLite file.
       runs: Folder of all pipelines' runs.
 
     Raises:
@@ -145,7 +145,7 @@ def _judged(name: str, run: Run) -> JudgedRun:
     reporter = stages.get("RunReport") or stages.get("Pusher") or _NO_STAGE
     folder = stages["LiteValidator"].folder("report")
     return JudgedRun(
-        name=f"{name} #{run.number}",
+        name=f"{name}#{run.number}",
         started=run.started.isoformat(timespec="seconds"),
         result=_result(run),
         config=json.loads(reporter.properties.get("config", "{}")),

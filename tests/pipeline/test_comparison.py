@@ -45,7 +45,7 @@ def kept(shipped: Any, identity: dict[str, str] = SAME_ROWS, users: Any = USERS)
     return ScoredRows.of(LABELS, users, scores, {"slice_user": USERS}, identity)
 
 
-def judged(name: str = "mine #1", shipped: Any = GOOD, **changes: Any) -> JudgedRun:
+def judged(name: str = "mine#1", shipped: Any = GOOD, **changes: Any) -> JudgedRun:
     slices = [
         {"column": "slice_user", "value": user, "rows": 2}
         | {"float": {"auc": 1.0}, "shipped": {"auc": auc}}
@@ -99,17 +99,17 @@ def row(section: Section, label: str, table: int = 0) -> list[str]:
 
 
 def test_identical_runs_do_not_differ() -> None:
-    for section in compare([judged(), judged("mine #2")]):
+    for section in compare([judged(), judged("mine#2")]):
         for table in section.tables:
             assert [row for row in table.rows if row[-1]] == []
-    found = row(judgement.metrics(judged(), judged("mine #2")), "shipped file: AUC")
+    found = row(judgement.metrics(judged(), judged("mine#2")), "shipped file: AUC")
     assert found == ["1.00000", "1.00000", "+0.00000", "[+0.00000, +0.00000]", ""]
 
 
 def test_a_paired_difference_by_hand() -> None:
     # On user b the second model says .5 and not .8 and .2: its loss is ln 1.6 more there, 0 on a.
     # A sample of two users is a twice with probability 1/4, b twice with 1/4.
-    section = judgement.metrics(judged(), judged("mine #2", FLAT))
+    section = judgement.metrics(judged(), judged("mine#2", FLAT))
     before = (math.log(1 / 0.9) + math.log(1 / 0.8)) / 2
     assert row(section, "shipped file: log loss") == [
         f"{before:.5f}",
@@ -139,7 +139,7 @@ OTHER_ROWS = {"label": "1", "user": "9"}
 
 
 def test_other_rows_are_told_and_not_paired() -> None:
-    section = judgement.metrics(judged(), judged("mine #2", FLAT, scores=kept(FLAT, OTHER_ROWS)))
+    section = judgement.metrics(judged(), judged("mine#2", FLAT, scores=kept(FLAT, OTHER_ROWS)))
     assert "Not the same rows (4 of test, 4 of test)" in section.notes[0]
     low = row(section, "shipped file: log loss")[3].split(",")[0]
     assert float(low.strip("[")) < 0  # in pairs no sample gets better
@@ -147,7 +147,7 @@ def test_other_rows_are_told_and_not_paired() -> None:
 
 def test_the_user_need_be_named_in_one_configuration_only() -> None:
     half = np.array([0.9, 0.1, 0.5, 0.2])  # one row of b loses ln 1.6, so b ln 1.6 / 2
-    other = judged("mine #2", half, scores=kept(half, users=None))
+    other = judged("mine#2", half, scores=kept(half, users=None))
     by_user, by_row = (
         row(judgement.metrics(judged("", scores=one), other), "shipped file: log loss")[3]
         for one in (kept(GOOD), kept(GOOD, users=None))
@@ -162,24 +162,24 @@ def test_runs_without_scores_fall_back_on_their_reports() -> None:
         figures = {"auc": auc, "interval": {"auc": bounds}}
         return judged(name, scores=None, report=report_with(run, stages={"shipped": figures}))
 
-    before, after = old("mine #1", 0.7, [0.66, 0.74]), old("mine #2", 0.8, [0.77, 0.83])
+    before, after = old("mine#1", 0.7, [0.66, 0.74]), old("mine#2", 0.8, [0.77, 0.83])
     section = judgement.metrics(before, after)
-    assert "Of mine #1 and mine #2 no scores row by row are at hand" in section.notes[0]
+    assert "Of mine#1 and mine#2 no scores row by row are at hand" in section.notes[0]
     # Arms of .03 and .04 make one of .05.
     assert row(section, "shipped file: AUC")[2:] == ["+0.10000", "[+0.05000, +0.15000]", "better"]
-    older = old("mine #0", 0.7, [])
+    older = old("mine#0", 0.7, [])
     older.report["stages"]["shipped"].pop("interval")
     assert row(judgement.metrics(older, after), "shipped file: AUC")[3:] == ["-", ""]
 
 
 def test_stages_of_one_run_only_are_named() -> None:
-    other = judged("mine #2")
+    other = judged("mine#2")
     other.report["stages"]["pruned"] = figures(GOOD)
     assert judgement.metrics(judged(), other).notes[1] == "Only one of them has: pruned."
 
 
 def test_slices_come_by_what_they_changed() -> None:
-    section = judgement.slices(judged(), judged("mine #2", FLAT))
+    section = judgement.slices(judged(), judged("mine#2", FLAT))
     assert [cells[0] for cells in section.tables[0].rows] == ["user = b", "user = a"]
     changed = ["2", "2", "1.00000", "0.50000", "-0.50000", "[-0.50000, -0.50000]", "worse"]
     assert row(section, "user = b") == changed
@@ -187,7 +187,7 @@ def test_slices_come_by_what_they_changed() -> None:
 
 
 def test_slices_without_scores_and_without_an_auc() -> None:
-    other = judged("mine #2", FLAT, scores=None)
+    other = judged("mine#2", FLAT, scores=None)
     other.report["slices"][0]["shipped"]["auc"] = math.nan
     (table,) = judgement.slices(judged(), other).tables
     assert table.rows == [["user = b", "2", "2", "1.00000", "0.50000", "-0.50000", "-", ""]]
@@ -203,7 +203,7 @@ def test_of_many_slices_those_of_many_rows_and_large_changes_are_shown() -> None
         run = judged(name, scores=None)
         return judged(name, scores=None, report=report_with(run, slices=entries))
 
-    section = judgement.slices(many("mine #1", {}), many("mine #2", {0: 0.2, 7: 0.1, 8: -0.3}))
+    section = judgement.slices(many("mine#1", {}), many("mine#2", {0: 0.2, 7: 0.1, 8: -0.3}))
     assert section.notes == ["12 of the 20 that both have."]
     shown = [cells[0] for cells in section.tables[0].rows]
     assert (shown[:3], len(shown)) == (["city = 8", "city = 7", "city = 0"], 12)
@@ -218,7 +218,7 @@ def test_more_rows_are_drawn_less_often() -> None:
 
 
 def test_a_gate_that_turned_is_marked() -> None:
-    refused = judged("mine #2", result="refused by LiteValidator")
+    refused = judged("mine#2", result="refused by LiteValidator")
     refused.report["verdicts"][0] |= {"threshold": 0.8, "passed": False}
     refused.report["verdicts"].pop()
     section = judgement.gates([judged(), refused])
@@ -228,7 +228,7 @@ def test_a_gate_that_turned_is_marked() -> None:
 
 
 def test_sizes_and_times_have_ratios() -> None:
-    smaller = judged("mine #2")
+    smaller = judged("mine#2")
     smaller.report["stages"]["shipped"] = figures(GOOD, 25_000, latency=3.0)
     smaller.report["stages"]["pruned"] = figures(GOOD, 30_000)
     section = judgement.costs([judged(), smaller])
@@ -252,7 +252,7 @@ def test_configurations_differ_by_key_path() -> None:
         *[f for f in other["features"][1:] if f["name"] != "age"],
     ]
     other["compression"] = other["compression"][::-1][:1]
-    runs = [judged(), judged("mine #2", config=other)]
+    runs = [judged(), judged("mine#2", config=other)]
     changed = {path: (old, new) for path, old, new, _ in inputs.configuration(runs).tables[0].rows}
     assert changed.pop("features.age")[1] == "-"
     assert changed.pop("features.user")[0].startswith("{kind: categorical, name: user")
@@ -277,15 +277,15 @@ def test_the_order_of_steps_is_a_difference() -> None:
 def test_defaults_are_filled_in_before_configurations_are_compared() -> None:
     old = copy.deepcopy(CONFIG)
     del old["training"]["ema"]  # a key of a later version
-    section = inputs.configuration([judged(), judged("mine #2", config=old)])
+    section = inputs.configuration([judged(), judged("mine#2", config=old)])
     assert (section.notes, section.tables[0].rows) == (["The same."], [])
     illegal = {**old, "gone": 1}  # one of an earlier version
-    section = inputs.configuration([judged(), judged("mine #2", config=illegal)])
+    section = inputs.configuration([judged(), judged("mine#2", config=illegal)])
     assert ["gone", "-", "1", ""] in section.tables[0].rows
 
 
 def test_code_and_versions() -> None:
-    other = judged("mine #2", code={"Trainer": "beef" * 4, "Pruner": "1"})
+    other = judged("mine#2", code={"Trainer": "beef" * 4, "Pruner": "1"})
     other.report["software"] = {"python": "3.13.0", "numpy": "1.26.4"}
     assert inputs.code([judged(), other]).tables[0].rows == [
         ["Trainer", "c0dec0dec0de", "beefbeefbeef", ""],
@@ -295,14 +295,14 @@ def test_code_and_versions() -> None:
 
 
 def test_data_that_changed() -> None:
-    other = judged("mine #2")
+    other = judged("mine#2")
     ingest = copy.deepcopy(other.ingest)
     ingest["files"][0]["sha256"] = "cd" * 32
     ingest["files"].append({"name": "b.csv", "bytes": 9, "sha256": "ef" * 32})
     ingest["splits"]["test"] |= {"rows": 8, "first_time": None}
     ingest |= {"rejected": {"bad number": 3}, "sampled": {"negatives": 4}, "spans": [4, 5]}
     other.report["evidence"]["unseen"]["user"]["unseen"] = 0.5
-    changed = judged("mine #2", ingest=ingest, report=other.report)
+    changed = judged("mine#2", ingest=ingest, report=other.report)
     section = inputs.data([judged(), changed])
     assert row(section, "test: rows") == ["4", "8", ""]
     assert row(section, "test: positive") == ["50.00%", "25.00%", ""]
@@ -319,25 +319,25 @@ def test_data_that_changed() -> None:
 
 def test_the_same_data_and_none_at_all() -> None:
     assert inputs.data([judged(), judged()]).notes[0] == "The same file."
-    section = inputs.data([judged(), judged("mine #2", ingest={})])
-    assert section.notes == ["There is no report on the log of mine #2."]
+    section = inputs.data([judged(), judged("mine#2", ingest={})])
+    assert section.notes == ["There is no report on the log of mine#2."]
 
 
 # ---------------------------------------------------------------------------------------- pages
 
 
 def test_three_runs_are_shown_side_by_side() -> None:
-    runs = [judged(), judged("mine #2", FLAT), judged("yours #1", FLAT)]
+    runs = [judged(), judged("mine#2", FLAT), judged("yours#1", FLAT)]
     text = render(compare(runs))
-    assert "Accuracy: mine #2 against mine #1" in text
-    assert "Accuracy: yours #1 against mine #1" in text
+    assert "Accuracy: mine#2 against mine#1" in text
+    assert "Accuracy: yours#1 against mine#1" in text
     assert re.search(r"shipped file: bytes +50,000 +50,000 \(1.00 x\) +50,000 \(1.00 x\)", text)
 
 
 def test_long_values_are_shown_where_they_differ() -> None:
     queries = [f"SELECT\n  {'x, ' * 40}{end} FROM log" for end in ("price", "age")]
     runs = [
-        judged(f"mine #{k}", config={**CONFIG, "source": {**CONFIG["source"], "query": query}})
+        judged(f"mine#{k}", config={**CONFIG, "source": {**CONFIG["source"], "query": query}})
         for k, query in enumerate(queries)
     ]
     (line,) = [line for line in render(compare(runs)).splitlines() if "source.query" in line]
@@ -404,8 +404,8 @@ def runs(tmp_path: pathlib.Path) -> pathlib.Path:
         ("mine #2", 2),
         ("mine#-1", 3),
         ("mine#-2", 2),
-        ("{day} mine #2", 2),
-        ("{day} mine #2/trainer/validation", 2),
+        ("{day} mine run 2", 2),
+        ("{day} mine run 2/trainer/validation", 2),
         ("{root}/mine/pushed", 2),
         ("{root}/mine/pushed/1", 2),
         ("{root}/mine/pushed/1/model.tflite", 2),
@@ -414,7 +414,7 @@ def runs(tmp_path: pathlib.Path) -> pathlib.Path:
 def test_names_of_runs(runs: pathlib.Path, given: str, number: int) -> None:
     day = find(["mine#2"], str(runs))[0].started[:10]
     (found,) = find([given.format(day=day, root=runs)], str(runs))
-    assert found.name == f"mine #{number}"
+    assert found.name == f"mine#{number}"
 
 
 def test_what_is_read_of_a_run(runs: pathlib.Path) -> None:
@@ -491,7 +491,7 @@ def test_the_command(
     assert main(["compare", "mine#2", "mine", "--config", "x.yaml"]) == 1
     assert "leave it out beside runs" in capsys.readouterr().err
     assert main(["compare", "mine#2", "mine", "--runs", str(runs)]) == 0
-    assert "Accuracy: mine #3 against mine #2" in capsys.readouterr().out
+    assert "Accuracy: mine#3 against mine#2" in capsys.readouterr().out
     assert (runs / "compare.html").is_file()
     folder = tmp_path / "new"
     assert main(["compare", "mine#2", "mine", "--runs", str(runs), "-o", str(folder)]) == 0

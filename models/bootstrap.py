@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models import progress
 from models.metrics import EPSILON
 
 Array = npt.NDArray[Any]
@@ -70,7 +71,8 @@ def intervals(
     drawn: dict[str, dict[str, list[float]]] = {
         stage: {"auc": [], "log_loss": []} for stage in scores
     }
-    for _ in range(replicates):
+    for draw in range(replicates):
+        progress.report(f"intervals, draw {draw + 1}/{replicates}", draw / replicates)
         weights = np.bincount(random.integers(0, count, count), minlength=count)[user]
         for stage, figures in drawn.items():
             figures["auc"].append(ranked[stage].auc(weights))

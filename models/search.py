@@ -17,7 +17,7 @@ import optuna
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
-from models import metrics
+from models import metrics, progress
 from models.checkpoint import Checkpoint
 from models.compression import NotCompressible, PostConditionFailed
 from models.compression_config import Budget, Recipe, Search, parse_step
@@ -166,15 +166,20 @@ class _Bench:
             self._folder, f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
         )
 
-    def model(self, steps: Recipe, log_dir: str | None = None) -> Checkpoint:
-        """The model that some steps make of the float one."""
+    def model(
+        self, steps: Recipe, log_dir: str | None = None, *, of: int | None = None
+    ) -> Checkpoint:
+        """The model that some steps make of the float one, the first of a recipe of `of` steps."""
         if not steps:
             return self._base
         path = self._path("model", steps)
         if not os.path.isdir(path):
-            before = self.model(steps[:-1], log_dir)
-            logs = log_dir and os.path.join(log_dir, steps[-1].technique)
-            with _atomic_folder(path) as folder:
+            of = of or len(steps)
+            before = self.model(steps[:-1], log_dir, of=of)
+            technique = steps[-1].technique
+            logs = log_dir and os.path.join(log_dir, technique)
+            with _atomic_folder(path) as folder, progress.part(technique, len(steps) - 1, of):
+                progress.report()
                 apply(steps[-1], before, self._setting, logs).save(folder)
         return Checkpoint.load(path)
 
@@ -196,6 +201,7 @@ class _Bench:
             return Trial(name, data, **json.load(file))
 
     def _measure(self, checkpoint: Checkpoint) -> dict[str, float]:
+        progress.report("measuring the file", 1.0)
         lite = LiteModel(self._export(checkpoint))
         return {
             **metrics.binary_metrics(self._labels, lite.score(self._inputs)),
@@ -296,10 +302,12 @@ def search(
 
     def attempt(trial: optuna.Trial) -> tuple[float, float, float]:
         name, steps = _choose(config, trial)
-        done = bench.run(name, steps)
+        label = f"trial {trial.number + 1}/{count}, {name}"
+        with progress.part(label, trial.number, count):
+            done = bench.run(name, steps)
         if name not in trials:
             trials[name], recipes[name] = done, steps
-            _log.info("trial %d, %s: %s", len(trials), name, done.error or _brief(done.figures))
+            _log.info("%s: %s", label, done.error or _brief(done.figures))
             if log_dir and not done.error:
                 _log_trial(log_dir, done)
         trial.set_user_attr("name", name)
@@ -317,7 +325,8 @@ def search(
     starts = _starts(config, base, overhead)
     for start in starts:
         study.enqueue_trial(start)
-    study.optimize(attempt, n_trials=len(starts) if config.recipes else config.trials)
+    count = len(starts) if config.recipes else config.trials
+    study.optimize(attempt, n_trials=count)
 
     if log_dir:
         _log_columns(log_dir, trials.values())

@@ -16,7 +16,7 @@ from tfx.utils import io_utils
 from components import checkpoint_io, numbered
 from components.lite_validator import validation
 from components.lite_validator.artifacts import REPORT_FILE
-from models import bootstrap, metrics, training
+from models import bootstrap, metrics, progress, training
 from models.compression.rounding_error import rounding_error
 from models.config import FeatureSet
 from models.examples import as_sparse, raw_inputs, read_records, transformed_inputs
@@ -85,11 +85,13 @@ class Executor(base_executor.BaseExecutor):
         stages: dict[str, Any] = {}
         scores: dict[str, Any] = {}
         for stage, model in models.items():
+            progress.report(f"measuring the {stage} file")
             stages[stage], scores[stage] = validation.measure(model, ids, labels, groups)
         if input_dict.get("control_model"):
             control = checkpoint_io.load(input_dict["control_model"])
             scores["control"], _ = training.predict(control.model, control.layout, files)
             stages["control"] = metrics.binary_metrics(labels, scores["control"])
+        progress.report("measuring the shipped file")
         keras_scores, _ = training.predict(checkpoint.model, checkpoint.layout, files)
         if quantized:
             stages["quantized"] = metrics.binary_metrics(labels, keras_scores)
@@ -132,6 +134,7 @@ class Executor(base_executor.BaseExecutor):
         with open(os.path.join(artifact.uri, REPORT_FILE), "w", encoding="utf-8") as file:
             json.dump(report, file, indent=2)
         self._bless(output_dict["blessing"], [v for v in verdicts if not v.passed])
+        progress.report(figures={"auc": stages["shipped"]["auc"]})
 
     def _raw_difference(
         self, shipped: LiteModel, input_dict: dict[str, list[Any]], features: FeatureSet, split: str

@@ -33,7 +33,7 @@ class Report(NamedTuple):
 Listener = Callable[[Report], None]
 
 _listener: Listener | None = None
-_parts: list[tuple[str, int, int]] = []
+_parts: list[tuple[str, int, int, bool]] = []
 
 
 @contextlib.contextmanager
@@ -53,15 +53,16 @@ def heard() -> bool:
 
 
 @contextlib.contextmanager
-def part(name: str, number: int, of: int) -> Iterator[None]:
+def part(name: str, number: int = 0, of: int = 1, *, whole: bool = False) -> Iterator[None]:
     """Makes what is reported inside a part of something longer.
 
     Args:
       name: Stands before the part's own words; empty for none.
       number: Which part, from 0.
       of: How many there are; they count as equally long.
+      whole: Count a part once it is over: what it reports is not the most of its work.
     """
-    _parts.append((name, number, of))
+    _parts.append((name, number, of, whole))
     try:
         yield
     finally:
@@ -79,9 +80,9 @@ def report(
     """Says how far it is; the arguments are those of `Report`, of the innermost part."""
     if _listener is None:
         return
-    for name, number, of in reversed(_parts):
+    for name, number, of, whole in reversed(_parts):
         where = ": ".join(filter(None, (name, where)))
-        share = (number + (share or 0.0)) / of
+        share = (number + (0.0 if whole else share or 0.0)) / of
     _listener(Report(where, share, rows_per_second, figures or {}, at_most))
 
 

@@ -166,19 +166,16 @@ class _Bench:
             self._folder, f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
         )
 
-    def model(
-        self, steps: Recipe, log_dir: str | None = None, *, of: int | None = None
-    ) -> Checkpoint:
-        """The model that some steps make of the float one, the first of a recipe of `of` steps."""
+    def model(self, steps: Recipe, log_dir: str | None = None) -> Checkpoint:
+        """The model that some steps make of the float one."""
         if not steps:
             return self._base
         path = self._path("model", steps)
         if not os.path.isdir(path):
-            of = of or len(steps)
-            before = self.model(steps[:-1], log_dir, of=of)
+            before = self.model(steps[:-1], log_dir)
             technique = steps[-1].technique
             logs = log_dir and os.path.join(log_dir, technique)
-            with _atomic_folder(path) as folder, progress.part(technique, len(steps) - 1, of):
+            with _atomic_folder(path) as folder, progress.part(technique):
                 progress.report()
                 apply(steps[-1], before, self._setting, logs).save(folder)
         return Checkpoint.load(path)
@@ -201,7 +198,7 @@ class _Bench:
             return Trial(name, data, **json.load(file))
 
     def _measure(self, checkpoint: Checkpoint) -> dict[str, float]:
-        progress.report("measuring the file", 1.0)
+        progress.report("measuring the file")
         lite = LiteModel(self._export(checkpoint))
         return {
             **metrics.binary_metrics(self._labels, lite.score(self._inputs)),
@@ -303,7 +300,7 @@ def search(
     def attempt(trial: optuna.Trial) -> tuple[float, float, float]:
         name, steps = _choose(config, trial)
         label = f"trial {trial.number + 1}/{count}, {name}"
-        with progress.part(label, trial.number, count):
+        with progress.part(label, trial.number, count, whole=True):
             done = bench.run(name, steps)
         if name not in trials:
             trials[name], recipes[name] = done, steps
@@ -321,6 +318,7 @@ def search(
         directions=["maximize", "minimize", "minimize"],
         sampler=optuna.samplers.TPESampler(seed=setting.training.seed),
     )
+    progress.report("converting the float model")
     overhead = len(export(base)) - weight_bytes(base.layout, base.config, ())
     starts = _starts(config, base, overhead)
     for start in starts:

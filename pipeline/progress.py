@@ -16,10 +16,19 @@ from models.progress import Report
 DRAW_SECONDS = 0.2  # how often the line on a terminal is drawn anew
 PLAIN_SECONDS = 30.0  # how often a long stage says something where there is no terminal
 EVIDENCE_SECONDS = 1.0  # an estimate from less would jump about
+WORDS = 44  # columns that the words of a report keep before figures make room for them
+FEWEST_WORDS = 12  # columns below which they say nothing
 
 
 class _Seen(NamedTuple):
-    """The last report, and what its estimate starts from."""
+    """The last report, and what an estimate needs.
+
+    Attributes:
+      report: The last one.
+      at: When `share` became what it is.
+      base_at: When it was first heard of.
+      base_share: What it was then.
+    """
 
     report: Report
     at: float
@@ -29,10 +38,13 @@ class _Seen(NamedTuple):
     @classmethod
     def after(cls, before: _Seen | None, report: Report, now: float) -> _Seen:
         """Starts a new estimate where less is done than before: something else has begun."""
-        share = report.share or 0.0
-        if before is None or share < (before.report.share or 0.0):
+        share = report.share
+        if before is None or before.report.share is None or share is None:
+            return cls(report, now, now, share or 0.0)
+        if share < before.report.share:
             return cls(report, now, now, share)
-        return cls(report, now, before.base_at, before.base_share)
+        at = before.at if share == before.report.share else now
+        return cls(report, at, before.base_at, before.base_share)
 
     def seconds_left(self, now: float) -> float | None:
         """Time that is left if it goes on as it went, or None where that is not known."""
@@ -157,7 +169,7 @@ class Display:
 def fitted(head: str, report: Report, left: float | None, columns: int | None) -> str:
     """A line with what there is room for.
 
-    Where it gets tight the speed goes first, then the figures, then the middle of the words.
+    Where it gets tight the speed goes first, then the middle of the words, then the figures.
 
     Args:
       head: Stage and time; always there.
@@ -165,30 +177,29 @@ def fitted(head: str, report: Report, left: float | None, columns: int | None) -
       left: Seconds left, where known.
       columns: Of the terminal; None for any number.
     """
-    room = columns - len(head) if columns is not None else None
     until = "at most" if report.at_most else "about"
     ending = [f"{until} {_rough(left)} left"] if left is not None else []
     speed = [f"{report.rows_per_second:,.0f} rows/s"] if report.rows_per_second else []
     figures = _figures(report)
-    for middle in (
-        [*speed, *figures],
-        *(figures[dropped:] for dropped in range(len(figures) + 1)),
-    ):
-        line = "  ".join(["", *filter(None, [report.where]), *middle, *ending])
-        if room is None or len(line) <= room:
-            return head + line
-    assert room is not None
-    where = _cut(report.where, room - len("  ".join(["", "", *ending])))
-    return (head + "  ".join(["", *filter(None, [where]), *ending]))[:columns]
+    words = len(report.where)
+    choices = [([*speed, *figures, *ending], words)]
+    choices += [([*figures[first:], *ending], WORDS) for first in range(len(figures) + 1)]
+    choices += [(ending, FEWEST_WORDS), ([], FEWEST_WORDS)]
+    for details, least in choices:
+        after = "".join(f"  {text}" for text in details)
+        room = words if columns is None else columns - len(head) - len("  ") - len(after)
+        if room >= min(words, least):
+            where = _cut(report.where, room)
+            return head + ("  " + where if where else "") + after
+    return head[:columns]
 
 
 def _cut(text: str, width: int) -> str:
-    """The beginning and the end of a text."""
+    """The beginning and the end of a text, in at least four columns."""
     if len(text) <= width:
         return text
-    kept = max(0, width - 3)
-    end = text[len(text) - (kept + 1) // 2 :] if kept else ""
-    return f"{text[: kept // 2]}...{end}" if kept else ""
+    kept = width - len("...")
+    return f"{text[: kept // 2]}...{text[kept // 2 - kept :]}"
 
 
 def _figures(report: Report) -> list[str]:

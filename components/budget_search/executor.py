@@ -96,7 +96,7 @@ class Executor(base_executor.BaseExecutor):
             dataclasses.replace(found.model, metrics={**found.model.metrics, **chosen}),
             output_dict["model"],
         )
-        with progress.part("control", 0, 1):
+        with progress.part("control"):
             control = _control(found, setting)
         checkpoint_io.save(control, output_dict["control"])
         progress.report(figures={"auc": found.chosen.figures["auc"]})

@@ -125,7 +125,7 @@ class Display:
         """Writes a line, above that of the stage if this one stays."""
         with self._lock:
             self._write(self._over(text) + "\n")
-            if self._live and stays:
+            if self._live and stays and self._stage is not None:
                 self._draw()
 
     def tick(self) -> None:

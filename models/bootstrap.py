@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from models import progress
 from models.metrics import EPSILON, auc_by_group, ndcg_by_group, weighted_mean
 
 Array = npt.NDArray[Any]
@@ -99,7 +100,8 @@ def draws(
     }
     random = np.random.default_rng(seed)
     drawn: dict[str, list[dict[str, float]]] = {stage: [] for stage in scores}
-    for _ in range(replicates):
+    for draw in range(replicates):
+        progress.report(f"intervals, draw {draw + 1}/{replicates}", draw / replicates)
         times = np.bincount(random.integers(0, count, count), minlength=count).astype(np.float64)
         for stage, column in columns.items():
             drawn[stage].append(column.figures(times))

@@ -18,6 +18,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.histogram.summary import histogram_pb
 from tensorboard.plugins.scalar.summary import scalar_pb
 
+from models import progress
 from models.averaging import WeightAverage
 from models.config import TrainingConfig
 from models.sparsity import sparsity
@@ -155,6 +156,46 @@ class Cosine(keras.callbacks.Callback):
         rate = 0.5 * self._start * (1 + math.cos(math.pi * self._step / self._steps))
         keras.backend.set_value(self.model.optimizer.lr, rate)
         self._step += 1
+
+
+class Steps(keras.callbacks.Callback):
+    """Reports every step to `models.progress`; comes after `Validation`, whose AUC it shows.
+
+    Args:
+      training: Length, batch size and patience.
+      steps: Steps an epoch.
+      rows: Rows a step.
+    """
+
+    def __init__(self, training: TrainingConfig, steps: int, rows: int) -> None:
+        super().__init__()
+        self._epochs, self._steps, self._rows = training.epochs, steps, rows
+        self._may_stop = training.patience < training.epochs
+        self._epoch = 0
+        self._first = 0.0
+        self._auc: dict[str, float] = {}
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+        if not progress.heard():
+            return
+        now = time.monotonic()
+        if not batch:
+            self._first = now  # the first step waits for the shuffle buffer and for tracing
+        last = batch + 1 == self._steps
+        progress.report(
+            f"epoch {self._epoch + 1}/{self._epochs}, "
+            + ("validating" if last else f"step {batch + 1}/{self._steps}"),
+            (self._epoch * self._steps + batch + 1) / (self._epochs * self._steps),
+            rows_per_second=batch * self._rows / (now - self._first) if batch else None,
+            figures={"loss": logs["loss"], **self._auc},
+            at_most=self._may_stop,
+        )
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        self._auc = {"auc": logs["val_auc"]}
 
 
 class Telemetry(keras.callbacks.TensorBoard):

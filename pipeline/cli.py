@@ -145,7 +145,6 @@ def _positive(text: str) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     from pipeline.local_runner import run
-    from pipeline.report import render
 
     outcome = run(
         args.config,
@@ -155,6 +154,8 @@ def _run(args: argparse.Namespace) -> int:
         verbose=args.verbose,
         enable_cache=not args.no_cache,
     )
+    from pipeline.report import render  # imports TensorFlow, whose words belong in the log
+
     print(render(outcome))
     return 0 if outcome.pushed else 2
 
@@ -305,7 +306,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       0 if all went well, 1 after an error, 2 if a gate kept the model from being pushed.
     """
     args = _parser().parse_args(argv)
-    if not getattr(args, "verbose", False):
+    if args.command != "run":  # which keeps these words in its log
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what is absent: CUDA, TensorRT
         warnings.filterwarnings("ignore", category=FutureWarning, module="google")
     try:

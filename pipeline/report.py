@@ -11,6 +11,7 @@ from components.run_report.artifacts import PAGE_FILE
 from models.config import SPEC_FILE
 from pipeline import compare
 from pipeline.local_runner import Outcome
+from pipeline.logs import newest
 from pipeline.store import document
 from pipeline.tables import table
 
@@ -126,7 +127,8 @@ def render(outcome: Outcome) -> str:
     if not report:
         unfinished = [s for s in found.values() if s.state not in ("done", "cached")]
         reasons = [f"{s.node} {s.state}" + (f": {s.error}" if s.error else "") for s in unfinished]
-        said = [f"the last run did not finish; look at {os.path.relpath(outcome.folders.log)}"]
+        log = os.path.relpath(newest(outcome.folders.logs))
+        said = [f"the last run did not finish; look at {log}"]
         return "\n".join(said + reasons)
     truth = document(outcome.folders.synthetic, "truth.json") if outcome.config.synthetic else {}
     best = truth.get("best", {}).get(report["split"])
@@ -161,7 +163,7 @@ def render(outcome: Outcome) -> str:
         lines += [f"report       {os.path.relpath(os.path.join(page, PAGE_FILE))}"]
     runs = os.path.relpath(outcome.folders.runs)
     lines += [f"TensorBoard  {_command()} tensorboard --runs {runs}"]
-    lines += [f"log          {os.path.relpath(outcome.folders.log)}"]
+    lines += [f"log          {os.path.relpath(newest(outcome.folders.logs))}"]
     if "total" in outcome.seconds:
         lines += [f"time         {outcome.seconds['total']:.0f} s, {cached} of {len(found)} cached"]
     return "\n".join(lines)

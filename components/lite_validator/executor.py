@@ -16,7 +16,7 @@ from tfx.utils import io_utils
 from components import checkpoint_io, numbered
 from components.lite_validator import validation
 from components.lite_validator.artifacts import REPORT_FILE, SCORES_FILE
-from models import bootstrap, metrics, software, training
+from models import bootstrap, metrics, progress, software, training
 from models.compression.rounding_error import rounding_error
 from models.config import FeatureSet
 from models.examples import (
@@ -92,11 +92,13 @@ class Executor(base_executor.BaseExecutor):
         stages: dict[str, Any] = {}
         scores: dict[str, Any] = {}
         for stage, model in models.items():
+            progress.report(f"measuring the {stage} file")
             stages[stage], scores[stage] = validation.measure(model, ids, labels, groups)
         if input_dict.get("control_model"):
             control = checkpoint_io.load(input_dict["control_model"])
             scores["control"], _ = training.predict(control.model, control.layout, files)
             stages["control"] = metrics.binary_metrics(labels, scores["control"])
+        progress.report("measuring the shipped file")
         keras_scores, _ = training.predict(checkpoint.model, checkpoint.layout, files)
         if quantized:
             scores["quantized"] = keras_scores
@@ -146,6 +148,7 @@ class Executor(base_executor.BaseExecutor):
         kept = ScoredRows.of(labels, groups, scores, texts, rows)
         kept.save(os.path.join(artifact.uri, SCORES_FILE))
         self._bless(output_dict["blessing"], [v for v in verdicts if not v.passed])
+        progress.report(figures={"auc": stages["shipped"]["auc"]})
 
     def _raw_difference(
         self,

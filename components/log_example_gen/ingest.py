@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from components.log_example_gen import negatives, reader, splits, writer
 from components.log_example_gen.config import IngestConfig
 from components.log_example_gen.reader import name
+from models import progress
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ def ingest(
         tempfile.TemporaryDirectory(dir=rejects_dir, prefix=".work-") as work,
         contextlib.closing(reader.connect(data_root, work)) as con,
     ):
+        _announce(config, data_root)
         reader.load(con, config, data_root)
         rejected = reader.reject(con, config, rejects_dir, data_root)
         splits.assign(con, config)
@@ -59,12 +61,14 @@ def ingest(
         if config.item_label and item_labels:  # before negatives take over their positives' names
             pq.write_table(_item_labels(con, config), item_labels)
         sampled = negatives.add_negatives(con, config, work) if config.sampled_negatives else {}
+        written = progress.Rows("writing", _count(con))
         for split in config.split_names:
-            rows = writer.write_split(con, config, split, folder_of(split))
+            rows = writer.write_split(con, config, split, folder_of(split), written.add)
             _log.info("%s: %d rows", split, rows)
         described = _describe(con, config)
     seconds = time.monotonic() - started
     rows = sum(split["rows"] for split in described.values())
+    progress.report(figures={"rows": rows})
     return {
         "splits": described,
         "rejected": rejected,
@@ -74,6 +78,18 @@ def ingest(
         "seconds": round(seconds, 3),
         "rows_per_second": round(rows / seconds),
     }
+
+
+def _announce(config: IngestConfig, data_root: str) -> None:
+    """DuckDB reads in one query, and how far that is it only guesses: what it reads is all."""
+    paths = [path for files in config.matching_files(data_root).values() for path in files]
+    megabytes = sum(map(os.path.getsize, paths)) / 1e6
+    progress.report(f"reading {len(paths)} file{'s'[: len(paths) > 1]}, {megabytes:,.1f} MB")
+
+
+def _count(con: duckdb.DuckDBPyConnection) -> int:
+    (rows,) = con.execute("SELECT count(*) FROM log").fetchone() or (0,)
+    return int(rows)
 
 
 def _describe(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> dict[str, dict[str, Any]]:

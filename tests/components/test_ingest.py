@@ -14,9 +14,11 @@ import pytest
 import tensorflow as tf
 import yaml
 
+from components.log_example_gen import writer
 from components.log_example_gen.config import IngestConfig
 from components.log_example_gen.errors import IngestError
 from components.log_example_gen.ingest import ingest, input_digest
+from models import progress
 from pipeline.config import load_config
 
 BASE: dict[str, Any] = {
@@ -83,6 +85,20 @@ def test_values_by_hand(tmp_path: pathlib.Path) -> None:
     assert not leading_zeros.get("x")
     empty = next(row for row in rows if not row.get("u"))
     assert not any(empty.get(name) for name in ("u", "i", "tags", "x"))
+
+
+def test_it_says_how_far_it_is(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, lines())
+    monkeypatch.setattr(writer, "ROWS", 2)
+    heard: list[progress.Report] = []
+    with progress.listening(heard.append):
+        run(tmp_path, config())
+    assert heard[0].where == "reading 1 file, 0.0 MB"
+    shares = [report.share for report in heard[1:-1]]
+    assert shares == sorted(shares, key=lambda share: share or 0.0)
+    assert (heard[-2].where, heard[-2].share) == ("writing 60/60 rows", 1.0)
+    assert len(shares) > 2
+    assert heard[-1].figures == {"rows": 60}
 
 
 def test_the_same_log_gives_the_same_examples(tmp_path: pathlib.Path) -> None:

@@ -37,6 +37,7 @@ from pipeline.cli import main
 from pipeline.compare import load_trials
 from pipeline.config import load_config
 from pipeline.local_runner import Folders, Outcome, outcome
+from pipeline.logs import newest
 from pipeline.synthetic import LOG_FILE, generate
 from tests.browser import needs_browser, opened
 
@@ -132,7 +133,9 @@ class Workspace:
 def took(printed: list[str], stage: str) -> str:
     """What a run said of a finished stage: its time, or `cached`."""
     (line,) = [line for line in printed if f"] {stage} " in line and "..." not in line]
-    return " ".join(line.split()[-2:])
+    found = re.search(r"cached|\d+\.\d s", line)
+    assert found, line
+    return found[0]
 
 
 @pytest.fixture(scope="module")
@@ -227,6 +230,8 @@ def test_edited_code_trains_again_and_nothing_before_it(
     printed = workspace.kill_in("LiteConverter.float", code=tmp_path)
     assert took(printed, "Transform").endswith("cached")
     assert took(printed, "Trainer").endswith(" s")
+    (line,) = [line for line in printed if "] Trainer  " in line]
+    assert re.search(r" s  auc 0\.\d{4}$", line.rstrip()), line
 
 
 def test_a_failed_gate_keeps_the_model_back_and_comparing_says_which(
@@ -286,6 +291,17 @@ def test_broken_data_stop_the_run_before_training(
     (failed,) = [stage for stage in workspace.outcome().stages.values() if stage.error]
     assert failed.node == "ValidationGate"
     assert f"validation.min_rows is {ROWS}" in str(failed.error)
+
+    log = pathlib.Path(captured.err.split("The log is ")[1].split(". Finished")[0])
+    assert log.name == "05-ValidationGate.log"
+    assert str(log.parent) == newest(Folders(workspace.runs, "e2e").logs)
+    text = log.read_text(encoding="utf-8")
+    assert "Component ValidationGate is running." in text  # as TFX logs it
+    assert "Traceback" in text
+    stages = [path.name.partition("-")[2] for path in sorted(log.parent.iterdir())]
+    assert stages[:3] == ["run.log", "LogExampleGen.log", "StatisticsGen.log"]
+    assert stages[-1] == "ValidationGate.log"
+    assert "Component StatisticsGen is running." not in text
 
 
 def test_a_search_ships_the_best_recipe_within_the_budget(

@@ -146,10 +146,15 @@ def _how(reference: JudgedRun, other: JudgedRun) -> str:
             f"The same rows ({kept}{sampled}): the intervals are those of paired differences, from "
             f"{drawn:,} samples of the users."
         )
+    # Without an identity Transform's rows came in an order of Beam's own.
+    known = before.identity and after.identity
+    splits = (
+        f"{kept} of {reference.report['split']}, {len(after.labels):,} of {other.report['split']}"
+    )
     return (
-        f"Not the same rows ({kept} of {reference.report['split']}, {len(after.labels):,} of "
-        f"{other.report['split']}): a difference may be the data's and not the model's. The "
-        f"intervals are those of independent samples, {drawn:,} of each run's users."
+        f"{'Not' if known else 'Perhaps not'} the same rows ({splits}): a difference may be the "
+        "data's and not the model's. The intervals are those of independent samples, "
+        f"{drawn:,} of each run's users."
     )
 
 

@@ -141,6 +141,8 @@ OTHER_ROWS = {"label": "1", "user": "9"}
 def test_other_rows_are_told_and_not_paired() -> None:
     section = judgement.metrics(judged(), judged("mine#2", FLAT, scores=kept(FLAT, OTHER_ROWS)))
     assert "Not the same rows (4 of test, 4 of test)" in section.notes[0]
+    unknown = judgement.metrics(judged(), judged("mine #2", FLAT, scores=kept(FLAT, {})))
+    assert unknown.notes[0].startswith("Perhaps not the same rows")
     low = row(section, "shipped file: log loss")[3].split(",")[0]
     assert float(low.strip("[")) < 0  # in pairs no sample gets better
 

@@ -190,5 +190,6 @@ def sparkline(bars: Mapping[str, Iterable[float]], width: int = 120, height: int
             parts.append(f'<polyline points="{points}" fill="none" stroke="{color}"/>')
     return (
         f'<svg role="img" aria-label="distribution: {", ".join(drawn)}" width="{width}" '
-        f'height="{height}" viewBox="0 0 {width} {height}">{"".join(parts)}</svg>'
+        f'height="{height}" style="min-width:{width}px" viewBox="0 0 {width} {height}">'
+        f"{''.join(parts)}</svg>"
     )

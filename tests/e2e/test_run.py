@@ -387,6 +387,23 @@ def test_tensorboard_shows_the_runs_by_name(
         assert visit.complaints == []
 
 
+def test_old_runs_go_and_the_next_one_finds_what_it_needs(
+    finished: tuple[Workspace, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace, _ = finished
+    artifacts = pathlib.Path(Folders(workspace.runs, "e2e").artifacts)
+    before = sum(1 for _ in artifacts.glob("*/*/*"))
+    assert main(["clean", "--keep", "1", "--runs", workspace.runs]) == 0
+    assert "stays: the next run is compared with what it pushed" in capsys.readouterr().out
+    assert sum(1 for _ in artifacts.glob("*/*/*")) < before
+    code, printed = workspace.run()
+    assert code == 0, printed
+    states = workspace.states()
+    assert {node for node, state in states.items() if state != "cached"} == RESOLVERS
+    found = lineage.trace(str(workspace.pushed), str(workspace.runs))
+    assert found.logs["files"]
+
+
 def test_parquet_through_beam_with_the_schema_of_an_accepted_run(
     finished: tuple[Workspace, str], tmp_path: pathlib.Path
 ) -> None:

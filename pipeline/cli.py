@@ -112,6 +112,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from pipeline.stack import import_tensorflow
+
+    if not args.verbose:
+        import_tensorflow()
     from pipeline.local_runner import run
     from pipeline.report import render
 
@@ -138,6 +142,9 @@ def _validate(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> int:
+    from pipeline.stack import import_tensorflow
+
+    import_tensorflow()
     from pipeline.config import load_config
     from pipeline.local_runner import Folders, outcome
     from pipeline.report import render

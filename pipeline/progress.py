@@ -67,7 +67,7 @@ def quiet_logs(path: str, progress: logging.Handler, verbose: bool) -> Iterator[
 
     stack = contextlib.ExitStack()
     if not verbose:
-        stack.enter_context(_native_stderr_to(path))
+        stack.enter_context(native_stderr_to(path))
     file = logging.FileHandler(path, encoding="utf-8", delay=True)
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname).1s %(name)s: %(message)s"))
     root = logging.getLogger()
@@ -92,7 +92,7 @@ def quiet_logs(path: str, progress: logging.Handler, verbose: bool) -> Iterator[
 
 
 @contextlib.contextmanager
-def _native_stderr_to(path: str) -> Iterator[None]:
+def native_stderr_to(path: str) -> Iterator[None]:
     """Sends what native code (TensorFlow, TFLite's converter) writes to stderr to a file too."""
     sys.stderr.flush()
     saved = os.dup(2)

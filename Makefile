@@ -24,7 +24,7 @@ COMPILE := uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-l
 export TF_USE_LEGACY_KERAS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup image run validate test unit slow e2e lint format tensorboard lock clean
+.PHONY: help setup image run validate test test-newest unit slow e2e lint format tensorboard lock clean
 
 help: ## List the targets
 	@echo "RankLite: from interaction logs to a small, fast, gated TFLite ranking model."
@@ -40,7 +40,7 @@ setup: $(READY) ## Build the environment in .venv from the pinned, hashed lock
 # An environment of the other stack, or of another Python, is emptied; one whose lock changed is renewed.
 $(READY):
 	@case '$(CHOICE)' in tfx*) ;; *) echo '$(CHOICE)' >&2; exit 1 ;; esac
-	@echo "Setting up $(VENV) from $(LOCK): about 3 GB and 2 minutes, once."
+	@echo "Setting up $(VENV) from $(LOCK): about 4 GB and 2 minutes, once."
 	@if [ -e $(VENV)/pyvenv.cfg ] && ! ls $(MADE)* >/dev/null 2>&1; then clear=--clear; fi; \
 	  rm -f $(VENV)/.ready-*; $(PYTHON) -m venv $$clear $(VENV)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r $(LOCK)
@@ -74,6 +74,9 @@ slow: setup ## Fine-tunings and conversions, seconds each
 
 e2e: setup ## Whole pipeline runs
 	@$(BIN)/python -m pytest -m e2e -q --durations=10 --cov --cov-append --cov-report=
+
+test-newest: ## The same on the newest stack, in a Debian 13 root made for it (as root)
+	@.ci/newest make test
 
 image: ## Build the container image for Kubeflow: IMAGE=<registry/name:tag>
 	@command -v $(DOCKER) >/dev/null 2>&1 || { echo "make image needs docker, or podman: DOCKER=podman" >&2; exit 1; }

@@ -19,7 +19,7 @@ SUMS    := $(shell cat $(LOCK) setup.cfg pyproject.toml 2>/dev/null | cksum | cu
 MADE    := $(VENV)/.ready-$(STACK)-$(notdir $(PYTHON))-
 READY   := $(MADE)$(SUMS)
 
-COMPILE := uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header -q
+COMPILE  = uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header -q $(ARGS)
 
 export TF_USE_LEGACY_KERAS = 1
 
@@ -85,7 +85,7 @@ image: ## Build the container image for Kubeflow: IMAGE=<registry/name:tag>
 tensorboard: setup ## Open TensorBoard on all runs
 	@$(BIN)/ranklite tensorboard --runs $(RUNS)
 
-lock: setup ## Renew both locks from requirements/*.in
+lock: setup ## Renew both locks from requirements/*.in; ARGS=--upgrade takes the newest versions
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/$(COMPILE) requirements/tfx1.16.in --python-version 3.10 -o requirements/tfx1.16.txt
 	@$(BIN)/$(COMPILE) requirements/tfx1.21.in --python-version 3.11 --universal \

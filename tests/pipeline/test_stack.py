@@ -89,6 +89,46 @@ def test_where_none_can_be_one_line_says_what_to_do(
     assert answer.stderr.count("\n") == 1
 
 
+def test_an_environment_is_built_once_renewed_for_a_lock_and_emptied_for_another_stack(
+    tmp_path: pathlib.Path,
+) -> None:
+    for name in ("Makefile", "setup.cfg", "pyproject.toml", "requirements"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    python = tmp_path / "python"  # notes what it is asked for, and makes environments of itself
+    python.write_text(
+        """#!/bin/sh
+        case "$*" in
+            *import*) exit 0 ;;
+            *venv*) for folder; do :; done; mkdir -p "$folder/bin"; touch "$folder/pyvenv.cfg"
+                cp "$0" "$folder/bin/python" ;;
+        esac
+        echo "$*" >>calls
+        """
+    )
+    (tmp_path / "getconf").write_text("#!/bin/sh\necho glibc 2.41\n")
+    for tool in ("python", "getconf"):
+        (tmp_path / tool).chmod(0o755)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
+
+    def setup(stack: str) -> str:
+        (tmp_path / "calls").write_text("")
+        command = ["make", "setup", f"STACK={stack}", f"PYTHON={python}"]
+        subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+        return (tmp_path / "calls").read_text()
+
+    first = setup("tfx1.21").splitlines()
+    assert first[0] == "-m venv .venv"
+    assert first[1].endswith("--require-hashes --no-deps -r requirements/tfx1.21.txt")
+    assert first[2].endswith("--editable .")
+    assert setup("tfx1.21") == ""
+    (tmp_path / "setup.cfg").unlink()
+    (tmp_path / "setup.cfg").write_text("[metadata]")
+    assert setup("tfx1.21").startswith("-m venv .venv\n")
+    assert setup("tfx1.16").startswith("-m venv --clear .venv\n")
+    assert setup("tfx1.21").startswith("-m venv --clear .venv\n")
+
+
 @pytest.mark.parametrize("stack", ["tfx1.16", "tfx1.21"])
 def test_a_lock_pins_everything_by_hash_and_names_no_registry(stack: str) -> None:
     lines = (ROOT / f"requirements/{stack}.txt").read_text(encoding="utf-8").splitlines()

@@ -186,6 +186,9 @@ def _lineage(args: argparse.Namespace) -> int:
 
 
 def _tensorboard(args: argparse.Namespace) -> int:
+    from pipeline.stack import import_tensorflow
+
+    import_tensorflow()
     from tensorboard import program
 
     from pipeline.board import arrange

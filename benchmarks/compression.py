@@ -145,6 +145,7 @@ def main() -> int:
     parser.add_argument("--data", help="folder with its logs")
     parser.add_argument("--runs", default="runs/benchmarks", help="folder for the runs")
     parser.add_argument("--seeds", type=int, default=1, help="how many (default: 1)")
+    parser.add_argument("--first-seed", type=int, default=1, help="where to begin (default: 1)")
     parser.add_argument("--techniques", action="store_true", help="try every technique instead")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="of the techniques, only these")
     arguments = parser.parse_args()
@@ -158,7 +159,7 @@ def main() -> int:
         settings["name"] += "-techniques"
     os.makedirs(arguments.runs, exist_ok=True)
     by_seed = []
-    for seed in range(1, arguments.seeds + 1):
+    for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
         settings.setdefault("training", {})["seed"] = seed
         path = pathlib.Path(arguments.runs, f"{settings['name']}-seed{seed}.yaml")
         path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")

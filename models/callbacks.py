@@ -18,6 +18,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.histogram.summary import histogram_pb
 from tensorboard.plugins.scalar.summary import scalar_pb
 
+from models import progress
 from models.averaging import WeightAverage
 from models.config import TrainingConfig
 from models.sparsity import sparsity
@@ -25,7 +26,7 @@ from models.sparsity import sparsity
 _log = logging.getLogger(__name__)
 
 PLATEAU_FACTOR = 0.1
-HISTOGRAM_ROWS = 2_000
+HISTOGRAM_VALUES = 8_192
 
 
 class TrainingFailed(ValueError):
@@ -157,6 +158,46 @@ class Cosine(keras.callbacks.Callback):
         self._step += 1
 
 
+class Steps(keras.callbacks.Callback):
+    """Reports every step to `models.progress`; comes after `Validation`, whose AUC it shows.
+
+    Args:
+      training: Length, batch size and patience.
+      steps: Steps an epoch.
+      rows: Rows a step.
+    """
+
+    def __init__(self, training: TrainingConfig, steps: int, rows: int) -> None:
+        super().__init__()
+        self._epochs, self._steps, self._rows = training.epochs, steps, rows
+        self._may_stop = training.patience < training.epochs
+        self._epoch = 0
+        self._first = 0.0
+        self._auc: dict[str, float] = {}
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+        if not progress.heard():
+            return
+        now = time.monotonic()
+        if not batch:
+            self._first = now  # the first step waits for the shuffle buffer and for tracing
+        last = batch + 1 == self._steps
+        progress.report(
+            f"epoch {self._epoch + 1}/{self._epochs}, "
+            + ("validating" if last else f"step {batch + 1}/{self._steps}"),
+            (self._epoch * self._steps + batch + 1) / (self._epochs * self._steps),
+            rows_per_second=batch * self._rows / (now - self._first) if batch else None,
+            figures={"loss": logs["loss"], **self._auc},
+            at_most=self._may_stop,
+        )
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        self._auc = {"auc": logs["val_auc"]}
+
+
 class Telemetry(keras.callbacks.TensorBoard):
     """Writes what TensorBoard shows of a training: step 0 is before it, 1 after its first epoch.
 
@@ -167,8 +208,8 @@ class Telemetry(keras.callbacks.TensorBoard):
       tensor is `kernel` or `output`;
     - `step_ms`: mean of an epoch's steps. Its first one does not count, unless it is the only one:
       it waits for the shuffle buffer and, in the first epoch, for tracing;
-    - a histogram of every weight, under its name. Of a table with many rows it takes a sample at
-      equal distances: 5 million rows of 16 would need gigabytes, and seconds, to be counted.
+    - a histogram of every weight, under its name. Of a large one it takes rows at equal distances:
+      more values would not change the picture, and take most of the time of logging.
 
     Args:
       logits: The model whose weights are shown.
@@ -223,9 +264,10 @@ _RANGE = re.compile(r"(?P<tensor>kernel|output)_(?P<end>min|max):0$")
 
 
 def _sample(weight: tf.Variable) -> npt.NDArray[Any]:
-    """The finite values of some rows, or of all."""
+    """The finite values of all rows, or of so many that there are about `HISTOGRAM_VALUES`."""
     rows = int(weight.shape[0])
-    if rows > HISTOGRAM_ROWS:
-        weight = tf.gather(weight, np.linspace(0, rows - 1, HISTOGRAM_ROWS, dtype=int))
+    kept = max(1, HISTOGRAM_VALUES * rows // max(1, weight.shape.num_elements()))
+    if rows > kept:
+        weight = tf.gather(weight, np.linspace(0, rows - 1, kept, dtype=int))
     values = weight.numpy()
     return values[np.isfinite(values)]

@@ -15,6 +15,7 @@ from models.layout import IDS, NUMERIC, PADDING_ROW, FeatureLayout
 
 TOWER = "tower"
 LOGIT = "logit"
+FLATTEN = "flatten"
 
 # Keras's 0.99 needs hundreds of steps to follow the weights; an epoch here may have fifty.
 BATCH_NORM_MOMENTUM = 0.9
@@ -156,7 +157,7 @@ def build_deepfm(layout: FeatureLayout, config: DeepFMConfig) -> keras.Model:
     # few hundred distinct scores, and squares of sums minus sums of squares cancel.
     embeddings = lookup(EMBEDDING, config.embedding_dim)  # [B, F, D]
     terms = [FieldSum(name="linear_sum", dtype=tf.float32)(lookup(LINEAR, 1))]  # <w, x>
-    flat = keras.layers.Flatten(name="flatten")(embeddings)  # [B, F * D]; Reshape is slow in TFLite
+    flat = keras.layers.Flatten(name=FLATTEN)(embeddings)  # [B, F * D]; Reshape is slow in TFLite
     fm_inputs: Any = embeddings
     numeric = None
     if layout.num_numeric:

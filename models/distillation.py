@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from models import data, training
+from models import data, progress, training
 from models.averaging import WeightAverage
 from models.checkpoint import Checkpoint
 from models.compression.base import Splits, fine_tuning
@@ -197,6 +197,7 @@ def distill(
         (inputs := {tensor.name: tensor for tensor in student.inputs}),
         _teaching(models, with_hidden=False)({name: inputs[name] for name in inputs})[0],
     )
+    progress.report("measuring the teachers")
     taught = training.evaluate(ensemble, layout, splits.eval)
     measured = training.fit(
         student,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,47 @@ def read_records(files: Sequence[str]) -> list[bytes]:
     """All records of some gzipped TFRecord files, in order."""
     records = tf.data.TFRecordDataset(sorted(files), compression_type="GZIP")
     return [record for batch in records.batch(4096) for record in batch.numpy()]
+
+
+def row_identity(
+    records: Sequence[bytes], columns: Mapping[str, str], labels: npt.NDArray[Any]
+) -> dict[str, str]:
+    """Digests that tell which rows of a log some records are, in their order.
+
+    Values count and not names, so that a run with one feature more, or another vocabulary, has the
+    same rows.
+
+    Args:
+      records: Serialized raw Examples.
+      columns: Their columns by role: `label`, `user`, `item`, `time`. Those that no record has are
+        left out; where none but the label is there, whole records are digested.
+      labels: [R], of the rows that are to be told. They come from transformed Examples, whose order
+        Beam does not promise to keep.
+
+    Returns:
+      16 hexadecimal digits of a SHA-256 by role; empty where the labels are not the records'.
+    """
+    digests = {role: hashlib.sha256() for role in columns}
+    whole = hashlib.sha256()
+    told, present = [], set()
+    for record in records:
+        values = tf.train.Example.FromString(record).features.feature
+        for role, column in columns.items():
+            if column in values:
+                present.add(role)
+            digests[role].update(_framed(values[column].SerializeToString()))
+        whole.update(_framed(record))
+        label = values[columns["label"]]
+        told += [*label.int64_list.value, *label.float_list.value][:1]
+    if not np.array_equal(told, labels):
+        return {}
+    if present == {"label"}:
+        present, digests["row"] = {"label", "row"}, whole
+    return {role: found.hexdigest()[:16] for role, found in digests.items() if role in present}
+
+
+def _framed(value: bytes) -> bytes:
+    return len(value).to_bytes(8, "little") + value
 
 
 def as_sparse(raw: Arrays, features: FeatureSet) -> dict[str, tf.SparseTensor]:

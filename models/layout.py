@@ -23,6 +23,7 @@ RESERVED_ROWS = 2
 IDS = "ids"
 NUMERIC = "numeric"
 LABEL = "label"
+TIMESTAMP = "timestamp"  # of raw Examples, in seconds, where the log has a time
 
 # What stands for a missing value in the raw signature; a number is missing where it is not finite.
 MISSING_STRING = ""

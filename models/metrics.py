@@ -20,7 +20,7 @@ def auc(labels: Array, scores: Array) -> float:
 
     A pair of equal scores counts one half (Mann & Whitney 1947).
     """
-    values, _ = _auc_by_group(labels, scores, np.zeros(np.size(labels), np.intp), 1)
+    values, _ = auc_by_group(labels, scores, np.zeros(np.size(labels), np.intp), 1)
     return float(values[0])
 
 
@@ -60,11 +60,8 @@ def gauc(labels: Array, scores: Array, groups: Array) -> float:
       The average, or NaN where no user has both labels.
     """
     group, count = _numbered(groups)
-    values, rows = _auc_by_group(labels, scores, group, count)
-    defined = ~np.isnan(values)
-    if not defined.any():
-        return float("nan")
-    return float(np.average(values[defined], weights=rows[defined]))
+    values, rows = auc_by_group(labels, scores, group, count)
+    return weighted_mean(values, rows)
 
 
 def ndcg(labels: Array, scores: Array, groups: Array, k: int = 10) -> float:
@@ -84,8 +81,23 @@ def ndcg(labels: Array, scores: Array, groups: Array, k: int = 10) -> float:
     Returns:
       The mean, or NaN where no user has a positive.
     """
-    y = np.asarray(labels, np.float64)
     group, count = _numbered(groups)
+    values = ndcg_by_group(labels, scores, group, count, k)
+    return weighted_mean(values, np.ones(count))
+
+
+def weighted_mean(values: Numbers, weights: Numbers) -> float:
+    """Mean of the values that are no NaN, or NaN where none of them has weight."""
+    weights = np.where(np.isnan(values), 0.0, weights)
+    total = weights.sum()
+    return float(np.nan_to_num(values) @ weights / total) if total else float("nan")
+
+
+def ndcg_by_group(
+    labels: Array, scores: Array, group: npt.NDArray[np.intp], count: int, k: int = 10
+) -> Numbers:
+    """NDCG@k of each group [count], as `ndcg` documents it; NaN for one without a positive."""
+    y = np.asarray(labels, np.float64)
 
     def discounts(*keys: npt.NDArray) -> tuple[npt.NDArray[np.intp], Numbers]:
         order = np.lexsort((*keys, group))
@@ -99,7 +111,7 @@ def ndcg(labels: Array, scores: Array, groups: Array, k: int = 10) -> float:
     gained = np.bincount(group[order], y[order] * shared, count)
     order, discount = discounts(-y)
     best = np.bincount(group[order], y[order] * discount, count)
-    return float(np.mean(gained[best > 0] / best[best > 0])) if (best > 0).any() else float("nan")
+    return np.divide(gained, best, out=np.full(count, np.nan), where=best > 0)
 
 
 def _numbered(groups: Array) -> tuple[npt.NDArray[np.intp], int]:
@@ -116,7 +128,7 @@ def _ties(*sorted_keys: npt.NDArray) -> npt.NDArray[np.intp]:
     return np.cumsum(starts)
 
 
-def _auc_by_group(
+def auc_by_group(
     labels: Array, scores: Array, group: npt.NDArray[np.intp], count: int
 ) -> tuple[Numbers, Numbers]:
     """AUC (NaN where undefined) and number of rows of each group, from the ranks of its positives.

@@ -17,7 +17,7 @@ import optuna
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
-from models import metrics
+from models import metrics, progress
 from models.checkpoint import Checkpoint
 from models.compression import NotCompressible, PostConditionFailed
 from models.compression_config import Budget, Recipe, Search, parse_step
@@ -29,6 +29,7 @@ from models.recipe import Setting, apply
 _log = logging.getLogger(__name__)
 
 FIGURES_TAG = "trial"  # of what the HParams tab shows
+NAMED_BY_RUN = ""  # a trial without a name of its own goes by that of its run in TensorBoard
 
 Array = npt.NDArray[Any]
 TRIAL_FILE = "trial.json"
@@ -173,8 +174,10 @@ class _Bench:
         path = self._path("model", steps)
         if not os.path.isdir(path):
             before = self.model(steps[:-1], log_dir)
-            logs = log_dir and os.path.join(log_dir, steps[-1].technique)
-            with _atomic_folder(path) as folder:
+            technique = steps[-1].technique
+            logs = log_dir and os.path.join(log_dir, technique)
+            with _atomic_folder(path) as folder, progress.part(technique):
+                progress.report()
                 apply(steps[-1], before, self._setting, logs).save(folder)
         return Checkpoint.load(path)
 
@@ -196,6 +199,7 @@ class _Bench:
             return Trial(name, data, **json.load(file))
 
     def _measure(self, checkpoint: Checkpoint) -> dict[str, float]:
+        progress.report("measuring the file")
         lite = LiteModel(self._export(checkpoint))
         return {
             **metrics.binary_metrics(self._labels, lite.score(self._inputs)),
@@ -240,7 +244,7 @@ def _settings(trial: Trial) -> dict[str, int | float | str | bool]:
 def _log_trial(log_dir: str, trial: Trial) -> None:
     """A run in TensorBoard's HParams tab: what was chosen against what came of it."""
     with tf.summary.create_file_writer(os.path.join(log_dir, trial.name)).as_default(step=0):
-        hparams.hparams(_settings(trial), trial_id=trial.name)
+        hparams.hparams(_settings(trial), trial_id=NAMED_BY_RUN)
         for name, value in trial.figures.items():
             tf.summary.scalar(f"{FIGURES_TAG}/{name}", value)
 
@@ -296,10 +300,12 @@ def search(
 
     def attempt(trial: optuna.Trial) -> tuple[float, float, float]:
         name, steps = _choose(config, trial)
-        done = bench.run(name, steps)
+        label = f"trial {trial.number + 1}/{count}, {name}"
+        with progress.part(label, trial.number, count, whole=True):
+            done = bench.run(name, steps)
         if name not in trials:
             trials[name], recipes[name] = done, steps
-            _log.info("trial %d, %s: %s", len(trials), name, done.error or _brief(done.figures))
+            _log.info("%s: %s", label, done.error or _brief(done.figures))
             if log_dir and not done.error:
                 _log_trial(log_dir, done)
         trial.set_user_attr("name", name)
@@ -313,11 +319,13 @@ def search(
         directions=["maximize", "minimize", "minimize"],
         sampler=optuna.samplers.TPESampler(seed=setting.training.seed),
     )
+    progress.report("converting the float model")
     overhead = len(export(base)) - weight_bytes(base.layout, base.config, ())
     starts = _starts(config, base, overhead)
     for start in starts:
         study.enqueue_trial(start)
-    study.optimize(attempt, n_trials=len(starts) if config.recipes else config.trials)
+    count = len(starts) if config.recipes else config.trials
+    study.optimize(attempt, n_trials=count)
 
     if log_dir:
         _log_columns(log_dir, trials.values())

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import tensorflow as tf
 import tf_keras as keras
 
-from models import data, metrics, runtime
+from models import data, metrics, progress, runtime
 from models.averaging import WeightAverage
-from models.callbacks import Cosine, Telemetry, TrainingFailed, Validation
+from models.callbacks import Cosine, Steps, Telemetry, TrainingFailed, Validation
 from models.config import DeepFMConfig, TrainingConfig
 from models.deepfm import build_deepfm
 from models.layout import FeatureLayout
@@ -209,7 +209,8 @@ def fit(
         best_from=best_from,
         average=average,
     )
-    everything: list[keras.callbacks.Callback] = [*callbacks, validation]
+    following = Steps(training, steps, min(rows, training.batch_size))
+    everything: list[keras.callbacks.Callback] = [*callbacks, validation, following]
     if training.schedule == "cosine":
         everything.append(Cosine(training.learning_rate, steps * training.epochs))
     if log_dir:
@@ -221,7 +222,7 @@ def fit(
         batches,
         epochs=training.epochs,
         callbacks=everything,
-        verbose=1 if sys.stdout.isatty() else 0,
+        verbose=1 if sys.stdout.isatty() and not progress.heard() else 0,
     ).history
     if keep_best and validation.weights:
         model.set_weights(validation.weights)
@@ -232,6 +233,7 @@ def fit(
         final = {name: history[f"val_{name}"][-1] for name in ("auc", "log_loss", "calibration")}
         best_epoch = len(history["loss"])
     epochs = len(history["loss"])
+    progress.report(f"epoch {epochs}/{training.epochs}", 1.0, figures={"auc": final["auc"]})
     return {
         **final,
         "epochs": epochs,

@@ -75,15 +75,27 @@ def _parser() -> argparse.ArgumentParser:
     with_runs(report)
 
     compare = command(
-        "compare", "Compare the recipes that the last run's search tried; draw their Pareto front."
+        "compare",
+        "Compare finished runs: accuracy with intervals, size, speed, gates, configuration, code "
+        "and data. Without any run: the recipes that the last run's search tried.",
     )
+    compare.add_argument(
+        "run",
+        nargs="*",
+        metavar="RUN",
+        help="two or more, the first to compare the others with: movielens#7, movielens (its "
+        "newest that came to the gates), movielens#-2 (the one before), a name from TensorBoard, "
+        "or a pushed version's folder",
+    )
+    compare.add_argument("--list", action="store_true", help="list the runs that there are")
     with_config(compare)
     with_runs(compare)
     compare.add_argument(
         "-o",
         "--output",
         metavar="DIR",
-        help="folder for compare.png and compare.html (default: the pipeline's own folder of runs)",
+        help="folder for compare.html, and of a search compare.png (default: that of --runs, of a "
+        "search the pipeline's own in it)",
     )
 
     score = command("score", "Score the rows of a CSV file with a pushed model (no TensorFlow).")
@@ -100,15 +112,35 @@ def _parser() -> argparse.ArgumentParser:
     with_runs(lineage)
     lineage.add_argument("--json", action="store_true", help="everything, as JSON")
 
+    clean = command(
+        "clean",
+        "Remove the artifacts of old runs; their pages and reports, pushed versions, and what the "
+        "next run is compared with stay.",
+    )
+    clean.add_argument(
+        "--keep", type=_positive, required=True, metavar="N", help="newest runs that stay whole"
+    )
+    clean.add_argument("--config", metavar="YAML", help="only this pipeline's runs (default: all)")
+    with_runs(clean)
+    clean.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+
     tensorboard = command("tensorboard", "Open TensorBoard on all runs.")
     with_runs(tensorboard)
     tensorboard.add_argument("--port", type=int, default=6006)
     tensorboard.add_argument("--host", default="localhost")
 
     kubeflow.add_parser(
-        command("kubeflow", "Compile, upload and schedule the pipeline on Kubeflow."), with_config
+        command("kubeflow", "Compile, upload and schedule the pipeline on Kubeflow."),
+        with_config,
+        with_runs,
     )
     return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -117,7 +149,6 @@ def _run(args: argparse.Namespace) -> int:
     if not args.verbose:
         import_tensorflow()
     from pipeline.local_runner import run
-    from pipeline.report import render
 
     outcome = run(
         args.config,
@@ -127,6 +158,8 @@ def _run(args: argparse.Namespace) -> int:
         verbose=args.verbose,
         enable_cache=not args.no_cache,
     )
+    from pipeline.report import render  # imports TensorFlow, whose words belong in the log
+
     print(render(outcome))
     return 0 if outcome.pushed else 2
 
@@ -155,6 +188,12 @@ def _report(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
+    if args.list:
+        return _list(args.runs)
+    if args.run:
+        if args.config != DEFAULT_CONFIG:
+            raise ValueError("--config is for the recipes of a search: leave it out beside runs")
+        return _compare_runs(args.run, args.runs, args.output or args.runs)
     from pipeline import compare
     from pipeline.config import load_config
     from pipeline.local_runner import Folders, outcome
@@ -165,6 +204,30 @@ def _compare(args: argparse.Namespace) -> int:
     print(compare.render(trials))
     for path in compare.draw(trials, args.output or folders.root, title=config.name):
         print(f"written {os.path.relpath(path)}")
+    return 0
+
+
+def _list(runs: str) -> int:
+    from pipeline.comparison.runs import catalogue
+    from pipeline.tables import table
+
+    print(table(["run", "started (UTC)", "AUC", "log loss", "bytes", "result"], catalogue(runs)))
+    return 0
+
+
+def _compare_runs(names: Sequence[str], runs: str, folder: str) -> int:
+    from pipeline.compare import write
+    from pipeline.comparison.page import compare, page, render
+    from pipeline.comparison.runs import find
+
+    if len(names) < 2:
+        raise ValueError(f"one run is no comparison: name another beside {names[0]!r}")
+    found = find(names, runs)
+    sections = compare(found)
+    print(render(sections))
+    os.makedirs(folder, exist_ok=True)
+    path = write(os.path.join(folder, "compare.html"), page(found, sections).encode())
+    print(f"written {os.path.relpath(path)}")
     return 0
 
 
@@ -182,6 +245,28 @@ def _lineage(args: argparse.Namespace) -> int:
     found = lineage.trace(args.model, args.runs)
     whole = json.dumps(dataclasses.asdict(found), indent=2) if args.json else lineage.render(found)
     print(whole)
+    return 0
+
+
+def _clean(args: argparse.Namespace) -> int:
+    from pipeline.config import load_config
+    from pipeline.local_runner import Folders, exclusive, pipelines
+    from pipeline.retention import free
+
+    names = [load_config(args.config).name] if args.config else pipelines(args.runs)
+    for name in names:
+        folders = Folders(args.runs, name)
+        if not os.path.exists(folders.metadata):
+            raise FileNotFoundError(f"no run of {name} in {args.runs!r}")
+        with exclusive(folders.root):
+            freed = free(folders.metadata, folders.artifacts, name, args.keep, dry_run=args.dry_run)
+        runs = ", ".join(f"#{number}" for number in freed.runs)
+        what = f"{len(freed.folders)} folders, {freed.size / 1e6:.1f} MB"
+        done = "would be removed" if args.dry_run else "removed"
+        print(f"{name}: {what} of {runs} {done}" if freed.runs else f"{name}: nothing to remove")
+        if freed.kept:
+            stay = ", ".join(f"#{number}" for number in freed.kept)
+            print(f"{name}: {stay} stays: the next run is compared with what it pushed")
     return 0
 
 
@@ -215,6 +300,7 @@ _COMMANDS = {
     "compare": _compare,
     "score": _score,
     "lineage": _lineage,
+    "clean": _clean,
     "tensorboard": _tensorboard,
     "kubeflow": kubeflow.run,
 }
@@ -230,7 +316,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       0 if all went well, 1 after an error, 2 if a gate kept the model from being pushed.
     """
     args = _parser().parse_args(argv)
-    if not getattr(args, "verbose", False):
+    if args.command != "run":  # which keeps these words in its log
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what is absent: CUDA, TensorRT
         warnings.filterwarnings("ignore", category=FutureWarning, module="google")
     try:

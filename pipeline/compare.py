@@ -100,8 +100,8 @@ def draw(trials: Trials, folder: str, title: str) -> list[str]:
         steps=steps,
     )
     return [
-        _write(os.path.join(folder, "compare.png"), image),
-        _write(os.path.join(folder, "compare.html"), page.encode()),
+        write(os.path.join(folder, "compare.png"), image),
+        write(os.path.join(folder, "compare.html"), page.encode()),
     ]
 
 
@@ -165,7 +165,12 @@ def _plot(trials: Trials, title: str) -> bytes:
     return buffer.getvalue()
 
 
-def _write(path: str, content: bytes) -> str:
+def write(path: str, content: bytes) -> str:
+    """Writes a file; a reader sees all of it or nothing.
+
+    Returns:
+      Its path.
+    """
     with tempfile.NamedTemporaryFile(dir=os.path.dirname(path), delete=False) as file:
         file.write(content)
     os.chmod(file.name, 0o644)

@@ -72,6 +72,7 @@ class RunConfig(Strict):
       features: The model's inputs.
       user: Column of the user, for per-user metrics and the cold-start slice.
       item: Column of the item, for the popularity and cold-start slices.
+      item_label: Column that names an item for a person, such as a title: for TensorBoard.
       slices: Columns by whose values the evaluation is sliced as well.
       schema_file: A schema (text proto) to hold the data to, instead of the configuration's.
       validation: What makes data unfit.
@@ -94,6 +95,7 @@ class RunConfig(Strict):
     features: tuple[Feature, ...] = Field(min_length=1)
     user: Name | None = None
     item: Name | None = None
+    item_label: Name | None = None
     slices: tuple[Name, ...] = ()
     schema_file: str | None = None
     validation: ValidationConfig = ValidationConfig()
@@ -176,6 +178,7 @@ class RunConfig(Strict):
             split=self.split,
             negatives=self.negatives,
             features=self.feature_set,
+            item_label=self.item_label,
             seed=self.training.seed,
         )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import glob
 import hashlib
-import json
 import os
 from typing import Any
 
@@ -13,7 +12,7 @@ from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from models.bundle import MODEL_FILE, latest_version
-from pipeline.store import Run, all_runs, open_store
+from pipeline.store import Run, all_runs, document, open_store, text_properties
 from pipeline.tables import table
 
 TFLITE_PATTERN = "Format-Serving/tflite"  # below the URI of a Model
@@ -77,7 +76,7 @@ def trace(path: str, runs: str) -> Lineage:
     Raises:
       FileNotFoundError: There is no such file, no store, or no store knows the file.
     """
-    file = _file(path)
+    file = model_file(path)
     with open(file, "rb") as opened:
         content = opened.read()
     digest = hashlib.sha256(content).hexdigest()
@@ -94,7 +93,12 @@ def trace(path: str, runs: str) -> Lineage:
     )
 
 
-def _file(path: str) -> str:
+def model_file(path: str) -> str:
+    """The TFLite file that a file, a pushed version or the folder of all versions stands for.
+
+    Raises:
+      FileNotFoundError: There is none.
+    """
     if os.path.isdir(path):
         version = path if os.path.isfile(os.path.join(path, MODEL_FILE)) else latest_version(path)
         path = os.path.join(version or path, MODEL_FILE)
@@ -133,7 +137,7 @@ def _lineage(
     for step in steps:
         for key, _, uri in step.outputs:
             if step.node == "LogExampleGen" and key == "report":
-                logs = _json(uri, "report.json")
+                logs = document(uri, "report.json")
     return Lineage(file, digest, size, name, maker, steps, logs, refusals(every))
 
 
@@ -169,12 +173,7 @@ def _step(
         ),
         "?",
     )
-    properties = {
-        key: value.string_value
-        for fields in (execution.properties, execution.custom_properties)
-        for key, value in fields.items()
-        if value.HasField("string_value")
-    }
+    properties = text_properties(execution)
     config = next((properties[key] for key in _CONFIGS if properties.get(key)), "")
     millis = execution.last_update_time_since_epoch - execution.create_time_since_epoch
     digest = properties.get("code_digest", "")
@@ -192,10 +191,10 @@ def refusals(runs: list[Run]) -> list[dict[str, Any]]:
             if stage.state in ("failed", "canceled")
         ]
         pusher, judge = run.stages.get("Pusher"), run.stages.get("LiteValidator")
-        pushed = _json(pusher.folder("pushed_model"), "pushed.json") if pusher else {}
+        pushed = pusher.document("pushed_model", "pushed.json") if pusher else {}
         if pushed.get("refused_by"):
             reasons += [f"refused by {node}" for node in pushed["refused_by"]]
-            report = _json(judge.folder("report"), "report.json") if judge else {}
+            report = judge.document("report", "report.json") if judge else {}
             reasons += [
                 f"{v['name']} is {v['value']:g}, {'at least' if v['at_least'] else 'at most'} "
                 f"{v['threshold']} is asked for"
@@ -206,15 +205,6 @@ def refusals(runs: list[Run]) -> list[dict[str, Any]]:
             started = run.started.isoformat(timespec="seconds")
             found.append({"number": run.number, "started": started, "reasons": reasons})
     return found
-
-
-def _json(folder: str | None, name: str) -> dict[str, Any]:
-    path = os.path.join(folder or "", name)
-    if not folder or not os.path.isfile(path):
-        return {}
-    with open(path, encoding="utf-8") as file:
-        loaded: dict[str, Any] = json.load(file)
-    return loaded
 
 
 def render(lineage: Lineage) -> str:

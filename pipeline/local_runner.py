@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import logging
 import os
 import pathlib
 import sys
@@ -14,10 +15,14 @@ from typing import TYPE_CHECKING, TextIO
 
 from components.log_example_gen.config import NEWEST
 from pipeline.config import RunConfig, load_config
+from pipeline.logs import new_folder, stage_logs
+from pipeline.progress import Display, StageProgress
 from pipeline.store import Stage, latest_run, note_failure
 
 if TYPE_CHECKING:
     from tfx.orchestration.pipeline import Pipeline
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,9 +68,21 @@ class Folders:
         return os.path.join(self.root, "synthetic-data")
 
     @property
-    def log(self) -> str:
-        """What TFX, Beam and TensorFlow logged."""
-        return os.path.join(self.root, "run.log")
+    def logs(self) -> str:
+        """What TFX, Beam and TensorFlow logged: a folder a run, in it a file a stage."""
+        return os.path.join(self.root, "logs")
+
+
+def pipelines(runs: str) -> list[str]:
+    """Names of the pipelines that ran in a folder of runs.
+
+    Raises:
+      FileNotFoundError: There are none.
+    """
+    found = sorted(path.parent.name for path in pathlib.Path(runs).glob("*/metadata.sqlite"))
+    if not found:
+        raise FileNotFoundError(f"no runs in {runs!r}: `ranklite run` makes them")
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +104,7 @@ class Outcome:
     @property
     def pushed(self) -> str | None:
         """The folder of the version that the Pusher made or kept, or None if a gate refused."""
-        from components.pusher.executor import pushed_version
+        from components.pusher.pushed import pushed_version
 
         folder = self.stages["Pusher"].folder("pushed_model") if "Pusher" in self.stages else None
         return pushed_version(folder) if folder else None
@@ -98,7 +115,7 @@ class StageFailed(ValueError):
 
 
 @contextlib.contextmanager
-def _exclusive(folder: str) -> Iterator[None]:
+def exclusive(folder: str) -> Iterator[None]:
     """Keeps a second run of the same pipeline out while one is under way."""
     with open(os.path.join(folder, "run.lock"), "w", encoding="utf-8") as lock:
         try:
@@ -180,7 +197,7 @@ def run(
     config = load_config(config_path)
     folders = Folders(runs, config.name)
     os.makedirs(folders.root, exist_ok=True)
-    with _exclusive(folders.root):
+    with exclusive(folders.root):
         data_root = checked_data(config, folders, data, span)
         return _run(config, folders, data_root, span, verbose, enable_cache, out)
 
@@ -218,22 +235,24 @@ def _run(
     out = out or sys.stdout
     print(f"{config.name}: starting TFX (about 15 s)", file=out, flush=True)
     started = time.monotonic()
-    dag = build(config, folders, data_root, span, enable_cache)
-    from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+    with stage_logs(new_folder(folders.logs), verbose=verbose) as logs:
+        dag = build(config, folders, data_root, span, enable_cache)
+        from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
-    from pipeline.progress import StageProgress, quiet_logs
-
-    progress = StageProgress(len(dag.components), out)
-    with quiet_logs(folders.log, progress, verbose):
+        # What is logged to the terminal would tear a line that is drawn on.
+        display = Display(out, live=out.isatty() and not verbose)
+        progress = StageProgress(len(dag.components), display, logs.switch)
         try:
-            LocalDagRunner().run(dag)
+            with progress.watching():
+                LocalDagRunner().run(dag)
         except Exception as error:
+            _log.exception("%s failed", progress.current)
             if progress.current:
                 with contextlib.suppress(Exception):  # the error itself is what counts
                     note_failure(folders.metadata, config.name, progress.current, _message(error))
             raise StageFailed(
                 f"{progress.current} failed: {_message(error)}\n"
-                f"The log is {pathlib.Path(folders.log)}. Finished stages are kept: the same "
+                f"The log is {pathlib.Path(logs.path)}. Finished stages are kept: the same "
                 "command goes on from here."
             ) from error
     result = outcome(config, folders)

@@ -268,12 +268,16 @@ def create_pipeline(
     }
     page = RunReport(
         ingest_report=example_gen.outputs.get("report"),  # Beam's reader writes none
+        float_checkpoint=checkpoints["float"],
+        transform_graph=graph,
+        statistics=statistics,
         schema=schema,
         anomalies=gate.outputs["anomalies"],
         stage_report=validator.outputs["report"],
         **blessings,
         trainings=trainings,
         config=config.model_dump_json(),
+        features=features,
         code_digest=_code(RunReport),
     )
     pusher = Pusher(

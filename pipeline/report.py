@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sysconfig
@@ -12,6 +11,8 @@ from components.run_report.artifacts import PAGE_FILE
 from models.config import SPEC_FILE
 from pipeline import compare
 from pipeline.local_runner import Outcome
+from pipeline.logs import newest
+from pipeline.store import document
 from pipeline.tables import table
 
 _COLUMNS = (
@@ -34,19 +35,15 @@ _NAMES = {
 _DASH = "-"
 
 
-def _load(folder: str | None, name: str) -> dict[str, Any]:
-    path = os.path.join(folder or "", name)
-    if not folder or not os.path.exists(path):
-        return {}
-    with open(path, encoding="utf-8") as file:
-        loaded: dict[str, Any] = json.load(file)
-    return loaded
+def stage_name(stage: str) -> str:
+    """What a person calls a stage."""
+    return _NAMES.get(stage, stage.replace("_", " "))
 
 
 def stages(report: dict[str, Any], best: dict[str, float] | None) -> str:
     """Accuracy, size and speed of every stage, and the best that can be reached where known."""
     rows = [
-        [_NAMES.get(stage, stage.replace("_", " "))]
+        [stage_name(stage)]
         + [form.format(figures[key]) if key in figures else _DASH for _, key, form in _COLUMNS]
         for stage, figures in report["stages"].items()
     ]
@@ -110,12 +107,12 @@ def _origin(outcome: Outcome) -> str:
     found = outcome.stages
     said = []
     log = found.get("LogExampleGen")
-    spans = _load(log.folder("report") if log else None, "report.json").get("spans")
+    spans = document(log.folder("report") if log else None, "report.json").get("spans")
     if spans:
         said.append(f"spans {spans[0]} to {spans[-1]} ({len(spans)})")
     model = found["Trainer"].folder("model") if "Trainer" in found else None
     if model and outcome.config.training.warm_start:
-        metrics = _load(os.path.join(model, "Format-Serving"), SPEC_FILE)["metrics"]
+        metrics = document(os.path.join(model, "Format-Serving"), SPEC_FILE)["metrics"]
         warm = metrics.get("warm_started")
         said.append("warm-started" if warm else "started from scratch")
     return "".join(f"; {one}" for one in said)
@@ -124,17 +121,18 @@ def _origin(outcome: Outcome) -> str:
 def render(outcome: Outcome) -> str:
     """What a run made, for a person: stages, gates, slices, where the model is, what comes next."""
     found = outcome.stages
-    report = _load(
+    report = document(
         found["LiteValidator"].folder("report") if "LiteValidator" in found else None, "report.json"
     )
     if not report:
         unfinished = [s for s in found.values() if s.state not in ("done", "cached")]
         reasons = [f"{s.node} {s.state}" + (f": {s.error}" if s.error else "") for s in unfinished]
-        said = [f"the last run did not finish; look at {os.path.relpath(outcome.folders.log)}"]
+        log = os.path.relpath(newest(outcome.folders.logs))
+        said = [f"the last run did not finish; look at {log}"]
         return "\n".join(said + reasons)
-    truth = _load(outcome.folders.synthetic, "truth.json") if outcome.config.synthetic else {}
+    truth = document(outcome.folders.synthetic, "truth.json") if outcome.config.synthetic else {}
     best = truth.get("best", {}).get(report["split"])
-    pusher = _load(
+    pusher = document(
         found["Pusher"].folder("pushed_model") if "Pusher" in found else None, "pushed.json"
     )
     cached = sum(stage.state == "cached" for stage in found.values())
@@ -165,7 +163,7 @@ def render(outcome: Outcome) -> str:
         lines += [f"report       {os.path.relpath(os.path.join(page, PAGE_FILE))}"]
     runs = os.path.relpath(outcome.folders.runs)
     lines += [f"TensorBoard  {_command()} tensorboard --runs {runs}"]
-    lines += [f"log          {os.path.relpath(outcome.folders.log)}"]
+    lines += [f"log          {os.path.relpath(newest(outcome.folders.logs))}"]
     if "total" in outcome.seconds:
         lines += [f"time         {outcome.seconds['total']:.0f} s, {cached} of {len(found)} cached"]
     return "\n".join(lines)

@@ -7,8 +7,7 @@ scikit-learn's `auc` instead of NumPy's `trapz`. docs/stacks.md lists what is te
 from __future__ import annotations
 
 import os
-
-from pipeline.progress import native_stderr_to
+import sys
 
 
 def import_tensorflow() -> None:
@@ -18,5 +17,12 @@ def import_tensorflow() -> None:
     loaded, before it looks at that variable.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with native_stderr_to(os.devnull):
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
         import tensorflow  # noqa: F401
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)

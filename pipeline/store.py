@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import json
 import os
 from collections import defaultdict
+from typing import Any
 
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
@@ -32,6 +34,7 @@ class Stage:
       execution_id: Its id in ML Metadata.
       outputs: URIs of its output artifacts, by key.
       error: Why it failed, where that was noted.
+      properties: What it was configured with, as far as that is text.
     """
 
     node: str
@@ -39,11 +42,26 @@ class Stage:
     execution_id: int
     outputs: dict[str, list[str]]
     error: str | None = None
+    properties: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def folder(self, key: str) -> str | None:
         """The folder of an output that the stage wrote, or None if it wrote none."""
         uris = self.outputs.get(key)
         return uris[0] if uris and os.path.isdir(uris[0]) else None
+
+    def document(self, key: str, name: str) -> dict[str, Any]:
+        """A JSON file in an output, as `document` reads it."""
+        return document(self.folder(key), name)
+
+
+def document(folder: str | None, name: str) -> dict[str, Any]:
+    """A JSON file in a folder; empty where either is not there."""
+    path = os.path.join(folder or "", name)
+    if not folder or not os.path.isfile(path):
+        return {}
+    with open(path, encoding="utf-8") as file:
+        loaded: dict[str, Any] = json.load(file)
+    return loaded
 
 
 def open_store(path: str) -> metadata_store.MetadataStore:
@@ -74,7 +92,7 @@ class Run:
     stages: dict[str, Stage]
 
 
-def _contexts(store: metadata_store.MetadataStore, pipeline_name: str) -> list[mlmd.Context]:
+def run_contexts(store: metadata_store.MetadataStore, pipeline_name: str) -> list[mlmd.Context]:
     """The contexts of a pipeline's runs, the oldest first."""
     pipeline = store.get_context_by_type_and_name("pipeline", pipeline_name)
     runs = [
@@ -101,7 +119,7 @@ def all_runs(path: str, pipeline_name: str) -> list[Run]:
             ),
             _stages(store, context),
         )
-        for number, context in enumerate(_contexts(store, pipeline_name), 1)
+        for number, context in enumerate(run_contexts(store, pipeline_name), 1)
     ]
 
 
@@ -112,7 +130,7 @@ def latest_run(path: str, pipeline_name: str) -> dict[str, Stage]:
       FileNotFoundError: There is no store, or it knows no run of that pipeline.
     """
     store = open_store(path)
-    runs = _contexts(store, pipeline_name)
+    runs = run_contexts(store, pipeline_name)
     if not runs:
         raise FileNotFoundError(f"{path} knows no run of pipeline {pipeline_name!r}")
     return _stages(store, runs[-1])
@@ -144,8 +162,20 @@ def _stages(store: metadata_store.MetadataStore, run: mlmd.Context) -> dict[str,
             by_key[key].append(uris[artifact_id])
         state = _STATES.get(execution.last_known_state, "unknown")
         error = execution.custom_properties[ERROR].string_value or None
-        stages[node] = Stage(node, state, execution.id, dict(by_key), error)
+        stages[node] = Stage(
+            node, state, execution.id, dict(by_key), error, text_properties(execution)
+        )
     return stages
+
+
+def text_properties(execution: mlmd.Execution) -> dict[str, str]:
+    """The properties of an execution that are text, by name."""
+    return {
+        key: value.string_value
+        for fields in (execution.properties, execution.custom_properties)
+        for key, value in fields.items()
+        if value.HasField("string_value")
+    }
 
 
 def note_failure(path: str, pipeline_name: str, node: str, error: str) -> None:

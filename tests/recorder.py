@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
@@ -39,6 +40,7 @@ class Recorder:
         state: int,
         outputs: dict[str, str],
         inputs: Sequence[int] = (),
+        kinds: Mapping[str, str] = MappingProxyType({}),
         **properties: str,
     ) -> int:
         kind = self.store.put_execution_type(mlmd.ExecutionType(name=node))
@@ -53,12 +55,16 @@ class Recorder:
         self.store.put_attributions_and_associations(
             [], [mlmd.Association(execution_id=execution, context_id=c) for c in contexts]
         )
-        type_id = self.store.put_artifact_type(mlmd.ArtifactType(name="Model"))
         for key, uri in outputs.items():
-            (artifact,) = self.store.put_artifacts([mlmd.Artifact(type_id=type_id, uri=uri)])
+            type_id = self.store.put_artifact_type(mlmd.ArtifactType(name=kinds.get(key, "Model")))
+            made_before = state == mlmd.Execution.CACHED and uri in self.artifacts
+            artifact = self.artifacts[uri] if made_before else self._artifact(type_id, uri)
             event = mlmd.Event(execution_id=execution, artifact_id=artifact, type=mlmd.Event.OUTPUT)
             event.path.steps.add().key = key
             event.path.steps.add().index = 0
             self.store.put_events([event])
             self.artifacts[uri] = artifact
         return int(execution)
+
+    def _artifact(self, type_id: int, uri: str) -> int:
+        return int(self.store.put_artifacts([mlmd.Artifact(type_id=type_id, uri=uri)])[0])

@@ -15,6 +15,7 @@ from tfx.types import artifact_utils
 
 from components import checkpoint_io, numbered
 from components.budget_search.artifacts import TRIALS_FILE
+from models import progress
 from models.checkpoint import Checkpoint
 from models.compression.quantization import calibrated, train_control
 from models.compression_config import Quantization, Search, parse_step
@@ -95,7 +96,10 @@ class Executor(base_executor.BaseExecutor):
             dataclasses.replace(found.model, metrics={**found.model.metrics, **chosen}),
             output_dict["model"],
         )
-        checkpoint_io.save(_control(found, setting), output_dict["control"])
+        with progress.part("control"):
+            control = _control(found, setting)
+        checkpoint_io.save(control, output_dict["control"])
+        progress.report(figures={"auc": found.chosen.figures["auc"]})
         shutil.rmtree(finished, ignore_errors=True)
 
     def _write_trials(self, found: Found, folder: str) -> None:

@@ -15,16 +15,23 @@ from tfx.utils import io_utils
 
 from components import checkpoint_io, numbered
 from components.lite_validator import validation
-from components.lite_validator.artifacts import REPORT_FILE
-from models import bootstrap, metrics, training
+from components.lite_validator.artifacts import REPORT_FILE, SCORES_FILE
+from models import bootstrap, metrics, progress, software, training
 from models.compression.rounding_error import rounding_error
 from models.config import FeatureSet
-from models.examples import as_sparse, raw_inputs, read_records, transformed_inputs
+from models.examples import (
+    as_sparse,
+    raw_inputs,
+    read_records,
+    row_identity,
+    transformed_inputs,
+)
 from models.export import is_quantized
 from models.gates import GatesConfig
-from models.layout import IDS, NUMERIC
+from models.layout import IDS, NUMERIC, TIMESTAMP
 from models.lite import LiteModel
 from models.preprocessing import GROUP, evaluation_slices
+from models.scored_rows import ScoredRows
 
 ROUNDING_ROWS = 4096
 
@@ -58,7 +65,7 @@ class Executor(base_executor.BaseExecutor):
             - transform_graph: TransformGraph.
           output_dict:
             - blessing: InfraBlessing, as TFX's InfraValidator writes it.
-            - report: StageReport.
+            - report: StageReport, and the scores row by row.
           exec_properties:
             - features: JSON of a FeatureSet.
             - gates: JSON of a GatesConfig.
@@ -85,16 +92,20 @@ class Executor(base_executor.BaseExecutor):
         stages: dict[str, Any] = {}
         scores: dict[str, Any] = {}
         for stage, model in models.items():
+            progress.report(f"measuring the {stage} file")
             stages[stage], scores[stage] = validation.measure(model, ids, labels, groups)
         if input_dict.get("control_model"):
             control = checkpoint_io.load(input_dict["control_model"])
             scores["control"], _ = training.predict(control.model, control.layout, files)
             stages["control"] = metrics.binary_metrics(labels, scores["control"])
+        progress.report("measuring the shipped file")
         keras_scores, _ = training.predict(checkpoint.model, checkpoint.layout, files)
         if quantized:
+            scores["quantized"] = keras_scores
             stages["quantized"] = metrics.binary_metrics(labels, keras_scores)
         stages["shipped"], scores["shipped"] = validation.measure(shipped, ids, labels, groups)
 
+        records = read_records(checkpoint_io.split_files(input_dict["examples"], split))
         verdicts = validation.judge(
             gates,
             stages["shipped"],
@@ -102,7 +113,7 @@ class Executor(base_executor.BaseExecutor):
             scores["shipped"],
             scores.get("control", scores["float"]),
             keras_scores,
-            self._raw_difference(shipped, input_dict, features, split),
+            self._raw_difference(shipped, input_dict, features, records),
             len(np.unique(np.concatenate([v.astype(np.float64) for v in ids.values()], 1), axis=0)),
             quantized,
         )
@@ -120,6 +131,8 @@ class Executor(base_executor.BaseExecutor):
             "verdicts": [verdict.to_dict() for verdict in verdicts],
             "validation": {k: v for k, v in checkpoint.metrics.items() if _plain(v)},
             "layout": checkpoint.layout.to_dict(),
+            "software": software.versions(),
+            "processor": software.processor(),
             "evidence": validation.evidence(labels, scores)
             | {
                 "unseen": validation.unseen(ids[IDS], checkpoint.layout),
@@ -131,14 +144,21 @@ class Executor(base_executor.BaseExecutor):
         os.makedirs(artifact.uri, exist_ok=True)
         with open(os.path.join(artifact.uri, REPORT_FILE), "w", encoding="utf-8") as file:
             json.dump(report, file, indent=2)
+        rows = row_identity(records, _roles(features), labels)
+        kept = ScoredRows.of(labels, groups, scores, texts, rows)
+        kept.save(os.path.join(artifact.uri, SCORES_FILE))
         self._bless(output_dict["blessing"], [v for v in verdicts if not v.passed])
+        progress.report(figures={"auc": stages["shipped"]["auc"]})
 
     def _raw_difference(
-        self, shipped: LiteModel, input_dict: dict[str, list[Any]], features: FeatureSet, split: str
+        self,
+        shipped: LiteModel,
+        input_dict: dict[str, list[Any]],
+        features: FeatureSet,
+        records: list[bytes],
     ) -> float:
         """Largest difference between the raw signature and Transform followed by the other one."""
-        files = checkpoint_io.split_files(input_dict["examples"], split)
-        raw = raw_inputs(read_records(files), features)
+        raw = raw_inputs(records, features)
         gaps = validation.raw_rows_with_gaps(raw, features)
         graph = artifact_utils.get_single_uri(input_dict["transform_graph"])
         layer = tft.TFTransformOutput(graph).transform_features_layer()
@@ -164,6 +184,12 @@ class Executor(base_executor.BaseExecutor):
 def _first(inputs: dict[str, Any]) -> dict[str, Any]:
     """As many rows as show what rounding does to a layer."""
     return {name: values[:ROUNDING_ROWS] for name, values in inputs.items()}
+
+
+def _roles(features: FeatureSet) -> dict[str, str]:
+    """Columns of raw Examples that tell one row from another, by what they are."""
+    roles = {"label": features.label, "user": features.user, "item": features.item}
+    return {role: name for role, name in roles.items() if name} | {"time": TIMESTAMP}
 
 
 def _plain(value: Any) -> bool:

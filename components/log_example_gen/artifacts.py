@@ -5,9 +5,13 @@ from __future__ import annotations
 from tfx.types import artifact
 
 REPORT_FILE = "report.json"
+ITEM_LABELS_FILE = "item_labels.parquet"
 
 
 class IngestReport(artifact.Artifact):
-    """What was read, and what could not be: `report.json`."""
+    """What was read, and what could not be: `report.json`.
+
+    Where items have names, `item_labels.parquet` holds them: columns `item` and `label`.
+    """
 
     TYPE_NAME = "components.IngestReport"

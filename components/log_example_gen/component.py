@@ -104,6 +104,7 @@ def _beam_example_gen(
         f"source.format: {source.format}": source.format not in (None, "parquet"),
         "spans in file names": config.has_spans,
         "negatives": config.sampled_negatives is not None,
+        "item_label": config.item_label is not None,
         "split.by: time": split.by == "time",
         f"label: {config.label}": config.label != config.features.label,
     }

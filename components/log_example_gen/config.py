@@ -148,6 +148,7 @@ class IngestConfig(Strict):
       split: How rows are divided.
       negatives: How negatives are sampled, for a log of positives only.
       features: The columns.
+      item_label: Column that names an item for a person, such as a title.
       seed: Of hashing and sampling.
       span: The newest span to read; None takes the newest there is.
     """
@@ -158,6 +159,7 @@ class IngestConfig(Strict):
     split: SplitConfig
     negatives: NegativesConfig | None = None
     features: FeatureSet
+    item_label: Name | None = None
     seed: int = 42
     span: str | None = None
 
@@ -178,6 +180,8 @@ class IngestConfig(Strict):
                 "give a `label`, or `negatives` for a log of positives only; both only with "
                 "`redraw: epoch`, where the log's own negatives were sampled"
             )
+        if self.item_label and not self.features.item:
+            raise ValueError("`item_label` names items: give the key `item` too")
         if self.negatives and not (self.features.user and self.features.item):
             raise ValueError("sampled negatives need the keys `user` and `item`")
         if self.split.by == "time" and self.timestamp is None:

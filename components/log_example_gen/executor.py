@@ -12,7 +12,7 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 
 from components.log_example_gen import spans
-from components.log_example_gen.artifacts import REPORT_FILE
+from components.log_example_gen.artifacts import ITEM_LABELS_FILE, REPORT_FILE
 from components.log_example_gen.config import IngestConfig
 from components.log_example_gen.ingest import ingest
 
@@ -34,7 +34,8 @@ class Executor(base_executor.BaseExecutor):
           input_dict: Empty.
           output_dict:
             - examples: Examples with a split for each of the configuration's.
-            - report: IngestReport; `report.json` says what was read.
+            - report: IngestReport; `report.json` says what was read, `item_labels.parquet` how
+              items are called, where the configuration names a column for it.
           exec_properties:
             - config: JSON of an IngestConfig.
             - data_root: Folder of the log.
@@ -58,15 +59,16 @@ class Executor(base_executor.BaseExecutor):
             utils.FILE_FORMAT_PROPERTY_NAME,
             FILE_FORMAT,
         )
+        (artifact,) = output_dict["report"]
+        os.makedirs(artifact.uri, exist_ok=True)
         report = ingest(
             config,
             exec_properties["data_root"],
             exec_properties["rejects_dir"],
             lambda split: artifact_utils.get_split_uri([examples], split),
+            item_labels=os.path.join(artifact.uri, ITEM_LABELS_FILE),
         )
         if report["spans"]:
             examples.span = spans.number(report["spans"][-1])
-        (artifact,) = output_dict["report"]
-        os.makedirs(artifact.uri, exist_ok=True)
         with open(os.path.join(artifact.uri, REPORT_FILE), "w", encoding="utf-8") as file:
             json.dump(report, file, indent=2)

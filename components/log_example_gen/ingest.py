@@ -12,10 +12,13 @@ from collections.abc import Callable
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from components.log_example_gen import negatives, reader, splits, writer
 from components.log_example_gen.config import IngestConfig
 from components.log_example_gen.reader import name
+from models import progress
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +28,7 @@ def ingest(
     data_root: str,
     rejects_dir: str,
     folder_of: Callable[[str], str],
+    item_labels: str | None = None,
 ) -> dict[str, Any]:
     """Turns a log into examples.
 
@@ -33,6 +37,7 @@ def ingest(
       data_root: Folder that the configuration's file names are relative to.
       rejects_dir: Receives `rejects.csv`; it outlives a failed run.
       folder_of: Where the file of a split goes.
+      item_labels: Parquet file for the items' names, written where the configuration has them.
 
     Returns:
       A report: rows, positives, users, items and time range by split; rejects by reason; files
@@ -48,17 +53,22 @@ def ingest(
         tempfile.TemporaryDirectory(dir=rejects_dir, prefix=".work-") as work,
         contextlib.closing(reader.connect(data_root, work)) as con,
     ):
+        _announce(config, data_root)
         reader.load(con, config, data_root)
         rejected = reader.reject(con, config, rejects_dir, data_root)
         splits.assign(con, config)
         splits.check(con, config)
+        if config.item_label and item_labels:  # before negatives take over their positives' names
+            pq.write_table(_item_labels(con, config), item_labels)
         sampled = negatives.add_negatives(con, config, work) if config.sampled_negatives else {}
+        written = progress.Rows("writing", _count(con))
         for split in config.split_names:
-            rows = writer.write_split(con, config, split, folder_of(split))
+            rows = writer.write_split(con, config, split, folder_of(split), written.add)
             _log.info("%s: %d rows", split, rows)
         described = _describe(con, config)
     seconds = time.monotonic() - started
     rows = sum(split["rows"] for split in described.values())
+    progress.report(figures={"rows": rows})
     return {
         "splits": described,
         "rejected": rejected,
@@ -68,6 +78,18 @@ def ingest(
         "seconds": round(seconds, 3),
         "rows_per_second": round(rows / seconds),
     }
+
+
+def _announce(config: IngestConfig, data_root: str) -> None:
+    """DuckDB reads in one query, and how far that is it only guesses: what it reads is all."""
+    paths = [path for files in config.matching_files(data_root).values() for path in files]
+    megabytes = sum(map(os.path.getsize, paths)) / 1e6
+    progress.report(f"reading {len(paths)} file{'s'[: len(paths) > 1]}, {megabytes:,.1f} MB")
+
+
+def _count(con: duckdb.DuckDBPyConnection) -> int:
+    [(rows,)] = con.execute("SELECT count(*) FROM log").fetchall()
+    return int(rows)
 
 
 def _describe(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> dict[str, dict[str, Any]]:
@@ -81,6 +103,15 @@ def _describe(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> dict[str,
     keys = ("rows", "positives", "first_time", "last_time", "users", "items")
     by_split = {row[0]: dict(zip(keys, row[1:], strict=True)) for row in found}
     return {split: by_split[split] for split in config.split_names}
+
+
+def _item_labels(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> pa.Table:
+    """`item` and `label` as strings, an item a row; of several names the last in the log."""
+    item, label = name(str(config.features.item)), name(str(config.item_label))
+    return con.sql(
+        f"SELECT {item}::VARCHAR AS item, arg_max({label}, row_id)::VARCHAR AS label FROM log "
+        f"WHERE {item} IS NOT NULL AND {label} IS NOT NULL GROUP BY {item} ORDER BY 1"
+    ).to_arrow_table()
 
 
 def file_digests(config: IngestConfig, data_root: str) -> list[dict[str, Any]]:

@@ -192,7 +192,7 @@ def needed_columns(config: IngestConfig) -> list[str]:
     """Columns of the log that examples are made of, the label left out."""
     features = config.features
     columns = [f.name for f in features.features]
-    extra = [features.user, features.item, *features.slices, config.timestamp]
+    extra = [features.user, features.item, *features.slices, config.timestamp, config.item_label]
     if config.split.by == "hash":
         extra.append(config.split.key)
     if config.sampled_negatives:

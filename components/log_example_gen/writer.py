@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import duckdb
 import numpy as np
@@ -12,15 +13,19 @@ from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from components.log_example_gen.config import IngestConfig
 from components.log_example_gen.reader import name, quoted
+from models.layout import TIMESTAMP
 
 ROWS = 20_000  # rows an Arrow batch
 GZIP_LEVEL = 1  # gzip is what limits: level 6 takes twice as long for a third less space
 FILE = "data_tfrecord-00000-of-00001.gz"
-TIMESTAMP = "timestamp"
 
 
 def write_split(
-    con: duckdb.DuckDBPyConnection, config: IngestConfig, split: str, folder: str
+    con: duckdb.DuckDBPyConnection,
+    config: IngestConfig,
+    split: str,
+    folder: str,
+    written: Callable[[int], None],
 ) -> int:
     """Writes one split in the order of the log.
 
@@ -29,6 +34,7 @@ def write_split(
       config: Names the columns.
       split: Which split.
       folder: Where its file goes; made if needed.
+      written: Is told of rows as they are written.
 
     Returns:
       Rows written.
@@ -52,6 +58,7 @@ def write_split(
             for record in encode(batch):
                 writer.write(record)
             rows += batch.num_rows
+            written(batch.num_rows)
     return rows
 
 

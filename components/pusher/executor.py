@@ -15,6 +15,7 @@ from tfx.utils import io_utils
 from components import checkpoint_io
 from components.blessings import refused_by
 from components.lite_validator.artifacts import REPORT_FILE
+from components.pusher.pushed import PUSHED_FILE
 from components.run_report.artifacts import PAGE_FILE
 from models.bundle import write_version
 from models.config import FeatureSet
@@ -23,17 +24,7 @@ from models.lite import SERVING_DEFAULT, SERVING_RAW, LiteModel
 
 _log = logging.getLogger(__name__)
 
-PUSHED_FILE = "pushed.json"
 SCHEMA_VERSION = 1
-
-
-def pushed_version(folder: str) -> str | None:
-    """The version that a PushedModel artifact stands for, or None where none was pushed."""
-    path = os.path.join(folder, PUSHED_FILE)
-    if not os.path.exists(path):
-        return None
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)["version"]
 
 
 class Executor(base_executor.BaseExecutor):

@@ -10,12 +10,15 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import api as hparams
+from tensorboard.plugins.pr_curve import summary as precision_recall
 
 from components.run_report.page import Facts, Scalars, summary
-from models.search import FIGURES_TAG
+from models.scored_rows import ScoredRows
+from models.search import FIGURES_TAG, NAMED_BY_RUN
 
 _FIGURES = ("auc", "log_loss", "bytes", "gzip_bytes", "latency_1_us", "latency_512_us")
 _SETTINGS = ("model", "training")
+SUMMARY = "summary"  # of TensorBoard's runs, the one with the figures
 
 
 def scalars(folder: str) -> Scalars:
@@ -62,24 +65,27 @@ def _recipe(config: dict[str, Any]) -> str:
     return " + ".join(s["technique"] for s in steps) if isinstance(steps, list) else "search"
 
 
-def write(facts: Facts, folder: str) -> None:
+def write(facts: Facts, rows: ScoredRows, folder: str) -> None:
     """Writes the summary of a run.
 
     Args:
       facts: What the page is made of.
+      rows: The scores that were judged.
       folder: Receives TensorBoard's logs.
     """
     figures = facts.report["stages"]["shipped"]
-    with _writer(folder, "summary") as writer, writer.as_default(step=0):
-        trial = f"{facts.config['name']} {os.path.basename(folder)}"
-        hparams.hparams(settings(facts.config), trial_id=trial)
+    with _writer(folder, SUMMARY) as writer, writer.as_default(step=0):
+        hparams.hparams(settings(facts.config), trial_id=NAMED_BY_RUN)
         for name in _FIGURES:
             tf.summary.scalar(f"{FIGURES_TAG}/{name}", figures[name])
         tf.summary.text("run", summary(facts))
     # Apart from the figures: HParams takes every scalar beside it for a figure of the run.
     for stage in ("float", "shipped"):
-        with _writer(folder, stage) as writer, writer.as_default():
-            for key in ("roc", "precision_recall", "calibration"):
+        with _writer(folder, stage) as writer, writer.as_default(step=0):
+            labels, scores = rows.labels.astype(bool), rows.scores[stage]
+            counted = precision_recall.pb("precision_recall", labels, scores)
+            tf.summary.experimental.write_raw_pb(counted.SerializeToString())
+            for key in ("roc", "calibration"):
                 curve = facts.report["evidence"][key][stage]
                 for x, y in zip(curve["x"], curve["y"], strict=True):
                     tf.summary.scalar(f"{key}_percent", y, step=round(100 * x))

@@ -23,10 +23,14 @@ class RunReportSpec(ComponentSpec):
 
     PARAMETERS = {
         "config": ExecutionParameter(type=str),
+        "features": ExecutionParameter(type=str),
         "code_digest": ExecutionParameter(type=str),
     }
     INPUTS = {
         "ingest_report": ChannelParameter(type=IngestReport, optional=True),
+        "float_checkpoint": ChannelParameter(type=standard_artifacts.Model),
+        "transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph),
+        "statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics),
         "schema": ChannelParameter(type=standard_artifacts.Schema),
         "anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies),
         "stage_report": ChannelParameter(type=StageReport),
@@ -46,6 +50,9 @@ class RunReport(base_component.BaseComponent):
 
     Args:
       ingest_report: Channel of what was read of the log, if there is a report on it.
+      float_checkpoint: Channel of the float parent, whose embeddings are shown.
+      transform_graph: Channel of the TransformGraph, for the vocabulary of items.
+      statistics: Channel of the ExampleStatistics.
       schema: Channel of the Schema.
       anomalies: Channel of the ExampleAnomalies.
       stage_report: Channel of the StageReport.
@@ -54,6 +61,7 @@ class RunReport(base_component.BaseComponent):
       infra_blessing: Channel of LiteValidator's verdict.
       trainings: Channels of TensorBoard's logs of every training, in order.
       config: JSON of the run's configuration.
+      features: JSON of its FeatureSet.
       code_digest: Digest of the executor's code.
     """
 
@@ -63,6 +71,9 @@ class RunReport(base_component.BaseComponent):
     def __init__(
         self,
         ingest_report: channel.Channel | None,
+        float_checkpoint: channel.Channel,
+        transform_graph: channel.Channel,
+        statistics: channel.Channel,
         schema: channel.Channel,
         anomalies: channel.Channel,
         stage_report: channel.Channel,
@@ -71,11 +82,15 @@ class RunReport(base_component.BaseComponent):
         infra_blessing: channel.Channel,
         trainings: Sequence[channel.BaseChannel],
         config: str,
+        features: str,
         code_digest: str,
     ) -> None:
         super().__init__(
             RunReportSpec(
                 ingest_report=ingest_report,
+                float_checkpoint=float_checkpoint,
+                transform_graph=transform_graph,
+                statistics=statistics,
                 schema=schema,
                 anomalies=anomalies,
                 stage_report=stage_report,
@@ -84,6 +99,7 @@ class RunReport(base_component.BaseComponent):
                 infra_blessing=infra_blessing,
                 **numbered.channels("training", trainings),
                 config=config,
+                features=features,
                 code_digest=code_digest,
                 page=channel.Channel(type=RunPage),
                 model_run=channel.Channel(type=standard_artifacts.ModelRun),

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import html
 import io
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import matplotlib
 import yaml
 from matplotlib.figure import Figure
+
+from components.run_report import markup
+from components.run_report.columns import LINE_COLORS, Column, sparkline
+from components.run_report.markup import document
+from components.run_report.markup import interval as _interval
+from components.run_report.markup import number as _number
+from components.run_report.markup import table as _table
+from components.run_report.markup import text as _text
+from components.run_report.markup import time as _time
 
 Scalars = dict[str, list[tuple[int, float]]]  # (step, value) by tag
 _SMALL_CHANGE = 0.05  # a slice that loses more AUC than this is marked
@@ -28,6 +36,7 @@ class Facts:
       ingest: `report.json` of LogExampleGen; None where Beam read the log.
       report: `report.json` of LiteValidator.
       anomalies: (split, column, description) of what the data gate let pass.
+      columns: What the examples hold, column by column.
       trainings: Curves of each training, by stage.
       refused_by: Nodes that did not bless the model; empty if it may be pushed.
       lineage: (id, type) of the artifacts it was made from, by input.
@@ -38,6 +47,7 @@ class Facts:
     ingest: dict[str, Any] | None
     report: dict[str, Any]
     anomalies: list[tuple[str, str, str]]
+    columns: list[Column]
     trainings: dict[str, Scalars]
     refused_by: list[str]
     lineage: dict[str, list[tuple[int, str]]]
@@ -62,13 +72,8 @@ def render(facts: Facts) -> str:
         ("Data", _data(facts)),
         ("Lineage and how to repeat it", _lineage(facts)),
     ]
-    links = " ".join(f'<a href="#s{k}">{_text(name)}</a>' for k, (name, _) in enumerate(sections))
-    body = "".join(
-        f'<section id="s{k}"><h2>{_text(name)}</h2>{content}</section>'
-        for k, (name, content) in enumerate(sections)
-    )
     head = f"{report['rows']:,} rows, {report['positives']:,} of them positive"
-    return _PAGE.format(title=_text(title), head=head, links=links, body=body)
+    return document(title, head, sections)
 
 
 def _stages(report: dict[str, Any]) -> str:
@@ -222,7 +227,29 @@ def _data(facts: Facts) -> str:
         else "<p>No anomalies against the schema.</p>"
     )
     log = _log(facts.ingest) if facts.ingest else "<p>Beam read the log, and reports no files.</p>"
-    return f"{log}{found}<h3>Coverage on the {_text(facts.report['split'])} split</h3>{fields}"
+    described = _columns(facts.columns) if facts.columns else ""
+    split = _text(facts.report["split"])
+    return f"{log}{found}{described}<h3>Coverage on the {split} split</h3>{fields}"
+
+
+def _columns(columns: list[Column]) -> str:
+    splits = list(columns[0].missing)
+    head = ["column", "schema", *(f"missing, {split}" for split in splits), "values", ""]
+    note = f"<p>Bars: {_text(splits[0])}" + "".join(
+        f'; <span style="color:{color}">line: {_text(split)}</span>'
+        for split, color in zip(splits[1:], LINE_COLORS, strict=False)
+    )
+    rows = [
+        [
+            _text(column.name),
+            _text(column.kind),
+            *(_number(column.missing.get(split), "{:.1%}") for split in splits),
+            _text(column.typical),
+            sparkline(column.bars),
+        ]
+        for column in columns
+    ]
+    return f"<h3>Columns</h3>{note}.</p>{markup.table(head, rows, escaped=True)}"
 
 
 def _log(ingest: dict[str, Any]) -> str:
@@ -295,34 +322,6 @@ def _label(axis: Any, x: str, y: str, title: str) -> None:
     axis.grid(visible=True, alpha=0.3)
 
 
-def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return "-"
-    return f"{datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc):%Y-%m-%d %H:%M}"
-
-
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None or math.isnan(value) else form.format(value)
-
-
-def _interval(bounds: Sequence[float] | None, form: str = "{:.4f}") -> str:
-    if not bounds or any(math.isnan(bound) for bound in bounds):
-        return ""
-    return f" [{', '.join(form.format(bound) for bound in bounds)}]"
-
-
-def _text(value: object) -> str:
-    return html.escape(str(value))
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    cells = "".join(f"<th>{_text(title)}</th>" for title in head)
-    lines = "".join(
-        "<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f"<div><table><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table></div>"
-
-
 def summary(facts: Facts) -> str:
     """Configuration and gates in Markdown, for TensorBoard's text tab."""
     gates = "\n".join(
@@ -332,35 +331,3 @@ def summary(facts: Facts) -> str:
     config = json.dumps(_given(facts.config), indent=2)
     indented = "\n".join(f"    {line}" for line in config.splitlines())
     return f"| gate | value | bound | |\n|---|---|---|---|\n{gates}\n\n{indented}"
-
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-<title>{title}</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 70rem; padding: 1rem }}
-nav {{ display: flex; flex-wrap: wrap; gap: .3rem 1rem }}
-figure {{ margin: 1rem 0 }}
-svg {{ max-width: 100%; height: auto }}
-div {{ overflow-x: auto }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
-th, td {{ padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: right }}
-th:first-child, td:first-child {{ text-align: left }}
-pre {{ font-size: 12px; white-space: pre-wrap; overflow-wrap: anywhere }}
-.ok {{ border-left: .4rem solid #2a2; padding-left: .6rem }}
-.no {{ border-left: .4rem solid #c22; padding-left: .6rem; font-weight: bold }}
-@media print {{ nav {{ display: none }} section {{ break-inside: avoid-page }} }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-<p>{head}</p>
-<nav>{links}</nav>
-{body}
-</body>
-</html>
-"""

@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-from models import data, training
+from models import data, progress, training
 from models.checkpoint import Checkpoint
 from models.compression.base import (
     KeepZeros,
@@ -31,7 +31,7 @@ from models.compression.clustering import (
 from models.compression.equalization import equalize
 from models.compression_config import Quantization
 from models.config import TrainingConfig
-from models.deepfm import TOWER, build_deepfm
+from models.deepfm import FLATTEN, TOWER, build_deepfm
 from models.embeddings import EMBEDDING, WRAPPED_LAYERS, table_layers
 from models.folding import fold_batch_norm
 from models.layout import FeatureLayout
@@ -122,7 +122,7 @@ def _quantize_configs(
         if not (bits.row_bits and name in stored)
     }
     if bits.row_bits or any(field.length > 1 for field in layout.fields):
-        configs["flatten"] = output  # what comes from float arithmetic needs a range
+        configs[FLATTEN] = output  # what comes from float arithmetic needs a range
     for k, (name, kernel_bits) in enumerate(bits.kernels.items()):
         added = k == 0 and layout.num_numeric > 0
         configs[name] = config(output=added, kernel_bits=kernel_bits)
@@ -378,6 +378,7 @@ def quantize(
         rounded = rounding_forms(checkpoint)[-1]
         metrics = training.evaluate(rounded.model, rounded.layout, splits.eval)
         return dataclasses.replace(rounded, metrics=dict(metrics), format=config.format), rounded
+    trainings = 2 if config.control and config.epochs else 1
     start = calibrated(config, checkpoint, splits)
     before = start.metrics
     quantized = dataclasses.replace(
@@ -389,19 +390,23 @@ def quantize(
     figures: dict[str, Any] = {f"calibrated_{name}": value for name, value in before.items()}
     figures["chosen"] = "calibrated"
     if config.epochs:
-        trained = compress(
-            start.technique,
-            start.form,
-            splits,
-            training_config,
-            log_dir=log_dir and os.path.join(log_dir, "quantized"),
-        )
+        with progress.part("quantized" if trainings > 1 else "", 0, trainings):
+            trained = compress(
+                start.technique,
+                start.form,
+                splits,
+                training_config,
+                log_dir=log_dir and os.path.join(log_dir, "quantized"),
+            )
         figures |= {f"trained_{name}": trained.metrics[name] for name in before}
         if trained.metrics["log_loss"] <= before["log_loss"]:
             figures["chosen"] = "trained"
             quantized = dataclasses.replace(trained, format=config.format)
     quantized.metrics.update(figures)
-    return quantized, train_control(config, start.form, splits, training_config, log_dir=log_dir)
+    with progress.part("control", trainings - 1, trainings):
+        control = train_control(config, start.form, splits, training_config, log_dir=log_dir)
+    progress.report(figures={"auc": quantized.metrics["auc"]})
+    return quantized, control
 
 
 class Calibrated(NamedTuple):
@@ -431,6 +436,7 @@ def calibrated(config: Quantization, checkpoint: Checkpoint, splits: Splits) -> 
     Raises:
       NotCompressible: The configuration does not fit the model.
     """
+    progress.report("calibrating")
     candidates = []
     for form in rounding_forms(checkpoint):
         bits = choose_bits(config, form, splits) if config.bits == "mixed" else None

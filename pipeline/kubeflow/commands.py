@@ -1,4 +1,4 @@
-"""`ranklite kubeflow compile|upload|schedule|runs`."""
+"""`ranklite kubeflow compile|upload|schedule|runs|collect`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from collections.abc import Callable
 
 
 def add_parser(
-    kubeflow: argparse.ArgumentParser, with_config: Callable[[argparse.ArgumentParser], None]
+    kubeflow: argparse.ArgumentParser,
+    with_config: Callable[[argparse.ArgumentParser], None],
+    with_runs: Callable[[argparse.ArgumentParser], None],
 ) -> None:
     """Adds the commands.
 
     Args:
       kubeflow: Parser of `ranklite kubeflow`.
       with_config: Adds the option `--config`.
+      with_runs: Adds the option `--runs`.
     """
     actions = kubeflow.add_subparsers(dest="action", required=True, metavar="ACTION")
 
@@ -70,13 +73,22 @@ def add_parser(
     runs = action("runs", "List the newest runs with their state.")
     server(runs)
     runs.add_argument("--limit", type=int, default=10, help="how many (default: 10)")
+    collect = action("collect", "Fetch pages and TensorBoard logs of the runs, to see them here.")
+    collect.add_argument(
+        "--pipeline-root", metavar="URI", help="where they are (default: kubeflow.pipeline_root)"
+    )
+    with_runs(collect)
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs a command."""
-    return {"compile": _compile, "upload": _upload, "schedule": _schedule, "runs": _runs}[
-        args.action
-    ](args)
+    return {
+        "compile": _compile,
+        "upload": _upload,
+        "schedule": _schedule,
+        "runs": _runs,
+        "collect": _collect,
+    }[args.action](args)
 
 
 def _compile_to(args: argparse.Namespace, path: str) -> tuple[str, list[str]]:
@@ -150,4 +162,20 @@ def _runs(args: argparse.Namespace) -> int:
         for one in found
     ]
     print(table(["run", "created (UTC)", "state", "error"], rows))
+    return 0
+
+
+def _collect(args: argparse.Namespace) -> int:
+    from pipeline.config import load_config
+    from pipeline.kubeflow.collect import collect
+    from pipeline.kubeflow.compiler import folders
+
+    config = load_config(args.config)
+    root = args.pipeline_root or config.kubeflow.pipeline_root
+    if not root:
+        raise ValueError("say where the runs are: kubeflow.pipeline_root, or --pipeline-root URI")
+    pipeline = os.path.join(args.runs, config.name)
+    found, fetched = collect(folders(config, root)["artifacts"], pipeline)
+    print(f"{config.name}: {found} runs, {fetched} new or longer files fetched to {pipeline}")
+    print(f"next: ranklite tensorboard --runs {args.runs}")
     return 0

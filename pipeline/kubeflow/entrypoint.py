@@ -33,6 +33,7 @@ from components.log_example_gen.config import IngestConfig
 from models.bundle import MODEL_FILE, versions
 from pipeline.history import HISTORY_PROPERTY
 from pipeline.kubeflow import storage
+from pipeline.progress import Display
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +69,8 @@ def main(argv: Sequence[str]) -> None:
     }
     uris = _to_mounts(task)
     with _local_folders(parameters) as pushed_to:
-        output_file = _run(args, task, beam_args)
+        with _progress(args.executor_class_path):
+            output_file = _run(args, task, beam_args)
         output = json.loads(pathlib.Path(output_file).read_text(encoding="utf-8"))
         _name_pushed_version(output, pushed_to)
     _from_mounts(output, uris)
@@ -87,6 +89,16 @@ def _stop_after(seconds: float, what: str) -> None:
     timer = threading.Timer(seconds, stop)
     timer.daemon = True
     timer.start()
+
+
+@contextlib.contextmanager
+def _progress(executor: str) -> Iterator[None]:
+    """Says in plain lines how far the task is; `a.pruner.executor.Executor` is `pruner`."""
+    display = Display(sys.stderr, live=False)
+    with display.running():
+        display.begin(executor.split(".")[-3:][0])
+        yield
+        display.end()
 
 
 def _run(args: argparse.Namespace, task: dict[str, Any], beam_args: list[str]) -> str:
@@ -263,7 +275,7 @@ def _name_pushed_version(output: dict[str, Any], pushed: tuple[str, str] | None)
     """Puts the URI of the pushed version where its local folder stands."""
     if pushed is None:
         return
-    from components.pusher.executor import PUSHED_FILE
+    from components.pusher.pushed import PUSHED_FILE
 
     for artifact in output["artifacts"]["pushed_model"]["artifacts"]:
         path = pathlib.Path(artifact["uri"], PUSHED_FILE)

@@ -8,6 +8,8 @@ identity).
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
 import os
 import pathlib
 import shutil
@@ -55,13 +57,28 @@ def _open(uri: str) -> tuple[fs.FileSystem, str]:
     return fs.S3FileSystem(endpoint_override=host, scheme=protocol or "https"), key
 
 
-def files(uri: str) -> list[str]:
-    """Names of all files below a URI, relative to it; none where there is nothing."""
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A file: its name relative to what was listed, its bytes, and when it was written."""
+
+    name: str
+    size: int
+    written: datetime.datetime
+
+
+def entries(uri: str) -> list[Entry]:
+    """All files below a URI by name; none where there is nothing."""
     system, root = _open(uri)
     found = system.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True))
-    return sorted(
-        info.path[len(root.rstrip("/")) + 1 :] for info in found if info.type == fs.FileType.File
-    )
+    start = len(root.rstrip("/")) + 1
+    files_only = [info for info in found if info.type == fs.FileType.File]
+    listed = [Entry(info.path[start:], info.size, info.mtime) for info in files_only]
+    return sorted(listed, key=lambda entry: entry.name)
+
+
+def files(uri: str) -> list[str]:
+    """Names of all files below a URI, relative to it; none where there is nothing."""
+    return [entry.name for entry in entries(uri)]
 
 
 def download(uri: str, folder: str, names: list[str] | None = None) -> None:

@@ -9,13 +9,16 @@ import pathlib
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 import yaml
 
+from components.log_example_gen import writer
 from components.log_example_gen.config import IngestConfig
 from components.log_example_gen.errors import IngestError
 from components.log_example_gen.ingest import ingest, input_digest
+from models import progress
 from pipeline.config import load_config
 
 BASE: dict[str, Any] = {
@@ -82,6 +85,20 @@ def test_values_by_hand(tmp_path: pathlib.Path) -> None:
     assert not leading_zeros.get("x")
     empty = next(row for row in rows if not row.get("u"))
     assert not any(empty.get(name) for name in ("u", "i", "tags", "x"))
+
+
+def test_it_says_how_far_it_is(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, lines())
+    monkeypatch.setattr(writer, "ROWS", 2)
+    heard: list[progress.Report] = []
+    with progress.listening(heard.append):
+        run(tmp_path, config())
+    assert heard[0].where == "reading 1 file, 0.0 MB"
+    shares = [report.share for report in heard[1:-1]]
+    assert shares == sorted(shares, key=lambda share: share or 0.0)
+    assert (heard[-2].where, heard[-2].share) == ("writing 60/60 rows", 1.0)
+    assert len(shares) > 2
+    assert heard[-1].figures == {"rows": 60}
 
 
 def test_the_same_log_gives_the_same_examples(tmp_path: pathlib.Path) -> None:
@@ -322,3 +339,27 @@ def test_the_template_reads_a_log_of_plays(tmp_path: pathlib.Path) -> None:
     assert report["splits"]["train"]["rows"] == 5 * report["splits"]["train"]["positives"]
     text = pathlib.Path("configs/interactions.yaml").read_text(encoding="utf-8")
     assert yaml.safe_load(text)["negatives"]["per_positive"] == 4
+
+
+def test_items_keep_their_last_name(tmp_path: pathlib.Path) -> None:
+    rows = ["1,u1,7,,1,Heat", "0,u1,7,,2,Heat (1995)", "1,u2,9,,3,", "0,u2,,,4,Nobody"]
+    write(tmp_path, [*rows, *(f"{k % 2},u,{k % 3},,1,Film {k % 3}" for k in range(40))])
+    text = (tmp_path / "log.csv").read_text().replace(HEADER, f"{HEADER},title", 1)
+    (tmp_path / "log.csv").write_text(text)
+    settings = config(features={**BASE["features"], "user": "u", "item": "i"}, item_label="title")
+    path = tmp_path / "labels.parquet"
+    out = tmp_path / "out"
+    ingest(settings, str(tmp_path), str(tmp_path / "rejects"), lambda s: str(out / s), str(path))
+    found = pq.read_table(path).to_pydict()
+    assert dict(zip(found["item"], found["label"], strict=True)) == {
+        "0": "Film 0",
+        "1": "Film 1",
+        "2": "Film 2",
+        "7": "Heat (1995)",
+    }
+    assert all("title" not in row for row in every(tmp_path, settings))
+
+
+def test_names_need_items() -> None:
+    with pytest.raises(ValueError, match="give the key `item` too"):
+        config(item_label="title")

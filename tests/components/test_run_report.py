@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import html.parser
 import pathlib
-import shutil
-import subprocess
 from typing import Any
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from components.run_report import board, page
+from components.run_report.columns import Column
+from models.scored_rows import ScoredRows
+from tests.browser import needs_browser, opened
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 EVIL = "<script>alert(1)</script>"
 CURVE = {"x": [0.0, 0.5, 1.0], "y": [0.0, 0.8, 1.0], "rows": [5.0, 5.0, 5.0]}
 BOTH = {"float": CURVE, "shipped": CURVE}
@@ -76,6 +77,9 @@ def facts(**changes: Any) -> page.Facts:
         "ingest": ingest,
         "report": report,
         "anomalies": [("train", "price", EVIL)],
+        "columns": [
+            Column("price", f"float {EVIL}", {"train": 0.125}, "0 to 9", {"train": [0.5, 0.5]})
+        ],
         "trainings": {"Trainer": {"validation/epoch_auc": [(0, 0.6), (1, 0.7)]}},
         "refused_by": [],
         "lineage": {"stage_report": [(12, "components.StageReport")]},
@@ -123,6 +127,8 @@ def test_every_finding_is_on_the_page() -> None:
         "3 rows could not be read",
         "Spans 2026-11-21 to 2026-11-22",
         "25.0%",
+        "12.5%",
+        "0 to 9",
         "ab" * 32,
         "components.StageReport 12",
         "hidden_units:",
@@ -155,39 +161,42 @@ def test_nothing_is_loaded_and_no_name_is_markup() -> None:
     assert "script" not in read.tags
     outside = [load for load in read.loads if not load.startswith(("#", "data:"))]
     assert outside == []
-    assert read.text.count(EVIL) == 3  # as text: a gate's detail, an anomaly, a file
+    assert read.text.count(EVIL) == 4  # as text: a gate's detail, an anomaly, a column, a file
 
 
 def test_the_same_facts_make_the_same_page() -> None:
     assert page.render(facts()) == page.render(facts())
 
 
-@pytest.mark.skipif(not BROWSER, reason="no chromium or chrome is installed")
-@pytest.mark.parametrize(("extra", "complains"), [("", False), ("<img src=x.png>", True)])
-def test_a_browser_shows_it_without_complaint(
-    tmp_path: pathlib.Path, extra: str, complains: bool
-) -> None:
+@needs_browser
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_browser_shows_it_without_complaint(tmp_path: pathlib.Path, width: int) -> None:
     path, shot = tmp_path / "report.html", tmp_path / "shot.png"
-    script = (
-        "<script>document.images[0]?.addEventListener('error', () => console.log('no'))</script>"
-    )
-    path.write_text(page.render(facts()) + extra + (script if extra else ""), encoding="utf-8")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"]
-    done = subprocess.run(
-        [
-            str(BROWSER),
-            *options,
-            f"--user-data-dir={tmp_path}",
-            f"--screenshot={shot}",
-            path.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
+    path.write_text(page.render(facts()), encoding="utf-8")
+    with opened(path.as_uri(), width=width) as visit:
+        visit.page.screenshot(path=shot, full_page=True)
+        # A phone scrolls the tables, not the page.
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+        assert visit.page.locator("figure svg").count() == 2
+        assert all(box["width"] <= width for box in _boxes(visit.page, "figure svg"))
+        assert visit.complaints == []
     assert shot.read_bytes().startswith(b"\x89PNG")
-    assert ("CONSOLE" in done.stderr) == complains
+
+
+def _boxes(shown: Any, selector: str) -> list[dict[str, float]]:
+    return [found.bounding_box() for found in shown.locator(selector).all()]
+
+
+@needs_browser
+def test_the_browser_notices_what_is_wrong_with_a_page(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "report.html"
+    broken = "<img src=x.png><img src=http://127.0.0.1:9/y.png><script>nothing()</script>"
+    path.write_text(page.render(facts()) + broken, encoding="utf-8")
+    with opened(path.as_uri()) as visit:
+        visit.page.wait_for_load_state("networkidle")
+        said = "\n".join(visit.complaints)
+    for words in ("x.png", "asks http://127.0.0.1:9/y.png", "nothing is not defined"):
+        assert words in said
 
 
 @pytest.mark.parametrize("trainings", [{}, {"Quantizer": {}}])
@@ -196,7 +205,9 @@ def test_without_a_training_there_is_no_picture_of_one(trainings: dict[str, Any]
 
 
 def test_tensorboard_gets_the_figures_the_text_and_the_settings(tmp_path: pathlib.Path) -> None:
-    board.write(facts(), str(tmp_path))
+    labels, scores = np.array([0, 1, 1]), np.array([0.1, 0.2, 0.9])
+    rows = ScoredRows.of(labels, None, {"float": scores, "shipped": scores}, {}, {})
+    board.write(facts(), rows, str(tmp_path))
     events = EventAccumulator(str(tmp_path / "summary")).Reload()
     assert {"trial/auc", "trial/bytes", "run"} <= set(events.Tags()["tensors"])
     assert "_hparams_/session_start_info" in events.PluginTagToContent("hparams")
@@ -209,6 +220,12 @@ def test_tensorboard_gets_the_figures_the_text_and_the_settings(tmp_path: pathli
             (50, pytest.approx(0.8)),
             (100, 1.0),
         ]
+        shown = EventAccumulator(str(tmp_path / stage)).Reload()
+        (curve,) = shown.Tensors("precision_recall/pr_curves")
+        precision, recall = tf.make_ndarray(curve.tensor_proto)[4:]
+        assert (precision[0], recall[0]) == pytest.approx((2 / 3, 1.0))  # at threshold 0
+        at_half = len(precision) // 2
+        assert (precision[at_half], recall[at_half]) == pytest.approx((1.0, 0.5))
 
 
 def test_curves_are_read_from_both_kinds_of_events(tmp_path: pathlib.Path) -> None:

@@ -9,10 +9,16 @@ import io
 import json
 import os
 import pathlib
+import platform
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
+from collections.abc import Iterator
 from typing import Any
 
 import duckdb
@@ -26,11 +32,14 @@ from models import metrics
 from models.bundle import versions
 from models.scorer import Scorer
 from pipeline import lineage
+from pipeline.board import arrange
 from pipeline.cli import main
 from pipeline.compare import load_trials
 from pipeline.config import load_config
 from pipeline.local_runner import Folders, Outcome, outcome
+from pipeline.logs import newest
 from pipeline.synthetic import LOG_FILE, generate
+from tests.browser import needs_browser, opened
 
 pytestmark = pytest.mark.e2e
 
@@ -38,6 +47,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 ROWS = 6000
 RESOLVERS = {"LastAcceptedStatistics", "LastPushedModel"}
 KILLED_IN = ["Transform", "Trainer", "Pusher"]
+SECONDS = 60  # that TensorBoard may take to read and to draw
 
 
 @dataclasses.dataclass
@@ -123,7 +133,9 @@ class Workspace:
 def took(printed: list[str], stage: str) -> str:
     """What a run said of a finished stage: its time, or `cached`."""
     (line,) = [line for line in printed if f"] {stage} " in line and "..." not in line]
-    return " ".join(line.split()[-2:])
+    found = re.search(r"cached|\d+\.\d s", line)
+    assert found, line
+    return found[0]
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +183,7 @@ def test_the_scorer_equals_the_pipeline(finished: tuple[Workspace, str]) -> None
         row["tags"] = row["tags"].split("|")  # type: ignore[assignment]
     labels = [float(row["click"]) for row in rows]
     measured = metrics.binary_metrics(labels, scorer.score(rows))
+    assert report["software"]["python"] == platform.python_version()
     for name in ("auc", "log_loss", "calibration"):
         assert measured[name] == pytest.approx(report["stages"]["shipped"][name], abs=1e-6)
 
@@ -217,9 +230,13 @@ def test_edited_code_trains_again_and_nothing_before_it(
     printed = workspace.kill_in("LiteConverter.float", code=tmp_path)
     assert took(printed, "Transform").endswith("cached")
     assert took(printed, "Trainer").endswith(" s")
+    (line,) = [line for line in printed if "] Trainer  " in line]
+    assert re.search(r" s  auc 0\.\d{4}$", line.rstrip()), line
 
 
-def test_a_failed_gate_keeps_the_model_back(finished: tuple[Workspace, str]) -> None:
+def test_a_failed_gate_keeps_the_model_back_and_comparing_says_which(
+    finished: tuple[Workspace, str], capsys: pytest.CaptureFixture[str]
+) -> None:
     workspace, _ = finished
     before = workspace.settings()
     workspace.configure({**before, "gates": {"min_auc": 0.999, "max_bytes": "1k"}})
@@ -229,6 +246,20 @@ def test_a_failed_gate_keeps_the_model_back(finished: tuple[Workspace, str]) -> 
     assert "not pushed   refused by Evaluator, Evaluator.against_blessed, LiteValidator" in printed
     assert versions(workspace.pushed) == [1]
     assert workspace.states()["Trainer"] == "cached"
+    capsys.readouterr()
+    assert main(["compare", workspace.pushed, "e2e", "--runs", workspace.runs]) == 0
+    compared = capsys.readouterr().out
+    for words in (
+        r"The same rows \(600\)",
+        r"shipped file: AUC +(0\.\d{5}) +\1 +\+0.00000 +\[\+0.00000, \+0.00000\]\n",
+        r"pushed 1 +refused by Evaluator",
+        r"NO  turned\n",
+        r"gates.max_bytes +null +1024\n",
+        r"The same file\.",
+    ):
+        assert re.search(words, compared), words
+    page = (workspace.folder / "runs" / "compare.html").read_text(encoding="utf-8")
+    assert re.search("<h1>e2e #[0-9]+ against e2e #[0-9]+</h1>", page)
 
 
 def test_a_changed_log_is_ingested_again(finished: tuple[Workspace, str]) -> None:
@@ -260,6 +291,17 @@ def test_broken_data_stop_the_run_before_training(
     (failed,) = [stage for stage in workspace.outcome().stages.values() if stage.error]
     assert failed.node == "ValidationGate"
     assert f"validation.min_rows is {ROWS}" in str(failed.error)
+
+    log = pathlib.Path(captured.err.split("The log is ")[1].split(". Finished")[0])
+    assert log.name == "05-ValidationGate.log"
+    assert str(log.parent) == newest(Folders(workspace.runs, "e2e").logs)
+    text = log.read_text(encoding="utf-8")
+    assert "Component ValidationGate is running." in text  # as TFX logs it
+    assert "Traceback" in text
+    stages = [path.name.partition("-")[2] for path in sorted(log.parent.iterdir())]
+    assert stages[:3] == ["run.log", "LogExampleGen.log", "StatisticsGen.log"]
+    assert stages[-1] == "ValidationGate.log"
+    assert "Component StatisticsGen is running." not in text
 
 
 def test_a_search_ships_the_best_recipe_within_the_budget(
@@ -293,6 +335,58 @@ def test_a_search_ships_the_best_recipe_within_the_budget(
     assert versions(workspace.pushed) == [1, 2]
 
 
+@contextlib.contextmanager
+def tensorboard(runs: str, awaited: list[str]) -> Iterator[str]:
+    """`ranklite tensorboard`; yields its address once it has read what is awaited."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline.cli", "tensorboard", "--runs", runs, "--port", str(port)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    address = f"http://localhost:{port}"
+    try:
+        for _ in range(SECONDS):
+            with contextlib.suppress(OSError):
+                read, plugins = (
+                    json.loads(urllib.request.urlopen(f"{address}/data/{what}").read())
+                    for what in ("runs", "plugins_listing")
+                )
+                if set(awaited) <= set(read) and plugins["projector"]["enabled"]:
+                    break
+            assert process.poll() is None
+            time.sleep(1)
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@needs_browser
+def test_tensorboard_shows_the_runs_by_name(
+    finished: tuple[Workspace, str], tmp_path: pathlib.Path
+) -> None:
+    workspace, _ = finished
+    view = pathlib.Path(arrange(workspace.runs))
+    made = sorted(f"{path.parent.name}/runreport/summary" for path in view.glob("*/runreport"))
+    assert len(made) >= 2
+    with tensorboard(workspace.runs, made) as address, opened(address) as visit:
+        for tab, shown in (
+            ("timeseries", [made[0], "epoch_auc"]),
+            ("hparams", made),
+            ("projector", ["runreport/summary", "runs found", "Points: "]),
+        ):
+            visit.page.goto(f"{address}/#{tab}")
+            visit.page.reload()
+            for text in shown:
+                visit.wait_for(text, SECONDS)
+            visit.page.screenshot(path=tmp_path / f"{tab}.png")
+        assert visit.complaints == []
+
+
 def test_parquet_through_beam_with_the_schema_of_an_accepted_run(
     finished: tuple[Workspace, str], tmp_path: pathlib.Path
 ) -> None:
@@ -321,7 +415,7 @@ def test_parquet_through_beam_with_the_schema_of_an_accepted_run(
         "beam": {"pipeline_args": ["--runner=DirectRunner", "--direct_num_workers=1"]},
         "compression": [{"technique": "quantize", "epochs": 0}],
     }
-    settings.pop("timestamp")
+    del settings["timestamp"], settings["item_label"]
     config = tmp_path / "beam.yaml"
     config.write_text(yaml.safe_dump(settings), encoding="utf-8")
     printed = io.StringIO()

@@ -265,7 +265,7 @@ def test_gradient_norm_is_that_of_all_weights_and_leaves_sparse_gradients_sparse
 def test_a_training_is_shown_whole_once_and_trains_as_without(
     clicks: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(callbacks, "HISTOGRAM_ROWS", 50)  # the table has 83
+    monkeypatch.setattr(callbacks, "HISTOGRAM_VALUES", 50 * MODEL.embedding_dim)  # of 83 rows
     weights = []
     for log_dir in (None, str(tmp_path)):
         model = training.build(clicks.layout, MODEL, SETTINGS)

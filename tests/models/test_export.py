@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import export, runtime
+from models import export, progress, runtime
 from models.checkpoint import Checkpoint
 from models.compression import (
     NotCompressible,
@@ -116,8 +116,29 @@ def pruned(parent: Checkpoint, splits: Splits) -> Checkpoint:
 
 
 @pytest.fixture(scope="module")
-def quantized(pruned: Checkpoint, splits: Splits) -> tuple[Checkpoint, Checkpoint]:
-    return quantize(Quantization(technique="quantize", epochs=1), pruned, splits, TRAINING)
+def quantized(
+    pruned: Checkpoint, splits: Splits, heard: list[progress.Report]
+) -> tuple[Checkpoint, Checkpoint]:
+    with progress.listening(heard.append):
+        return quantize(Quantization(technique="quantize", epochs=1), pruned, splits, TRAINING)
+
+
+@pytest.fixture(scope="module")
+def heard() -> list[progress.Report]:
+    """What the quantization says of how far it is."""
+    return []
+
+
+def test_the_control_is_half_of_a_quantization(
+    quantized: tuple[Checkpoint, Checkpoint], heard: list[progress.Report]
+) -> None:
+    words, shares = [r.where for r in heard], [r.share for r in heard]
+    assert (words[0], shares[0]) == ("calibrating", None)
+    first = words.index("control: epoch 1/1, " + words[1].partition(", ")[2])
+    assert words[1].startswith("quantized: epoch 1/1, step 1/")
+    assert (words[first - 1], shares[first - 1]) == ("quantized: epoch 1/1", 0.5)
+    assert (words[-2], shares[-2]) == ("control: epoch 1/1", 1.0)
+    assert heard[-1].figures == {"auc": quantized[0].metrics["auc"]}
 
 
 @pytest.fixture(scope="module")

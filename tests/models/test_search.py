@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models import progress, training
 from models import search as module
-from models import training
 from models.checkpoint import Checkpoint
 from models.compression import Splits
 from models.compression_config import Budget, Search
@@ -65,11 +65,26 @@ def run(
 @pytest.fixture(scope="module")
 def first(base: Checkpoint, clicks: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("search")
-    return run(base, clicks, folder, {}), folder
+    heard: list[progress.Report] = []
+    with progress.listening(heard.append):
+        return run(base, clicks, folder, {}), folder, heard
+
+
+def test_it_says_which_trial_it_is_at(first: Any) -> None:
+    found, _, heard = first
+    for number, trial in enumerate(found.trials):
+        name = f"trial {number + 1}/3, {trial.name}: "
+        reports = [report for report in heard if report.where.startswith(name)]
+        assert reports
+        assert {report.share for report in reports} == {number / 3}
+        words = {report.where.removeprefix(name) for report in reports}
+        if trial.name == "narrow":
+            assert "prune_units: epoch 1/1, step 1/15" in words
+        assert ("measuring the file" in words) == bool(trial.figures)
 
 
 def test_all_recipes_are_measured_on_their_files(first: Any, base: Checkpoint) -> None:
-    found, folder = first
+    found, folder, _ = first
     trials = {trial.name: trial for trial in found.trials}
     assert set(trials) == set(RECIPES)
     assert "which blocks of 7 x 1 do not divide" in trials["impossible"].error
@@ -90,7 +105,7 @@ def test_all_recipes_are_measured_on_their_files(first: Any, base: Checkpoint) -
 def test_finished_trials_are_taken_up_and_the_budget_chooses(
     first: Any, base: Checkpoint, clicks: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found, folder = first
+    found, folder, _ = first
     sizes = {t.name: t.figures["bytes"] for t in found.trials if t.figures}
 
     def never(*args: Any, **kwargs: Any) -> None:

@@ -75,8 +75,8 @@ def test_tensorboard_shows_runs_under_their_names(tmp_path: pathlib.Path) -> Non
     today = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
     found = {str(path.relative_to(view)): path.resolve() for path in view.glob("*/*")}
     assert found == {
-        f"{today} movies #1/trainer": logs[0].resolve(),
-        f"{today} movies #2/quantizer": logs[1].resolve(),
+        f"{today} movies run 1/trainer": logs[0].resolve(),
+        f"{today} movies run 2/quantizer": logs[1].resolve(),
     }
     logs[0].rmdir()
     arrange(str(tmp_path))

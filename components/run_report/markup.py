@@ -1,0 +1,106 @@
+"""Parts of the pages that a browser shows: nothing in them is loaded, no name is markup."""
+
+from __future__ import annotations
+
+import datetime
+import html
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+
+def document(title: str, head: str, sections: Sequence[tuple[str, str]]) -> str:
+    """A whole page.
+
+    Args:
+      title: Text.
+      head: A line of text below it.
+      sections: Title as text and content as HTML of each.
+    """
+    links = " ".join(f'<a href="#s{k}">{text(name)}</a>' for k, (name, _) in enumerate(sections))
+    body = "".join(
+        f'<section id="s{k}"><h2>{text(name)}</h2>{content}</section>'
+        for k, (name, content) in enumerate(sections)
+    )
+    return _PAGE.format(title=text(title), head=text(head), links=links, body=body)
+
+
+def table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    stands_out: Callable[[Sequence[str]], bool] = lambda _: False,
+    *,
+    escaped: bool = False,
+) -> str:
+    """Rows of text as an HTML table; those that stand out are bold.
+
+    Args:
+      head: Titles of the columns.
+      rows: Their cells.
+      stands_out: Whether a row is bold.
+      escaped: The cells are HTML already.
+    """
+    cells = "".join(f"<th>{text(title)}</th>" for title in head)
+    lines = "".join(
+        ('<tr class="out">' if stands_out(row) else "<tr>")
+        + "".join(f"<td>{cell if escaped else text(cell)}</td>" for cell in row)
+        + "</tr>"
+        for row in rows
+    )
+    return f"<div><table><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table></div>"
+
+
+def text(value: object) -> str:
+    """Anything as text that is no markup."""
+    return html.escape(str(value))
+
+
+def number(value: float | None, form: str) -> str:
+    """A number, or a dash where there is none."""
+    return "-" if value is None or math.isnan(value) else form.format(value)
+
+
+def interval(bounds: Sequence[float] | None, form: str = "{:.4f}") -> str:
+    """` [low, high]`, or nothing where there is none."""
+    if not bounds or any(math.isnan(bound) for bound in bounds):
+        return ""
+    return f" [{', '.join(form.format(bound) for bound in bounds)}]"
+
+
+def time(seconds: float | None) -> str:
+    """Seconds of the epoch as a date and a time in UTC."""
+    if seconds is None:
+        return "-"
+    return f"{datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc):%Y-%m-%d %H:%M}"
+
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
+<title>{title}</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 70rem; padding: 1rem }}
+nav {{ display: flex; flex-wrap: wrap; gap: .3rem 1rem }}
+figure {{ margin: 1rem 0 }}
+svg {{ max-width: 100%; height: auto }}
+div {{ overflow-x: auto }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
+th, td {{ padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: right }}
+th:first-child, td:first-child {{ text-align: left }}
+pre {{ font-size: 12px; white-space: pre-wrap; overflow-wrap: anywhere }}
+.out {{ font-weight: bold }}
+.ok {{ border-left: .4rem solid #2a2; padding-left: .6rem }}
+.no {{ border-left: .4rem solid #c22; padding-left: .6rem; font-weight: bold }}
+@media print {{ nav {{ display: none }} section {{ break-inside: avoid-page }} }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<p>{head}</p>
+<nav>{links}</nav>
+{body}
+</body>
+</html>
+"""

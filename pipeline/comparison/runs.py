@@ -1,0 +1,219 @@
+"""Finds finished runs by the names that a person has at hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import json
+import os
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from components.lite_validator.artifacts import REPORT_FILE, SCORES_FILE
+from models.scored_rows import ScoredRows
+from pipeline import lineage
+from pipeline.store import Run, Stage, all_runs, document
+
+_NAME = re.compile(
+    r"(?:(?P<date>\d{4}-\d\d-\d\d) +)?(?P<pipeline>[a-z][a-z0-9-]*)"
+    r"(?:(?: *#| +run) *(?P<number>-?\d+)(?:/.*)?)?"
+)
+_PART = re.compile(r"\d{4}-\d\d-\d\d|#.*")  # what an unquoted name falls apart into
+_NO_STAGE = Stage("", "", 0, {})
+
+
+@dataclasses.dataclass(frozen=True)
+class JudgedRun:
+    """A run that came to its gates, whatever they said.
+
+    Attributes:
+      name: `<pipeline>#<number>`, or the folder of a version that no run here pushed.
+      started: ISO time in UTC.
+      result: `pushed <version>`, `refused by ...`, or what stopped it later.
+      config: Its whole configuration; empty where it is not known.
+      report: `report.json` of LiteValidator.
+      ingest: `report.json` of LogExampleGen; empty where there is none.
+      code: Code digest by stage.
+      scores: Row by row; None where they were not kept.
+    """
+
+    name: str
+    started: str
+    result: str
+    config: dict[str, Any]
+    report: dict[str, Any]
+    ingest: dict[str, Any]
+    code: dict[str, str]
+    scores: ScoredRows | None
+
+
+def find(names: Sequence[str], runs: str) -> list[JudgedRun]:
+    """The runs that some names mean.
+
+    Args:
+      names: `movielens#7`, `movielens` (the newest that was judged), `movielens#-2` (the one before
+        it), a name as TensorBoard shows it (`2026-11-22 movielens run 7/trainer`), a pushed
+        version's folder, the folder of all versions (the newest), or a TFLite file.
+      runs: Folder of all pipelines' runs.
+
+    Raises:
+      FileNotFoundError: There is no such run; the message says which there are.
+      ValueError: One has no figures; the message says why.
+    """
+    every = _every(runs)
+    return [_find(name, every, runs) for name in names]
+
+
+def catalogue(runs: str) -> list[list[str]]:
+    """Every run with its name, start, result and the shipped file's AUC, log loss and bytes.
+
+    Raises:
+      FileNotFoundError: There are no runs.
+    """
+    every = _every(runs)
+    if not every:
+        raise FileNotFoundError(_known(every, runs))
+    rows = []
+    for name, found in every.items():
+        for run in found:
+            shipped = _report(run).get("stages", {}).get("shipped", {})
+            figures = [
+                form.format(shipped[key]) if key in shipped else "-"
+                for key, form in (("auc", "{:.5f}"), ("log_loss", "{:.5f}"), ("bytes", "{:,}"))
+            ]
+            started = f"{run.started:%Y-%m-%d %H:%M}"
+            rows.append([f"{name}#{run.number}", started, *figures, _result(run)])
+    return rows
+
+
+def _find(given: str, every: dict[str, list[Run]], runs: str) -> JudgedRun:
+    match = _NAME.fullmatch(given.strip())
+    if match and match["pipeline"] in every:
+        name = match["pipeline"]
+        run = _numbered(name, every[name], match["number"])
+        if match["date"] not in (None, f"{run.started:%Y-%m-%d}"):
+            raise FileNotFoundError(
+                f"no run {given!r}; {name}#{run.number} was started on {run.started:%Y-%m-%d}"
+            )
+        return _judged(name, run)
+    if os.path.exists(given):
+        return _version(given, runs, every)
+    hint = "; a name with spaces goes in quotes" if _PART.fullmatch(given.strip()) else ""
+    raise FileNotFoundError(f"no run {given!r}; {_known(every, runs)}{hint}")
+
+
+def _every(runs: str) -> dict[str, list[Run]]:
+    """All runs of all pipelines, the oldest first, by pipeline."""
+    stores = sorted(glob.glob(os.path.join(runs, "*", "metadata.sqlite")))
+    by_name = {os.path.basename(os.path.dirname(store)): store for store in stores}
+    return {name: found for name, store in by_name.items() if (found := all_runs(store, name))}
+
+
+def _known(every: dict[str, list[Run]], runs: str) -> str:
+    if not every:
+        return f"there are no runs in {runs!r} (name their folder with --runs)"
+    said = [
+        f"{name}#1" + (f" to {name}#{len(found)}" if len(found) > 1 else "")
+        for name, found in every.items()
+    ]
+    return f"there are {', '.join(said)}: `ranklite compare --list`"
+
+
+def _numbered(name: str, every: list[Run], number: str | None) -> Run:
+    """A run by its number from 1, or counted back from -1 among those that were judged."""
+    if number is not None and int(number) > 0:
+        if int(number) > len(every):
+            raise FileNotFoundError(f"no run {name}#{number}; the newest is {name}#{len(every)}")
+        return every[int(number) - 1]
+    judged = [run for run in every if _report(run)]
+    back = -int(number or -1)
+    if not judged:
+        raise ValueError(f"no run of {name!r} came to its gates; {_reason(name, every[-1])}")
+    if not 1 <= back <= len(judged):
+        raise FileNotFoundError(
+            f"no run {name}#{number}: #-1 is the newest of {len(judged)} that came to their gates"
+        )
+    return judged[-back]
+
+
+def _judged(name: str, run: Run) -> JudgedRun:
+    report = _report(run)
+    if not report:
+        raise ValueError(f"{_reason(name, run)}: it has no figures to compare")
+    stages = run.stages
+    reporter = stages.get("RunReport") or stages.get("Pusher") or _NO_STAGE
+    folder = stages["LiteValidator"].folder("report")
+    return JudgedRun(
+        name=f"{name}#{run.number}",
+        started=run.started.isoformat(timespec="seconds"),
+        result=_result(run),
+        config=json.loads(reporter.properties.get("config", "{}")),
+        report=report,
+        ingest=stages.get("LogExampleGen", _NO_STAGE).document("report", REPORT_FILE),
+        code={node: digest for node, stage in stages.items() if (digest := _digest(stage))},
+        scores=_scores(folder),
+    )
+
+
+def _scores(folder: str | None) -> ScoredRows | None:
+    path = os.path.join(folder or "", SCORES_FILE)
+    return ScoredRows.load(path) if folder and os.path.isfile(path) else None
+
+
+def _report(run: Run) -> dict[str, Any]:
+    return run.stages.get("LiteValidator", _NO_STAGE).document("report", REPORT_FILE)
+
+
+def _reason(name: str, run: Run) -> str:
+    """Why a run has no report."""
+    if run.stages.get("LiteValidator", _NO_STAGE).state in ("done", "cached"):
+        return f"the report of {name}#{run.number} was deleted"
+    stopped = [s for s in run.stages.values() if s.state not in ("done", "cached")]
+    reasons = ", ".join(
+        f"{s.node} {s.state}" + (f" ({s.error})" if s.error else "") for s in stopped
+    )
+    return f"{name}#{run.number} never came to its gates: {reasons or 'it was stopped'}"
+
+
+def _pushed(run: Run) -> dict[str, Any]:
+    return run.stages.get("Pusher", _NO_STAGE).document("pushed_model", "pushed.json")
+
+
+def _result(run: Run) -> str:
+    pushed = _pushed(run)
+    if pushed.get("version"):
+        return f"pushed {os.path.basename(pushed['version'])}"
+    if pushed.get("refused_by"):
+        return f"refused by {', '.join(pushed['refused_by'])}"
+    stopped = [f"{s.node} {s.state}" for s in run.stages.values() if s.state == "failed"]
+    return ", ".join(stopped) or "unfinished"
+
+
+def _digest(stage: Stage) -> str:
+    """Of a stage's code; TFX's own Trainer and Transform carry it inside their configuration."""
+    if "code_digest" in stage.properties:
+        return stage.properties["code_digest"]
+    custom = json.loads(stage.properties.get("custom_config") or "null") or {}
+    return str(custom.get("code_digest", ""))
+
+
+def _version(path: str, runs: str, every: dict[str, list[Run]]) -> JudgedRun:
+    """The run that pushed a version or made its file, else what lies in the folder itself."""
+    file = lineage.model_file(path)
+    folder = os.path.realpath(os.path.dirname(file))
+    for name, found in every.items():
+        for run in found:
+            if os.path.realpath(_pushed(run).get("version") or "/") == folder:
+                return _judged(name, run)
+    try:
+        traced = lineage.trace(file, runs)
+    except FileNotFoundError:
+        report, about = document(folder, REPORT_FILE), document(folder, "model.json")
+        if not report or not about:
+            raise
+        name, config = os.path.relpath(folder), about["config"]
+        return JudgedRun(name, about["created"], "pushed", config, report, {}, {}, None)
+    if traced.run is None:
+        raise FileNotFoundError(f"the run that made {file} is not in the store any more")
+    return _judged(traced.pipeline, every[traced.pipeline][traced.run["number"] - 1])

@@ -1,0 +1,86 @@
+"""Fetches what there is to see of the runs on Kubeflow: TensorBoard's logs and pages."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+from collections import defaultdict
+
+from pipeline.board import COLLECTED, MODEL_RUN, RUN_FILE
+from pipeline.kubeflow import storage
+
+PAGE = "page"  # key of RunReport's output
+_EXECUTION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+")
+
+
+def collect(artifacts: str, pipeline: str) -> tuple[int, int]:
+    """Copies the logs and pages of all runs that are not here yet, or have grown.
+
+    Kubeflow keeps an output below `<run>/<task>/[<execution>/]<output>`; which folders come before
+    depends on its version.
+
+    Args:
+      artifacts: URI of the pipeline's artifacts.
+      pipeline: The pipeline's folder here; a run goes into `collected/<run>`.
+
+    Returns:
+      How many runs there are, and how many files were copied.
+
+    Raises:
+      FileNotFoundError: There is no run.
+    """
+    runs: dict[str, list[tuple[storage.Entry, str]]] = defaultdict(list)
+    for entry in storage.entries(artifacts):
+        if place := _place(entry.name):
+            run, target = place
+            runs[run].append((entry, target))
+    if not runs:
+        raise FileNotFoundError(
+            f"no TensorBoard logs below {artifacts}: no run has come to its training there yet, or "
+            "the storage let them expire"
+        )
+    copied = 0
+    for run, found in runs.items():
+        folder = pathlib.Path(pipeline, COLLECTED, run)
+        for entry, target in found:
+            copied += _fetch(artifacts, entry, folder / target)
+        started = min(entry.written for entry, _ in found)
+        _write(folder / RUN_FILE, json.dumps({"started": started.isoformat()}).encode())
+    return len(runs), copied
+
+
+def _place(name: str) -> tuple[str, str] | None:
+    """The run of a file, and where it goes in that run's folder; None for any other file."""
+    parts = name.split("/")
+    for key in (MODEL_RUN, PAGE):
+        if key not in parts:
+            continue
+        *above, last = parts[: parts.index(key)]
+        if _EXECUTION.fullmatch(last) and above:
+            *above, last = above
+        below = parts[parts.index(key) + 1 :]
+        if not above or not below or ".." in parts:
+            return None
+        return above[-1], "/".join(below if key == PAGE else [last, *below])
+    return None
+
+
+def _fetch(artifacts: str, entry: storage.Entry, target: pathlib.Path) -> bool:
+    """Copies a file unless it is here with as many bytes: TensorBoard's files only grow."""
+    if target.is_file() and target.stat().st_size == entry.size:
+        return False
+    content = storage.read(storage.join(artifacts, entry.name))
+    if content is None:  # it expired meanwhile
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _write(target, content)
+    return True
+
+
+def _write(path: pathlib.Path, content: bytes) -> None:
+    """A reader, such as TensorBoard, sees the old file or the new one."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(content)
+    os.replace(part, path)

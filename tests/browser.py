@@ -1,0 +1,86 @@
+"""A headless browser that notes what a page complains of and what it asks the network for."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import tempfile
+import time
+import urllib.parse
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, Request, sync_playwright
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+needs_browser = pytest.mark.skipif(not BROWSER, reason="no chromium is installed")
+ABORTED = "net::ERR_ABORTED"  # by leaving the page
+OPTIONS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+
+@dataclasses.dataclass
+class Visit:
+    """A page that is open.
+
+    Attributes:
+      page: Playwright's page.
+      complaints: Errors in the console, requests that failed, and requests to another host.
+    """
+
+    page: Page
+    complaints: list[str] = dataclasses.field(default_factory=list)
+
+    def wait_for(self, text: str, seconds: float) -> None:
+        """Waits until a text is there, in the page or in one of its frames.
+
+        Raises:
+          TimeoutError: It did not come.
+        """
+        end = time.monotonic() + seconds
+        while not any(frame.get_by_text(text).count() for frame in self.page.frames):
+            if time.monotonic() > end:
+                raise TimeoutError(f"no {text!r} on {self.page.url} in {seconds} s")
+            self.page.wait_for_timeout(300)
+
+
+@contextlib.contextmanager
+def opened(url: str, width: int = 1280, height: int = 900) -> Iterator[Visit]:
+    """Opens an address in a browser with an empty profile."""
+    home = urllib.parse.urlsplit(url).netloc
+
+    def outside(request: Request) -> bool:
+        address = urllib.parse.urlsplit(request.url)
+        return address.scheme in ("http", "https") and address.netloc != home
+
+    with tempfile.TemporaryDirectory() as profile, sync_playwright() as playwright:
+        browser = playwright.chromium.launch_persistent_context(
+            profile,
+            executable_path=BROWSER,
+            headless=True,
+            args=list(OPTIONS),
+            viewport={"width": width, "height": height},
+            env={**os.environ, "DBUS_SESSION_BUS_ADDRESS": "disabled:"},
+        )
+        visit = Visit(browser.new_page())
+        note = visit.complaints.append
+        visit.page.on("console", lambda said: note(said.text) if said.type == "error" else None)
+        visit.page.on("pageerror", lambda error: note(str(error)))
+        visit.page.on(
+            "requestfailed",
+            lambda request: note(f"failed: {request.url}") if request.failure != ABORTED else None,
+        )
+        visit.page.on(
+            "request", lambda request: note(f"asks {request.url}") if outside(request) else None
+        )
+        visit.page.goto(url)
+        yield visit
+        browser.close()

@@ -1,0 +1,86 @@
+"""Runs on Kubeflow can be seen here: their logs and pages are fetched once, under their names."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+
+from pipeline.board import arrange
+from pipeline.cli import main
+from pipeline.kubeflow.collect import collect
+from tests.object_store import ObjectStore, object_store
+
+ROOT = "bucket/root/nightly/artifacts"
+OLD, NEW = "nightly/run-old", "nightly/3f1c2d4e-0000-4000-8000-0123456789ab"
+EXECUTION = "0a1b2c3d-0000-4000-8000-0123456789ab"
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
+    with object_store() as served:
+        for name, value in served.environment.items():
+            monkeypatch.setenv(name, value)
+        yield served
+
+
+def fill(store: ObjectStore) -> None:
+    store.objects |= {
+        f"{ROOT}/{OLD}/Trainer/model_run/train/events.1": b"one",
+        f"{ROOT}/{OLD}/Trainer/model/model.h5": b"not to be fetched",
+        f"{ROOT}/{OLD}/RunReport/page/report.html": b"page",
+        # Newer versions of Kubeflow put the execution's id between task and output.
+        f"{ROOT}/{NEW}/Quantizer/{EXECUTION}/model_run/train/events.1": b"two",
+        f"{ROOT}/loose/report.json": b"{}",
+    }
+
+
+def content(folder: pathlib.Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "run.json"
+    }
+
+
+def test_logs_and_pages_are_fetched_once(store: ObjectStore, tmp_path: pathlib.Path) -> None:
+    fill(store)
+    assert collect(f"s3://{ROOT}", str(tmp_path)) == (2, 3)
+    assert content(tmp_path / "collected") == {
+        "run-old/Trainer/train/events.1": b"one",
+        "run-old/report.html": b"page",
+        f"{NEW.split('/')[1]}/Quantizer/train/events.1": b"two",
+    }
+    assert collect(f"s3://{ROOT}", str(tmp_path)) == (2, 0)
+    store.objects[f"{ROOT}/{OLD}/Trainer/model_run/train/events.1"] = b"one, grown"
+    assert collect(f"s3://{ROOT}", str(tmp_path)) == (2, 1)
+    assert content(tmp_path / "collected")["run-old/Trainer/train/events.1"] == b"one, grown"
+
+
+def test_tensorboard_shows_them_under_their_names(
+    store: ObjectStore, tmp_path: pathlib.Path
+) -> None:
+    fill(store)
+    collect(f"s3://{ROOT}", str(tmp_path / "nightly"))
+    view = pathlib.Path(arrange(str(tmp_path)))
+    shown = sorted(path.relative_to(view).as_posix() for path in view.glob("*/*"))
+    assert len({name.split(" run ")[0] for name in shown}) == 1
+    assert sorted(name.split(" kubeflow ")[1] for name in shown) == [
+        "run 1/quantizer",
+        "run 2/trainer",
+    ]
+    assert (view / shown[0] / "train" / "events.1").is_file()
+
+
+def test_nothing_there_is_an_error_that_says_where(
+    store: ObjectStore, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = "configs/synthetic.yaml"
+    arguments = ["kubeflow", "collect", "--config", config, "--runs", str(tmp_path)]
+    assert main([*arguments, "--pipeline-root", "s3://bucket/root"]) == 1
+    assert "no TensorBoard logs below s3://bucket/root/synthetic/artifacts" in (
+        capsys.readouterr().err
+    )
+    assert main(arguments) == 1
+    assert "kubeflow.pipeline_root" in capsys.readouterr().err

@@ -1,12 +1,11 @@
 # The image that every task of the compiled pipeline runs in: `make image IMAGE=registry/ranklite:1`.
-# The first stage builds the environment from the same lock as everywhere; the second holds that
+# The first stage builds the environment from the lock of the newest stack; the second holds that
 # environment and the code, no build tools, and does not run as root.
-ARG PYTHON=python:3.10-slim-bookworm
+ARG PYTHON=python:3.13-slim-trixie
 
 FROM ${PYTHON} AS environment
-RUN apt-get update && apt-get install --no-install-recommends -y g++ && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
-COPY requirements/tfx1.16.txt lock.txt
+COPY requirements/tfx1.21.txt lock.txt
 RUN python -m venv /opt/ranklite \
  && /opt/ranklite/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes --no-deps -r lock.txt
 COPY setup.cfg pyproject.toml README.md ./

@@ -1,7 +1,10 @@
 # RankLite: every target sets up what it needs; `make` alone lists them.
-# Needs Python 3.10 and make, nothing else.
+# Two stacks, one code: the newest that this machine can install is chosen; STACK=tfx1.16 or tfx1.21
+# chooses the other, PYTHON=<path> another Python, VENV=<folder> keeps both side by side.
 
-PYTHON  ?= python3.10
+CHOICE  := $(shell STACK='$(STACK)' PYTHON='$(PYTHON)' requirements/choose 2>&1)
+STACK   := $(firstword $(CHOICE))
+PYTHON  := $(lastword $(CHOICE))
 VENV    ?= .venv
 CONFIG  ?= configs/synthetic.yaml
 DATA    ?=
@@ -10,14 +13,18 @@ ARGS    ?=
 IMAGE   ?= ranklite:latest
 DOCKER  ?= docker
 JOBS    ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
-LOCK    := requirements/tfx1.16.txt
+LOCK    := requirements/$(STACK).txt
 BIN     := $(VENV)/bin
-READY   := $(VENV)/.ready-$(shell cat $(LOCK) setup.cfg pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
+SUMS    := $(shell cat $(LOCK) setup.cfg pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
+MADE    := $(VENV)/.ready-$(STACK)-$(notdir $(PYTHON))-
+READY   := $(MADE)$(SUMS)
+
+COMPILE  = uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header -q $(ARGS)
 
 export TF_USE_LEGACY_KERAS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup image run validate test unit slow e2e lint format tensorboard lock clean
+.PHONY: help setup image run validate test test-newest unit slow e2e lint format tensorboard lock clean
 
 help: ## List the targets
 	@echo "RankLite: from interaction logs to a small, fast, gated TFLite ranking model."
@@ -28,13 +35,14 @@ help: ## List the targets
 	@echo "  make run CONFIG=configs/movielens.yaml DATA=<folder with the logs>"
 
 setup: $(READY) ## Build the environment in .venv from the pinned, hashed lock
+	@echo "Stack: $(STACK) on $(PYTHON); STACK=tfx1.16 or STACK=tfx1.21 chooses."
 
-$(READY): $(LOCK) setup.cfg pyproject.toml
-	@command -v $(PYTHON) >/dev/null 2>&1 && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 10))' 2>/dev/null \
-	  || { echo "RankLite needs Python 3.10 with venv: install python3.10 (and python3.10-venv), or name it with PYTHON=/path/to/python3.10" >&2; exit 1; }
-	@echo "Setting up $(VENV) from $(LOCK): about 3 GB and 2 minutes, once."
-	@rm -f $(VENV)/.ready-*
-	@$(PYTHON) -m venv $(VENV) || { echo "python3.10 cannot make a virtual environment: install python3.10-venv" >&2; exit 1; }
+# An environment of the other stack, or of another Python, is emptied; one whose lock changed is renewed.
+$(READY):
+	@case '$(CHOICE)' in tfx*) ;; *) echo '$(CHOICE)' >&2; exit 1 ;; esac
+	@echo "Setting up $(VENV) from $(LOCK): about 4 GB and 2 minutes, once."
+	@if [ -e $(VENV)/pyvenv.cfg ] && ! ls $(MADE)* >/dev/null 2>&1; then clear=--clear; fi; \
+	  rm -f $(VENV)/.ready-*; $(PYTHON) -m venv $$clear $(VENV)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r $(LOCK)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -67,6 +75,9 @@ slow: setup ## Fine-tunings and conversions, seconds each
 e2e: setup ## Whole pipeline runs
 	@$(BIN)/python -m pytest -m e2e -q --durations=10 --cov --cov-append --cov-report=
 
+test-newest: ## The same on the newest stack, in a Debian 13 root made for it (as root)
+	@.ci/newest make test
+
 image: ## Build the container image for Kubeflow: IMAGE=<registry/name:tag>
 	@command -v $(DOCKER) >/dev/null 2>&1 || { echo "make image needs docker, or podman: DOCKER=podman" >&2; exit 1; }
 	$(DOCKER) build -t $(IMAGE) .
@@ -74,10 +85,11 @@ image: ## Build the container image for Kubeflow: IMAGE=<registry/name:tag>
 tensorboard: setup ## Open TensorBoard on all runs
 	@$(BIN)/ranklite tensorboard --runs $(RUNS)
 
-lock: setup ## Renew the lock from requirements/tfx1.16.in
+lock: setup ## Renew both locks from requirements/*.in; ARGS=--upgrade takes the newest versions
 	@$(BIN)/python -m pip install --quiet uv
-	@$(BIN)/uv pip compile requirements/tfx1.16.in --python-version 3.10 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header -q -o $(LOCK)
+	@$(BIN)/$(COMPILE) requirements/tfx1.16.in --python-version 3.10 -o requirements/tfx1.16.txt
+	@$(BIN)/$(COMPILE) requirements/tfx1.21.in --python-version 3.11 --universal \
+	  --override requirements/tfx1.21.overrides -o requirements/tfx1.21.txt
 
 clean: ## Remove the environment and the caches (not the runs)
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -144,6 +144,10 @@ def _positive(text: str) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from pipeline.stack import import_tensorflow
+
+    if not args.verbose:
+        import_tensorflow()
     from pipeline.local_runner import run
 
     outcome = run(
@@ -171,6 +175,9 @@ def _validate(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> int:
+    from pipeline.stack import import_tensorflow
+
+    import_tensorflow()
     from pipeline.config import load_config
     from pipeline.local_runner import Folders, outcome
     from pipeline.report import render
@@ -264,6 +271,9 @@ def _clean(args: argparse.Namespace) -> int:
 
 
 def _tensorboard(args: argparse.Namespace) -> int:
+    from pipeline.stack import import_tensorflow
+
+    import_tensorflow()
     from tensorboard import program
 
     from pipeline.board import arrange

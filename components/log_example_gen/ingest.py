@@ -88,7 +88,7 @@ def _announce(config: IngestConfig, data_root: str) -> None:
 
 
 def _count(con: duckdb.DuckDBPyConnection) -> int:
-    (rows,) = con.execute("SELECT count(*) FROM log").fetchone() or (0,)
+    [(rows,)] = con.execute("SELECT count(*) FROM log").fetchall()
     return int(rows)
 
 
@@ -108,10 +108,10 @@ def _describe(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> dict[str,
 def _item_labels(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> pa.Table:
     """`item` and `label` as strings, an item a row; of several names the last in the log."""
     item, label = name(str(config.features.item)), name(str(config.item_label))
-    return con.execute(
+    return con.sql(
         f"SELECT {item}::VARCHAR AS item, arg_max({label}, row_id)::VARCHAR AS label FROM log "
         f"WHERE {item} IS NOT NULL AND {label} IS NOT NULL GROUP BY {item} ORDER BY 1"
-    ).fetch_arrow_table()
+    ).to_arrow_table()
 
 
 def file_digests(config: IngestConfig, data_root: str) -> list[dict[str, Any]]:

@@ -57,9 +57,10 @@ def add_negatives(
     asked = 0
     for number, split in enumerate(config.split_names):
         rng = np.random.default_rng([config.seed, number])
-        rows = con.execute(
-            f"SELECT log.row_id, users.code {coded} WHERE split = ? ORDER BY log.row_id", [split]
-        ).fetch_record_batch(_CHUNK)
+        rows = con.sql(
+            f"SELECT log.row_id, users.code {coded} WHERE split = {quoted(split)} "
+            "ORDER BY log.row_id"
+        ).to_arrow_reader(_CHUNK)
         chunks = [(_numbers(b.column(0)), _numbers(b.column(1))) for b in rows]
         for row_ids, users in chunks:
             asked += len(row_ids) * settings.per_positive
@@ -77,7 +78,7 @@ def add_negatives(
             pq.write_table(table, chunk)
             con.execute(f"INSERT INTO drawn SELECT * FROM read_parquet({quoted(chunk)})")
     _insert(con, config)
-    (made,) = con.execute("SELECT count(*) FROM drawn").fetchone() or (0,)
+    [(made,)] = con.execute("SELECT count(*) FROM drawn").fetchall()
     return {"negatives": made, "short": asked - made}
 
 

@@ -68,7 +68,7 @@ def load(con: duckdb.DuckDBPyConnection, config: IngestConfig, data_root: str) -
             con.execute(f"{verb} {select}")
         except duckdb.Error as error:
             raise IngestError(f"reading the log failed: {_first_line(error)}") from error
-        (rows,) = con.execute("SELECT count(*) FROM log").fetchone() or (0,)
+        [(rows,)] = con.execute("SELECT count(*) FROM log").fetchall()
 
 
 def _create_view(
@@ -275,7 +275,7 @@ def reject(
         " UNION ALL ".join(f"({part})" for part in parts) + " ORDER BY 1, 2"
     ).fetchall()
     con.execute("DELETE FROM log WHERE bad != ''")
-    (good,) = con.execute("SELECT count(*) FROM log").fetchone() or (0,)
+    [(good,)] = con.execute("SELECT count(*) FROM log").fetchall()
     path = _write_rejects(rejects, rejects_dir, data_root)
     share = len(rejects) / max(1, good + len(rejects))
     if share > config.source.max_bad_rows:

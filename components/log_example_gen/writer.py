@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from components.log_example_gen.config import IngestConfig
-from components.log_example_gen.reader import name
+from components.log_example_gen.reader import name, quoted
 from models.layout import TIMESTAMP
 
 ROWS = 20_000  # rows an Arrow batch
@@ -47,9 +47,9 @@ def write_split(
     if config.timestamp and TIMESTAMP not in columns:
         select.append(f"ts AS {TIMESTAMP}")
     order = "row_id, nth" if config.sampled_negatives else "row_id"
-    batches = con.execute(
-        f"SELECT {', '.join(select)} FROM log WHERE split = ? ORDER BY {order}", [split]
-    ).fetch_record_batch(ROWS)
+    batches = con.sql(
+        f"SELECT {', '.join(select)} FROM log WHERE split = {quoted(split)} ORDER BY {order}"
+    ).to_arrow_reader(ROWS)
     os.makedirs(folder, exist_ok=True)
     options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=GZIP_LEVEL)
     rows = 0

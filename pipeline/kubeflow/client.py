@@ -173,11 +173,11 @@ class Kubeflow:
                 api.rest_client = _Transport(api.rest_client, say, sleep)
 
         class Client(kfp.Client):
-            """kfp's, which would try five times, with a trace each, while it is made."""
+            """kfp's, whose five tries, with a trace each, end with the transport's first error."""
 
             def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:
                 put_in_place(self)
-                return self._healthz_api.get_healthz()
+                return super().get_kfp_healthz(sleep_duration)
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)

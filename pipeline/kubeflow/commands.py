@@ -94,8 +94,10 @@ def run(args: argparse.Namespace) -> int:
 def _compile_to(args: argparse.Namespace, path: str) -> tuple[str, list[str]]:
     from pipeline.config import load_config
     from pipeline.kubeflow.compiler import compile_pipeline
+    from pipeline.stack import import_tensorflow
 
     config = load_config(args.config)
+    import_tensorflow()
     tasks = compile_pipeline(
         config, path, image=args.image, pipeline_root=args.pipeline_root, data=args.data
     )

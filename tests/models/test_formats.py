@@ -98,7 +98,7 @@ def test_the_file_scores_as_the_model(
 def test_four_bits_take_half_the_bytes_of_the_kernels(quantized: Any) -> None:
     eight, four = (quantized(epochs=0, bits=bits, table="int8_per_row")[1] for bits in (8, 4))
     saved = len(eight.content) - len(four.content)
-    assert abs(saved - WEIGHTS // 2) < 600  # plus what decodes them
+    assert abs(saved - WEIGHTS // 2) < 640  # plus what decodes them
 
 
 def test_int16x8_on_single_valued_features(

@@ -108,7 +108,8 @@ def test_an_environment_is_built_once_renewed_for_a_lock_and_emptied_for_another
     (tmp_path / "getconf").write_text("#!/bin/sh\necho glibc 2.41\n")
     for tool in ("python", "getconf"):
         (tmp_path / tool).chmod(0o755)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    asked = ("MAKE", "STACK", "PYTHON", "VENV")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(asked)}
     environment["PATH"] = f"{tmp_path}:{environment['PATH']}"
 
     def setup(stack: str) -> str:

@@ -99,7 +99,7 @@ def techniques(settings: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 def figures_of(config: str, arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Runs a configuration and returns its stages, and its trials where it searched."""
-    from pipeline import compare
+    from pipeline.comparison import recipes
     from pipeline.local_runner import run
 
     outcome = run(config, arguments.runs, arguments.data)
@@ -108,7 +108,7 @@ def figures_of(config: str, arguments: argparse.Namespace) -> dict[str, dict[str
     report = json.loads(pathlib.Path(folder, "report.json").read_text(encoding="utf-8"))
     found = {stage: dict(figures) for stage, figures in report["stages"].items()}
     if "BudgetSearch" in outcome.stages:
-        trials = compare.load_trials(outcome)["trials"]
+        trials = recipes.load_trials(outcome)["trials"]
         refused = [f"{trial['name']}: {trial['error']}" for trial in trials if trial["error"]]
         print("\n".join(refused), flush=True)
         return {trial["name"]: trial["figures"] for trial in trials if trial["figures"]}

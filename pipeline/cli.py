@@ -194,15 +194,15 @@ def _compare(args: argparse.Namespace) -> int:
         if args.config != DEFAULT_CONFIG:
             raise ValueError("--config is for the recipes of a search: leave it out beside runs")
         return _compare_runs(args.run, args.runs, args.output or args.runs)
-    from pipeline import compare
+    from pipeline.comparison import recipes
     from pipeline.config import load_config
     from pipeline.local_runner import Folders, outcome
 
     config = load_config(args.config)
     folders = Folders(args.runs, config.name)
-    trials = compare.load_trials(outcome(config, folders))
-    print(compare.render(trials))
-    for path in compare.draw(trials, args.output or folders.root, title=config.name):
+    trials = recipes.load_trials(outcome(config, folders))
+    print(recipes.render(trials))
+    for path in recipes.draw(trials, args.output or folders.root, title=config.name):
         print(f"written {os.path.relpath(path)}")
     return 0
 
@@ -216,8 +216,8 @@ def _list(runs: str) -> int:
 
 
 def _compare_runs(names: Sequence[str], runs: str, folder: str) -> int:
-    from pipeline.compare import write
     from pipeline.comparison.page import compare, page, render
+    from pipeline.comparison.recipes import write
     from pipeline.comparison.runs import find
 
     if len(names) < 2:

@@ -9,7 +9,7 @@ from typing import Any
 
 from components.run_report.artifacts import PAGE_FILE
 from models.config import SPEC_FILE
-from pipeline import compare
+from pipeline.comparison import recipes
 from pipeline.local_runner import Outcome
 from pipeline.logs import newest
 from pipeline.store import document
@@ -150,8 +150,8 @@ def render(outcome: Outcome) -> str:
         "",
     ]
     if "BudgetSearch" in found:
-        trials = compare.load_trials(outcome)
-        lines += [compare.render(trials), ""]
+        trials = recipes.load_trials(outcome)
+        lines += [recipes.render(trials), ""]
     if pusher.get("version"):
         version = os.path.relpath(pusher["version"])
         lines += [f"pushed       {version}"]

@@ -1,1 +1,1 @@
-"""Finished runs side by side: what differs in figures, configuration, code and data."""
+"""Finished runs side by side, and the recipes that a search tried."""

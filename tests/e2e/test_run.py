@@ -34,7 +34,7 @@ from models.scorer import Scorer
 from pipeline import lineage
 from pipeline.board import arrange
 from pipeline.cli import main
-from pipeline.compare import load_trials
+from pipeline.comparison.recipes import load_trials
 from pipeline.config import load_config
 from pipeline.local_runner import Folders, Outcome, outcome
 from pipeline.logs import newest
@@ -259,7 +259,7 @@ def test_a_failed_gate_keeps_the_model_back_and_comparing_says_which(
     ):
         assert re.search(words, compared), words
     page = (workspace.folder / "runs" / "compare.html").read_text(encoding="utf-8")
-    assert re.search("<h1>e2e #[0-9]+ against e2e #[0-9]+</h1>", page)
+    assert re.search("<h1>e2e#[0-9]+ against e2e#[0-9]+</h1>", page)
 
 
 def test_a_changed_log_is_ingested_again(finished: tuple[Workspace, str]) -> None:

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterator
 
 import pytest
 
 from pipeline.board import arrange
 from pipeline.cli import main
 from pipeline.kubeflow.collect import collect
-from tests.object_store import ObjectStore, object_store
+from tests.object_store import ObjectStore
 
 ROOT = "bucket/root/nightly/artifacts"
 OLD, NEW = "nightly/run-old", "nightly/3f1c2d4e-0000-4000-8000-0123456789ab"
 EXECUTION = "0a1b2c3d-0000-4000-8000-0123456789ab"
-
-
-@pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
-    with object_store() as served:
-        for name, value in served.environment.items():
-            monkeypatch.setenv(name, value)
-        yield served
 
 
 def fill(store: ObjectStore) -> None:

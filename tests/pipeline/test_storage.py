@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterator
 
 import pytest
 
 from pipeline.kubeflow import storage
-from tests.object_store import ObjectStore, object_store
-
-
-@pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
-    with object_store() as served:
-        for name, value in served.environment.items():
-            monkeypatch.setenv(name, value)
-        yield served
+from tests.object_store import ObjectStore
 
 
 @pytest.fixture(params=["minio://bucket/root", "s3://bucket/root", "folder"])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import compare
+from pipeline.comparison import recipes
 from pipeline.config import load_config
 from pipeline.local_runner import Folders, Outcome
 from pipeline.store import Stage
@@ -43,7 +43,7 @@ TRIALS = {
 
 
 def test_table_orders_by_auc_and_marks_front_and_choice() -> None:
-    lines = compare.render(TRIALS).splitlines()
+    lines = recipes.render(TRIALS).splitlines()
     assert [line.split()[0] for line in lines[2:6]] == ["large", "small", "beaten", "<b>"]
     assert lines[2].endswith("*")
     assert lines[3].endswith("* chosen")
@@ -53,13 +53,13 @@ def test_table_orders_by_auc_and_marks_front_and_choice() -> None:
 
 
 def test_a_miss_is_told() -> None:
-    text = compare.render({**TRIALS, "miss": "the nearest miss is 'small'"})
+    text = recipes.render({**TRIALS, "miss": "the nearest miss is 'small'"})
     assert "* nearest" in text
     assert text.endswith("the nearest miss is 'small'")
 
 
 def test_page_stands_alone_and_escapes_what_it_shows(tmp_path: pathlib.Path) -> None:
-    png, page = compare.draw(TRIALS, str(tmp_path / "out"), title="a & b")
+    png, page = recipes.draw(TRIALS, str(tmp_path / "out"), title="a & b")
     assert pathlib.Path(png).read_bytes().startswith(b"\x89PNG")
     text = pathlib.Path(page).read_text(encoding="utf-8")
     assert "<h1>a &amp; b: recipes</h1>" in text
@@ -73,7 +73,7 @@ def test_a_run_without_a_search_is_told(tmp_path: pathlib.Path) -> None:
     config = load_config("configs/frappe.yaml")
     folders = Folders(str(tmp_path), config.name)
     with pytest.raises(FileNotFoundError, match="has no finished search"):
-        compare.load_trials(Outcome(config, folders, {}))
+        recipes.load_trials(Outcome(config, folders, {}))
     (tmp_path / "trials.json").write_text(json.dumps(TRIALS))
     stage = Stage("BudgetSearch", "done", 1, {"trials": [str(tmp_path)]})
-    assert compare.load_trials(Outcome(config, folders, {"BudgetSearch": stage})) == TRIALS
+    assert recipes.load_trials(Outcome(config, folders, {"BudgetSearch": stage})) == TRIALS

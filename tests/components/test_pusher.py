@@ -12,6 +12,7 @@ from tfx.types import standard_artifacts
 from components.blessings import BLESSINGS
 from components.lite_validator.artifacts import StageReport
 from components.pusher import executor
+from components.pusher.pushed import pushed_version
 from components.run_report.artifacts import RunPage
 from models.bundle import versions
 from models.config import FeatureSet
@@ -93,7 +94,7 @@ def test_a_blessed_model_is_pushed(push: Any, tmp_path: pathlib.Path) -> None:
     pushed = push(1)
     assert pushed.get_int_custom_property("pushed") == 1
     assert pushed.get_int_custom_property("model_id") == 1
-    assert executor.pushed_version(pushed.uri) == str(tmp_path / "pushed" / "1")
+    assert pushed_version(pushed.uri) == str(tmp_path / "pushed" / "1")
     metadata = json.loads((tmp_path / "pushed/1/model.json").read_text())
     assert metadata["features"][1] == {
         "name": "tags",
@@ -125,7 +126,7 @@ def test_a_blessed_model_is_pushed(push: Any, tmp_path: pathlib.Path) -> None:
 def test_any_gate_can_refuse(push: Any, tmp_path: pathlib.Path, key: str, gate: str) -> None:
     pushed = push(1, **{key: 0})
     assert pushed.get_int_custom_property("pushed") == 0
-    assert executor.pushed_version(pushed.uri) is None
+    assert pushed_version(pushed.uri) is None
     assert json.loads((pathlib.Path(pushed.uri) / "pushed.json").read_text()) == {
         "version": None,
         "refused_by": [gate],
@@ -140,4 +141,4 @@ def test_only_the_newest_are_kept(push: Any, tmp_path: pathlib.Path) -> None:
 
 
 def test_a_folder_without_a_push(tmp_path: pathlib.Path) -> None:
-    assert executor.pushed_version(str(tmp_path)) is None
+    assert pushed_version(str(tmp_path)) is None

@@ -144,10 +144,6 @@ def _positive(text: str) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from pipeline.stack import import_tensorflow
-
-    if not args.verbose:
-        import_tensorflow()
     from pipeline.local_runner import run
 
     outcome = run(

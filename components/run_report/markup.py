@@ -84,7 +84,7 @@ _PAGE = """<!doctype html>
 body {{ font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 70rem; padding: 1rem }}
 nav {{ display: flex; flex-wrap: wrap; gap: .3rem 1rem }}
 figure {{ margin: 1rem 0 }}
-svg {{ max-width: 100%; height: auto }}
+svg, img {{ max-width: 100%; height: auto }}
 div {{ overflow-x: auto }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
 th, td {{ padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: right }}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
 import json
 import os
 import tempfile
 from typing import Any
 
+from components.run_report import markup
 from pipeline.local_runner import Outcome
 from pipeline.tables import table
 
@@ -26,6 +26,8 @@ _AXES = (("bytes", "bytes of the file"), ("latency_512_us", "microseconds a row,
 _FEW = 8  # so many trials are all labelled; of more only the front
 
 Trials = dict[str, Any]
+
+_FRONT = "* no other recipe is better in AUC, bytes and latency at once."
 
 
 def load_trials(outcome: Outcome) -> Trials:
@@ -80,29 +82,27 @@ def draw(trials: Trials, folder: str, title: str) -> list[str]:
     """
     os.makedirs(folder, exist_ok=True)
     image = _plot(trials, title)
-    encoded = base64.b64encode(image).decode()
-    cells = [
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-        for row in _rows(trials)
-    ]
-    heads = ["recipe", *(name for name, _, _ in _COLUMNS), ""]
-    steps = "".join(
-        f"<dt>{html.escape(t['name'])}</dt><dd><pre>{html.escape(json.dumps(t['steps'], indent=1))}"
-        f"</pre>{html.escape(t['error'])}</dd>"
-        for t in trials["trials"]
-    )
-    page = _PAGE.format(
-        title=html.escape(title),
-        image=encoded,
-        head="".join(f"<th>{html.escape(head)}</th>" for head in heads),
-        rows="".join(cells),
-        miss=html.escape(trials["miss"]),
-        steps=steps,
-    )
+    page = markup.document(f"{title}: recipes", trials["miss"] or _FRONT, _sections(trials, image))
     return [
         write(os.path.join(folder, "compare.png"), image),
         write(os.path.join(folder, "compare.html"), page.encode()),
     ]
+
+
+def _sections(trials: Trials, image: bytes) -> list[tuple[str, str]]:
+    encoded = base64.b64encode(image).decode()
+    picture = (
+        '<figure><img alt="AUC against bytes and latency of every recipe" '
+        f'src="data:image/png;base64,{encoded}"></figure>'
+    )
+    figures = markup.table(["recipe", *(name for name, _, _ in _COLUMNS), ""], _rows(trials))
+    steps = "".join(
+        f"<h3>{markup.text(trial['name'])}</h3>"
+        f"<pre>{markup.text(json.dumps(trial['steps'], indent=1))}</pre>"
+        f"{markup.text(trial['error'])}"
+        for trial in trials["trials"]
+    )
+    return [("What accuracy costs", picture + figures), ("Steps", steps)]
 
 
 def _plot(trials: Trials, title: str) -> bytes:
@@ -176,33 +176,3 @@ def write(path: str, content: bytes) -> str:
     os.chmod(file.name, 0o644)
     os.replace(file.name, path)
     return path
-
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}: recipes</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem }}
-body {{ padding: 0 1rem }}
-img {{ max-width: 100% }}
-div {{ overflow-x: auto }}
-table {{ border-collapse: collapse }}
-th, td {{ padding: .3rem .8rem; border-bottom: 1px solid #ddd; text-align: right }}
-th:first-child, td:first-child {{ text-align: left }}
-pre {{ font-size: 12px; white-space: pre-wrap }}
-</style>
-</head>
-<body>
-<h1>{title}: recipes</h1>
-<p>{miss}</p>
-<img alt="AUC against bytes and latency of every recipe" src="data:image/png;base64,{image}">
-<div><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>
-<p>* no other recipe is better in AUC, bytes and latency at once.</p>
-<h2>Steps</h2>
-<dl>{steps}</dl>
-</body>
-</html>
-"""

@@ -17,6 +17,7 @@ import yaml
 from tensorflow.lite.python import schema_py_generated as schema
 
 from models.lite import LiteModel
+from pipeline.board import arrange
 from pipeline.cli import main
 from pipeline.config import load_config
 from pipeline.kubeflow import storage
@@ -179,6 +180,15 @@ def test_two_nights(cluster: Cluster) -> None:
     for stage in ("Trainer", "Quantizer"):
         assert cluster.differences(first, stage) == [], stage
     assert weights(cluster.pushed(1)) == weights(local)
+
+    runs = str(cluster.folder / "runs")
+    assert main(["kubeflow", "collect", "--config", str(cluster.config), "--runs", runs]) == 0
+    shown = {
+        path.parent.name[11:] + "/" + path.name for path in pathlib.Path(arrange(runs)).glob("*/*")
+    }
+    stages = ("trainer", "quantizer", "runreport")
+    assert {f"nightly kubeflow run 1/{stage}" for stage in stages} <= shown
+    assert {f"nightly run 1/{stage}" for stage in stages} <= shown
 
     cluster.night(2)
     second = cluster.backend.run(document)  # no span: the newest there is

@@ -65,7 +65,7 @@ def test_page_stands_alone_and_escapes_what_it_shows(tmp_path: pathlib.Path) -> 
     assert "<h1>a &amp; b: recipes</h1>" in text
     assert "&lt;b&gt;" in text
     assert "<b>" not in text
-    assert not re.findall(r"""(?:src|href)=["'](?!data:)""", text)
+    assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", text)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["compare.html", "compare.png"]
 
 

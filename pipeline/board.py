@@ -84,9 +84,9 @@ def arrange(runs: str) -> str:
         if not path.is_symlink():
             path.symlink_to(os.path.relpath(target, path.parent))
     for path in (root / VIEW).glob("*/*"):
-        if path not in links:  # its run was deleted
+        if path.is_symlink() and path not in links:  # its run was deleted
             path.unlink()
     for path in (root / VIEW).glob("*"):
-        if not any(path.iterdir()):
+        if path.is_dir() and not any(path.iterdir()):
             path.rmdir()
     return str(root / VIEW)

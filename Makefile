@@ -73,7 +73,7 @@ slow: setup ## Fine-tunings and conversions, seconds each
 	@$(BIN)/python -m pytest -m slow -q -n $(JOBS) --dist loadfile --cov --cov-append --cov-report=
 
 e2e: setup ## Whole pipeline runs
-	@$(BIN)/python -m pytest -m e2e -q --durations=10 --cov --cov-append --cov-report=
+	@$(BIN)/python -m pytest -m e2e -q -n $(JOBS) --dist loadfile --durations=10 --cov --cov-append --cov-report=
 
 test-newest: ## The same on the newest stack, in a Debian 13 root made for it (as root)
 	@.ci/newest make test

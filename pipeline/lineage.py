@@ -150,6 +150,8 @@ def _ancestors(store: metadata_store.MetadataStore, artifact: int) -> list[Step]
         makers = {e.execution_id for e in events if e.type == mlmd.Event.OUTPUT} - set(found)
         open_artifacts = set()
         for execution in store.get_executions_by_id(sorted(makers)):
+            if execution.last_known_state == mlmd.Execution.CACHED:
+                continue  # a later run that was served it
             touching = store.get_events_by_execution_ids([execution.id])
             made = {
                 e.artifact_id: next((s.key for s in e.path.steps if s.HasField("key")), "")

@@ -51,6 +51,9 @@ def runs(tmp_path: pathlib.Path) -> pathlib.Path:
         "mine", first, "LiteConverter", done, {"model": model}, [ids[weights]], code_digest="c0de"
     )
     second = recorder.run("mine", "mine.2")
+    cached = mlmd.Execution.CACHED  # ML Metadata calls it a maker of what it was served, too
+    recorder.execution("mine", second, "LogExampleGen", cached, {"report": report, "out": examples})
+    recorder.execution("mine", second, "Trainer", cached, {"model": weights}, [ids[examples]])
     verdicts = folder("verdicts", "report.json", json.dumps({"verdicts": [GATE]}))
     refusal = json.dumps({"version": None, "refused_by": ["LiteValidator"]})
     recorder.execution("mine", second, "LiteValidator", done, {"report": verdicts})

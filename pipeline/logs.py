@@ -79,7 +79,10 @@ class StageLogs(logging.StreamHandler):
             return open(self.path, "a", encoding="utf-8", buffering=1)
         # tee's copy is of native code's words too; -i, since Ctrl-C ends the run and not the log.
         command = ["tee", "-ai", self.path]
-        self._copying = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=self._terminal)
+        terminal = self._terminal  # its stderr too: it would keep open what the tee before it reads
+        self._copying = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=terminal, stderr=terminal
+        )
         assert self._copying.stdin is not None
         return io.TextIOWrapper(self._copying.stdin, encoding="utf-8", line_buffering=True)
 

@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import pathlib
+import subprocess
 import sys
 import threading
 from types import SimpleNamespace
@@ -57,6 +58,24 @@ def test_every_stage_has_its_file(
         assert [line for line in found if line in shown] == (found if verbose else [])
     assert shown.endswith("afterwards\n")
     assert not [path for path in tmp_path.iterdir() if "afterwards" in path.read_text()]
+
+
+def test_a_copy_for_the_terminal_ends_with_its_stage(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copying: list[subprocess.Popen[bytes]] = []
+
+    class Noted(subprocess.Popen[bytes]):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            copying.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Noted)
+    with stage_logs(str(tmp_path), verbose=True) as switching:
+        for stage in ("01-StatisticsGen", "02-Trainer"):
+            switching.switch(stage)
+            # Each was waited for, and none was held open by the one after it.
+            assert [process.returncode for process in copying[:-1]] == [0] * (len(copying) - 1)
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])

@@ -213,8 +213,8 @@ def _list(runs: str) -> int:
 
 def _compare_runs(names: Sequence[str], runs: str, folder: str) -> int:
     from pipeline.comparison.page import compare, page, render
-    from pipeline.comparison.recipes import write
     from pipeline.comparison.runs import find
+    from pipeline.files import write
 
     if len(names) < 2:
         raise ValueError(f"one run is no comparison: name another beside {names[0]!r}")

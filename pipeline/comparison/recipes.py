@@ -6,10 +6,10 @@ import base64
 import io
 import json
 import os
-import tempfile
 from typing import Any
 
 from components.run_report import markup
+from pipeline.files import write
 from pipeline.local_runner import Outcome
 from pipeline.tables import table
 
@@ -163,16 +163,3 @@ def _plot(trials: Trials, title: str) -> bytes:
     figure.savefig(buffer, format="png", metadata={"Software": None})
     pyplot.close(figure)
     return buffer.getvalue()
-
-
-def write(path: str, content: bytes) -> str:
-    """Writes a file; a reader sees all of it or nothing.
-
-    Returns:
-      Its path.
-    """
-    with tempfile.NamedTemporaryFile(dir=os.path.dirname(path), delete=False) as file:
-        file.write(content)
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
-    return path

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 import re
 from collections import defaultdict
 
 from pipeline.board import COLLECTED, MODEL_RUN, RUN_FILE
+from pipeline.files import write
 from pipeline.kubeflow import storage
 
 PAGE = "page"  # key of RunReport's output
@@ -47,7 +47,7 @@ def collect(artifacts: str, pipeline: str) -> tuple[int, int]:
         for entry, target in found:
             copied += _fetch(artifacts, entry, folder / target)
         started = min(entry.written for entry, _ in found)
-        _write(folder / RUN_FILE, json.dumps({"started": started.isoformat()}).encode())
+        write(str(folder / RUN_FILE), json.dumps({"started": started.isoformat()}).encode())
     return len(runs), copied
 
 
@@ -75,12 +75,5 @@ def _fetch(artifacts: str, entry: storage.Entry, target: pathlib.Path) -> bool:
     if content is None:  # it expired meanwhile
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
-    _write(target, content)
+    write(str(target), content)  # TensorBoard may be reading it
     return True
-
-
-def _write(path: pathlib.Path, content: bytes) -> None:
-    """A reader, such as TensorBoard, sees the old file or the new one."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content)
-    os.replace(part, path)

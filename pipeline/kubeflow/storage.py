@@ -16,6 +16,8 @@ import shutil
 
 from pyarrow import fs
 
+from pipeline.files import write as write_file
+
 MOUNTS_ENV = "RANKLITE_MOUNTS"  # where the launcher mirrors, if not in /
 MINIO_ENDPOINT_ENV = "MINIO_ENDPOINT"
 S3_ENDPOINT_ENV = "AWS_ENDPOINT_URL"
@@ -118,9 +120,7 @@ def write(uri: str, content: bytes) -> None:
     system, path = _open(uri)
     if isinstance(system, fs.LocalFileSystem):
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        part = f"{path}.part-{os.getpid()}"
-        pathlib.Path(part).write_bytes(content)
-        os.replace(part, path)
+        write_file(path, content)
         return
     with system.open_output_stream(path, compression=None) as file:
         file.write(content)

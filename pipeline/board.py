@@ -8,7 +8,7 @@ import json
 import os
 import pathlib
 
-from pipeline.store import all_runs
+from pipeline.store import all_runs, stores
 
 MODEL_RUN = "model_run"  # key of the outputs that hold TensorBoard's logs
 VIEW = ".tensorboard"
@@ -58,16 +58,15 @@ def arrange(runs: str) -> str:
       FileNotFoundError: There are no runs.
     """
     root = pathlib.Path(runs)
-    stores = sorted(root.glob("*/metadata.sqlite"))
+    local = stores(runs)
     fetched = [
         run for path in sorted(root.glob(f"*/{COLLECTED}")) for run in collected(path.parent)
     ]
-    if not stores and not fetched:
+    if not local and not fetched:
         raise FileNotFoundError(f"no runs in {runs!r}: `ranklite run` makes them")
     links: dict[pathlib.Path, pathlib.Path] = {}
-    for store in stores:
-        name = store.parent.name
-        for run in all_runs(str(store), name):
+    for name, store in local.items():
+        for run in all_runs(store, name):
             title = f"{run.started:%Y-%m-%d} {name} run {run.number}"
             for stage in run.stages.values():
                 folder = stage.folder(MODEL_RUN)

@@ -221,7 +221,6 @@ def _compare_runs(names: Sequence[str], runs: str, folder: str) -> int:
     found = find(names, runs)
     sections = compare(found)
     print(render(sections))
-    os.makedirs(folder, exist_ok=True)
     path = write(os.path.join(folder, "compare.html"), page(found, sections).encode())
     print(f"written {os.path.relpath(path)}")
     return 0
@@ -246,10 +245,13 @@ def _lineage(args: argparse.Namespace) -> int:
 
 def _clean(args: argparse.Namespace) -> int:
     from pipeline.config import load_config
-    from pipeline.local_runner import Folders, exclusive, pipelines
+    from pipeline.local_runner import Folders, exclusive
     from pipeline.retention import free
+    from pipeline.store import stores
 
-    names = [load_config(args.config).name] if args.config else pipelines(args.runs)
+    names = [load_config(args.config).name] if args.config else list(stores(args.runs))
+    if not names:
+        raise FileNotFoundError(f"no runs in {args.runs!r}: `ranklite run` makes them")
     for name in names:
         folders = Folders(args.runs, name)
         if not os.path.exists(folders.metadata):

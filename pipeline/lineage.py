@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import glob
 import hashlib
 import os
 from typing import Any
@@ -12,7 +11,7 @@ from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from models.bundle import MODEL_FILE, latest_version
-from pipeline.store import Run, all_runs, document, open_store, text_properties
+from pipeline.store import Run, all_runs, document, open_store, stores, text_properties
 from pipeline.tables import table
 
 TFLITE_PATTERN = "Format-Serving/tflite"  # below the URI of a Model
@@ -80,13 +79,13 @@ def trace(path: str, runs: str) -> Lineage:
     with open(file, "rb") as opened:
         content = opened.read()
     digest = hashlib.sha256(content).hexdigest()
-    stores = sorted(glob.glob(os.path.join(runs, "*", "metadata.sqlite")))
-    for store_path in stores:
+    paths = list(stores(runs).values())
+    for store_path in paths:
         store = open_store(store_path)
         for artifact in sorted(store.get_artifacts_by_type("Model"), key=lambda a: a.id):
             if _digest(os.path.join(artifact.uri, TFLITE_PATTERN)) == digest:
                 return _lineage(file, digest, len(content), store, store_path, artifact)
-    searched = ", ".join(stores) or f"none in {runs!r} (name their folder with --runs)"
+    searched = ", ".join(paths) or f"none in {runs!r} (name their folder with --runs)"
     raise FileNotFoundError(
         f"no run made {file}: searched {searched}. A model whose artifacts were deleted is not "
         "found; model.json beside a pushed file keeps their ids"

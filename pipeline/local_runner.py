@@ -73,18 +73,6 @@ class Folders:
         return os.path.join(self.root, "logs")
 
 
-def pipelines(runs: str) -> list[str]:
-    """Names of the pipelines that ran in a folder of runs.
-
-    Raises:
-      FileNotFoundError: There are none.
-    """
-    found = sorted(path.parent.name for path in pathlib.Path(runs).glob("*/metadata.sqlite"))
-    if not found:
-        raise FileNotFoundError(f"no runs in {runs!r}: `ranklite run` makes them")
-    return found
-
-
 @dataclasses.dataclass(frozen=True)
 class Outcome:
     """What a run made.

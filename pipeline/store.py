@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import glob
 import json
 import os
 from collections import defaultdict
@@ -75,6 +76,12 @@ def open_store(path: str) -> metadata_store.MetadataStore:
     config = mlmd.ConnectionConfig()
     config.sqlite.filename_uri = path
     return metadata_store.MetadataStore(config)
+
+
+def stores(runs: str) -> dict[str, str]:
+    """The metadata stores in a folder of runs by the name of their pipeline, in its order."""
+    found = sorted(glob.glob(os.path.join(runs, "*", "metadata.sqlite")))
+    return {os.path.basename(os.path.dirname(path)): path for path in found}
 
 
 @dataclasses.dataclass(frozen=True)

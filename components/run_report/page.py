@@ -16,12 +16,6 @@ from matplotlib.figure import Figure
 
 from components.run_report import markup
 from components.run_report.columns import LINE_COLORS, Column, sparkline
-from components.run_report.markup import document
-from components.run_report.markup import interval as _interval
-from components.run_report.markup import number as _number
-from components.run_report.markup import table as _table
-from components.run_report.markup import text as _text
-from components.run_report.markup import time as _time
 
 Scalars = dict[str, list[tuple[int, float]]]  # (step, value) by tag
 _SMALL_CHANGE = 0.05  # a slice that loses more AUC than this is marked
@@ -57,9 +51,10 @@ class Facts:
 def render(facts: Facts) -> str:
     """The whole page."""
     report = facts.report
+    refused_by = markup.text(", ".join(facts.refused_by))
     verdict = (
-        f'<p class="no">Not to be pushed: refused by {_text(", ".join(facts.refused_by))}.</p>'
-        if facts.refused_by
+        f'<p class="no">Not to be pushed: refused by {refused_by}.</p>'
+        if refused_by
         else '<p class="ok">Every gate passed.</p>'
     )
     title = f"{facts.config['name']}, {report['split']} split"
@@ -73,7 +68,7 @@ def render(facts: Facts) -> str:
         ("Lineage and how to repeat it", _lineage(facts)),
     ]
     head = f"{report['rows']:,} rows, {report['positives']:,} of them positive"
-    return document(title, head, sections)
+    return markup.document(title, head, sections)
 
 
 def _stages(report: dict[str, Any]) -> str:
@@ -84,12 +79,12 @@ def _stages(report: dict[str, Any]) -> str:
             [
                 stage.replace("_", " "),
                 *(
-                    _number(figures.get(key), form) + _interval(interval.get(key))
+                    markup.number(figures.get(key), form) + markup.interval(interval.get(key))
                     for key, form in (("auc", "{:.4f}"), ("log_loss", "{:.4f}"))
                 ),
-                _interval(interval.get("auc_change"), "{:+.4f}").strip(),
+                markup.interval(interval.get("auc_change"), "{:+.4f}").strip(),
                 *(
-                    _number(figures.get(key), form)
+                    markup.number(figures.get(key), form)
                     for key, form in (
                         ("calibration", "{:.3f}"),
                         ("gauc", "{:.4f}"),
@@ -105,7 +100,7 @@ def _stages(report: dict[str, Any]) -> str:
     head = ["stage", "AUC", "log loss", "AUC against float", "calibration", "GAUC", "NDCG@10"]
     head += ["bytes", "gzipped", "us/row, batch 1", "us/row, batch 512"]
     note = "<p>In brackets: 95 % intervals, users drawn with replacement (all rows of a user).</p>"
-    return _table(head, rows) + note
+    return markup.table(head, rows) + note
 
 
 def _gates(report: dict[str, Any]) -> str:
@@ -117,7 +112,7 @@ def _gates(report: dict[str, Any]) -> str:
         name = verdict["name"] + (f" ({verdict['detail']})" if verdict["detail"] else "")
         passed = "passed" if verdict["passed"] else "REFUSED"
         rows.append([name, f"{verdict['value']:.6g}", bound, passed])
-    return _table(["gate", "value", "bound", ""], rows)
+    return markup.table(["gate", "value", "bound", ""], rows)
 
 
 def _compression(report: dict[str, Any]) -> str:
@@ -142,18 +137,18 @@ def _compression(report: dict[str, Any]) -> str:
             axis.legend(fontsize=8)
 
     shipped = report["stages"]["shipped"]
-    rounding = _table(
+    rounding = markup.table(
         ["layer", "signal to rounding noise, dB"],
         [[name, f"{value:.1f}"] for name, value in evidence["rounding_db"].items()],
     )
-    sizes = _table(
+    sizes = markup.table(
         ["constant", "type", "shape", "bytes"],
         [
             [t["name"], t["dtype"], "x".join(map(str, t["shape"])), f"{t['bytes']:,}"]
             for t in evidence["tensors"][:20]
         ],
     )
-    operators = _table(
+    operators = markup.table(
         ["operator", "times"],
         [[name, str(count)] for name, count in sorted(shipped["operators"].items())],
     )
@@ -178,15 +173,15 @@ def _slices(report: dict[str, Any]) -> str:
             f"{entry['column'].removeprefix('slice_')} = {entry['value'] or '(missing)'}",
             f"{entry['rows']:,}",
             f"{entry['rows'] / report['rows']:.1%}",
-            _number(entry["float"]["auc"], "{:.4f}"),
-            _number(entry["shipped"]["auc"], "{:.4f}"),
-            _number(entry["shipped"]["log_loss"], "{:.4f}"),
+            markup.number(entry["float"]["auc"], "{:.4f}"),
+            markup.number(entry["shipped"]["auc"], "{:.4f}"),
+            markup.number(entry["shipped"]["log_loss"], "{:.4f}"),
             "loses much" if lost(entry) > _SMALL_CHANGE else "",
         ]
         for entry in sorted(report["slices"], key=lost, reverse=True)
     ]
     head = ["slice", "rows", "share", "AUC float", "AUC shipped", "log loss shipped", ""]
-    return _table(head, rows)
+    return markup.table(head, rows)
 
 
 def _trainings(trainings: dict[str, Scalars]) -> str:
@@ -214,7 +209,7 @@ def _trainings(trainings: dict[str, Scalars]) -> str:
 
 
 def _data(facts: Facts) -> str:
-    fields = _table(
+    fields = markup.table(
         ["feature", "values known", "not seen in training", "missing"],
         [
             [name, f"{f['vocabulary']:,}", f"{f['unseen']:.1%}", f"{f['missing']:.1%}"]
@@ -222,29 +217,29 @@ def _data(facts: Facts) -> str:
         ],
     )
     found = (
-        _table(["split", "column", "anomaly"], facts.anomalies)
+        markup.table(["split", "column", "anomaly"], facts.anomalies)
         if facts.anomalies
         else "<p>No anomalies against the schema.</p>"
     )
     log = _log(facts.ingest) if facts.ingest else "<p>Beam read the log, and reports no files.</p>"
     described = _columns(facts.columns) if facts.columns else ""
-    split = _text(facts.report["split"])
+    split = markup.text(facts.report["split"])
     return f"{log}{found}{described}<h3>Coverage on the {split} split</h3>{fields}"
 
 
 def _columns(columns: list[Column]) -> str:
     splits = list(columns[0].missing)
     head = ["column", "schema", *(f"missing, {split}" for split in splits), "values", ""]
-    note = f"<p>Bars: {_text(splits[0])}" + "".join(
-        f'; <span style="color:{color}">line: {_text(split)}</span>'
+    note = f"<p>Bars: {markup.text(splits[0])}" + "".join(
+        f'; <span style="color:{color}">line: {markup.text(split)}</span>'
         for split, color in zip(splits[1:], LINE_COLORS, strict=False)
     )
     rows = [
         [
-            _text(column.name),
-            _text(column.kind),
-            *(_number(column.missing.get(split), "{:.1%}") for split in splits),
-            _text(column.typical),
+            markup.text(column.name),
+            markup.text(column.kind),
+            *(markup.number(column.missing.get(split), "{:.1%}") for split in splits),
+            markup.text(column.typical),
             sparkline(column.bars),
         ]
         for column in columns
@@ -253,22 +248,22 @@ def _columns(columns: list[Column]) -> str:
 
 
 def _log(ingest: dict[str, Any]) -> str:
-    splits = _table(
+    splits = markup.table(
         ["split", "rows", "positive", "users", "items", "from", "to"],
         [
             [
                 name,
-                _number(split["rows"], "{:,}"),
+                markup.number(split["rows"], "{:,}"),
                 f"{split['positives'] / max(1, split['rows']):.1%}",
-                _number(split["users"], "{:,}"),
-                _number(split["items"], "{:,}"),
-                _time(split["first_time"]),
-                _time(split["last_time"]),
+                markup.number(split["users"], "{:,}"),
+                markup.number(split["items"], "{:,}"),
+                markup.time(split["first_time"]),
+                markup.time(split["last_time"]),
             ]
             for name, split in ingest["splits"].items()
         ],
     )
-    files = _table(
+    files = markup.table(
         ["file", "bytes", "SHA-256"],
         [[f["name"], f"{f['bytes']:,}", f["sha256"]] for f in ingest["files"]],
     )
@@ -277,11 +272,11 @@ def _log(ingest: dict[str, Any]) -> str:
     said += f" ({reasons})." if reasons else "."
     if spans := ingest.get("spans"):
         said += f" Spans {spans[0]} to {spans[-1]}."
-    return f"{splits}<p>{_text(said)}</p><h3>Files</h3>{files}"
+    return f"{splits}<p>{markup.text(said)}</p><h3>Files</h3>{files}"
 
 
 def _lineage(facts: Facts) -> str:
-    made_from = _table(
+    made_from = markup.table(
         ["made from", "artifacts in ML Metadata"],
         [
             [key, ", ".join(f"{kind} {number}" for number, kind in artifacts)]
@@ -290,7 +285,7 @@ def _lineage(facts: Facts) -> str:
     )
     config = html.escape(yaml.safe_dump(_given(facts.config), sort_keys=False))
     return (
-        f"<p>Code digest {_text(facts.code_digest[:16])}. Save the configuration below as "
+        f"<p>Code digest {markup.text(facts.code_digest[:16])}. Save the configuration below as "
         "<code>run.yaml</code>; with the files above, the same code and seed, "
         "<code>ranklite run --config run.yaml --data FOLDER</code> makes the same model.</p>"
         f"<details><summary>Configuration</summary><pre>{config}</pre></details>{made_from}"
@@ -312,7 +307,7 @@ def _picture(draw: Callable[[Figure], None], size: tuple[float, float], text: st
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     drawing = buffer.getvalue()
     drawing = drawing[drawing.index("<svg") :]
-    return f'<figure role="img" aria-label="{_text(text)}">{drawing}</figure>'
+    return f'<figure role="img" aria-label="{markup.text(text)}">{drawing}</figure>'
 
 
 def _label(axis: Any, x: str, y: str, title: str) -> None:

@@ -80,7 +80,6 @@ def draw(trials: Trials, folder: str, title: str) -> list[str]:
     Returns:
       Their paths.
     """
-    os.makedirs(folder, exist_ok=True)
     image = _plot(trials, title)
     page = markup.document(f"{title}: recipes", trials["miss"] or _FRONT, _sections(trials, image))
     return [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import glob
 import json
 import os
 import re
@@ -13,7 +12,7 @@ from typing import Any
 from components.lite_validator.artifacts import REPORT_FILE, SCORES_FILE
 from models.scored_rows import ScoredRows
 from pipeline import lineage
-from pipeline.store import Run, Stage, all_runs, document
+from pipeline.store import Run, Stage, all_runs, document, stores
 
 _NAME = re.compile(
     r"(?:(?P<date>\d{4}-\d\d-\d\d) +)?(?P<pipeline>[a-z][a-z0-9-]*)"
@@ -105,9 +104,7 @@ def _find(given: str, every: dict[str, list[Run]], runs: str) -> JudgedRun:
 
 def _every(runs: str) -> dict[str, list[Run]]:
     """All runs of all pipelines, the oldest first, by pipeline."""
-    stores = sorted(glob.glob(os.path.join(runs, "*", "metadata.sqlite")))
-    by_name = {os.path.basename(os.path.dirname(store)): store for store in stores}
-    return {name: found for name, store in by_name.items() if (found := all_runs(store, name))}
+    return {name: found for name, path in stores(runs).items() if (found := all_runs(path, name))}
 
 
 def _known(every: dict[str, list[Run]], runs: str) -> str:

@@ -57,13 +57,13 @@ def _place(name: str) -> tuple[str, str] | None:
     for key in (MODEL_RUN, PAGE):
         if key not in parts:
             continue
-        *above, last = parts[: parts.index(key)]
-        if _EXECUTION.fullmatch(last) and above:
-            *above, last = above
-        below = parts[parts.index(key) + 1 :]
-        if not above or not below or ".." in parts:
+        above, below = parts[: parts.index(key)], parts[parts.index(key) + 1 :]
+        if above and _EXECUTION.fullmatch(above[-1]):
+            above.pop()
+        if len(above) < 2 or not below or ".." in parts:
             return None
-        return above[-1], "/".join(below if key == PAGE else [last, *below])
+        *_, run, task = above
+        return run, "/".join(below if key == PAGE else [task, *below])
     return None
 
 
@@ -74,6 +74,5 @@ def _fetch(artifacts: str, entry: storage.Entry, target: pathlib.Path) -> bool:
     content = storage.read(storage.join(artifacts, entry.name))
     if content is None:  # it expired meanwhile
         return False
-    target.parent.mkdir(parents=True, exist_ok=True)
     write(str(target), content)  # TensorBoard may be reading it
     return True

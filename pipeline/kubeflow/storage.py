@@ -119,7 +119,6 @@ def write(uri: str, content: bytes) -> None:
     """Writes a file; a reader sees the old content or the new one."""
     system, path = _open(uri)
     if isinstance(system, fs.LocalFileSystem):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
         write_file(path, content)
         return
     with system.open_output_stream(path, compression=None) as file:

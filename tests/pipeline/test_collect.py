@@ -24,6 +24,7 @@ def fill(store: ObjectStore) -> None:
         # Newer versions of Kubeflow put the execution's id between task and output.
         f"{ROOT}/{NEW}/Quantizer/{EXECUTION}/model_run/train/events.1": b"two",
         f"{ROOT}/loose/report.json": b"{}",
+        f"{ROOT}/model_run/events.9": b"of no task",
     }
 
 

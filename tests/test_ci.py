@@ -1,0 +1,56 @@
+"""Continuous integration passes when both of its parts do, and only then."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+CI = pathlib.Path(__file__).parents[1] / ".ci"
+
+
+@pytest.fixture
+def clone(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A clone whose tests and whose run on the newest stack end as the environment says."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for tool in ("chromium", "debootstrap"):  # nothing is to be installed
+        (tools / tool).symlink_to("/bin/true")
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(CI / "run", tmp_path / ".ci")
+    newest = tmp_path / ".ci/newest"
+    newest.write_text("#!/bin/sh\necho the newest stack; sleep $TAKES; exit $NEWEST\n")
+    newest.chmod(0o755)
+    (tmp_path / "Makefile").write_text("test:\n\t@echo the tests on $(STACK); exit $(TESTS)\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("tests", "newest", "takes", "passes"),
+    [(0, 0, 0, True), (0, 3, 0, False), (2, 0, 0, False), (2, 0, 60, False)],
+)
+def test_the_verdict_is_that_of_both_parts(
+    clone: pathlib.Path, tests: int, newest: int, takes: int, passes: bool
+) -> None:
+    done = subprocess.run(
+        [clone / ".ci/run"],
+        env={
+            **os.environ,
+            "PATH": f"{clone / 'tools'}:{os.environ['PATH']}",
+            "TMPDIR": str(clone),
+            "TESTS": str(tests),
+            "NEWEST": str(newest),
+            "TAKES": str(takes),
+        },
+        capture_output=True,
+        text=True,
+        timeout=30,  # a part that goes on is stopped when the other one fails
+        check=False,
+    )
+    assert (done.returncode == 0) == passes, done
+    assert "the tests on tfx1.16" in done.stdout
+    assert ("the newest stack" in done.stdout) == (tests == 0)
+    assert not list(clone.glob("tmp.*"))  # what it kept for itself is gone

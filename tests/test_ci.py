@@ -22,7 +22,8 @@ def clone(tmp_path: pathlib.Path) -> pathlib.Path:
     (tmp_path / ".ci").mkdir()
     shutil.copy(CI / "run", tmp_path / ".ci")
     newest = tmp_path / ".ci/newest"
-    newest.write_text("#!/bin/sh\necho the newest stack; sleep $TAKES; exit $NEWEST\n")
+    # Waits by itself: a sleep of its own would outlive it.
+    newest.write_text("#!/bin/bash\necho the newest stack; read -rt $TAKES <> <(:); exit $NEWEST\n")
     newest.chmod(0o755)
     (tmp_path / "Makefile").write_text("test:\n\t@echo the tests on $(STACK); exit $(TESTS)\n")
     return tmp_path

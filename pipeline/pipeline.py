@@ -74,7 +74,7 @@ def create_pipeline(
       pipeline_root: Folder of TFX's artifacts.
       push_dir: Folder that receives the blessed versions.
       rejects_dir: Folder for the rows of the log that could not be read.
-      work_dir: Folder that keeps the finished trials of a search that was killed.
+      work_dir: Folder that keeps the finished trials of a search.
       history: Where the artifacts of earlier runs come from.
       span: The newest span of the log to read.
       metadata_path: SQLite file of ML Metadata, for the local runner.
@@ -159,7 +159,7 @@ def create_pipeline(
     # DeepFM -> step by step, or by a search, to a smaller one
     checkpoints = {"float": trainer.outputs["model"]}
     compressors: list[BaseComponent] = []
-    control = None
+    control = trials = None
     if isinstance(config.compression, Search):
         found = BudgetSearch(
             base_model=trainer.outputs["model"],
@@ -169,10 +169,11 @@ def create_pipeline(
             config=config.compression.model_dump_json(),
             features=features,
             training=training,
+            gates=gates.model_dump_json(),
             work_dir=work_dir,
             code_digest=_code(BudgetSearch),
         )
-        compressors, control = [found], found.outputs["control"]
+        compressors, control, trials = [found], found.outputs["control"], found.outputs["trials"]
         checkpoints["chosen"] = found.outputs["model"]
     else:
         for step in config.compression:
@@ -248,6 +249,7 @@ def create_pipeline(
         float_model=lite["float"],
         stage_models=list(lite.values())[1:-1],
         control_model=control,
+        trials=trials,
         examples=examples,
         transformed_examples=transformed,
         transform_graph=graph,

@@ -8,6 +8,7 @@ import json
 import os
 from typing import Any
 
+from components.budget_search import artifacts
 from components.run_report import markup
 from pipeline.files import write
 from pipeline.local_runner import Outcome
@@ -43,9 +44,7 @@ def load_trials(outcome: Outcome) -> Trials:
             f"the last run of {outcome.config.name!r} has no finished search: give its "
             "configuration `compression: {budget: ...}` and run it"
         )
-    with open(os.path.join(folder, "trials.json"), encoding="utf-8") as file:
-        loaded: Trials = json.load(file)
-    return loaded
+    return artifacts.load_trials(folder)
 
 
 def _rows(trials: Trials) -> list[list[str]]:
@@ -69,6 +68,11 @@ def render(trials: Trials) -> str:
     head = ["recipe (validation split)", *(title for title, _, _ in _COLUMNS), "* Pareto"]
     lines = [table(head, _rows(trials))]
     lines += [f"{t['name']}: {t['error']}" for t in trials["trials"] if t["error"]]
+    lines += [
+        f"{t['name']} would not pass: {'; '.join(t['fails'])}"
+        for t in trials["trials"]
+        if t.get("fails")
+    ]
     if trials["miss"]:
         lines += ["", trials["miss"]]
     return "\n".join(lines)
@@ -98,7 +102,7 @@ def _sections(trials: Trials, image: bytes) -> list[tuple[str, str]]:
     steps = "".join(
         f"<h3>{markup.text(trial['name'])}</h3>"
         f"<pre>{markup.text(json.dumps(trial['steps'], indent=1))}</pre>"
-        f"{markup.text(trial['error'])}"
+        f"{markup.text(trial['error'] or '; '.join(trial.get('fails', ())))}"
         for trial in trials["trials"]
     )
     return [("What accuracy costs", picture + figures), ("Steps", steps)]

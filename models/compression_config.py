@@ -84,6 +84,11 @@ class Pruning(Strict):
                 raise ValueError(
                     f"{setting} goes with `tower` alone, not with `embeddings`: {reason}"
                 )
+        if self.embeddings and self.embeddings.block_size[0] > 1:
+            raise ValueError(
+                f"embeddings.block_size {list(self.embeddings.block_size)}: rows of a table are no "
+                "neighbours of each other; give blocks of 1 row"
+            )
         if not self.l1 and self.l1_epochs != 1:
             raise ValueError(
                 f"l1_epochs is {self.l1_epochs}, but l1 is 0: give l1 a weight greater than 0 or "
@@ -94,6 +99,11 @@ class Pruning(Strict):
 
 # What may not be set where the embedding table is pruned, and why.
 _NOT_FOR_EMBEDDINGS: tuple[tuple[str, Callable[[Pruning], bool], str], ...] = (
+    (
+        "pattern '2:4'",
+        lambda step: step.embeddings is not None and step.embeddings.pattern == "2:4",
+        "it runs along the inputs of a kernel, and a table has none",
+    ),
     (
         "importance 'taylor'",
         lambda step: step.importance == "taylor",
@@ -250,7 +260,7 @@ class Distillation(Strict):
     Attributes:
       teachers: How many, trained alike from different seeds.
       teacher: Their sizes; None takes the configured model's.
-      student: Its sizes; None takes the configured model's.
+      student: Its sizes; None takes the teachers'.
       temperature: T of the soft labels.
       hard_weight: Weight of the true labels; the soft ones have the rest.
       hidden_weight: Weight of the distance between the last hidden layers; 0 leaves them alone.

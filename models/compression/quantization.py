@@ -36,7 +36,7 @@ from models.embeddings import EMBEDDING, WRAPPED_LAYERS, table_layers
 from models.folding import fold_batch_norm
 from models.layout import FeatureLayout
 from models.quantize_config import QuantizeWeights
-from models.recipe_rules import NotCompressible, check_single_valued
+from models.recipe_rules import NotCompressible, check_four_bits, check_single_valued
 from models.row_quantization import RowQuantizedEmbedding, SummedProducts
 from models.sparsity import sparsity, total_sparsity
 
@@ -157,6 +157,8 @@ class Quantize(Technique[Quantization]):
     def check(self, checkpoint: Checkpoint) -> None:
         if self.config.format == "int16x8":
             check_single_valued([f.name for f in checkpoint.layout.fields if f.length > 1])
+        if self.config.bits != 8:
+            check_four_bits(checkpoint.config)
 
     def bits(self, checkpoint: Checkpoint) -> Bits:
         """How many bits each layer of a model gets."""
@@ -284,18 +286,20 @@ def calibrate(
 
 
 def weight_bytes(checkpoint: Checkpoint, bits: Bits) -> int:
-    """Bytes of the kernels and tables, with the scales of their rows."""
+    """Bytes that a file stores of a float model's weights: integers, the scales of rows, floats."""
+    tables = table_layers(checkpoint.model)
     total = 0
     for layer in checkpoint.model.layers:
-        inner = getattr(layer, "layer", layer)
-        for weight in inner.weights:
+        for weight in layer.weights:
             count = weight.shape.num_elements()
-            if bits.row_bits and isinstance(inner, keras.layers.Embedding) and inner.output_dim > 1:
-                total += count * bits.row_bits // 8 + weight.shape[0]
-            elif weight.shape.rank == 2:
-                total += count * bits.kernels.get(inner.name, 8) // 8
+            if isinstance(layer, keras.layers.Embedding):
+                row_bits = bits.row_bits if bits.row_bits and layer.output_dim > 1 else 8
+                scales = weight.shape[0] if bits.row_bits and layer.output_dim > 1 else 0
+                total += count * row_bits // 8 + scales
+            elif weight.shape.rank == 2 and (layer.name in bits.kernels or tables.get(layer.name)):
+                total += count * bits.kernels.get(layer.name, 8) // 8
             else:
-                total += 4 * count
+                total += count * weight.dtype.size
     return total
 
 
@@ -437,11 +441,11 @@ def calibrated(config: Quantization, checkpoint: Checkpoint, splits: Splits) -> 
       NotCompressible: The configuration does not fit the model.
     """
     progress.report("calibrating")
+    Quantize(config).check(checkpoint)
     candidates = []
     for form in rounding_forms(checkpoint):
         bits = choose_bits(config, form, splits) if config.bits == "mixed" else None
         technique = Quantize(config, bits)
-        technique.check(form)
         model = technique.wrap(form, 1)
         technique.initialize(model, form, splits)
         metrics = training.evaluate(model, form.layout, splits.eval)

@@ -54,7 +54,7 @@ class GatesConfig(Strict):
     max_latency_512_us: Positive | None = None
     max_parity: Drop | None = 0.05
     max_raw_parity: Drop | None = 0.0001
-    max_score_change: Drop | None = None
+    max_score_change: Drop | None = 0.9
     max_score_change_p999: Drop | None = 0.5
     min_distinct_scores: Drop | None = 0.2
     min_integer_share: Drop | None = 0.5

@@ -68,6 +68,16 @@ def rounding(report: dict[str, Any]) -> str:
     return f"validation split: {shown}; ships: {figures['chosen']}"
 
 
+def single_scores(report: dict[str, Any]) -> str:
+    """How far single predictions moved on the way to the shipped file."""
+    moved = "; ".join(
+        f"against {stage_name(stage)} {change['max']:.3f}, 99.9 % of them less than "
+        f"{change['p999']:.3f}"
+        for stage, change in report["evidence"]["score_change"].items()
+    )
+    return f"largest change of a score: {moved}"
+
+
 def gates(report: dict[str, Any]) -> str:
     """Every gate with its value, its bound and its verdict."""
     rows = []
@@ -143,6 +153,7 @@ def render(outcome: Outcome) -> str:
         "",
         stages(report, best),
         rounding(report),
+        single_scores(report),
         "",
         gates(report),
         "",

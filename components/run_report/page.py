@@ -152,8 +152,16 @@ def _compression(report: dict[str, Any]) -> str:
         ["operator", "times"],
         [[name, str(count)] for name, count in sorted(shipped["operators"].items())],
     )
+    moved = markup.table(
+        ["shipped file against", "largest change of a score", "99.9 % change less than"],
+        [
+            [stage, f"{change['max']:.4f}", f"{change['p999']:.4f}"]
+            for stage, change in evidence["score_change"].items()
+        ],
+    )
     return (
         _picture(draw, (9, 8), "Scores, calibration, ROC and precision of float and shipped file")
+        + f"<h3>Single scores</h3>{moved}"
         + (f"<h3>Rounding, layer by layer</h3>{rounding}" if evidence["rounding_db"] else "")
         + f"<h3>Where the bytes are</h3>{sizes}"
         + f"<details><summary>Operators of the file</summary>{operators}</details>"

@@ -93,6 +93,12 @@ REPORT = {
         "trained_log_loss": 0.51,
         "chosen": "calibrated",
     },
+    "evidence": {
+        "score_change": {
+            "float": {"max": 0.31, "p999": 0.12},
+            "control": {"max": 0.05, "p999": 0.02},
+        }
+    },
 }
 
 
@@ -129,6 +135,9 @@ def test_the_table(tmp_path: pathlib.Path) -> None:
     assert lines["AUC"] == ["AUC", "0.71", ">=", "0.65", "ok"]
     assert lines["bytes (too big)"][-4:] == ["69184", "<=", "65536", "NO"]
     assert lines["user = new"][-3:] == ["3", "0.7123", "0.7123"]
+    assert (
+        "against float 0.310, 99.9 % of them less than 0.120; against float control 0.050" in text
+    )
     assert "ranklite score" in text
     assert "12 s, 2 of 2 cached" in text
     assert outcome.pushed == str(tmp_path / "7")

@@ -17,7 +17,7 @@ from components import checkpoint_io, numbered
 from components.budget_search.artifacts import TRIALS_FILE
 from models import progress
 from models.checkpoint import Checkpoint
-from models.compression.quantization import calibrated, train_control
+from models.compression.rounding import calibrated, train_control
 from models.compression_config import Quantization, Search, parse_step
 from models.config import FeatureSet, TrainingConfig
 from models.examples import read_records, transformed_inputs

@@ -3,40 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-from models import data, progress, training
+from models import data
 from models.checkpoint import Checkpoint
 from models.compression.base import (
     KeepZeros,
     PostConditionFailed,
     Splits,
     Technique,
-    compress,
-    fine_tuning,
     lost_zeros,
     masks,
 )
 from models.compression.clustering import (
     CLUSTERED,
     KeepClusters,
-    clustered_weights,
     distinct_values,
 )
-from models.compression.equalization import equalize
 from models.compression_config import Quantization
 from models.config import TrainingConfig
 from models.deepfm import FLATTEN, TOWER, build_deepfm
-from models.embeddings import EMBEDDING, WRAPPED_LAYERS, table_layers
+from models.embeddings import WRAPPED_LAYERS, table_layers
 from models.folding import fold_batch_norm
 from models.layout import FeatureLayout
 from models.quantize_config import QuantizeWeights
-from models.recipe_rules import NotCompressible, check_four_bits, check_single_valued
+from models.recipe_rules import check_four_bits, check_single_valued
 from models.row_quantization import RowQuantizedEmbedding, SummedProducts
 from models.sparsity import sparsity, total_sparsity
 
@@ -128,18 +123,6 @@ def _quantize_configs(
         configs[name] = config(output=added, kernel_bits=kernel_bits)
         configs[f"{name}_relu"] = output
     return configs
-
-
-def rounding_forms(checkpoint: Checkpoint) -> list[Checkpoint]:
-    """Models without batch normalization that compute the same function but round differently.
-
-    Returns:
-      The folded model, and the equalized one unless its kernels are clustered: equalizing gives
-      every unit another factor, which shared values would not survive.
-    """
-    folded = fold_batch_norm(checkpoint)
-    clustered = any(name.startswith(TOWER) for name in clustered_weights(folded.model))
-    return [folded] if clustered else [folded, equalize(folded)]
 
 
 class Quantize(Technique[Quantization]):
@@ -283,206 +266,3 @@ def calibrate(
             low[name] = min(low[name], float(least))
             high[name] = max(high[name], float(greatest))
     return {name: (low[name], max(high[name], low[name] + 1e-6)) for name in layers}
-
-
-def weight_bytes(checkpoint: Checkpoint, bits: Bits) -> int:
-    """Bytes that a file stores of a float model's weights: integers, the scales of rows, floats."""
-    tables = table_layers(checkpoint.model)
-    total = 0
-    for layer in checkpoint.model.layers:
-        for weight in layer.weights:
-            count = weight.shape.num_elements()
-            if isinstance(layer, keras.layers.Embedding):
-                row_bits = bits.row_bits if bits.row_bits and layer.output_dim > 1 else 8
-                scales = weight.shape[0] if bits.row_bits and layer.output_dim > 1 else 0
-                total += count * row_bits // 8 + scales
-            elif weight.shape.rank == 2 and (layer.name in bits.kernels or tables.get(layer.name)):
-                total += count * bits.kernels.get(layer.name, 8) // 8
-            else:
-                total += count * weight.dtype.size
-    return total
-
-
-def choose_bits(config: Quantization, folded: Checkpoint, splits: Splits) -> Bits:
-    """Gives 4 bits to the layers where that costs least, until the weights fit.
-
-    The sensitivity of a layer is the rise of the validation log loss when it alone goes from 8 to
-    4 bits in the calibrated model; layers are taken in order of the rise for each byte saved (Dong
-    et al. 2019 order by curvature, https://arxiv.org/abs/1905.03696; measuring is exact and cheap
-    for a tower of a few layers).
-
-    Args:
-      config: With `max_weight_bytes`.
-      folded: The float model without batch normalization.
-      splits: Data to calibrate and measure on.
-
-    Raises:
-      NotCompressible: Not even 4 bits everywhere fit; the message has the least that does.
-    """
-    hidden = [f"{TOWER}_{k}" for k in range(len(folded.config.hidden_units))]
-    start = Bits(dict.fromkeys(hidden, 8), "int8_per_row")
-    candidates = {
-        name: dataclasses.replace(start, kernels={**start.kernels, name: 4}) for name in hidden
-    }
-    candidates[EMBEDDING] = dataclasses.replace(start, table="int4_per_row")
-    limit = config.max_weight_bytes
-    assert limit is not None
-    least = weight_bytes(folded, Bits(dict.fromkeys(hidden, 4), "int4_per_row"))
-    if least > limit:
-        raise NotCompressible(
-            f"max_weight_bytes is {limit:,}, but with 4 bits everywhere the weights still take "
-            f"{least:,}: raise it, remove rows or units first, or choose a smaller model"
-        )
-
-    def log_loss(bits: Bits) -> float:
-        technique = Quantize(config, bits)
-        model = technique.wrap(folded, 1)
-        technique.initialize(model, folded, splits)
-        return training.evaluate(model, folded.layout, splits.eval)["log_loss"]
-
-    base, size = log_loss(start), weight_bytes(folded, start)
-    rise = {
-        name: (log_loss(bits) - base) / (size - weight_bytes(folded, bits))
-        for name, bits in candidates.items()
-    }
-    chosen = start
-    for name in sorted(rise, key=lambda name: rise[name]):
-        if weight_bytes(folded, chosen) <= limit:
-            break
-        if name == EMBEDDING:
-            chosen = dataclasses.replace(chosen, table="int4_per_row")
-        else:
-            chosen = dataclasses.replace(chosen, kernels={**chosen.kernels, name: 4})
-    return chosen
-
-
-def quantize(
-    config: Quantization,
-    checkpoint: Checkpoint,
-    splits: Splits,
-    training_config: TrainingConfig,
-    *,
-    log_dir: str | None = None,
-) -> tuple[Checkpoint, Checkpoint]:
-    """Quantizes a model and trains its float control.
-
-    Args:
-      config: What to do.
-      checkpoint: The float model, pruned or not; it is not changed.
-      splits: Data to train and validate on.
-      training_config: The settings that the float model was trained with.
-      log_dir: Folder for TensorBoard; None logs nothing.
-
-    Returns:
-      The quantized model, trained or only calibrated, whichever has the lower log loss on the
-      validation split (`chosen` among its metrics says which), and the control: the folded float
-      model, trained as long where the configuration asks for it.
-    """
-    if config.format in ("dynamic_range", "float16"):
-        rounded = rounding_forms(checkpoint)[-1]
-        metrics = training.evaluate(rounded.model, rounded.layout, splits.eval)
-        return dataclasses.replace(rounded, metrics=dict(metrics), format=config.format), rounded
-    trainings = 2 if config.control and config.epochs else 1
-    start = calibrated(config, checkpoint, splits)
-    before = start.metrics
-    quantized = dataclasses.replace(
-        start.form,
-        model=start.model,
-        metrics={**before, **start.technique.verify(start.form, start.model)},
-        format=config.format,
-    )
-    figures: dict[str, Any] = {f"calibrated_{name}": value for name, value in before.items()}
-    figures["chosen"] = "calibrated"
-    if config.epochs:
-        with progress.part("quantized" if trainings > 1 else "", 0, trainings):
-            trained = compress(
-                start.technique,
-                start.form,
-                splits,
-                training_config,
-                log_dir=log_dir and os.path.join(log_dir, "quantized"),
-            )
-        figures |= {f"trained_{name}": trained.metrics[name] for name in before}
-        if trained.metrics["log_loss"] <= before["log_loss"]:
-            figures["chosen"] = "trained"
-            quantized = dataclasses.replace(trained, format=config.format)
-    quantized.metrics.update(figures)
-    with progress.part("control", trainings - 1, trainings):
-        control = train_control(config, start.form, splits, training_config, log_dir=log_dir)
-    progress.report(figures={"auc": quantized.metrics["auc"]})
-    return quantized, control
-
-
-class Calibrated(NamedTuple):
-    """A calibrated model and what it was made of.
-
-    Attributes:
-      form: The float model without batch normalization.
-      technique: With the bits that were chosen.
-      model: With its fake-quantizers.
-      metrics: On the validation split.
-    """
-
-    form: Checkpoint
-    technique: Quantize
-    model: keras.Model
-    metrics: dict[str, float]
-
-
-def calibrated(config: Quantization, checkpoint: Checkpoint, splits: Splits) -> Calibrated:
-    """The form of a model that rounds best after calibration, by its validation log loss.
-
-    Args:
-      config: What to do.
-      checkpoint: The float model; it is not changed.
-      splits: Data to calibrate and measure on.
-
-    Raises:
-      NotCompressible: The configuration does not fit the model.
-    """
-    progress.report("calibrating")
-    Quantize(config).check(checkpoint)
-    candidates = []
-    for form in rounding_forms(checkpoint):
-        bits = choose_bits(config, form, splits) if config.bits == "mixed" else None
-        technique = Quantize(config, bits)
-        model = technique.wrap(form, 1)
-        technique.initialize(model, form, splits)
-        metrics = training.evaluate(model, form.layout, splits.eval)
-        candidates.append(Calibrated(form, technique, model, metrics))
-    return min(candidates, key=lambda candidate: candidate.metrics["log_loss"])
-
-
-def train_control(
-    config: Quantization,
-    checkpoint: Checkpoint,
-    splits: Splits,
-    training_config: TrainingConfig,
-    *,
-    log_dir: str | None = None,
-) -> Checkpoint:
-    """The float model trained as long, on the same batches, with the same weights kept at zero.
-
-    Args:
-      config: Of the quantization that it is compared with.
-      checkpoint: The float model; it is not changed.
-      splits: Data to train and validate on.
-      training_config: The settings that the float model was trained with.
-      log_dir: Folder for TensorBoard; None logs nothing.
-
-    Returns:
-      The model, its batch normalization folded; untrained where `control` is off.
-    """
-    folded = fold_batch_norm(checkpoint)
-    if not (config.control and config.epochs):
-        return folded
-    metrics = training.fit(
-        folded.model,
-        folded.layout,
-        splits.train,
-        splits.eval,
-        fine_tuning(training_config, epochs=config.epochs, learning_rate=config.learning_rate),
-        log_dir=log_dir and os.path.join(log_dir, "control"),
-        callbacks=[KeepZeros(folded.model, masks(folded.model))],
-    )
-    return dataclasses.replace(folded, metrics=dict(metrics))

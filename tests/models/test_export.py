@@ -17,14 +17,15 @@ from models.compression import (
     PostConditionFailed,
     Splits,
     compress,
-    quantization,
     quantize,
+    rounding,
     technique,
 )
 from models.compression.base import masks
 from models.compression.equalization import equalize
 from models.compression.pruning import Prune, holds_two_of_four
-from models.compression.quantization import Quantize, calibrated, rounding_forms
+from models.compression.quantization import Quantize
+from models.compression.rounding import calibrated, rounding_forms
 from models.compression.rounding_error import rounding_error
 from models.compression_config import Pruning, PruningScope, Quantization
 from models.config import DeepFMConfig, FeatureSet, TrainingConfig
@@ -236,9 +237,9 @@ def test_what_is_calibrated_is_the_form_that_rounds_best(
     forms = rounding_forms(uneven(parent))
     losses = {}
     for order in (forms, forms[::-1]):
-        monkeypatch.setattr(quantization, "rounding_forms", lambda _, order=order: order[:1])
+        monkeypatch.setattr(rounding, "rounding_forms", lambda _, order=order: order[:1])
         losses[id(order[0])] = calibrated(config, parent, splits).metrics["log_loss"]
-    monkeypatch.setattr(quantization, "rounding_forms", lambda _: forms)
+    monkeypatch.setattr(rounding, "rounding_forms", lambda _: forms)
     best = calibrated(config, parent, splits)
     assert losses[id(best.form)] == min(losses.values()) < max(losses.values())
 

@@ -25,7 +25,8 @@ from models.compression import (
     technique,
 )
 from models.compression.clustering import clustered_weights, distinct_values
-from models.compression.quantization import Bits, Quantize, choose_bits, weight_bytes
+from models.compression.mixed_bits import choose_bits, weight_bytes
+from models.compression.quantization import Bits, Quantize
 from models.compression_config import Clustering, Pruning, Quantization
 from models.config import DeepFMConfig, TrainingConfig
 from models.examples import read_records, transformed_inputs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -82,6 +83,15 @@ class Verdict:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready data."""
         return dataclasses.asdict(self)
+
+
+def cells(verdict: Mapping[str, Any]) -> list[str]:
+    """Name, value, bound (empty where there is none) and outcome of a verdict's `to_dict()`."""
+    bound = ""
+    if verdict["threshold"] is not None:
+        bound = f"{'>=' if verdict['at_least'] else '<='} {verdict['threshold']:g}"
+    name = verdict["name"] + (f" ({verdict['detail']})" if verdict["detail"] else "")
+    return [name, f"{verdict['value']:.6g}", bound, "passed" if verdict["passed"] else "FAILED"]
 
 
 def at_most(name: str, value: float, threshold: float | None) -> list[Verdict]:

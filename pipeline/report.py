@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import sysconfig
+from collections.abc import Sequence
 from typing import Any
 
 from components.run_report.artifacts import PAGE_FILE
 from models.config import SPEC_FILE
+from models.gates import cells
 from pipeline.comparison import recipes
 from pipeline.local_runner import Outcome
 from pipeline.logs import newest
@@ -68,16 +70,9 @@ def rounding(report: dict[str, Any]) -> str:
     return f"validation split: {shown}; ships: {figures['chosen']}"
 
 
-def gates(report: dict[str, Any]) -> str:
+def gates(verdicts: Sequence[dict[str, Any]]) -> str:
     """Every gate with its value, its bound and its verdict."""
-    rows = []
-    for verdict in report["verdicts"]:
-        bound = _DASH
-        if verdict["threshold"] is not None:
-            bound = f"{'>=' if verdict['at_least'] else '<='} {verdict['threshold']:g}"
-        name = verdict["name"] + (f" ({verdict['detail']})" if verdict["detail"] else "")
-        rows.append([name, f"{verdict['value']:.6g}", bound, "ok" if verdict["passed"] else "NO"])
-    return table(["gate (LiteValidator)", "value", "bound", ""], rows)
+    return table(["gate", "value", "bound", ""], [cells(v) for v in verdicts])
 
 
 def slices(report: dict[str, Any]) -> str:
@@ -144,7 +139,7 @@ def render(outcome: Outcome) -> str:
         stages(report, best),
         rounding(report),
         "",
-        gates(report),
+        gates(pusher.get("verdicts", report["verdicts"])),
         "",
         slices(report),
         "",

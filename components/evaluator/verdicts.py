@@ -17,7 +17,7 @@ def failed(result: tfma.ValidationResult, node: str, baseline: str) -> list[Verd
 
     Args:
       result: What `tfma.load_validation_result` reads.
-      node: The Evaluator that judged, which their names begin with.
+      node: The Evaluator that judged.
       baseline: What a person calls the model that it compared with.
     """
     found = []
@@ -25,20 +25,20 @@ def failed(result: tfma.ValidationResult, node: str, baseline: str) -> list[Verd
         where = ", ".join(map(_slice, judged.slice_key.single_slice_keys))
         for failure in judged.failures:
             key = failure.metric_key
-            change = f" change from {baseline}" if key.is_diff else ""
-            name = f"{node}: {_METRICS.get(key.name, key.name)}{change}"
+            seen = f"change from {baseline}" if key.is_diff else f"by {node}"
+            name = f"{_METRICS.get(key.name, key.name)} {seen}"
             value = failure.metric_value.double_value.value
             if not failure.HasField("metric_value"):
                 value = float("nan")
-            detail = "; ".join(filter(None, [where, failure.message.strip()]))
+            detail = "; ".join(filter(None, [where, " ".join(failure.message.split())]))
             for verdict in _bounds(name, value, failure.metric_threshold):
                 if not verdict.passed:
                     found.append(dataclasses.replace(verdict, detail=detail))
     if result.missing_slices:
-        found += at_least(f"{node}: rows", 0, 1)
+        found += at_least(f"rows for {node}", 0, 1)
     if result.missing_thresholds:
         why = "without one it blesses nothing: set gates.min_auc"
-        found.append(Verdict(f"{node}: thresholds", False, 0, 1, at_least=True, detail=why))
+        found.append(Verdict(f"thresholds of {node}", False, 0, 1, at_least=True, detail=why))
     return found
 
 

@@ -45,7 +45,7 @@ def judged(
 
 
 def told(result: tfma.ValidationResult) -> list[str]:
-    verdicts = failed(result, "Evaluator.against_blessed", "the blessed model")
+    verdicts = failed(result, "Evaluator", "the blessed model")
     assert not any(verdict.passed for verdict in verdicts)
     return [" ".join(cells(verdict.to_dict())) for verdict in verdicts]
 
@@ -65,10 +65,10 @@ def test_a_model_within_its_thresholds_has_none() -> None:
             {"binary_crossentropy": 0.06},
             "log loss change from the blessed model 0.06 <= 0.05",
         ),
-        ({"auc": 0.55}, {}, "AUC 0.55 >= 0.6"),
-        ({"binary_crossentropy": 0.75}, {}, "log loss 0.75 <= 0.5"),
-        ({"calibration": 0.25}, {}, "calibration 0.25 >= 0.5"),
-        ({"calibration": 3.0}, {}, "calibration 3 <= 2"),
+        ({"auc": 0.55}, {}, "AUC by Evaluator 0.55 >= 0.6"),
+        ({"binary_crossentropy": 0.75}, {}, "log loss by Evaluator 0.75 <= 0.5"),
+        ({"calibration": 0.25}, {}, "calibration by Evaluator 0.25 >= 0.5"),
+        ({"calibration": 3.0}, {}, "calibration by Evaluator 3 <= 2"),
     ],
 )
 def test_every_threshold_has_its_words(
@@ -76,7 +76,7 @@ def test_every_threshold_has_its_words(
 ) -> None:
     result = judged({**GOOD, **values}, {**SAME, **changes})
     assert not result.validation_ok
-    assert told(result) == [f"Evaluator.against_blessed: {said} FAILED"]
+    assert told(result) == [f"{said} FAILED"]
 
 
 def test_several_at_once() -> None:
@@ -88,7 +88,7 @@ def test_what_was_not_measured_fails_with_tfmas_words() -> None:
     (verdict,) = failed(result, "Evaluator", "float")
     assert math.isnan(verdict.value)
     assert cells(verdict.to_dict()) == [
-        "Evaluator: log loss (Metric not found.)",
+        "log loss by Evaluator (Metric not found.)",
         "nan",
         "<= 0.5",
         "FAILED",
@@ -99,12 +99,12 @@ def test_a_slice_is_named() -> None:
     result = judged({**GOOD, "auc": 0.5}, SAME)
     key = result.metric_validations_per_slice[0].slice_key.single_slice_keys.add()
     key.column, key.bytes_value = "slice_user", b"new"
-    assert told(result) == ["Evaluator.against_blessed: AUC (user = new) 0.5 >= 0.6 FAILED"]
+    assert told(result) == ["AUC by Evaluator (user = new) 0.5 >= 0.6 FAILED"]
 
 
 def test_without_rows_or_thresholds_nothing_is_blessed() -> None:
     result = tfma.ValidationResult(missing_thresholds=True)
     result.missing_slices.add()
     rows, thresholds = told(result)
-    assert rows == "Evaluator.against_blessed: rows 0 >= 1 FAILED"
+    assert rows == "rows for Evaluator 0 >= 1 FAILED"
     assert "set gates.min_auc" in thresholds

@@ -150,7 +150,7 @@ def test_a_blessed_model_is_pushed(push: Any, tmp_path: pathlib.Path) -> None:
 
 LOST = {
     node: [
-        {"name": f"{node}: AUC change from {baseline}", "value": -0.0123, "threshold": -0.01}
+        {"name": f"AUC change from {baseline}", "value": -0.0123, "threshold": -0.01}
         | {"at_least": True, "passed": False, "detail": ""}
     ]
     for node, baseline in EVALUATIONS.values()

@@ -136,13 +136,13 @@ def test_the_table(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_refused_model_says_by_whom(tmp_path: pathlib.Path) -> None:
-    lost = {"name": "Evaluator: AUC", "value": 0.71, "threshold": 0.8, "at_least": True}
+    lost = {"name": "AUC by Evaluator", "value": 0.71, "threshold": 0.8, "at_least": True}
     lost |= {"passed": False, "detail": ""}
     said = {"refused_by": ["Evaluator"], "verdicts": [*REPORT["verdicts"], lost]}
     outcome = made(tmp_path, {"version": None, **said})
     text = report.render(outcome)
     assert "not pushed   refused by Evaluator" in text
-    assert re.search("Evaluator: AUC +0.71 +>= 0.8 +FAILED", text)
+    assert re.search("AUC by Evaluator +0.71 +>= 0.8 +FAILED", text)
     assert "bytes (too big)" in text
     assert outcome.pushed is None
 

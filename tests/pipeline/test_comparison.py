@@ -362,7 +362,7 @@ def test_the_page_stands_alone_and_no_name_is_markup() -> None:
 # ---------------------------------------------------------------------------------------- names
 
 
-LOST = {"name": "Evaluator: AUC change from float", "value": -0.0123, "threshold": -0.01} | {
+LOST = {"name": "AUC change from float", "value": -0.0123, "threshold": -0.01} | {
     "at_least": True,
     "passed": False,
     "detail": "",

@@ -23,7 +23,7 @@ LOGS = {
     "spans": ["2026-11-21", "2026-11-22"],
 }
 SIZE = {"name": "bytes", "value": 70000.0, "threshold": 65536, "at_least": False, "passed": False}
-LOST = {"name": "Evaluator.against_blessed: AUC change from the blessed model", "value": -0.0123}
+LOST = {"name": "AUC change from the blessed model", "value": -0.0123}
 LOST |= {"threshold": -0.01, "at_least": True, "passed": False}
 GATES = [{**gate, "detail": ""} for gate in (SIZE, LOST)]
 CONFIG = {"name": "mine", "gates": {"min_auc": None}}

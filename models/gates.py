@@ -113,6 +113,15 @@ def file_verdicts(
     ]
 
 
+def cells(verdict: Mapping[str, Any]) -> list[str]:
+    """Name, value, bound (empty where there is none) and outcome of a verdict's `to_dict()`."""
+    bound = ""
+    if verdict["threshold"] is not None:
+        bound = f"{'>=' if verdict['at_least'] else '<='} {verdict['threshold']:g}"
+    name = verdict["name"] + (f" ({verdict['detail']})" if verdict["detail"] else "")
+    return [name, f"{verdict['value']:.6g}", bound, "passed" if verdict["passed"] else "FAILED"]
+
+
 def at_most(name: str, value: float, threshold: float | None) -> list[Verdict]:
     """The verdict on an upper bound; none where it is switched off. NaN never passes."""
     if threshold is None:

@@ -25,7 +25,7 @@ from models.compression import NotCompressible, PostConditionFailed
 from models.compression_config import Budget, Recipe, Search, parse_step
 from models.config import DeepFMConfig
 from models.export import NotExportable
-from models.gates import GatesConfig, file_verdicts
+from models.gates import GatesConfig, cells, file_verdicts
 from models.layout import FeatureLayout
 from models.lite import LiteModel, UnreadableModel
 from models.recipe import Setting, apply
@@ -352,7 +352,7 @@ def search(
             done = bench.run(name, steps)
         if done.figures:
             failed = [v for v in file_verdicts(gates, done.figures, parent) if not v.passed]
-            fails = tuple(f"{v.name} {v.value:.6g}, bound {v.threshold:g}" for v in failed)
+            fails = tuple(" ".join(cells(verdict.to_dict())) for verdict in failed)
             done = dataclasses.replace(done, fails=fails)
         if name not in trials:
             trials[name], recipes[name] = done, steps

@@ -263,10 +263,12 @@ def create_pipeline(
         for component in (trainer, *teachers, *compressors)
         if "model_run" in component.outputs
     ]
-    blessings = {
+    judged = {
         "model_blessing": evaluator.outputs["blessing"],
         "baseline_blessing": against_blessed.outputs["blessing"],
         "infra_blessing": validator.outputs["blessing"],
+        "evaluation": evaluator.outputs["evaluation"],
+        "baseline_evaluation": against_blessed.outputs["evaluation"],
     }
     page = RunReport(
         ingest_report=example_gen.outputs.get("report"),  # Beam's reader writes none
@@ -276,7 +278,7 @@ def create_pipeline(
         schema=schema,
         anomalies=gate.outputs["anomalies"],
         stage_report=validator.outputs["report"],
-        **blessings,
+        **judged,
         trainings=trainings,
         config=config.model_dump_json(),
         features=features,
@@ -284,7 +286,7 @@ def create_pipeline(
     )
     pusher = Pusher(
         model=shipped,
-        **blessings,
+        **judged,
         stage_report=validator.outputs["report"],
         page=page.outputs["page"],
         float_checkpoint=checkpoints["float"],

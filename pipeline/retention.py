@@ -18,6 +18,7 @@ PUSHED_RUNS = 2
 # Small, and the answer to what an old run made of what, and why it was refused.
 EVIDENCE = (
     "PushedModel",
+    "Schema",
     "components.IngestReport",
     "components.RunPage",
     "components.StageReport",
@@ -45,9 +46,9 @@ def free(store_path: str, artifacts: str, name: str, keep: int, *, dry_run: bool
     """Removes the artifacts that only runs before the newest ones used.
 
     An artifact stays if one of the runs that stay made it, took it from the cache or read it. Of
-    the others the reports and pages stay. In ML Metadata every execution stays; artifacts that were
-    removed are marked as deleted, so that no cache and no baseline offers them. Versions that were
-    pushed lie outside of the artifacts and stay.
+    the others the reports, pages and schemas stay. In ML Metadata every execution stays; artifacts
+    that were removed are marked as deleted, so that no cache and no baseline offers them. Versions
+    that were pushed lie outside of the artifacts and stay.
 
     Args:
       store_path: The SQLite file of ML Metadata.

@@ -13,7 +13,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from components import checkpoint_io, numbered
-from components.blessings import refused_by
+from components.blessings import refused_by, verdicts
 from components.lite_validator.artifacts import REPORT_FILE, SCORES_FILE
 from components.log_example_gen.artifacts import ITEM_LABELS_FILE
 from components.run_report import board, columns, page, projector
@@ -46,6 +46,7 @@ class Executor(base_executor.BaseExecutor):
             - stage_report: StageReport.
             - model_blessing, baseline_blessing: ModelBlessings.
             - infra_blessing: InfraBlessing.
+            - evaluation, baseline_evaluation: ModelEvaluations.
             - training_0, ...: ModelRuns, TensorBoard's logs of the trainings.
           output_dict:
             - page: RunPage.
@@ -56,10 +57,11 @@ class Executor(base_executor.BaseExecutor):
             - code_digest: Goes into the page.
         """
         trainings = numbered.artifacts("training", input_dict)
+        report = _json(input_dict["stage_report"])
         facts = page.Facts(
             config=json.loads(exec_properties["config"]),
             ingest=_json(input_dict["ingest_report"]) if input_dict.get("ingest_report") else None,
-            report=_json(input_dict["stage_report"]),
+            report={**report, "verdicts": verdicts(report, input_dict)},
             anomalies=_anomalies(input_dict["anomalies"]),
             columns=_columns(input_dict["schema"], input_dict["statistics"]),
             trainings={_stage(run.uri): board.scalars(run.uri) for run in trainings},

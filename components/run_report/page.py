@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from components.run_report import markup
 from components.run_report.columns import LINE_COLORS, Column, sparkline
+from models.gates import cells
 
 Scalars = dict[str, list[tuple[int, float]]]  # (step, value) by tag
 _SMALL_CHANGE = 0.05  # a slice that loses more AUC than this is marked
@@ -28,7 +29,7 @@ class Facts:
     Attributes:
       config: The run's configuration.
       ingest: `report.json` of LogExampleGen; None where Beam read the log.
-      report: `report.json` of LiteValidator.
+      report: `report.json` of LiteValidator, its verdicts joined by those of the Evaluators.
       anomalies: (split, column, description) of what the data gate let pass.
       columns: What the examples hold, column by column.
       trainings: Curves of each training, by stage.
@@ -104,15 +105,8 @@ def _stages(report: dict[str, Any]) -> str:
 
 
 def _gates(report: dict[str, Any]) -> str:
-    rows = []
-    for verdict in report["verdicts"]:
-        bound = "-"
-        if verdict["threshold"] is not None:
-            bound = f"{'at least' if verdict['at_least'] else 'at most'} {verdict['threshold']:g}"
-        name = verdict["name"] + (f" ({verdict['detail']})" if verdict["detail"] else "")
-        passed = "passed" if verdict["passed"] else "REFUSED"
-        rows.append([name, f"{verdict['value']:.6g}", bound, passed])
-    return markup.table(["gate", "value", "bound", ""], rows)
+    rows = [cells(verdict) for verdict in report["verdicts"]]
+    return markup.table(["gate", "value", "bound", ""], rows, lambda row: row[-1] == "FAILED")
 
 
 def _compression(report: dict[str, Any]) -> str:
@@ -327,10 +321,7 @@ def _label(axis: Any, x: str, y: str, title: str) -> None:
 
 def summary(facts: Facts) -> str:
     """Configuration and gates in Markdown, for TensorBoard's text tab."""
-    gates = "\n".join(
-        f"| {v['name']} | {v['value']:.6g} | {v['threshold']} | {'ok' if v['passed'] else 'NO'} |"
-        for v in facts.report["verdicts"]
-    )
+    gates = "\n".join(f"| {' | '.join(cells(v))} |" for v in facts.report["verdicts"])
     config = json.dumps(_given(facts.config), indent=2)
     indented = "\n".join(f"    {line}" for line in config.splitlines())
     return f"| gate | value | bound | |\n|---|---|---|---|\n{gates}\n\n{indented}"

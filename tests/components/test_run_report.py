@@ -44,6 +44,8 @@ def facts(**changes: Any) -> page.Facts:
             | {"passed": True, "detail": ""},
             {"name": "bytes", "value": 123456, "threshold": 1000, "at_least": False}
             | {"passed": False, "detail": EVIL},
+            {"name": "AUC change from the blessed model", "value": -0.0123, "threshold": -0.01}
+            | {"passed": False, "at_least": True, "detail": ""},
         ],
         "slices": [
             {**SLICE, "value": "seen", "shipped": FIGURES},
@@ -120,7 +122,7 @@ def test_every_finding_is_on_the_page() -> None:
         "0.7500 [0.7400, 0.7600]",
         "[-0.0012, +0.0007]",
         "123,456",
-        "REFUSED",
+        "AUC change from the blessed model -0.0123 >= -0.01 FAILED",
         "tower_0",
         "38.5",
         "0.4321",
@@ -213,6 +215,9 @@ def test_tensorboard_gets_the_figures_the_text_and_the_settings(tmp_path: pathli
     board.write(facts(), rows, str(tmp_path))
     events = EventAccumulator(str(tmp_path / "summary")).Reload()
     assert {"trial/auc", "trial/bytes", "run"} <= set(events.Tags()["tensors"])
+    (shown,) = EventAccumulator(str(tmp_path / "summary")).Reload().Tensors("run")
+    text = tf.make_ndarray(shown.tensor_proto).item().decode()
+    assert "| AUC change from the blessed model | -0.0123 | >= -0.01 | FAILED |" in text
     assert "_hparams_/session_start_info" in events.PluginTagToContent("hparams")
     found = board.scalars(str(tmp_path))
     assert found["summary/trial/bytes"] == [(0, 123456.0)]

@@ -195,6 +195,12 @@ def test_a_pushed_version_tells_where_it_comes_from(finished: tuple[Workspace, s
     assert nodes[0] == "LogExampleGen"
     assert nodes[-1] == "LiteConverter.quantized"
     assert {"Transform", "Trainer", "Pruner", "Quantizer"} < set(nodes)
+    ours = {step.node for step in found.steps if step.code_digest}
+    assert ours == set(nodes) - {"StatisticsGen"}
+    assert found.config["name"] == "e2e"
+    killed = [refused for refused in found.refused if refused["number"] <= len(KILLED_IN)]
+    assert len(killed) == len(KILLED_IN)
+    assert all(run["reasons"][0].startswith("unfinished: stopped") for run in killed)
     assert [file["name"] for file in found.logs["files"]] == [LOG_FILE]
     page = (pathlib.Path(workspace.pushed) / "1" / "report.html").read_text(encoding="utf-8")
     assert found.logs["files"][0]["sha256"] in page
@@ -246,14 +252,22 @@ def test_a_failed_gate_keeps_the_model_back_and_comparing_says_which(
     assert "not pushed   refused by Evaluator, Evaluator.against_blessed, LiteValidator" in printed
     assert versions(workspace.pushed) == [1]
     assert workspace.states()["Trainer"] == "cached"
+    folder = workspace.outcome().stages["RunReport"].folder("page")
+    page = pathlib.Path(str(folder), "report.html").read_text(encoding="utf-8")
     capsys.readouterr()
+    assert main(["lineage", workspace.pushed, "--runs", workspace.runs]) == 0
+    traced = capsys.readouterr().out
+    for node in ("Evaluator", "Evaluator.against_blessed"):
+        assert re.search(rf"AUC by {node} +0\.\d+ +>= 0.999 +FAILED", printed)
+        assert re.search(rf"<td>AUC by {node}</td><td>0\.\d+</td><td>&gt;= 0.999</td>", page)
+        assert re.search(rf"  AUC by {node} 0\.\d+ >= 0.999 FAILED", traced)
     assert main(["compare", workspace.pushed, "e2e", "--runs", workspace.runs]) == 0
     compared = capsys.readouterr().out
     for words in (
         r"The same rows \(600\)",
         r"shipped file: AUC +(0\.\d{5}) +\1 +\+0.00000 +\[\+0.00000, \+0.00000\]\n",
         r"pushed 1 +refused by Evaluator",
-        r"NO  turned\n",
+        r"FAILED  turned\n",
         r"gates.max_bytes +null +1024\n",
         r"The same file\.",
     ):

@@ -269,7 +269,7 @@ def test_what_would_not_pass_the_gates_is_not_chosen(
     held = run(base, clicks, folder, {}, gates={key: between})
     assert held.chosen.name == other.name
     (fails,) = [t.fails for t in held.trials if t.name == best.name]
-    assert f"bound {between:g}" in fails[0]
+    assert fails[0].endswith(f" <= {between:g} FAILED")
     none = run(base, clicks, folder, {}, gates={"min_auc": 0.999})
     assert none.chosen.name == best.name  # nothing passes: the gates will say so
     assert all(trial.fails for trial in none.trials if trial.figures)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import pathlib
+import re
 from typing import Any
 
 import pytest
@@ -132,8 +133,8 @@ def test_the_table(tmp_path: pathlib.Path) -> None:
         "-",
     ]
     assert lines["best reachable"][2] == "0.8000"
-    assert lines["AUC"] == ["AUC", "0.71", ">=", "0.65", "ok"]
-    assert lines["bytes (too big)"][-4:] == ["69184", "<=", "65536", "NO"]
+    assert lines["AUC"] == ["AUC", "0.71", ">=", "0.65", "passed"]
+    assert lines["bytes (too big)"][-4:] == ["69184", "<=", "65536", "FAILED"]
     assert lines["user = new"][-3:] == ["3", "0.7123", "0.7123"]
     assert (
         "against float 0.310, 99.9 % of them less than 0.120; against float control 0.050" in text
@@ -144,8 +145,14 @@ def test_the_table(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_refused_model_says_by_whom(tmp_path: pathlib.Path) -> None:
-    outcome = made(tmp_path, {"version": None, "refused_by": ["Evaluator"]})
-    assert "not pushed   refused by Evaluator" in report.render(outcome)
+    lost = {"name": "AUC by Evaluator", "value": 0.71, "threshold": 0.8, "at_least": True}
+    lost |= {"passed": False, "detail": ""}
+    said = {"refused_by": ["Evaluator"], "verdicts": [*REPORT["verdicts"], lost]}
+    outcome = made(tmp_path, {"version": None, **said})
+    text = report.render(outcome)
+    assert "not pushed   refused by Evaluator" in text
+    assert re.search("AUC by Evaluator +0.71 +>= 0.8 +FAILED", text)
+    assert "bytes (too big)" in text
     assert outcome.pushed is None
 
 

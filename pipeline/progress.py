@@ -12,6 +12,7 @@ from typing import NamedTuple, TextIO
 
 from models import progress
 from models.progress import Report
+from pipeline.reading import counted
 
 DRAW_SECONDS = 0.2  # how often the line on a terminal is drawn anew
 PLAIN_SECONDS = 30.0  # how often a long stage says something where there is no terminal
@@ -250,7 +251,7 @@ class StageProgress(logging.Handler):
         root = logging.getLogger()
         root.handlers.insert(0, self)
         try:
-            with self._display.running():
+            with self._display.running(), counted():
                 yield
         finally:
             root.removeHandler(self)

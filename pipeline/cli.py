@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import os
+import select
 import sys
 import threading
 import time
@@ -311,20 +312,34 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: Arguments after the program's name; None takes those of the process.
 
     Returns:
-      0 if all went well, 1 after an error, 2 if a gate kept the model from being pushed.
+      0 if all went well, 1 after an error, 2 if a gate kept the model from being pushed; 130 if it
+      was interrupted, 141 if what reads its output (`| head`) ended before it.
     """
     args = _parser().parse_args(argv)
     if args.command != "run":  # which keeps these words in its log
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what is absent: CUDA, TensorRT
         warnings.filterwarnings("ignore", category=FutureWarning, module="google")
     try:
-        return _COMMANDS[args.command](args)
+        code = _COMMANDS[args.command](args)
+        sys.stdout.flush()  # or a pipe that broke would be noticed where nothing can be done
+        return code
     except (ValueError, OSError) as error:
+        if isinstance(error, BrokenPipeError) and _unread():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is buffered
+            return 141
         print(f"ranklite {args.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from the last finished stage", file=sys.stderr)
+        goes_on = "; the same command goes on from the last finished stage"
+        print(f"\nstopped{goes_on if args.command == 'run' else ''}", file=sys.stderr)
         return 130
+
+
+def _unread() -> bool:
+    """Whether what read the standard output is gone; a broken pipe may be a socket's, too."""
+    poll = select.poll()
+    poll.register(sys.stdout, select.POLLOUT)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 if __name__ == "__main__":

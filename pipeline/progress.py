@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import shutil
 import threading
@@ -163,8 +164,11 @@ class Display:
         return "\r" + text.ljust(len(before[:columns]))
 
     def _write(self, text: str) -> None:
-        self._out.write(text)
-        self._out.flush()
+        try:
+            self._out.write(text)
+            self._out.flush()
+        except BrokenPipeError:  # nobody reads any more; that is no reason to stop a run
+            self._out = io.StringIO()
 
 
 def fitted(head: str, report: Report, left: float | None, columns: int | None) -> str:

@@ -36,6 +36,7 @@ SLICE = {"column": "slice_user", "rows": 10, "float": FIGURES}
 def facts(**changes: Any) -> page.Facts:
     report = {
         "split": "test",
+        "software": {"python": "3.10.13", "tfx": "1.16.0"},
         "rows": 100,
         "positives": 20,
         "stages": {"float": FIGURES, "shipped": FIGURES},
@@ -84,6 +85,8 @@ def facts(**changes: Any) -> page.Facts:
         "refused_by": [],
         "lineage": {"stage_report": [(12, "components.StageReport")]},
         "code_digest": "c0de" * 16,
+        "commit": "c0ffee-dirty",
+        "warm": {"auc": 0.7},
     }
     return page.Facts(**{**given, **changes})
 
@@ -136,6 +139,31 @@ def test_every_finding_is_on_the_page() -> None:
     ):
         assert expected in text, expected
     assert "user: null" not in text
+
+
+def test_the_command_repeats_the_run() -> None:
+    text = Page(page.render(facts())).text
+    assert "commit c0ffee-dirty, digest c0dec0dec0dec0de" in text
+    assert "python 3.10.13, tfx 1.16.0" in text
+    command = "ranklite run --config run.yaml --data FOLDER"
+    assert f"{command} --span 2026-11-22  makes the same model." in text
+    assert f"{command}  makes" in Page(page.render(facts(ingest=None, commit=None))).text
+
+
+@pytest.mark.parametrize(
+    ("warm", "expected"),
+    [
+        ({"warm_started": 0.0}, "makes the same model, as long as nothing was pushed before"),
+        (
+            {"warm_started": 1.0, "parent": {"folder": "Trainer/model/7", "sha256": "beef"}},
+            "started from Trainer/model/7, whose model.h5 has the SHA-256 beef.",
+        ),
+    ],
+)
+def test_a_warm_start_is_not_repeated_from_nothing(warm: dict[str, Any], expected: str) -> None:
+    text = Page(page.render(facts(warm=warm))).text
+    assert expected in text
+    assert ("makes the same model" in text) == (warm["warm_started"] == 0)
 
 
 def test_a_refused_model_says_so_first() -> None:

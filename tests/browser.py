@@ -16,6 +16,13 @@ from playwright.sync_api import Page, Request, sync_playwright
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 needs_browser = pytest.mark.skipif(not BROWSER, reason="no chromium is installed")
+PAPER = 686  # pixels of the width of A4 within its margins
+# `scrollWidth` of a drawing is not about its surroundings.
+_CUT_OFF = """() => [...document.querySelectorAll("body, body *:not(svg, svg *)")]
+    .filter(e => e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).display != "inline")
+    .map(e => `${e.tagName} of ${e.scrollWidth} px in ${e.clientWidth}: ${e.innerText}`)"""
+_HIDDEN = """() => [...document.querySelectorAll("details > *")]
+    .filter(e => !e.checkVisibility()).map(e => `hidden: ${e.textContent}`)"""
 ABORTED = "net::ERR_ABORTED"  # by leaving the page
 OPTIONS = (
     "--no-sandbox",
@@ -50,6 +57,13 @@ class Visit:
             if time.monotonic() > end:
                 raise TimeoutError(f"no {text!r} on {self.page.url} in {seconds} s")
             self.page.wait_for_timeout(300)
+
+    def lost_on_paper(self) -> list[str]:
+        """What a print of the page would not show: wider than where it stands, or folded away."""
+        self.page.emulate_media(media="print")
+        found: list[str] = self.page.evaluate(_CUT_OFF) + self.page.evaluate(_HIDDEN)
+        self.page.emulate_media(media="screen")
+        return found
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from components.run_report import board, page
 from components.run_report.columns import Column
 from models.scored_rows import ScoredRows
-from tests.browser import needs_browser, opened
+from tests.browser import PAPER, needs_browser, opened
 
 EVIL = "<script>alert(1)</script>"
 CURVE = {"x": [0.0, 0.5, 1.0], "y": [0.0, 0.8, 1.0], "rows": [5.0, 5.0, 5.0]}
@@ -209,6 +209,20 @@ def test_a_browser_shows_it_without_complaint(tmp_path: pathlib.Path, width: int
         assert all(box["width"] <= width for box in _boxes(visit.page, "figure svg"))
         assert visit.complaints == []
     assert shot.read_bytes().startswith(b"\x89PNG")
+
+
+@needs_browser
+def test_paper_shows_all_of_it(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "report.html"
+    shown = page.render(facts())
+    path.write_text(shown, encoding="utf-8")
+    with opened(path.as_uri(), width=PAPER) as visit:
+        assert visit.lost_on_paper() == []
+        path.write_text(shown.replace("@media print", "@media none"), encoding="utf-8")
+        visit.page.reload()
+        lost = "\n".join(visit.lost_on_paper())
+    for words in ("us/row, batch 512", "SHA-256", "hidden_units", "GATHER"):
+        assert words in lost, words
 
 
 def _boxes(shown: Any, selector: str) -> list[dict[str, float]]:

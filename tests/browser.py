@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -16,6 +17,7 @@ from playwright.sync_api import Page, Request, sync_playwright
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 needs_browser = pytest.mark.skipif(not BROWSER, reason="no chromium is installed")
+PHONE = 390  # pixels
 PAPER = 686  # pixels of the width of A4 within its margins
 # `scrollWidth` of a drawing is not about its surroundings.
 _CUT_OFF = """() => [...document.querySelectorAll("body, body *:not(svg, svg *)")]
@@ -46,7 +48,7 @@ class Visit:
     page: Page
     complaints: list[str] = dataclasses.field(default_factory=list)
 
-    def wait_for(self, text: str, seconds: float) -> None:
+    def wait_for(self, text: str | re.Pattern[str], seconds: float) -> None:
         """Waits until a text is there, in the page or in one of its frames.
 
         Raises:

@@ -91,6 +91,7 @@ _PAGE = """<!doctype html>
 <style>
 body {{ font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 70rem; padding: 1rem }}
 nav {{ display: flex; flex-wrap: wrap; gap: .3rem 1rem }}
+h1, p {{ overflow-wrap: anywhere }}
 figure {{ margin: 1rem 0 }}
 svg, img {{ max-width: 100%; height: auto }}
 div {{ overflow-x: auto }}

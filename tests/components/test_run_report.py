@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from components.run_report import board, page
 from components.run_report.columns import Column
 from models.scored_rows import ScoredRows
-from tests.browser import PAPER, needs_browser, opened
+from tests.browser import PAPER, PHONE, needs_browser, opened
 
 EVIL = "<script>alert(1)</script>"
 CURVE = {"x": [0.0, 0.5, 1.0], "y": [0.0, 0.8, 1.0], "rows": [5.0, 5.0, 5.0]}
@@ -85,7 +85,7 @@ def facts(**changes: Any) -> page.Facts:
         "refused_by": [],
         "lineage": {"stage_report": [(12, "components.StageReport")]},
         "code_digest": "c0de" * 16,
-        "commit": "c0ffee-dirty",
+        "commit": f"{'c0ffee00' * 5}-dirty",
         "warm": {"auc": 0.7},
     }
     return page.Facts(**{**given, **changes})
@@ -143,7 +143,7 @@ def test_every_finding_is_on_the_page() -> None:
 
 def test_the_command_repeats_the_run() -> None:
     text = Page(page.render(facts())).text
-    assert "commit c0ffee-dirty, digest c0dec0dec0dec0de" in text
+    assert f"commit {'c0ffee00' * 5}-dirty, digest c0dec0dec0dec0de" in text
     assert "python 3.10.13, tfx 1.16.0" in text
     command = "ranklite run --config run.yaml --data FOLDER"
     assert f"{command} --span 2026-11-22  makes the same model." in text
@@ -197,7 +197,7 @@ def test_the_same_facts_make_the_same_page() -> None:
 
 
 @needs_browser
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [1280, PHONE])
 def test_a_browser_shows_it_without_complaint(tmp_path: pathlib.Path, width: int) -> None:
     path, shot = tmp_path / "report.html", tmp_path / "shot.png"
     path.write_text(page.render(facts()), encoding="utf-8")

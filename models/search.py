@@ -39,6 +39,7 @@ FORMS = ("calibrated_auc", "calibrated_log_loss", "trained_auc", "trained_log_lo
 REPEATS = 10  # how often a search may propose what it knows, on average
 
 Array = npt.NDArray[Any]
+HParams = dict[str, int | float | str | bool]
 TRIAL_FILE = "trial.json"
 
 # What the default search varies, and where it starts: from the gentlest recipe to the harshest.
@@ -258,7 +259,23 @@ def _atomic_folder(path: str) -> Iterator[str]:
     os.rename(unfinished, path)
 
 
-def _flat(data: Mapping[str, Any], prefix: str) -> dict[str, int | float | str | bool]:
+def run_settings(sections: Mapping[str, Mapping[str, Any]]) -> HParams:
+    """What a run is configured to do, such as `model.dropout`, as TensorBoard's hyperparameters.
+
+    A run and the trials of its search have all of them: TensorBoard shows five at first, in the
+    order of their names, and draws parallel coordinates only of those that have what is shown.
+    """
+    flat: HParams = {}
+    for section, values in sections.items():
+        for key, value in values.items():
+            if isinstance(value, (bool, int, float, str)):
+                flat[f"{section}.{key}"] = value
+            elif isinstance(value, list):
+                flat[f"{section}.{key}"] = "-".join(map(str, value))
+    return flat
+
+
+def _flat(data: Mapping[str, Any], prefix: str) -> HParams:
     """Nested settings as `prune.tower.sparsity`."""
     flat: dict[str, int | float | str | bool] = {}
     for key, value in data.items():
@@ -270,28 +287,28 @@ def _flat(data: Mapping[str, Any], prefix: str) -> dict[str, int | float | str |
     return flat
 
 
-def _settings(trial: Trial) -> dict[str, int | float | str | bool]:
-    """What a trial chose, as TensorBoard's hyperparameters."""
-    values: dict[str, int | float | str | bool] = {
-        "recipe": " -> ".join(step["technique"] for step in trial.steps) or "float"
-    }
+def _settings(trial: Trial, common: HParams) -> HParams:
+    """What a trial chose, as TensorBoard's hyperparameters, beside what all share."""
+    recipe = " -> ".join(step["technique"] for step in trial.steps) or "float"
+    values: HParams = {**common, "recipe": recipe}
     for step in trial.steps:
-        values |= _flat({k: v for k, v in step.items() if k != "technique"}, step["technique"])
+        chosen = {key: value for key, value in step.items() if key != "technique"}
+        values |= _flat(chosen, f"step.{step['technique']}")
     return values
 
 
-def _log_trial(log_dir: str, trial: Trial) -> None:
+def _log_trial(log_dir: str, trial: Trial, common: HParams) -> None:
     """A run in TensorBoard's HParams tab: what was chosen against what came of it."""
     with tf.summary.create_file_writer(os.path.join(log_dir, trial.name)).as_default(step=0):
-        hparams.hparams(_settings(trial), trial_id=NAMED_BY_RUN)
+        hparams.hparams(_settings(trial, common), trial_id=NAMED_BY_RUN)
         for name, value in trial.figures.items():
             tf.summary.scalar(f"{FIGURES_TAG}/{name}", value)
 
 
-def _log_columns(log_dir: str, trials: Iterable[Trial]) -> None:
+def _log_columns(log_dir: str, trials: Iterable[Trial], common: HParams) -> None:
     """Tells the HParams tab which settings and figures are its columns."""
     measured = [trial for trial in trials if trial.figures]
-    settings = dict.fromkeys(key for trial in measured for key in _settings(trial))
+    settings = dict.fromkeys(key for trial in measured for key in _settings(trial, common))
     figures = dict.fromkeys(name for trial in measured for name in trial.figures)
     with tf.summary.create_file_writer(log_dir).as_default(step=0):
         hparams.hparams_config(
@@ -341,6 +358,8 @@ def search(
     parent = bench.measure(base)
     limited = [name for name, limit in _limits(config.budget).items() if limit is not None]
     goals = limited or ["bytes", "latency_512_us"]
+    shared = {"model": base.config, "training": setting.training}
+    common = run_settings({key: part.model_dump(mode="json") for key, part in shared.items()})
     trials: dict[str, Trial] = {}
     recipes: dict[str, Recipe] = {}
 
@@ -358,7 +377,7 @@ def search(
             trials[name], recipes[name] = done, steps
             _log.info("%s: %s", label, done.error or _brief(done.figures))
             if log_dir and not done.error:
-                _log_trial(log_dir, done)
+                _log_trial(log_dir, done, common)
         trial.set_user_attr("name", name)
         if done.error:
             trial.set_user_attr("over", [1.0] * len(limited))
@@ -391,7 +410,7 @@ def search(
     study.optimize(attempt, n_trials=REPEATS * count, callbacks=[enough])
 
     if log_dir:
-        _log_columns(log_dir, trials.values())
+        _log_columns(log_dir, trials.values(), common)
     chosen, miss = _best(list(trials.values()), config.budget)
     steps = recipes[chosen.name]
     return Found(

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 
+from pipeline.files import write
 from pipeline.store import all_runs, stores
 
 MODEL_RUN = "model_run"  # key of the outputs that hold TensorBoard's logs
@@ -39,6 +40,19 @@ def collected(pipeline: pathlib.Path) -> list[Collected]:
         Collected(f"{started:%Y-%m-%d} {pipeline.name} kubeflow run {number}", folder)
         for number, (started, folder) in enumerate(sorted(found), 1)
     ]
+
+
+def mark_pruned(folder: pathlib.Path) -> None:
+    """Notes that the logs of a fetched run were removed, so that they are not fetched again."""
+    file = folder / RUN_FILE
+    said = json.loads(file.read_text(encoding="utf-8"))
+    write(str(file), json.dumps({**said, "pruned": True}).encode())
+
+
+def pruned(folder: pathlib.Path) -> bool:
+    """Whether the logs of a fetched run were removed here."""
+    file = folder / RUN_FILE
+    return file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("pruned", False)
 
 
 def arrange(runs: str) -> str:

@@ -11,6 +11,7 @@ from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components.pusher.pushed import pushed_version
+from pipeline.board import collected, mark_pruned
 from pipeline.store import Run, all_runs, open_store, run_contexts
 
 # The next run is compared with the model pushed last; an unchanged one with the one before it.
@@ -96,6 +97,30 @@ def free(store_path: str, artifacts: str, name: str, keep: int, *, dry_run: bool
         for folder in folders:
             shutil.rmtree(folder)
         _mark(store, doomed, mlmd.Artifact.DELETED)
+    return freed
+
+
+def free_collected(pipeline: str, keep: int, *, dry_run: bool = False) -> Freed:
+    """Removes TensorBoard's logs of runs that were fetched from Kubeflow before the newest ones.
+
+    Their pages stay. What is removed here is not fetched again (see `kubeflow.collect`).
+
+    Args:
+      pipeline: The pipeline's folder.
+      keep: How many of the newest stay.
+      dry_run: Only say what would be removed.
+    """
+    logs: dict[int, list[pathlib.Path]] = {}
+    for number, run in enumerate(collected(pathlib.Path(pipeline))[:-keep], 1):
+        if found := sorted(path for path in run.folder.iterdir() if path.is_dir()):
+            logs[number] = found
+    folders = [str(path) for found in logs.values() for path in found]
+    freed = Freed(runs=list(logs), kept=[], folders=folders, size=sum(map(_size, folders)))
+    if not dry_run:
+        for found in logs.values():
+            mark_pruned(found[0].parent)
+            for path in found:
+                shutil.rmtree(path)
     return freed
 
 

@@ -19,6 +19,7 @@ from components.log_example_gen.artifacts import ITEM_LABELS_FILE
 from components.run_report import board, columns, page, projector
 from components.run_report.artifacts import PAGE_FILE
 from components.validation_gate.executor import ANOMALIES_FILE
+from models import software
 from models.config import FeatureSet
 from models.preprocessing import read_constants
 from models.scored_rows import ScoredRows
@@ -71,6 +72,8 @@ class Executor(base_executor.BaseExecutor):
                 for key, artifacts in input_dict.items()
             },
             code_digest=exec_properties["code_digest"],
+            commit=software.commit(),
+            warm=checkpoint_io.metrics(input_dict["float_checkpoint"]),
         )
         (artifact,) = output_dict["page"]
         os.makedirs(artifact.uri, exist_ok=True)

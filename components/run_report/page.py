@@ -36,6 +36,8 @@ class Facts:
       refused_by: Nodes that did not bless the model; empty if it may be pushed.
       lineage: (id, type) of the artifacts it was made from, by input.
       code_digest: Of the component's code.
+      commit: Of git, where it is known.
+      warm: Metrics of the float training that say whether and from where it started warm.
     """
 
     config: dict[str, Any]
@@ -47,6 +49,8 @@ class Facts:
     refused_by: list[str]
     lineage: dict[str, list[tuple[int, str]]]
     code_digest: str
+    commit: str | None
+    warm: dict[str, Any]
 
 
 def render(facts: Facts) -> str:
@@ -286,11 +290,32 @@ def _lineage(facts: Facts) -> str:
         ],
     )
     config = html.escape(yaml.safe_dump(_given(facts.config), sort_keys=False))
+    versions = ", ".join(f"{name} {number}" for name, number in facts.report["software"].items())
+    commit = f"commit {facts.commit}, " if facts.commit else ""
     return (
-        f"<p>Code digest {markup.text(facts.code_digest[:16])}. Save the configuration below as "
-        "<code>run.yaml</code>; with the files above, the same code and seed, "
-        "<code>ranklite run --config run.yaml --data FOLDER</code> makes the same model.</p>"
+        f"<p>Code: {markup.text(commit)}digest {markup.text(facts.code_digest[:16])}. "
+        f"Versions: {markup.text(versions)}.</p>{_repeat(facts)}"
         f"<details><summary>Configuration</summary><pre>{config}</pre></details>{made_from}"
+    )
+
+
+def _repeat(facts: Facts) -> str:
+    """The command, and what it starts from."""
+    spans = (facts.ingest or {}).get("spans")
+    span = f" --span {spans[-1]}" if spans else ""
+    command = f"ranklite run --config run.yaml --data FOLDER{span}"
+    makes = "makes the same model"
+    if parent := facts.warm.get("parent"):
+        makes = (
+            "trains it from other weights, unless the model pushed last is its parent: the float "
+            f"training started from {parent['folder']}, whose model.h5 has the SHA-256 "
+            f"{parent['sha256']}"
+        )
+    elif "warm_started" in facts.warm:
+        makes += ", as long as nothing was pushed before, for training started from scratch"
+    return (
+        "<p>Save the configuration below as <code>run.yaml</code>; with the files above, the same "
+        f"code, versions and seed, <code>{markup.text(command)}</code> {markup.text(makes)}.</p>"
     )
 
 

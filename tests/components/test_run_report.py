@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from components.run_report import board, page
 from components.run_report.columns import Column
 from models.scored_rows import ScoredRows
-from tests.browser import needs_browser, opened
+from tests.browser import PAPER, PHONE, needs_browser, opened
 
 EVIL = "<script>alert(1)</script>"
 CURVE = {"x": [0.0, 0.5, 1.0], "y": [0.0, 0.8, 1.0], "rows": [5.0, 5.0, 5.0]}
@@ -36,6 +36,7 @@ SLICE = {"column": "slice_user", "rows": 10, "float": FIGURES}
 def facts(**changes: Any) -> page.Facts:
     report = {
         "split": "test",
+        "software": {"python": "3.10.13", "tfx": "1.16.0"},
         "rows": 100,
         "positives": 20,
         "stages": {"float": FIGURES, "shipped": FIGURES},
@@ -87,6 +88,8 @@ def facts(**changes: Any) -> page.Facts:
         "refused_by": [],
         "lineage": {"stage_report": [(12, "components.StageReport")]},
         "code_digest": "c0de" * 16,
+        "commit": f"{'c0ffee00' * 5}-dirty",
+        "warm": {"auc": 0.7},
     }
     return page.Facts(**{**given, **changes})
 
@@ -143,6 +146,31 @@ def test_every_finding_is_on_the_page() -> None:
     assert "user: null" not in text
 
 
+def test_the_command_repeats_the_run() -> None:
+    text = Page(page.render(facts())).text
+    assert f"commit {'c0ffee00' * 5}-dirty, digest c0dec0dec0dec0de" in text
+    assert "python 3.10.13, tfx 1.16.0" in text
+    command = "ranklite run --config run.yaml --data FOLDER"
+    assert f"{command} --span 2026-11-22  makes the same model." in text
+    assert f"{command}  makes" in Page(page.render(facts(ingest=None, commit=None))).text
+
+
+@pytest.mark.parametrize(
+    ("warm", "expected"),
+    [
+        ({"warm_started": 0.0}, "makes the same model, as long as nothing was pushed before"),
+        (
+            {"warm_started": 1.0, "parent": {"folder": "Trainer/model/7", "sha256": "beef"}},
+            "started from Trainer/model/7, whose model.h5 has the SHA-256 beef.",
+        ),
+    ],
+)
+def test_a_warm_start_is_not_repeated_from_nothing(warm: dict[str, Any], expected: str) -> None:
+    text = Page(page.render(facts(warm=warm))).text
+    assert expected in text
+    assert ("makes the same model" in text) == (warm["warm_started"] == 0)
+
+
 def test_a_refused_model_says_so_first() -> None:
     text = Page(page.render(facts(refused_by=["LiteValidator"]))).text
     assert "refused by LiteValidator" in text
@@ -174,7 +202,7 @@ def test_the_same_facts_make_the_same_page() -> None:
 
 
 @needs_browser
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [1280, PHONE])
 def test_a_browser_shows_it_without_complaint(tmp_path: pathlib.Path, width: int) -> None:
     path, shot = tmp_path / "report.html", tmp_path / "shot.png"
     path.write_text(page.render(facts()), encoding="utf-8")
@@ -186,6 +214,20 @@ def test_a_browser_shows_it_without_complaint(tmp_path: pathlib.Path, width: int
         assert all(box["width"] <= width for box in _boxes(visit.page, "figure svg"))
         assert visit.complaints == []
     assert shot.read_bytes().startswith(b"\x89PNG")
+
+
+@needs_browser
+def test_paper_shows_all_of_it(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "report.html"
+    shown = page.render(facts())
+    path.write_text(shown, encoding="utf-8")
+    with opened(path.as_uri(), width=PAPER) as visit:
+        assert visit.lost_on_paper() == []
+        path.write_text(shown.replace("@media print", "@media none"), encoding="utf-8")
+        visit.page.reload()
+        lost = "\n".join(visit.lost_on_paper())
+    for words in ("us/row, batch 512", "SHA-256", "hidden_units", "GATHER"):
+        assert words in lost, words
 
 
 def _boxes(shown: Any, selector: str) -> list[dict[str, float]]:

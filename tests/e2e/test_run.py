@@ -39,7 +39,7 @@ from pipeline.config import load_config
 from pipeline.local_runner import Folders, Outcome, outcome
 from pipeline.logs import newest
 from pipeline.synthetic import LOG_FILE, generate
-from tests.browser import needs_browser, opened
+from tests.browser import PAPER, PHONE, needs_browser, opened
 
 pytestmark = pytest.mark.e2e
 
@@ -399,6 +399,40 @@ def test_tensorboard_shows_the_runs_by_name(
                 visit.wait_for(text, SECONDS)
             visit.page.screenshot(path=tmp_path / f"{tab}.png")
         assert visit.complaints == []
+        visit.page.goto(f"{address}/#hparams")
+        visit.page.reload()
+        trials = [path for path in view.glob("*/budgetsearch/*") if path.is_dir()]
+        for name, mark in (
+            ("Parallel Coordinates View", "tf-hparams-parallel-coords-plot .foreground path"),
+            ("Scatter Plot Matrix View", "tf-hparams-scatter-plot-matrix-plot circle"),
+        ):
+            visit.wait_for(name, SECONDS)
+            visit.page.get_by_text(name).click()
+            drawn = visit.page.locator(mark)
+            drawn.first.wait_for(state="attached")
+            visit.page.screenshot(path=tmp_path / f"{name}.png")
+            assert drawn.count() >= len(made) + len(trials)
+        assert visit.complaints == []
+
+
+@needs_browser
+def test_the_pages_of_real_runs_open_without_complaint(
+    finished: tuple[Workspace, str], tmp_path: pathlib.Path
+) -> None:
+    workspace, _ = finished
+    output = ["--runs", workspace.runs, "-o", str(tmp_path)]
+    assert main(["compare", workspace.pushed, "e2e", *output]) == 0
+    report = pathlib.Path(Scorer(workspace.pushed).path) / "report.html"
+    for path in (report, tmp_path / "compare.html"):
+        for width in (1280, PHONE, PAPER):
+            with opened(path.as_uri(), width=width) as visit:
+                visit.page.screenshot(path=tmp_path / f"{path.stem}-{width}.png", full_page=True)
+                # A phone scrolls the tables, not the page.
+                assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+                assert visit.page.locator("h2").count() >= 6
+                assert visit.complaints == []
+                if width == PAPER:
+                    assert visit.lost_on_paper() == []
 
 
 def test_old_runs_go_and_the_next_one_finds_what_it_needs(

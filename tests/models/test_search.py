@@ -220,6 +220,16 @@ def test_excess_by_hand() -> None:
     )
 
 
+def test_a_trial_shares_its_first_columns_with_the_runs() -> None:
+    sections = {"model": {"dropout": 0.2, "hidden_units": [8, 4], "table": {}, "crosses": None}}
+    common = module.run_settings(sections)
+    assert common == {"model.dropout": 0.2, "model.hidden_units": "8-4"}
+    trial = module.Trial("half", ({"technique": "cluster", "clusters": 16},), {}, "")
+    found = module._settings(trial, common)
+    assert found == {**common, "recipe": "cluster", "step.cluster.clusters": 16}
+    assert sorted(found)[:2] == list(common)
+
+
 def test_nested_settings_become_flat_hparams() -> None:
     step = {"tower": {"sparsity": 0.8, "block_size": [4, 1]}, "epochs": 2}
     assert module._flat(step, "prune") == {

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import pathlib
 import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 
-from pipeline import report
+from pipeline import cli, report
 from pipeline.cli import main
 from pipeline.config import load_config
 from pipeline.local_runner import Folders, Outcome, run
@@ -68,6 +71,50 @@ def test_report_and_tensorboard_before_any_run(
 def test_score_without_a_model(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
     error = fails(capsys, "score", str(tmp_path), "in.csv", "-o", "out.csv")
     assert "no pushed model" in error
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_seen_enough_is_no_error(unbuffered: str) -> None:
+    read, write = os.pipe()
+    os.close(read)  # as `| head` does
+    command = [sys.executable, "-m", "pipeline.cli", "validate"]
+    ended = subprocess.run(
+        command,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        check=False,
+    )
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (141, b"")
+
+
+def stops(monkeypatch: pytest.MonkeyPatch, command: str, error: BaseException) -> int:
+    def fail(args: Any) -> int:
+        raise error
+
+    monkeypatch.setitem(cli._COMMANDS, command, fail)
+    return main([command])
+
+
+def test_a_pipe_that_is_not_the_output_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert stops(monkeypatch, "report", BrokenPipeError("the storage hung up")) == 1
+    assert "ranklite report: the storage hung up" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("command", "goes_on"), [("run", True), ("report", False)])
+def test_only_a_run_goes_on_where_it_was_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    goes_on: bool,
+) -> None:
+    assert stops(monkeypatch, command, KeyboardInterrupt()) == 130
+    said = capsys.readouterr().err
+    assert said.startswith("\nstopped")
+    assert ("goes on from the last finished stage" in said) == goes_on
 
 
 FIGURES = {"auc": 0.71234, "log_loss": 0.5, "calibration": 1.0}

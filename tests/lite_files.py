@@ -25,3 +25,11 @@ def stored(content: bytes, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
             found.append(np.frombuffer(raw.tobytes(), name).reshape(shape))
     (constant,) = found
     return constant
+
+
+def stored_bytes(content: bytes) -> int:
+    """Bytes of the constants of the main graph, 4-bit ones packed."""
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+    used = {tensor.buffer for tensor in model.subgraphs[0].tensors}
+    found = (model.buffers[buffer].data for buffer in used)
+    return sum(len(data) for data in found if data is not None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
@@ -30,12 +31,14 @@ from models.deepfm import FLATTEN, TOWER, build_deepfm
 from models.embeddings import WRAPPED_LAYERS, table_layers
 from models.folding import fold_batch_norm
 from models.layout import FeatureLayout
+from models.per_unit import PerUnitDense
 from models.quantize_config import QuantizeWeights
 from models.recipe_rules import check_four_bits, check_single_valued
 from models.row_quantization import RowQuantizedEmbedding, SummedProducts
 from models.sparsity import sparsity, total_sparsity
 
 CALIBRATION_ROWS = 1024
+_LEAST_RANGE = 1e-6  # of a unit whose weights are all zero
 
 
 class _AsAnnotated(tfmot.quantization.keras.QuantizeScheme):
@@ -67,11 +70,13 @@ class Bits:
       kernels: Of the tower's kernels, by layer name; 8 where a layer is not named.
       table: The embedding table's format.
       activations: 8 or 16.
+      per_unit: Whether the tower's kernels have a scale for each unit.
     """
 
     kernels: dict[str, int]
     table: str = "int8"
     activations: int = 8
+    per_unit: bool = False
 
     @classmethod
     def of(cls, config: Quantization, hidden: int) -> Bits:
@@ -81,7 +86,7 @@ class Bits:
         if config.format == "int16x8":  # a table with one scale would be stored in 16 bits
             table = config.table if config.table != "int8" else "int8_per_row"
             return cls(kernels, table, activations=16)
-        return cls(kernels, config.table)
+        return cls(kernels, config.table, per_unit=config.scales == "unit")
 
     @property
     def row_bits(self) -> int | None:
@@ -120,7 +125,7 @@ def _quantize_configs(
         configs[FLATTEN] = output  # what comes from float arithmetic needs a range
     for k, (name, kernel_bits) in enumerate(bits.kernels.items()):
         added = k == 0 and layout.num_numeric > 0
-        configs[name] = config(output=added, kernel_bits=kernel_bits)
+        configs[name] = config(output=added, kernel_bits=kernel_bits, per_unit=bits.per_unit)
         configs[f"{name}_relu"] = output
     return configs
 
@@ -128,9 +133,9 @@ def _quantize_configs(
 class Quantize(Technique[Quantization]):
     """Calibrates the ranges of a model without batch normalization; trains with fake-quantization.
 
-    tfmot starts its ranges at +-6 and moves them by a thousandth a step, which a short fine-tuning
-    never recovers from: the ranges are measured first, over some batches of the float model. Zeros
-    that pruning left stay zeros.
+    tfmot starts its ranges at +-6, those of kernels until the first training step, and moves those
+    of activations by a thousandth a step, which a short fine-tuning never recovers from: the ranges
+    are measured first, over some batches of the float model. Zeros that pruning left stay zeros.
     """
 
     def __init__(self, config: Quantization, bits: Bits | None = None) -> None:
@@ -164,6 +169,8 @@ class Quantize(Technique[Quantization]):
                 return SummedProducts.from_config(layer.get_config())
             if layer.name not in configs:
                 return layer
+            if configs[layer.name].per_unit:
+                layer = PerUnitDense.from_config(layer.get_config())
             return tfmot.quantization.keras.quantize_annotate_layer(layer, configs[layer.name])
 
         copy = build_deepfm(checkpoint.layout, checkpoint.config)
@@ -190,7 +197,10 @@ class Quantize(Technique[Quantization]):
         )
         for layer in model.layers:
             inner = getattr(layer, "layer", None)
-            if inner is not None and inner.name in ranges:
+            if inner is None:
+                continue
+            _fit_kernel_range(layer)
+            if inner.name in ranges:
                 low, high = ranges[inner.name]
                 if self.config.format == "int16x8":
                     low, high = -max(-low, high), max(-low, high)
@@ -222,6 +232,18 @@ class Quantize(Technique[Quantization]):
         if spread:
             raise PostConditionFailed(f"clustered weights have drifted apart: {spread}")
         return {"sparsity": total_sparsity(model), "sparsity_by_layer": sparsity(model)}
+
+
+def _fit_kernel_range(layer: keras.layers.Layer) -> None:
+    """Sets the range of a wrapped kernel, for all units or unit by unit, from its weights."""
+    found = {variable.name.rpartition("/")[2]: variable for variable in layer.variables}
+    if "kernel_max:0" not in found:
+        return
+    least, greatest = found["kernel_min:0"], found["kernel_max:0"]
+    kernel = np.abs(found["kernel:0"].numpy())
+    largest = np.maximum(kernel.max(axis=0) if greatest.shape.rank else kernel.max(), _LEAST_RANGE)
+    least.assign(-largest)
+    greatest.assign(largest)
 
 
 def unwrapped_variable(

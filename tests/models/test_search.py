@@ -271,15 +271,14 @@ def test_what_would_not_pass_the_gates_is_not_chosen(
     found, folder, _ = first
     best = found.chosen
     (other,) = [t for t in found.trials if t.figures and t.name != best.name]
-    gates = {"log_loss": "max_log_loss", "bytes": "max_bytes", "latency_1_us": "max_latency_1_us"}
-    figure = next(name for name in gates if best.figures[name] > other.figures[name])
-    key, between = gates[figure], (best.figures[figure] + other.figures[figure]) / 2
-    if figure == "bytes":
-        between = int(between)
+    between = (best.figures["calibration"] + other.figures["calibration"]) / 2
+    too_high = best.figures["calibration"] > other.figures["calibration"]
+    key = "max_calibration" if too_high else "min_calibration"
     held = run(base, clicks, folder, {}, gates={key: between})
     assert held.chosen.name == other.name
     (fails,) = [t.fails for t in held.trials if t.name == best.name]
-    assert fails[0].endswith(f" <= {between:g} FAILED")
+    assert fails[0].startswith("calibration ")
+    assert fails[0].endswith(f"= {between:g} FAILED")
     none = run(base, clicks, folder, {}, gates={"min_auc": 0.999})
     assert none.chosen.name == best.name  # nothing passes: the gates will say so
     assert all(trial.fails for trial in none.trials if trial.figures)

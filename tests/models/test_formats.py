@@ -154,6 +154,23 @@ def test_units_with_scales_of_their_own(
     assert stored(files["kernel"].content, (64, 24)).dtype == np.int8
 
 
+def test_a_unit_of_zeros_has_a_scale_too(base: Checkpoint, splits: Splits, clicks: Any) -> None:
+    start = fold_batch_norm(base)
+    layer = start.model.get_layer("tower_0")
+    kernel, bias = layer.get_weights()
+    kernel[:, [2, 7]] = 0.0
+    layer.set_weights([kernel, bias])
+    config = Quantization(technique="quantize", epochs=1, scales="unit")
+    technique = Quantize(config)
+    trained = compress(technique, start, splits, TRAINING)
+    shipped = dataclasses.replace(trained, format="int8")
+    file = LiteModel(to_tflite(shipped))
+    expected, given = scores(clicks, shipped, file)
+    assert np.isfinite(given).all()
+    assert np.abs(given - expected).max() < 3e-2
+    assert not stored(file.content, (64, 1, 1, 24))[[2, 7]].any()
+
+
 def test_four_bits_take_half_the_bytes_of_the_kernels(quantized: Any) -> None:
     eight, four = (quantized(epochs=0, bits=bits, table="int8_per_row")[1] for bits in (8, 4))
     saved = len(eight.content) - len(four.content)

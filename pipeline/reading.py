@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from models import progress
+from pipeline.stack import beam_in_process
 
 EVERY = 100  # records between two reports: one for each would be felt
 
@@ -43,7 +44,8 @@ def counted() -> Iterator[None]:
 
     transform.__init__, source.read_records = noted, counting
     try:
-        yield
+        with beam_in_process():
+            yield
     finally:
         transform.__init__, source.read_records = init, read_records
 

@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+from pipeline.stack import beam_in_process
+
 ROOT = pathlib.Path(__file__).parents[2]
 VERSION = """#!/bin/sh
 exec {python} -c "
@@ -151,3 +153,24 @@ def test_tensorflow_is_imported_without_a_word() -> None:
         check=True,
     )
     assert said.stdout + said.stderr == ""
+
+
+def test_beam_stays_in_this_process(tmp_path: pathlib.Path) -> None:
+    import apache_beam as beam
+
+    folder = str(tmp_path)
+    with beam_in_process(), beam.Pipeline() as pipeline:
+        (
+            pipeline
+            | beam.Create([1, 2])
+            | beam.Map(lambda n: pathlib.Path(folder, str(n)).write_text(str(os.getpid())))
+        )
+    assert [(tmp_path / n).read_text() for n in "12"] == [str(os.getpid())] * 2
+
+
+def test_prism_is_not_fetched() -> None:
+    prism = pytest.importorskip("apache_beam.runners.portability.prism_runner")
+    run_pipeline = prism.PrismRunner.run_pipeline
+    with beam_in_process(), pytest.raises(RuntimeError, match="choose another runner"):
+        prism.PrismRunner().run_pipeline(None, None)
+    assert prism.PrismRunner.run_pipeline is run_pipeline

@@ -11,7 +11,7 @@ from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from models.bundle import MODEL_FILE, latest_version
-from pipeline.store import Run, all_runs, document, open_store, stores, text_properties
+from pipeline.store import Run, all_runs, document, open_store, seconds, stores, text_properties
 from pipeline.tables import table
 
 TFLITE_PATTERN = "Format-Serving/tflite"  # below the URI of a Model
@@ -49,7 +49,7 @@ class Lineage:
       sha256: Of its bytes.
       size: In bytes.
       pipeline: Which pipeline made it.
-      run: Number and start of the run that made it; None if the run is not in the store.
+      run: Number, name and start of the run that made it; None if the run is not in the store.
       steps: Its ancestors, in the order in which they ran.
       logs: `report.json` of LogExampleGen; empty where it was deleted.
       refused: Runs of the pipeline that pushed nothing, each with its reasons.
@@ -81,10 +81,10 @@ def trace(path: str, runs: str) -> Lineage:
     digest = hashlib.sha256(content).hexdigest()
     paths = list(stores(runs).values())
     for store_path in paths:
-        store = open_store(store_path)
-        for artifact in sorted(store.get_artifacts_by_type("Model"), key=lambda a: a.id):
-            if _digest(os.path.join(artifact.uri, TFLITE_PATTERN)) == digest:
-                return _lineage(file, digest, len(content), store, store_path, artifact)
+        with open_store(store_path) as store:
+            for artifact in sorted(store.get_artifacts_by_type("Model"), key=lambda a: a.id):
+                if _digest(os.path.join(artifact.uri, TFLITE_PATTERN)) == digest:
+                    return _lineage(file, digest, len(content), store, store_path, artifact)
     searched = ", ".join(paths) or f"none in {runs!r} (name their folder with --runs)"
     raise FileNotFoundError(
         f"no run made {file}: searched {searched}. A model whose artifacts were deleted is not "
@@ -126,7 +126,7 @@ def _lineage(
     every = all_runs(store_path, name)
     maker = next(
         (
-            {"number": run.number, "started": run.started.isoformat(timespec="seconds")}
+            _identity(run)
             for run in every
             if steps and any(s.execution_id == steps[-1].execution for s in run.stages.values())
         ),
@@ -176,10 +176,9 @@ def _step(
     )
     properties = text_properties(execution)
     config = next((properties[key] for key in _CONFIGS if properties.get(key)), "")
-    millis = execution.last_update_time_since_epoch - execution.create_time_since_epoch
     digest = properties.get("code_digest", "")
     outputs = [(made[a.id], a.id, a.uri) for a in store.get_artifacts_by_id(sorted(made))]
-    return Step(node, execution.id, millis / 1000, digest, config, outputs)
+    return Step(node, execution.id, seconds(execution), digest, config, outputs)
 
 
 def refusals(runs: list[Run]) -> list[dict[str, Any]]:
@@ -203,15 +202,24 @@ def refusals(runs: list[Run]) -> list[dict[str, Any]]:
                 if not v["passed"]
             ]
         if reasons:
-            started = run.started.isoformat(timespec="seconds")
-            found.append({"number": run.number, "started": started, "reasons": reasons})
+            found.append({**_identity(run), "reasons": reasons})
     return found
+
+
+def _identity(run: Run) -> dict[str, Any]:
+    started = run.started.isoformat(timespec="seconds")
+    return {"number": run.number, "name": run.name, "started": started}
+
+
+def _said(run: dict[str, Any]) -> str:
+    name = f" {run['name']}" if run["name"] else ""
+    return f"run {run['number']}{name}, {run['started']}"
 
 
 def render(lineage: Lineage) -> str:
     """For a person."""
     run = lineage.run
-    made = f"run {run['number']}, {run['started']}" if run else "a run that the store lacks"
+    made = _said(run) if run else "a run that the store lacks"
     lines = [
         lineage.path,
         f"sha256    {lineage.sha256}",
@@ -240,6 +248,6 @@ def render(lineage: Lineage) -> str:
     ]
     lines += [table(["stage", "execution", "seconds", "code", "configuration"], stages)]
     for refused in lineage.refused:
-        lines += ["", f"run {refused['number']}, {refused['started']}, pushed nothing:"]
+        lines += ["", f"{_said(refused)}, pushed nothing:"]
         lines += [f"  {reason}" for reason in refused["reasons"]]
     return "\n".join(lines)

@@ -6,7 +6,7 @@ import pathlib
 
 import pytest
 
-from pipeline.board import arrange
+from pipeline.board import arrange, collected
 from pipeline.cli import main
 from pipeline.kubeflow.collect import collect
 from tests.object_store import ObjectStore
@@ -63,6 +63,23 @@ def test_tensorboard_shows_them_under_their_names(
         "run 2/trainer",
     ]
     assert (view / shown[0] / "train" / "events.1").is_file()
+
+
+def test_a_run_keeps_its_number_when_an_older_one_comes_later(
+    store: ObjectStore, tmp_path: pathlib.Path
+) -> None:
+    fill(store)
+    late = {name: content for name, content in store.objects.items() if OLD in name}
+    for name in late:
+        del store.objects[name]
+    collect(f"s3://{ROOT}", str(tmp_path / "nightly"))
+    store.objects |= late
+    for _ in range(2):
+        collect(f"s3://{ROOT}", str(tmp_path / "nightly"))
+        shown = [run.title.split(" kubeflow ")[1] for run in collected(tmp_path / "nightly")]
+        assert shown == ["run 1", "run 2"]
+        first, second = (run.folder.name for run in collected(tmp_path / "nightly"))
+        assert (first, second) == (NEW.split("/")[1], "run-old")
 
 
 def test_nothing_there_is_an_error_that_says_where(

@@ -11,6 +11,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from pipeline import lineage
 from pipeline.cli import main
+from pipeline.store import note_name
 from tests.recorder import Recorder
 
 LOGS = {
@@ -60,6 +61,7 @@ def runs(tmp_path: pathlib.Path) -> pathlib.Path:
     refused = folder("refused", "pushed.json", refusal)
     recorder.execution("mine", second, "Pusher", done, {"pushed_model": refused})
     third = recorder.run("mine", "mine.3")
+    note_name(str(root / "metadata.sqlite"), "mine", 1, "wide tower")
     recorder.execution(
         "mine", third, "ValidationGate", mlmd.Execution.FAILED, {}, error="min_rows is 9"
     )
@@ -87,7 +89,7 @@ def test_what_a_person_reads(runs: pathlib.Path, capsys: pytest.CaptureFixture[s
     assert main(["lineage", str(runs / "mine/pushed"), "--runs", str(runs)]) == 0
     printed = capsys.readouterr().out
     for expected in (
-        "mine, run 1",
+        "mine, run 1 wide tower, ",
         "clicks.csv",
         "ab" * 32,
         "2026-11-21, 2026-11-22",
@@ -104,6 +106,7 @@ def test_everything_as_json(runs: pathlib.Path, capsys: pytest.CaptureFixture[st
     assert main(["lineage", str(runs / "mine/pushed"), "--runs", str(runs), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [refused["number"] for refused in found["refused"]] == [2, 3]
+    assert found["run"]["name"] == "wide tower"
     assert found["steps"][1]["config"] == '{"dim": 8}'
 
 

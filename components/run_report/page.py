@@ -98,11 +98,10 @@ def render(facts: Facts) -> str:
 def _head(facts: Facts) -> list[str]:
     report, run = facts.report, facts.run
     said = [f"{report['rows']:,} rows, {report['positives']:,} of them positive"] if report else []
-    if run:
-        said += [f"Started {run.started:%Y-%m-%d %H:%M} UTC"]
-    if facts.seconds is not None:
+    if run and facts.seconds is not None:
         ended = "stopped" if facts.stopped else "this page written"
-        said += [f"{ended} {datetime.timedelta(seconds=round(facts.seconds))} later"]
+        later = datetime.timedelta(seconds=round(facts.seconds))
+        said += [f"Started {run.started:%Y-%m-%d %H:%M} UTC, {ended} {later} later"]
     return said
 
 

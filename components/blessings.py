@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+import tensorflow_model_analysis as tfma
+
+from components.evaluator.verdicts import failed
 
 BLESSINGS = {
     "model_blessing": "Evaluator",
     "baseline_blessing": "Evaluator.against_blessed",
     "infra_blessing": "LiteValidator",
+}
+EVALUATIONS = {  # the Evaluator, and what it compares with
+    "evaluation": ("Evaluator", "float"),
+    "baseline_evaluation": ("Evaluator.against_blessed", "the blessed model"),
 }
 
 
@@ -18,3 +27,22 @@ def refused_by(input_dict: dict[str, list[Any]]) -> list[str]:
         for key, node in BLESSINGS.items()
         if input_dict[key][0].get_int_custom_property("blessed") != 1
     ]
+
+
+def verdicts(report: dict[str, Any], folders: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Those of every gate of LiteValidator, and those that an Evaluator refused by.
+
+    Args:
+      report: `report.json` of LiteValidator.
+      folders: Of what the Evaluators measured, by the keys of `EVALUATIONS`; only a run that failed
+        lacks one.
+
+    Returns:
+      Data of `models.gates.Verdict`s.
+    """
+    found = list(report["verdicts"])
+    for key, (node, baseline) in EVALUATIONS.items():
+        if key in folders:
+            result = tfma.load_validation_result(folders[key])
+            found += [verdict.to_dict() for verdict in failed(result, node, baseline)]
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
 from typing import Any
 
@@ -11,6 +12,7 @@ from tfx.utils import path_utils
 
 from models.checkpoint import Checkpoint
 from models.compression import Splits
+from models.config import SPEC_FILE
 from models.lite import TFLITE_FILE
 
 
@@ -28,6 +30,14 @@ def splits(examples: list[Any]) -> Splits:
 def load(models: list[Any]) -> Checkpoint:
     """The checkpoint of a Model artifact."""
     return Checkpoint.load(path_utils.serving_model_dir(artifact_utils.get_single_uri(models)))
+
+
+def metrics(uri: str) -> dict[str, Any]:
+    """What the stage that wrote the Model artifact at a URI measured; its weights are not read."""
+    path = os.path.join(path_utils.serving_model_dir(uri), SPEC_FILE)
+    with open(path, encoding="utf-8") as file:
+        found: dict[str, Any] = json.load(file)["metrics"]
+    return found
 
 
 def tflite_path(models: list[Any]) -> str:

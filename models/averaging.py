@@ -22,14 +22,15 @@ class WeightAverage:
     Args:
       model: The model that trains.
       decay: In (0, 1); 1 / (1 - decay) is about the number of steps averaged over.
-      table_rows: Rows of the tables that the batch's `ids` index.
+      table_rows: Rows of the tables that the batch's `ids` index. Others, which a rule between ids
+        and rows indexes, are averaged whole.
     """
 
     def __init__(self, model: keras.Model, decay: float, table_rows: int) -> None:
         tables = {
             id(layer.embeddings)
             for layer in model.layers
-            if isinstance(layer, keras.layers.Embedding) and layer.input_dim == table_rows
+            if isinstance(layer, keras.layers.Embedding) and _reads_ids(layer)
         }
         self._decay = decay
         self._weights = list(model.weights)
@@ -72,6 +73,11 @@ class WeightAverage:
                 self._weights, self._averages, self._is_table, strict=True
             )
         ]
+
+
+def _reads_ids(layer: keras.layers.Layer) -> bool:
+    """Whether a table is indexed by the model's own input."""
+    return isinstance(layer.inbound_nodes[0].inbound_layers, keras.layers.InputLayer)
 
 
 def _share(log: tf.Tensor) -> tf.Tensor:

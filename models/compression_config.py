@@ -84,6 +84,11 @@ class Pruning(Strict):
                 raise ValueError(
                     f"{setting} goes with `tower` alone, not with `embeddings`: {reason}"
                 )
+        if self.embeddings and self.embeddings.block_size[0] > 1:
+            raise ValueError(
+                f"embeddings.block_size {list(self.embeddings.block_size)}: rows of a table are no "
+                "neighbours of each other; give blocks of 1 row"
+            )
         if not self.l1 and self.l1_epochs != 1:
             raise ValueError(
                 f"l1_epochs is {self.l1_epochs}, but l1 is 0: give l1 a weight greater than 0 or "
@@ -94,6 +99,11 @@ class Pruning(Strict):
 
 # What may not be set where the embedding table is pruned, and why.
 _NOT_FOR_EMBEDDINGS: tuple[tuple[str, Callable[[Pruning], bool], str], ...] = (
+    (
+        "pattern '2:4'",
+        lambda step: step.embeddings is not None and step.embeddings.pattern == "2:4",
+        "it runs along the inputs of a kernel, and a table has none",
+    ),
     (
         "importance 'taylor'",
         lambda step: step.importance == "taylor",
@@ -179,6 +189,8 @@ class Quantization(Strict):
         table among them) where it costs least, until the weights fit into `max_weight_bytes`.
       table: The embedding table: `int8` with one scale (in int16x8 one a row), or
         `int8_per_row`, `int4_per_row`.
+      scales: Of the tower's kernels: one for a `kernel`, after its units were rescaled to like
+        ranges, or one for each `unit`, with 8 bits in the format int8.
       max_weight_bytes: For `bits: mixed`.
       control: Also train the float model for as long, from the same weights and on the same
         batches, so that the cost of rounding is told apart from the effect of more training.
@@ -191,6 +203,7 @@ class Quantization(Strict):
     calibration_batches: int = Field(32, ge=1)
     bits: Literal[8, 4, "mixed"] = 8
     table: Literal["int8", "int8_per_row", "int4_per_row"] = "int8"
+    scales: Literal["kernel", "unit"] = "kernel"
     max_weight_bytes: Bytes | None = None
     control: bool = True
 
@@ -222,6 +235,11 @@ class Quantization(Strict):
                 "bits 4 with table int8: the converter cannot store both; choose table "
                 "int8_per_row or int4_per_row"
             )
+        if self.scales == "unit" and (self.format != "int8" or self.bits != 8):
+            raise ValueError(
+                f"scales: unit with format {self.format} and bits {self.bits}: it goes with format "
+                "int8 and bits 8"
+            )
         if self.bits == "mixed" and self.table != "int8":
             raise ValueError("`bits: mixed` chooses the table's format itself: leave `table` out")
         return self
@@ -250,7 +268,7 @@ class Distillation(Strict):
     Attributes:
       teachers: How many, trained alike from different seeds.
       teacher: Their sizes; None takes the configured model's.
-      student: Its sizes; None takes the configured model's.
+      student: Its sizes; None takes the teachers'.
       temperature: T of the soft labels.
       hard_weight: Weight of the true labels; the soft ones have the rest.
       hidden_weight: Weight of the distance between the last hidden layers; 0 leaves them alone.

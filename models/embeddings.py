@@ -28,6 +28,7 @@ from models.config import (
     TruncatedTable,
 )
 from models.layout import PADDING_ROW, RESERVED_ROWS, FeatureLayout
+from models.per_unit import PerUnitDense
 
 EMBEDDING = "embedding"
 LINEAR = "linear"
@@ -284,7 +285,7 @@ class MixedDimensions(keras.layers.Layer):
 
 
 # tfmot names a wrapped layer by its class alone, without the package it is registered in.
-WRAPPED_LAYERS = {layer.__name__: layer for layer in (Composition, MixedDimensions)}
+WRAPPED_LAYERS = {layer.__name__: layer for layer in (Composition, MixedDimensions, PerUnitDense)}
 
 
 def build_lookup(ids: tf.Tensor, layout: FeatureLayout, config: DeepFMConfig) -> Lookup:

@@ -17,6 +17,7 @@ from models.lite import SCORE, SERVING_DEFAULT, SERVING_RAW
 from models.quantize_config import QuantizeWeights
 from models.raw_features import RawFeatures
 from models.row_quantization import RowQuantizedEmbedding
+from models.slimming import slim
 
 
 class NotExportable(ValueError):
@@ -82,7 +83,7 @@ def to_tflite(checkpoint: Checkpoint, raw: RawFeatures | None = None) -> bytes:
                 f"TFLite has no builtin operator for {flex.group(1)}; the model may use only what "
                 "TFLite has, since the Flex delegate does not ship to phones"
             ) from error
-    return content
+    return slim(content)
 
 
 class _Serving(tf.Module):

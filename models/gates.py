@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -53,7 +54,7 @@ class GatesConfig(Strict):
     max_latency_512_us: Positive | None = None
     max_parity: Drop | None = 0.05
     max_raw_parity: Drop | None = 0.0001
-    max_score_change: Drop | None = None
+    max_score_change: Drop | None = 0.9
     max_score_change_p999: Drop | None = 0.5
     min_distinct_scores: Drop | None = 0.2
     min_integer_share: Drop | None = 0.5
@@ -82,6 +83,43 @@ class Verdict:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready data."""
         return dataclasses.asdict(self)
+
+
+def file_verdicts(
+    gates: GatesConfig, shipped: Mapping[str, float], parent: Mapping[str, float]
+) -> list[Verdict]:
+    """The verdicts that a file's accuracy, size and latency are enough for.
+
+    Args:
+      gates: The thresholds.
+      shipped: Figures of the file.
+      parent: Those of the float parent's file.
+    """
+    return [
+        *at_least("AUC", shipped["auc"], gates.min_auc),
+        *at_most("log loss", shipped["log_loss"], gates.max_log_loss),
+        *at_least("calibration", shipped["calibration"], gates.min_calibration),
+        *at_most("calibration", shipped["calibration"], gates.max_calibration),
+        *at_most("AUC lost to float", parent["auc"] - shipped["auc"], gates.max_auc_drop),
+        *at_most(
+            "log loss added to float",
+            shipped["log_loss"] - parent["log_loss"],
+            gates.max_log_loss_rise,
+        ),
+        *at_most("bytes", shipped["bytes"], gates.max_bytes),
+        *at_most("gzipped bytes", shipped["gzip_bytes"], gates.max_gzip_bytes),
+        *at_most("us a row, batch 1", shipped["latency_1_us"], gates.max_latency_1_us),
+        *at_most("us a row, batch 512", shipped["latency_512_us"], gates.max_latency_512_us),
+    ]
+
+
+def cells(verdict: Mapping[str, Any]) -> list[str]:
+    """Name, value, bound (empty where there is none) and outcome of a verdict's `to_dict()`."""
+    bound = ""
+    if verdict["threshold"] is not None:
+        bound = f"{'>=' if verdict['at_least'] else '<='} {verdict['threshold']:g}"
+    name = verdict["name"] + (f" ({verdict['detail']})" if verdict["detail"] else "")
+    return [name, f"{verdict['value']:.6g}", bound, "passed" if verdict["passed"] else "FAILED"]
 
 
 def at_most(name: str, value: float, threshold: float | None) -> list[Verdict]:

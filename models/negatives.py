@@ -133,11 +133,11 @@ class Catalogue:
         chance = tf.random.stateless_uniform([tf.shape(ids)[0], CANDIDATES], seed)
         drawn = tf.minimum(
             tf.reshape(
-                tf.searchsorted(tf.constant(cumulative), tf.reshape(chance, [-1])), tf.shape(chance)
+                tf.searchsorted(_outside(cumulative), tf.reshape(chance, [-1])), tf.shape(chance)
             ),
             len(self.ids) - 1,
         )
-        item = tf.gather(tf.constant(self.ids[:, 0]), drawn)
+        item = tf.gather(_outside(self.ids[:, 0]), drawn)
         free = tf.ones_like(item, tf.bool)
         if exclude_owned:
             free = ~self._owned(ids[:, self.user, None] * self.rows + item)
@@ -153,7 +153,7 @@ class Catalogue:
     def _owned(self, pairs: tf.Tensor) -> tf.Tensor:
         if not len(self.owned):
             return tf.zeros_like(pairs, tf.bool)
-        owned = tf.constant(self.owned)
+        owned = _outside(self.owned)
         flat = tf.reshape(pairs, [-1])
         place = tf.minimum(tf.searchsorted(owned, flat), len(self.owned) - 1)
         return tf.reshape(tf.gather(owned, place) == flat, tf.shape(pairs))
@@ -205,5 +205,11 @@ def _scatter(
     """Replaces some columns of some rows by those of the chosen rows of a table."""
     position = np.full(values.shape[1], -1)
     position[columns] = np.arange(len(columns))
-    taken = tf.gather(tf.gather(tf.constant(table), chosen), np.maximum(position, 0), axis=1)
+    taken = tf.gather(tf.gather(_outside(table), chosen), np.maximum(position, 0), axis=1)
     return tf.where(change[:, None] & (position >= 0), taken, values)
+
+
+def _outside(values: npt.NDArray[Any]) -> tf.Tensor:
+    """A tensor that a graph refers to: as a constant of its own it would be limited to 2 GB."""
+    with tf.init_scope():
+        return tf.constant(values)

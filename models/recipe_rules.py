@@ -8,10 +8,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from models.compression_config import CompressionStep, Pruning, PruningScope
+from models.compression_config import (
+    CompressionStep,
+    Distillation,
+    Pruning,
+    PruningScope,
+    Quantization,
+)
 from models.config import DeepFMConfig, FeatureSet, TruncatedTable
 
 COMPOSED = ("quotient_remainder", "low_rank", "by_frequency")
+PROJECTED = ("low_rank", "by_frequency")
+MADE_BY_PRUNING = ("truncated", "pruned")
 _MULTIPLE = 8  # floats in a vector register
 
 
@@ -49,6 +57,34 @@ def check_one_matrix(model: DeepFMConfig) -> None:
         raise NotCompressible(
             f"the table {model.table.kind!r} is composed of several matrices, none of "
             "which holds embeddings: leave `embeddings` out"
+        )
+
+
+def check_trainable(model: DeepFMConfig) -> None:
+    """Raises NotCompressible where a model cannot be trained from the start."""
+    if model.table.kind in MADE_BY_PRUNING:
+        raise NotCompressible(
+            f"table {model.table.kind!r} is what prune_rows makes of a trained 'full' one: add "
+            "that step to compression, or choose another kind"
+        )
+
+
+def check_four_bits(model: DeepFMConfig) -> None:
+    """Raises NotCompressible where a file with 4-bit kernels could not be run."""
+    if model.table.kind in PROJECTED:
+        raise NotCompressible(
+            f"4-bit kernels and a table of kind {model.table.kind!r}: the converter leaves its "
+            "projection in a form that no runtime prepares; choose bits 8, or another kind"
+        )
+
+
+def check_width(model: DeepFMConfig, scope: PruningScope) -> None:
+    """Raises NotCompressible where blocks do not divide the rows of a table."""
+    width = scope.block_size[1]
+    if model.embedding_dim % width:
+        raise NotCompressible(
+            f"the rows of the table have {model.embedding_dim} columns, which blocks of 1 x "
+            f"{width} do not divide: choose a block_size that does"
         )
 
 
@@ -100,7 +136,8 @@ def check_recipe(
 def _after(step: CompressionStep, model: DeepFMConfig, features: FeatureSet) -> DeepFMConfig:
     """The sizes after a step."""
     if step.technique == "distill":
-        return step.student or model
+        _check_distillation(step, model, features)
+        return step.student or step.teacher or model
     if step.technique == "prune_rows":
         check_whole_table(model)
         return model.model_copy(update={"table": TruncatedTable(kind="truncated", values=())})
@@ -115,17 +152,66 @@ def _after(step: CompressionStep, model: DeepFMConfig, features: FeatureSet) -> 
         _check_pruning(step, model, features)
     elif step.technique == "cluster" and step.embeddings:
         check_one_matrix(model)
-    elif step.technique == "quantize" and step.format == "int16x8":
-        check_single_valued([f.name for f in features.features if f.kind == "multi_categorical"])
+    elif step.technique == "quantize":
+        _check_quantization(step, model, features)
     return model
+
+
+def _check_distillation(step: Distillation, model: DeepFMConfig, features: FeatureSet) -> None:
+    for role, sizes in (("teacher", step.teacher), ("student", step.student)):
+        try:
+            check_trainable(sizes or model)
+        except NotCompressible as error:
+            raise NotCompressible(f"{role}: {error}") from None
+    if step.unlabelled is None:
+        return
+    single = sorted(f.name for f in features.features if f.kind == "categorical")
+    for role, column in (("user", features.user), ("item", features.item)):
+        if column not in single:
+            raise NotCompressible(
+                f"unlabelled needs the {role} {column!r} among the categorical features, which "
+                f"are {', '.join(single)}"
+            )
+    check_item_columns(step.unlabelled.item_columns, features)
+
+
+def check_item_columns(columns: Sequence[str], features: FeatureSet) -> None:
+    """Raises NotCompressible where a column that is to change with the item is no feature."""
+    names = sorted(feature.name for feature in features.features)
+    if unknown := sorted(set(columns) - set(names)):
+        raise NotCompressible(
+            f"item_columns names {unknown[0]!r}, which is no feature; features are "
+            f"{', '.join(names)}"
+        )
+
+
+def _check_quantization(step: Quantization, model: DeepFMConfig, features: FeatureSet) -> None:
+    if step.format == "int16x8":
+        check_single_valued([f.name for f in features.features if f.kind == "multi_categorical"])
+    if step.bits in (4, "mixed"):
+        check_four_bits(model)
+    if step.max_weight_bytes is not None:
+        inputs = _tower_inputs(model, features)
+        least = sum(a * b for a, b in zip(inputs, model.hidden_units, strict=False)) // 2
+        if step.max_weight_bytes < least:
+            raise NotCompressible(
+                f"max_weight_bytes is {step.max_weight_bytes:,}, but the tower alone takes "
+                f"{least:,} with 4 bits everywhere: raise it, or remove units first"
+            )
 
 
 def _check_pruning(step: Pruning, model: DeepFMConfig, features: FeatureSet) -> None:
     if step.embeddings is not None:
         check_one_matrix(model)
+        check_width(model, step.embeddings)
     if step.tower is None:
         return
-    fields = [f for f in features.features if f.kind != "numeric" or f.buckets is not None]
-    inputs = [len(fields) * model.embedding_dim, *model.hidden_units]
+    inputs = _tower_inputs(model, features)
     for k, units in enumerate(model.hidden_units):
         check_pattern(f"tower_{k}", inputs[k], units, step.tower)
+
+
+def _tower_inputs(model: DeepFMConfig, features: FeatureSet) -> list[int]:
+    """What each hidden layer reads, and what the last one gives."""
+    fields = [f for f in features.features if f.kind != "numeric" or f.buckets is not None]
+    return [len(fields) * model.embedding_dim, *model.hidden_units]

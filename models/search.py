@@ -9,12 +9,14 @@ import json
 import logging
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy.typing as npt
 import optuna
 import tensorflow as tf
+from optuna.study import StudyDirection
 from tensorboard.plugins.hparams import api as hparams
 
 from models import metrics, progress
@@ -22,8 +24,10 @@ from models.checkpoint import Checkpoint
 from models.compression import NotCompressible, PostConditionFailed
 from models.compression_config import Budget, Recipe, Search, parse_step
 from models.config import DeepFMConfig
+from models.export import NotExportable
+from models.gates import GatesConfig, cells, file_verdicts
 from models.layout import FeatureLayout
-from models.lite import LiteModel
+from models.lite import LiteModel, UnreadableModel
 from models.recipe import Setting, apply
 
 _log = logging.getLogger(__name__)
@@ -31,23 +35,43 @@ _log = logging.getLogger(__name__)
 FIGURES_TAG = "trial"  # of what the HParams tab shows
 NAMED_BY_RUN = ""  # a trial without a name of its own goes by that of its run in TensorBoard
 
+FORMS = ("calibrated_auc", "calibrated_log_loss", "trained_auc", "trained_log_loss")
+REPEATS = 10  # how often a search may propose what it knows, on average
+
 Array = npt.NDArray[Any]
+HParams = dict[str, int | float | str | bool]
 TRIAL_FILE = "trial.json"
 
 # What the default search varies, and where it starts: from the gentlest recipe to the harshest.
+ROUNDING: dict[str, dict[str, Any]] = {
+    "int8": {},
+    "int8_rows": {"table": "int8_per_row"},
+    "int4_rows": {"table": "int4_per_row"},
+    "int4": {"table": "int4_per_row", "bits": 4},
+}
 SPACE: dict[str, list[Any]] = {
     "units": [1.0, 0.5, 0.25],
     "rows": [1.0, 0.7, 0.4],
     "sparsity": [0.0, 0.5, 0.8],
-    "table": ["int8", "int8_per_row", "int4_per_row"],
+    "clusters": [0, 16],
+    "rounding": list(ROUNDING),
 }
 STARTS: list[dict[str, Any]] = [
-    {"units": 1.0, "rows": 1.0, "sparsity": 0.0, "table": "int8"},
-    {"units": 1.0, "rows": 1.0, "sparsity": 0.8, "table": "int8"},
-    {"units": 0.5, "rows": 1.0, "sparsity": 0.0, "table": "int8"},
-    {"units": 0.5, "rows": 1.0, "sparsity": 0.0, "table": "int4_per_row"},
-    {"units": 0.25, "rows": 0.7, "sparsity": 0.0, "table": "int4_per_row"},
+    {"units": 1.0, "rows": 1.0, "sparsity": 0.0, "clusters": 0, "rounding": "int8"},
+    {"units": 1.0, "rows": 1.0, "sparsity": 0.8, "clusters": 0, "rounding": "int8"},
+    {"units": 0.5, "rows": 1.0, "sparsity": 0.0, "clusters": 0, "rounding": "int8"},
+    {"units": 0.5, "rows": 1.0, "sparsity": 0.0, "clusters": 0, "rounding": "int4_rows"},
+    {"units": 0.25, "rows": 0.7, "sparsity": 0.0, "clusters": 0, "rounding": "int4_rows"},
 ]
+
+
+def _limits(budget: Budget) -> dict[str, float | None]:
+    return {
+        "bytes": budget.bytes,
+        "gzip_bytes": budget.gzip_bytes,
+        "latency_1_us": budget.latency_us,
+        "latency_512_us": budget.latency_512_us,
+    }
 
 
 class NothingFits(ValueError):
@@ -62,28 +86,29 @@ class Trial:
       name: Of the recipe.
       steps: Its steps, as data.
       figures: `auc`, `log_loss`, `calibration` on the validation split, `bytes`, `gzip_bytes`,
-        `latency_1_us`, `latency_512_us` of the file.
+        `latency_1_us`, `latency_512_us` of the file; of what was quantized, `calibrated_auc`,
+        `trained_auc` and so on of the Keras models, of which the better one was exported.
       error: Why there are none, where the recipe does not fit the model.
+      fails: Gates that the file would not pass on the validation split, with their figures.
     """
 
     name: str
     steps: tuple[dict[str, Any], ...]
     figures: dict[str, float]
     error: str = ""
+    fails: tuple[str, ...] = ()
+
+    def load(self, budget: Budget) -> dict[str, float]:
+        """Each limited figure as a multiple of its limit."""
+        return {
+            name: self.figures[name] / limit
+            for name, limit in _limits(budget).items()
+            if limit is not None
+        }
 
     def excess(self, budget: Budget) -> dict[str, float]:
         """By which factor each limit that the file breaks is broken."""
-        limits = {
-            "bytes": budget.bytes,
-            "gzip_bytes": budget.gzip_bytes,
-            "latency_1_us": budget.latency_us,
-            "latency_512_us": budget.latency_512_us,
-        }
-        return {
-            name: self.figures[name] / limit
-            for name, limit in limits.items()
-            if limit is not None and self.figures[name] > limit
-        }
+        return {name: factor for name, factor in self.load(budget).items() if factor > 1}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +132,9 @@ class Found:
     before_last: Checkpoint
 
 
-def default_recipe(units: float, rows: float, sparsity: float, table: str) -> Recipe:
+def default_recipe(
+    units: float, rows: float, sparsity: float, clusters: int, rounding: str
+) -> Recipe:
     """The recipe at a point of the default search space."""
     steps: list[dict[str, Any]] = []
     if rows < 1.0:
@@ -116,7 +143,9 @@ def default_recipe(units: float, rows: float, sparsity: float, table: str) -> Re
         steps.append({"technique": "prune_units", "keep": units, "epochs": 3})
     if sparsity > 0.0:
         steps.append({"technique": "prune", "tower": {"sparsity": sparsity}, "epochs": 3})
-    steps.append({"technique": "quantize", "epochs": 1, "table": table})
+    if clusters:
+        steps.append({"technique": "cluster", "clusters": clusters, "epochs": 1})
+    steps.append({"technique": "quantize", "epochs": 1, **ROUNDING[rounding]})
     return tuple(parse_step(json.dumps(step)) for step in steps)
 
 
@@ -133,8 +162,10 @@ def weight_bytes(layout: FeatureLayout, config: DeepFMConfig, steps: Recipe) -> 
             widths = list(step.hidden_units or [round(w * (step.keep or 1)) for w in widths])
         elif step.technique == "quantize":
             per_weight = per_value = 2.0 if step.format == "float16" else 1.0
+            if step.bits == 4:
+                per_weight = 0.5
             if step.table.endswith("per_row"):
-                per_value, per_row = (0.5 if step.table.startswith("int4") else 1.0), 4.0
+                per_value, per_row = (0.5 if step.table.startswith("int4") else 1.0), 1.0
     inputs = [len(layout.fields) * dim + layout.num_numeric, *widths]
     tower = sum(a * b for a, b in zip(inputs, [*widths, 1], strict=True))
     return round(rows * ((dim + 1) * per_value + per_row) + tower * per_weight)
@@ -155,11 +186,12 @@ class _Bench:
         inputs: Mapping[str, Array],
         labels: Array,
         folder: str,
+        budget: Budget,
         log_dir: str | None,
     ) -> None:
         self._base, self._setting, self._export = base, setting, export
         self._inputs, self._labels = dict(inputs), labels
-        self._folder, self._log_dir = folder, log_dir
+        self._folder, self._budget, self._log_dir = folder, budget, log_dir
 
     def _path(self, kind: str, steps: Recipe) -> str:
         text = json.dumps([step.model_dump(mode="json") for step in steps], sort_keys=True)
@@ -188,8 +220,13 @@ class _Bench:
         if not os.path.isdir(path):
             logs = self._log_dir and os.path.join(self._log_dir, name)
             try:
-                figures, error = self._measure(self.model(steps, logs)), ""
-            except (NotCompressible, PostConditionFailed) as refusal:
+                figures, error = self.measure(self.model(steps, logs)), ""
+            except (
+                NotCompressible,
+                PostConditionFailed,
+                NotExportable,
+                UnreadableModel,
+            ) as refusal:
                 figures, error = {}, str(refusal)
             with _atomic_folder(path) as folder:
                 os.makedirs(folder)
@@ -198,15 +235,18 @@ class _Bench:
         with open(os.path.join(path, TRIAL_FILE), encoding="utf-8") as file:
             return Trial(name, data, **json.load(file))
 
-    def _measure(self, checkpoint: Checkpoint) -> dict[str, float]:
+    def measure(self, checkpoint: Checkpoint) -> dict[str, float]:
+        """Figures of the file that a model becomes."""
         progress.report("measuring the file")
         lite = LiteModel(self._export(checkpoint))
+        forms = {name: value for name, value in checkpoint.metrics.items() if name in FORMS}
         return {
             **metrics.binary_metrics(self._labels, lite.score(self._inputs)),
             "bytes": len(lite.content),
             "gzip_bytes": lite.gzip_bytes,
-            "latency_1_us": lite.latency(self._inputs, 1),
-            "latency_512_us": lite.latency(self._inputs, 512),
+            "latency_1_us": lite.latency(self._inputs, 1, self._budget.latency_us),
+            "latency_512_us": lite.latency(self._inputs, 512, self._budget.latency_512_us),
+            **forms,
         }
 
 
@@ -219,7 +259,23 @@ def _atomic_folder(path: str) -> Iterator[str]:
     os.rename(unfinished, path)
 
 
-def _flat(data: Mapping[str, Any], prefix: str) -> dict[str, int | float | str | bool]:
+def run_settings(sections: Mapping[str, Mapping[str, Any]]) -> HParams:
+    """What a run is configured to do, such as `model.dropout`, as TensorBoard's hyperparameters.
+
+    A run and the trials of its search have all of them: TensorBoard shows five at first, in the
+    order of their names, and draws parallel coordinates only of those that have what is shown.
+    """
+    flat: HParams = {}
+    for section, values in sections.items():
+        for key, value in values.items():
+            if isinstance(value, (bool, int, float, str)):
+                flat[f"{section}.{key}"] = value
+            elif isinstance(value, list):
+                flat[f"{section}.{key}"] = "-".join(map(str, value))
+    return flat
+
+
+def _flat(data: Mapping[str, Any], prefix: str) -> HParams:
     """Nested settings as `prune.tower.sparsity`."""
     flat: dict[str, int | float | str | bool] = {}
     for key, value in data.items():
@@ -231,28 +287,28 @@ def _flat(data: Mapping[str, Any], prefix: str) -> dict[str, int | float | str |
     return flat
 
 
-def _settings(trial: Trial) -> dict[str, int | float | str | bool]:
-    """What a trial chose, as TensorBoard's hyperparameters."""
-    values: dict[str, int | float | str | bool] = {
-        "recipe": " -> ".join(step["technique"] for step in trial.steps) or "float"
-    }
+def _settings(trial: Trial, common: HParams) -> HParams:
+    """What a trial chose, as TensorBoard's hyperparameters, beside what all share."""
+    recipe = " -> ".join(step["technique"] for step in trial.steps) or "float"
+    values: HParams = {**common, "recipe": recipe}
     for step in trial.steps:
-        values |= _flat({k: v for k, v in step.items() if k != "technique"}, step["technique"])
+        chosen = {key: value for key, value in step.items() if key != "technique"}
+        values |= _flat(chosen, f"step.{step['technique']}")
     return values
 
 
-def _log_trial(log_dir: str, trial: Trial) -> None:
+def _log_trial(log_dir: str, trial: Trial, common: HParams) -> None:
     """A run in TensorBoard's HParams tab: what was chosen against what came of it."""
     with tf.summary.create_file_writer(os.path.join(log_dir, trial.name)).as_default(step=0):
-        hparams.hparams(_settings(trial), trial_id=NAMED_BY_RUN)
+        hparams.hparams(_settings(trial, common), trial_id=NAMED_BY_RUN)
         for name, value in trial.figures.items():
             tf.summary.scalar(f"{FIGURES_TAG}/{name}", value)
 
 
-def _log_columns(log_dir: str, trials: Iterable[Trial]) -> None:
+def _log_columns(log_dir: str, trials: Iterable[Trial], common: HParams) -> None:
     """Tells the HParams tab which settings and figures are its columns."""
     measured = [trial for trial in trials if trial.figures]
-    settings = dict.fromkeys(key for trial in measured for key in _settings(trial))
+    settings = dict.fromkeys(key for trial in measured for key in _settings(trial, common))
     figures = dict.fromkeys(name for trial in measured for name in trial.figures)
     with tf.summary.create_file_writer(log_dir).as_default(step=0):
         hparams.hparams_config(
@@ -272,13 +328,15 @@ def search(
     labels: Array,
     folder: str,
     *,
+    gates: GatesConfig,
     log_dir: str | None = None,
 ) -> Found:
     """Tries recipes and chooses the most accurate file within the budget, or the nearest miss.
 
     Given recipes are all tried, those first that are likely to fit and keep the most. Without any,
-    Optuna's TPE sampler chooses points of `SPACE`, after `STARTS`, for more AUC, fewer bytes and
-    less time at once.
+    Optuna's TPE sampler chooses points of `SPACE`, after `STARTS`: for more AUC, less of what the
+    budget limits (bytes and time, where it limits nothing), within its limits if it can. Files that
+    pass the gates on the validation split are preferred to others.
 
     Args:
       config: Budget and recipes.
@@ -288,53 +346,76 @@ def search(
       inputs: Rows of the validation split, by input of `serving_default`.
       labels: [R] of 0 and 1.
       folder: Keeps what finished trials made; the same search goes on from there.
+      gates: What the file has to be.
       log_dir: Folder for TensorBoard; None logs nothing.
 
     Raises:
       NothingFits: No recipe fits the model.
     """
-    bench = _Bench(base, setting, export, inputs, labels, folder, log_dir)
+    bench = _Bench(base, setting, export, inputs, labels, folder, config.budget, log_dir)
     os.makedirs(folder, exist_ok=True)
+    progress.report("converting the float model")
+    parent = bench.measure(base)
+    limited = [name for name, limit in _limits(config.budget).items() if limit is not None]
+    goals = limited or ["bytes", "latency_512_us"]
+    shared = {"model": base.config, "training": setting.training}
+    common = run_settings({key: part.model_dump(mode="json") for key, part in shared.items()})
     trials: dict[str, Trial] = {}
     recipes: dict[str, Recipe] = {}
 
-    def attempt(trial: optuna.Trial) -> tuple[float, float, float]:
+    def attempt(trial: optuna.Trial) -> tuple[float, ...]:
         name, steps = _choose(config, trial)
-        label = f"trial {trial.number + 1}/{count}, {name}"
-        with progress.part(label, trial.number, count, whole=True):
+        number = list(trials).index(name) if name in trials else len(trials)
+        label = f"trial {number + 1}/{count}, {name}"
+        with progress.part(label, number, count, whole=True):
             done = bench.run(name, steps)
+        if done.figures:
+            failed = [v for v in file_verdicts(gates, done.figures, parent) if not v.passed]
+            fails = tuple(" ".join(cells(verdict.to_dict())) for verdict in failed)
+            done = dataclasses.replace(done, fails=fails)
         if name not in trials:
             trials[name], recipes[name] = done, steps
             _log.info("%s: %s", label, done.error or _brief(done.figures))
             if log_dir and not done.error:
-                _log_trial(log_dir, done)
+                _log_trial(log_dir, done, common)
         trial.set_user_attr("name", name)
         if done.error:
+            trial.set_user_attr("over", [1.0] * len(limited))
             raise optuna.TrialPruned(done.error)
-        figures = done.figures
-        return figures["auc"], figures["bytes"], figures["latency_512_us"]
+        trial.set_user_attr("over", [factor - 1 for factor in done.load(config.budget).values()])
+        return done.figures["auc"], *(done.figures[goal] for goal in goals)
+
+    def enough(study: optuna.Study, _: optuna.trial.FrozenTrial) -> None:
+        if len(trials) >= count:
+            study.stop()
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        directions=["maximize", "minimize", "minimize"],
-        sampler=optuna.samplers.TPESampler(seed=setting.training.seed),
-    )
-    progress.report("converting the float model")
-    overhead = len(export(base)) - weight_bytes(base.layout, base.config, ())
+    overhead = round(parent["bytes"]) - weight_bytes(base.layout, base.config, ())
     starts = _starts(config, base, overhead)
+    count = len(starts) if config.recipes else config.trials
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        sampler = optuna.samplers.TPESampler(
+            seed=setting.training.seed,
+            n_startup_trials=len(starts),  # they take the place of random ones
+            constraints_func=lambda trial: trial.user_attrs["over"],
+        )
+    study = optuna.create_study(
+        directions=[StudyDirection.MAXIMIZE, *[StudyDirection.MINIMIZE] * len(goals)],
+        sampler=sampler,
+    )
     for start in starts:
         study.enqueue_trial(start)
-    count = len(starts) if config.recipes else config.trials
-    study.optimize(attempt, n_trials=count)
+    # A point that is proposed again costs nothing and does not count.
+    study.optimize(attempt, n_trials=REPEATS * count, callbacks=[enough])
 
     if log_dir:
-        _log_columns(log_dir, trials.values())
-    front = [str(trial.user_attrs["name"]) for trial in study.best_trials]
+        _log_columns(log_dir, trials.values(), common)
     chosen, miss = _best(list(trials.values()), config.budget)
     steps = recipes[chosen.name]
     return Found(
         list(trials.values()),
-        list(dict.fromkeys(front)),
+        _front(list(trials.values())),
         chosen,
         miss,
         bench.model(steps),
@@ -348,8 +429,8 @@ def _choose(config: Search, trial: optuna.Trial) -> tuple[str, Recipe]:
         name = trial.suggest_categorical("recipe", list(config.recipes))
         return name, config.recipes[name]
     point = {key: trial.suggest_categorical(key, values) for key, values in SPACE.items()}
-    name = "units{units:g}_rows{rows:g}_zeros{sparsity:g}_{table}".format(**point)
-    return name, default_recipe(**point)
+    name = "units{units:g}_rows{rows:g}_zeros{sparsity:g}_clusters{clusters}_{rounding}"
+    return name.format(**point), default_recipe(**point)
 
 
 def _starts(config: Search, base: Checkpoint, overhead: int) -> list[dict[str, Any]]:
@@ -373,12 +454,27 @@ def _starts(config: Search, base: Checkpoint, overhead: int) -> list[dict[str, A
     return sorted(points, key=promise)
 
 
+def _front(trials: list[Trial]) -> list[str]:
+    """Names of the trials that no other one beats in AUC, bytes and latency at once."""
+    costs = {
+        trial.name: (-figures["auc"], figures["bytes"], figures["latency_512_us"])
+        for trial in trials
+        if (figures := trial.figures)
+    }
+
+    def beats(one: tuple[float, ...], two: tuple[float, ...]) -> bool:
+        return one != two and all(a <= b for a, b in zip(one, two, strict=True))
+
+    return [name for name, cost in costs.items() if not any(beats(c, cost) for c in costs.values())]
+
+
 def _best(trials: list[Trial], budget: Budget) -> tuple[Trial, str]:
     """The best trial within the budget; else the one that breaks it least, and how."""
     measured = [trial for trial in trials if not trial.error]
     inside = [trial for trial in measured if not trial.excess(budget)]
     if inside:
-        best = max(inside, key=lambda trial: (trial.figures["auc"], -trial.figures["log_loss"]))
+        passing = [trial for trial in inside if not trial.fails] or inside
+        best = max(passing, key=lambda trial: (trial.figures["auc"], -trial.figures["log_loss"]))
         return best, ""
     if not measured:
         raise NothingFits(

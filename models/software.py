@@ -1,10 +1,11 @@
-"""What a measurement ran on: versions and processor."""
+"""What a measurement ran on: versions, commit and processor."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import pathlib
 import platform
+import subprocess
 
 _PACKAGES = (
     "ai-edge-litert",
@@ -26,6 +27,26 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def commit() -> str | None:
+    """The commit that this code is of, `-dirty` where files differ from it; None where unknown."""
+    file = pathlib.Path(__file__)
+    git = ["git", "-C", str(file.parent)]
+    try:
+        # Installed code may lie in somebody else's repository, which does not track it.
+        subprocess.run(
+            [*git, "ls-files", "--error-unmatch", file.name], capture_output=True, check=True
+        )
+        found = subprocess.run(
+            [*git, "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"],
+            capture_output=True,
+            check=True,
+            text=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()
 
 
 def processor() -> str:

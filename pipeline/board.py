@@ -8,6 +8,7 @@ import os
 import pathlib
 
 from components.failed_logs import FAILED
+from pipeline.files import write
 from pipeline.local_runner import Folders
 from pipeline.store import FINISHED, Stage, all_runs, stores
 
@@ -22,13 +23,22 @@ class Collected:
     """A run that was fetched from Kubeflow.
 
     Attributes:
-      title: `<date> <pipeline> kubeflow run <number>`, counted in the order of being fetched, of
-        those that came together from the oldest one.
+      pipeline: The pipeline's name.
+      number: Counted in the order of being fetched, of those that came together from the oldest
+        one.
+      started: ISO time in UTC.
       folder: What was fetched: TensorBoard's logs, a folder a stage, and the page.
     """
 
-    title: str
+    pipeline: str
+    number: int
+    started: str
     folder: pathlib.Path
+
+    @property
+    def title(self) -> str:
+        """What it is called: `2026-11-22 movielens kubeflow run 7`."""
+        return f"{self.started[:10]} {self.pipeline} kubeflow run {self.number}"
 
 
 def collected(pipeline: pathlib.Path) -> list[Collected]:
@@ -36,11 +46,8 @@ def collected(pipeline: pathlib.Path) -> list[Collected]:
     found = []
     for path in pipeline.glob(f"{COLLECTED}/*/{RUN_FILE}"):
         run = json.loads(path.read_text(encoding="utf-8"))
-        found.append((run["number"], run["started"][:10], path.parent))
-    return [
-        Collected(f"{date} {pipeline.name} kubeflow run {number}", folder)
-        for number, date, folder in sorted(found)
-    ]
+        found.append(Collected(pipeline.name, run["number"], run["started"], path.parent))
+    return sorted(found, key=lambda run: run.number)
 
 
 def training_logs(stage: Stage, artifacts: str) -> str | None:
@@ -57,6 +64,19 @@ def training_logs(stage: Stage, artifacts: str) -> str | None:
         return stage.folder(MODEL_RUN)
     pending = os.path.join(artifacts, stage.node, MODEL_RUN, str(stage.execution_id))
     return next(filter(os.path.isdir, (pending + FAILED, pending)), None)
+
+
+def mark_pruned(folder: pathlib.Path) -> None:
+    """Notes that the logs of a fetched run were removed, so that they are not fetched again."""
+    file = folder / RUN_FILE
+    said = json.loads(file.read_text(encoding="utf-8"))
+    write(str(file), json.dumps({**said, "pruned": True}).encode())
+
+
+def pruned(folder: pathlib.Path) -> bool:
+    """Whether the logs of a fetched run were removed here."""
+    file = folder / RUN_FILE
+    return file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("pruned", False)
 
 
 def arrange(runs: str) -> str:

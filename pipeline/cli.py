@@ -6,13 +6,19 @@ import argparse
 import dataclasses
 import json
 import os
+import pathlib
+import select
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pipeline.kubeflow import commands as kubeflow
+
+if TYPE_CHECKING:
+    from pipeline.retention import Freed
 
 DEFAULT_CONFIG = "configs/synthetic.yaml"
 DEFAULT_RUNS = "runs"
@@ -251,28 +257,41 @@ def _lineage(args: argparse.Namespace) -> int:
 
 
 def _clean(args: argparse.Namespace) -> int:
+    from pipeline.board import COLLECTED
     from pipeline.config import load_config
     from pipeline.local_runner import Folders, exclusive
-    from pipeline.retention import free
+    from pipeline.retention import free, free_collected
     from pipeline.store import stores
 
-    names = [load_config(args.config).name] if args.config else list(stores(args.runs))
+    local = stores(args.runs)
+    fetched = [path.parent.name for path in pathlib.Path(args.runs).glob(f"*/{COLLECTED}")]
+    names = sorted({*local, *fetched})
+    if args.config:
+        names = [load_config(args.config).name]
     if not names:
         raise FileNotFoundError(f"no runs in {args.runs!r}: `ranklite run` makes them")
     for name in names:
-        folders = Folders(args.runs, name)
-        if not os.path.exists(folders.metadata):
+        if name not in (*local, *fetched):
             raise FileNotFoundError(f"no run of {name} in {args.runs!r}")
+        folders = Folders(args.runs, name)
         with exclusive(folders.root):
-            freed = free(folders.metadata, folders.artifacts, name, args.keep, dry_run=args.dry_run)
-        runs = ", ".join(f"#{number}" for number in freed.runs)
-        what = f"{len(freed.folders)} folders, {freed.size / 1e6:.1f} MB"
-        done = "would be removed" if args.dry_run else "removed"
-        print(f"{name}: {what} of {runs} {done}" if freed.runs else f"{name}: nothing to remove")
-        if freed.kept:
-            stay = ", ".join(f"#{number}" for number in freed.kept)
-            print(f"{name}: {stay} stays: the next run is compared with what it pushed")
+            if name in local:
+                store, artifacts = folders.metadata, folders.artifacts
+                _say(name, free(store, artifacts, name, args.keep, dry_run=args.dry_run), args)
+            if name in fetched:
+                freed = free_collected(folders.root, args.keep, dry_run=args.dry_run)
+                _say(f"{name} on Kubeflow", freed, args)
     return 0
+
+
+def _say(name: str, freed: Freed, args: argparse.Namespace) -> None:
+    runs = ", ".join(f"#{number}" for number in freed.runs)
+    what = f"{len(freed.folders)} folders, {freed.size / 1e6:.1f} MB"
+    done = "would be removed" if args.dry_run else "removed"
+    print(f"{name}: {what} of {runs} {done}" if freed.runs else f"{name}: nothing to remove")
+    if freed.kept:
+        stay = ", ".join(f"#{number}" for number in freed.kept)
+        print(f"{name}: {stay} stays: the next run is compared with what it pushed")
 
 
 def _tensorboard(args: argparse.Namespace) -> int:
@@ -321,20 +340,34 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: Arguments after the program's name; None takes those of the process.
 
     Returns:
-      0 if all went well, 1 after an error, 2 if a gate kept the model from being pushed.
+      0 if all went well, 1 after an error, 2 if a gate kept the model from being pushed; 130 if it
+      was interrupted, 141 if what reads its output (`| head`) ended before it.
     """
     args = _parser().parse_args(argv)
     if args.command != "run":  # which keeps these words in its log
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what is absent: CUDA, TensorRT
         warnings.filterwarnings("ignore", category=FutureWarning, module="google")
     try:
-        return _COMMANDS[args.command](args)
+        code = _COMMANDS[args.command](args)
+        sys.stdout.flush()  # or a pipe that broke would be noticed where nothing can be done
+        return code
     except (ValueError, OSError) as error:
+        if isinstance(error, BrokenPipeError) and _unread():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is buffered
+            return 141
         print(f"ranklite {args.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from the last finished stage", file=sys.stderr)
+        goes_on = "; the same command goes on from the last finished stage"
+        print(f"\nstopped{goes_on if args.command == 'run' else ''}", file=sys.stderr)
         return 130
+
+
+def _unread() -> bool:
+    """Whether what read the standard output is gone; a broken pipe may be a socket's, too."""
+    poll = select.poll()
+    poll.register(sys.stdout, select.POLLOUT)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 if __name__ == "__main__":

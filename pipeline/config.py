@@ -27,7 +27,12 @@ from models.config import (
     TrainingConfig,
 )
 from models.gates import GatesConfig
-from models.recipe_rules import NotCompressible, check_recipe
+from models.recipe_rules import (
+    NotCompressible,
+    check_item_columns,
+    check_recipe,
+    check_trainable,
+)
 from pipeline.config_errors import ConfigError, parse
 from pipeline.kubeflow.config import KubeflowConfig
 
@@ -110,11 +115,7 @@ class RunConfig(Strict):
     @field_validator("model")
     @classmethod
     def _trainable_table(cls, model: DeepFMConfig) -> DeepFMConfig:
-        if model.table.kind in ("truncated", "pruned"):
-            raise ValueError(
-                f"table {model.table.kind!r} is what prune_rows makes of a trained 'full' one: add "
-                "that step to compression, or choose another kind"
-            )
+        check_trainable(model)
         return model
 
     @model_validator(mode="after")
@@ -146,6 +147,11 @@ class RunConfig(Strict):
                         f"negatives.redraw: epoch needs the {role} {column!r} among the "
                         f"categorical features, which are {', '.join(sorted(single))}"
                     )
+            if self.label:  # where negatives are sampled, ingest looks for the columns in the log
+                try:
+                    check_item_columns(self.negatives.item_columns, self.feature_set)
+                except NotCompressible as error:
+                    raise ValueError(f"negatives: {error}") from None
         return self
 
     @functools.cached_property

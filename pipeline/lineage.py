@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import os
+import textwrap
 from typing import Any
 
+import yaml
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from models.bundle import MODEL_FILE, latest_version
-from pipeline.store import Run, all_runs, document, open_store, seconds, stores, text_properties
+from models.gates import cells
+from pipeline.store import (
+    FINISHED,
+    Run,
+    all_runs,
+    code_digest,
+    document,
+    open_store,
+    seconds,
+    stores,
+    text_properties,
+)
 from pipeline.tables import table
 
 TFLITE_PATTERN = "Format-Serving/tflite"  # below the URI of a Model
 _CONFIGS = ("config", "custom_config", "schema_file", "module_file", "module_path")
-_MOST = 100  # characters of a configuration in the table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,9 +63,11 @@ class Lineage:
       size: In bytes.
       pipeline: Which pipeline made it.
       run: Number, name and start of the run that made it; None if the run is not in the store.
+      config: Of the run that judged it; empty if it never came to the Pusher.
       steps: Its ancestors, in the order in which they ran.
       logs: `report.json` of LogExampleGen; empty where it was deleted.
-      refused: Runs of the pipeline that pushed nothing, each with its reasons.
+      refused: Runs of the pipeline that pushed nothing, each with its reasons. A run that is
+        under way is not told from one that was stopped.
     """
 
     path: str
@@ -60,6 +75,7 @@ class Lineage:
     size: int
     pipeline: str
     run: dict[str, Any] | None
+    config: dict[str, Any]
     steps: list[Step]
     logs: dict[str, Any]
     refused: list[dict[str, Any]]
@@ -82,13 +98,13 @@ def trace(path: str, runs: str) -> Lineage:
     paths = list(stores(runs).values())
     for store_path in paths:
         with open_store(store_path) as store:
-            for artifact in sorted(store.get_artifacts_by_type("Model"), key=lambda a: a.id):
-                if _digest(os.path.join(artifact.uri, TFLITE_PATTERN)) == digest:
-                    return _lineage(file, digest, len(content), store, store_path, artifact)
+            model = _model(store, digest)
+            if model is not None:
+                return _lineage(file, digest, len(content), store, store_path, model)
     searched = ", ".join(paths) or f"none in {runs!r} (name their folder with --runs)"
     raise FileNotFoundError(
-        f"no run made {file}: searched {searched}. A model whose artifacts were deleted is not "
-        "found; model.json beside a pushed file keeps their ids"
+        f"no run made {file}: searched {searched}. A model that never came to the Pusher is not "
+        "found once its artifacts were deleted"
     )
 
 
@@ -106,6 +122,37 @@ def model_file(path: str) -> str:
     return path
 
 
+def _model(store: metadata_store.MetadataStore, digest: str) -> int | None:
+    """The id of the model with a digest: what a Pusher saw, else what lies in the artifacts."""
+    for push in _pushes(store):
+        if push.custom_properties["sha256"].string_value == digest:
+            return int(push.custom_properties["model_id"].int_value)
+    for artifact in sorted(store.get_artifacts_by_type("Model"), key=lambda a: a.id):
+        if _digest(os.path.join(artifact.uri, TFLITE_PATTERN)) == digest:
+            return int(artifact.id)
+    return None
+
+
+def _pushes(store: metadata_store.MetadataStore) -> list[mlmd.Artifact]:
+    """What Pushers said, those first that pushed, then the oldest."""
+    found = store.get_artifacts_by_type("PushedModel")
+    return sorted(found, key=lambda a: (-a.custom_properties["pushed"].int_value, a.id))
+
+
+def _config(store: metadata_store.MetadataStore, model: int) -> dict[str, Any]:
+    """The configuration of the run whose Pusher saw a model."""
+    for push in _pushes(store):
+        if push.custom_properties["model_id"].int_value != model:
+            continue
+        events = store.get_events_by_artifact_ids([push.id])
+        pushers = sorted({e.execution_id for e in events if e.type == mlmd.Event.OUTPUT})
+        for execution in store.get_executions_by_id(pushers):
+            if config := text_properties(execution).get("config"):
+                loaded: dict[str, Any] = json.loads(config)
+                return loaded
+    return {}
+
+
 def _digest(path: str) -> str | None:
     if not os.path.isfile(path):
         return None
@@ -119,9 +166,9 @@ def _lineage(
     size: int,
     store: metadata_store.MetadataStore,
     store_path: str,
-    artifact: mlmd.Artifact,
+    model: int,
 ) -> Lineage:
-    steps = _ancestors(store, artifact.id)
+    steps = _ancestors(store, model)
     name = os.path.basename(os.path.dirname(store_path))
     every = all_runs(store_path, name)
     maker = next(
@@ -137,7 +184,8 @@ def _lineage(
         for key, _, uri in step.outputs:
             if step.node == "LogExampleGen" and key == "report":
                 logs = document(uri, "report.json")
-    return Lineage(file, digest, size, name, maker, steps, logs, refusals(every))
+    config = _config(store, model)
+    return Lineage(file, digest, size, name, maker, config, steps, logs, refusals(every))
 
 
 def _ancestors(store: metadata_store.MetadataStore, artifact: int) -> list[Step]:
@@ -176,13 +224,12 @@ def _step(
     )
     properties = text_properties(execution)
     config = next((properties[key] for key in _CONFIGS if properties.get(key)), "")
-    digest = properties.get("code_digest", "")
     outputs = [(made[a.id], a.id, a.uri) for a in store.get_artifacts_by_id(sorted(made))]
-    return Step(node, execution.id, seconds(execution), digest, config, outputs)
+    return Step(node, execution.id, seconds(execution), code_digest(properties), config, outputs)
 
 
 def refusals(runs: list[Run]) -> list[dict[str, Any]]:
-    """The runs that pushed nothing: the gates that refused, the errors that stopped them."""
+    """The runs that pushed nothing: who refused and why, or what stopped them."""
     found = []
     for run in runs:
         reasons = [
@@ -190,17 +237,13 @@ def refusals(runs: list[Run]) -> list[dict[str, Any]]:
             for stage in run.stages.values()
             if stage.state in ("failed", "canceled")
         ]
-        pusher, judge = run.stages.get("Pusher"), run.stages.get("LiteValidator")
+        pusher = run.stages.get("Pusher")
         pushed = pusher.document("pushed_model", "pushed.json") if pusher else {}
-        if pushed.get("refused_by"):
-            reasons += [f"refused by {node}" for node in pushed["refused_by"]]
-            report = judge.document("report", "report.json") if judge else {}
-            reasons += [
-                f"{v['name']} is {v['value']:g}, {'at least' if v['at_least'] else 'at most'} "
-                f"{v['threshold']} is asked for"
-                for v in report.get("verdicts", [])
-                if not v["passed"]
-            ]
+        reasons += [f"refused by {node}" for node in pushed.get("refused_by", [])]
+        failed = [v for v in pushed.get("verdicts", []) if not v["passed"]]
+        reasons += [" ".join(filter(None, cells(verdict))) for verdict in failed]
+        if not reasons and (pusher is None or pusher.state not in FINISHED):
+            reasons = [_unfinished(run, newest=run is runs[-1])]
         if reasons:
             found.append({**_identity(run), "reasons": reasons})
     return found
@@ -214,6 +257,13 @@ def _identity(run: Run) -> dict[str, Any]:
 def _said(run: dict[str, Any]) -> str:
     name = f" {run['name']}" if run["name"] else ""
     return f"run {run['number']}{name}, {run['started']}"
+
+
+def _unfinished(run: Run, *, newest: bool) -> str:
+    """How far a run came; runs of a pipeline exclude each other, so only the newest can go on."""
+    begun = [stage.node for stage in run.stopped]
+    where = f"in {', '.join(begun)}" if begun else "between two stages"
+    return f"unfinished: {'stopped, or still under way,' if newest else 'stopped'} {where}"
 
 
 def render(lineage: Lineage) -> str:
@@ -236,17 +286,24 @@ def render(lineage: Lineage) -> str:
             lines += [f"spans     {', '.join(map(str, lineage.logs['spans']))}", ""]
     else:
         lines += ["(the report on the logs was deleted)", ""]
+    for step in lineage.steps:
+        for key, number, uri in step.outputs:
+            if key == "schema":
+                gone = "" if os.path.isdir(uri) else ", deleted"
+                lines += [f"schema    {os.path.relpath(uri)} (artifact {number}{gone})", ""]
     stages = [
         [
             step.node,
             str(step.execution),
             f"{step.seconds:.1f}",
             step.code_digest[:12] or "-",
-            f"{step.config[:_MOST]}{'...' if len(step.config) > _MOST else ''}" or "-",
         ]
         for step in lineage.steps
     ]
-    lines += [table(["stage", "execution", "seconds", "code", "configuration"], stages)]
+    lines += [table(["stage", "execution", "seconds", "code"], stages), ""]
+    if lineage.config:  # with what is null: a gate is switched off by it
+        text = yaml.safe_dump(lineage.config, sort_keys=False, allow_unicode=True)
+        lines += ["configuration:", textwrap.indent(text, "  ").rstrip()]
     for refused in lineage.refused:
         lines += ["", f"{_said(refused)}, pushed nothing:"]
         lines += [f"  {reason}" for reason in refused["reasons"]]

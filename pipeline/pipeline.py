@@ -74,7 +74,7 @@ def create_pipeline(
       pipeline_root: Folder of TFX's artifacts.
       push_dir: Folder that receives the blessed versions.
       rejects_dir: Folder for the rows of the log that could not be read.
-      work_dir: Folder that keeps the finished trials of a search that was killed.
+      work_dir: Folder that keeps the finished trials of a search.
       history: Where the artifacts of earlier runs come from.
       span: The newest span of the log to read.
       metadata_path: SQLite file of ML Metadata, for the local runner.
@@ -159,7 +159,7 @@ def create_pipeline(
     # DeepFM -> step by step, or by a search, to a smaller one
     checkpoints = {"float": trainer.outputs["model"]}
     compressors: list[BaseComponent] = []
-    control = None
+    control = trials = None
     if isinstance(config.compression, Search):
         found = BudgetSearch(
             base_model=trainer.outputs["model"],
@@ -169,10 +169,11 @@ def create_pipeline(
             config=config.compression.model_dump_json(),
             features=features,
             training=training,
+            gates=gates.model_dump_json(),
             work_dir=work_dir,
             code_digest=_code(BudgetSearch),
         )
-        compressors, control = [found], found.outputs["control"]
+        compressors, control, trials = [found], found.outputs["control"], found.outputs["trials"]
         checkpoints["chosen"] = found.outputs["model"]
     else:
         for step in config.compression:
@@ -248,6 +249,7 @@ def create_pipeline(
         float_model=lite["float"],
         stage_models=list(lite.values())[1:-1],
         control_model=control,
+        trials=trials,
         examples=examples,
         transformed_examples=transformed,
         transform_graph=graph,
@@ -261,10 +263,12 @@ def create_pipeline(
         for component in (trainer, *teachers, *compressors)
         if "model_run" in component.outputs
     ]
-    blessings = {
+    judged = {
         "model_blessing": evaluator.outputs["blessing"],
         "baseline_blessing": against_blessed.outputs["blessing"],
         "infra_blessing": validator.outputs["blessing"],
+        "evaluation": evaluator.outputs["evaluation"],
+        "baseline_evaluation": against_blessed.outputs["evaluation"],
     }
     page = RunReport(
         ingest_report=example_gen.outputs.get("report"),  # Beam's reader writes none
@@ -274,7 +278,7 @@ def create_pipeline(
         schema=schema,
         anomalies=gate.outputs["anomalies"],
         stage_report=validator.outputs["report"],
-        **blessings,
+        **judged,
         trainings=trainings,
         config=config.model_dump_json(),
         features=features,
@@ -282,7 +286,7 @@ def create_pipeline(
     )
     pusher = Pusher(
         model=shipped,
-        **blessings,
+        **judged,
         stage_report=validator.outputs["report"],
         page=page.outputs["page"],
         float_checkpoint=checkpoints["float"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import shutil
 import threading
@@ -12,6 +13,7 @@ from typing import NamedTuple, TextIO
 
 from models import progress
 from models.progress import Report
+from pipeline.reading import counted
 
 DRAW_SECONDS = 0.2  # how often the line on a terminal is drawn anew
 PLAIN_SECONDS = 30.0  # how often a long stage says something where there is no terminal
@@ -162,8 +164,11 @@ class Display:
         return "\r" + text.ljust(len(before[:columns]))
 
     def _write(self, text: str) -> None:
-        self._out.write(text)
-        self._out.flush()
+        try:
+            self._out.write(text)
+            self._out.flush()
+        except BrokenPipeError:  # nobody reads any more; that is no reason to stop a run
+            self._out = io.StringIO()
 
 
 def fitted(head: str, report: Report, left: float | None, columns: int | None) -> str:
@@ -250,7 +255,7 @@ class StageProgress(logging.Handler):
         root = logging.getLogger()
         root.handlers.insert(0, self)
         try:
-            with self._display.running():
+            with self._display.running(), counted():
                 yield
         finally:
             root.removeHandler(self)

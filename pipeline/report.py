@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import sysconfig
+from collections.abc import Sequence
 from typing import Any
 
 from components.run_report.artifacts import PAGE_FILE
 from models.config import SPEC_FILE
+from models.gates import cells
 from pipeline.comparison import recipes
 from pipeline.local_runner import Outcome
 from pipeline.logs import newest
@@ -68,16 +70,19 @@ def rounding(report: dict[str, Any]) -> str:
     return f"validation split: {shown}; ships: {figures['chosen']}"
 
 
-def gates(report: dict[str, Any]) -> str:
+def single_scores(report: dict[str, Any]) -> str:
+    """How far single predictions moved on the way to the shipped file."""
+    moved = "; ".join(
+        f"against {stage_name(stage)} {change['max']:.3f}, 99.9 % of them less than "
+        f"{change['p999']:.3f}"
+        for stage, change in report["evidence"]["score_change"].items()
+    )
+    return f"largest change of a score: {moved}"
+
+
+def gates(verdicts: Sequence[dict[str, Any]]) -> str:
     """Every gate with its value, its bound and its verdict."""
-    rows = []
-    for verdict in report["verdicts"]:
-        bound = _DASH
-        if verdict["threshold"] is not None:
-            bound = f"{'>=' if verdict['at_least'] else '<='} {verdict['threshold']:g}"
-        name = verdict["name"] + (f" ({verdict['detail']})" if verdict["detail"] else "")
-        rows.append([name, f"{verdict['value']:.6g}", bound, "ok" if verdict["passed"] else "NO"])
-    return table(["gate (LiteValidator)", "value", "bound", ""], rows)
+    return table(["gate", "value", "bound", ""], [cells(v) for v in verdicts])
 
 
 def slices(report: dict[str, Any]) -> str:
@@ -154,8 +159,9 @@ def render(outcome: Outcome) -> str:
         "",
         stages(report, best),
         rounding(report),
+        single_scores(report),
         "",
-        gates(report),
+        gates(pusher.get("verdicts", report["verdicts"])),
         "",
         slices(report),
         "",

@@ -13,6 +13,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from components.failed_logs import FAILED
 from components.pusher.pushed import pushed_version
+from pipeline.board import collected, mark_pruned
 from pipeline.store import Run, Stage, all_runs, open_store, run_contexts
 
 # The next run is compared with the model pushed last; an unchanged one with the one before it.
@@ -20,6 +21,7 @@ PUSHED_RUNS = 2
 # Small, and the answer to what an old run made of what, and why it was refused.
 EVIDENCE = (
     "PushedModel",
+    "Schema",
     "components.IngestReport",
     "components.RunPage",
     "components.StageReport",
@@ -47,9 +49,9 @@ def free(store_path: str, artifacts: str, name: str, keep: int, *, dry_run: bool
     """Removes the artifacts that only runs before the newest ones used.
 
     An artifact stays if one of the runs that stay made it, took it from the cache or read it. Of
-    the others the reports and pages stay. In ML Metadata every execution stays; artifacts that were
-    removed are marked as deleted, so that no cache and no baseline offers them. Versions that were
-    pushed lie outside of the artifacts and stay.
+    the others the reports, pages and schemas stay. In ML Metadata every execution stays; artifacts
+    that were removed are marked as deleted, so that no cache and no baseline offers them. Versions
+    that were pushed lie outside of the artifacts and stay.
 
     Args:
       store_path: The SQLite file of ML Metadata.
@@ -113,6 +115,31 @@ def _unregistered(artifacts: str, stage: Stage) -> list[str]:
     """What a stage left that was killed or failed."""
     outputs = os.path.join(glob.escape(artifacts), stage.node, "*", str(stage.execution_id))
     return glob.glob(outputs) + glob.glob(outputs + FAILED)
+
+
+def free_collected(pipeline: str, keep: int, *, dry_run: bool = False) -> Freed:
+    """Removes TensorBoard's logs of runs that were fetched from Kubeflow before the newest ones.
+
+    Their pages stay. What is removed here is not fetched again (see `kubeflow.collect`).
+
+    Args:
+      pipeline: The pipeline's folder.
+      keep: How many of the newest stay.
+      dry_run: Only say what would be removed.
+    """
+    logs: dict[int, list[pathlib.Path]] = {}
+    runs = sorted(collected(pathlib.Path(pipeline)), key=lambda run: run.started)
+    for run in runs[:-keep]:
+        if found := sorted(path for path in run.folder.iterdir() if path.is_dir()):
+            logs[run.number] = found
+    folders = [str(path) for found in logs.values() for path in found]
+    freed = Freed(runs=list(logs), kept=[], folders=folders, size=sum(map(_size, folders)))
+    if not dry_run:
+        for found in logs.values():
+            mark_pruned(found[0].parent)
+            for path in found:
+                shutil.rmtree(path)
+    return freed
 
 
 def _pushed_last(runs: list[Run]) -> set[int]:

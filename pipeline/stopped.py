@@ -21,7 +21,10 @@ _FACTS = {  # what RunReport takes in: nodes that write it, of which a run has o
     "statistics": (("StatisticsGen",), "statistics"),
     "schema": (("SchemaFromConfig", "ImportSchemaGen"), "schema"),
     "anomalies": (("ValidationGate",), "anomalies"),
+    "float_checkpoint": (("Trainer",), "model"),
     "stage_report": (("LiteValidator",), "report"),
+    "evaluation": (("Evaluator",), "evaluation"),
+    "baseline_evaluation": (("Evaluator.against_blessed",), "evaluation"),
 }
 
 

@@ -9,7 +9,7 @@ import glob
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ml_metadata import errors, metadata_store
@@ -252,6 +252,17 @@ def text_properties(execution: mlmd.Execution) -> dict[str, str]:
         for key, value in fields.items()
         if value.HasField("string_value")
     }
+
+
+def code_digest(properties: Mapping[str, str]) -> str:
+    """Of the code that an execution ran, by its text properties; empty where it is TFX's own.
+
+    TFX's Trainer and Transform carry it inside their configuration.
+    """
+    if "code_digest" in properties:
+        return properties["code_digest"]
+    custom = json.loads(properties.get("custom_config") or "null") or {}
+    return str(custom.get("code_digest", ""))
 
 
 def note_failure(path: str, pipeline_name: str, node: str, error: str) -> None:

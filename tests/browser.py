@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -16,6 +17,14 @@ from playwright.sync_api import Page, Request, sync_playwright
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 needs_browser = pytest.mark.skipif(not BROWSER, reason="no chromium is installed")
+PHONE = 390  # pixels
+PAPER = 686  # pixels of the width of A4 within its margins
+# `scrollWidth` of a drawing is not about its surroundings.
+_CUT_OFF = """() => [...document.querySelectorAll("body, body *:not(svg, svg *)")]
+    .filter(e => e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).display != "inline")
+    .map(e => `${e.tagName} of ${e.scrollWidth} px in ${e.clientWidth}: ${e.innerText}`)"""
+_HIDDEN = """() => [...document.querySelectorAll("details > *")]
+    .filter(e => !e.checkVisibility()).map(e => `hidden: ${e.textContent}`)"""
 ABORTED = "net::ERR_ABORTED"  # by leaving the page
 OPTIONS = (
     "--no-sandbox",
@@ -39,7 +48,7 @@ class Visit:
     page: Page
     complaints: list[str] = dataclasses.field(default_factory=list)
 
-    def wait_for(self, text: str, seconds: float) -> None:
+    def wait_for(self, text: str | re.Pattern[str], seconds: float) -> None:
         """Waits until a text is there, in the page or in one of its frames.
 
         Raises:
@@ -50,6 +59,13 @@ class Visit:
             if time.monotonic() > end:
                 raise TimeoutError(f"no {text!r} on {self.page.url} in {seconds} s")
             self.page.wait_for_timeout(300)
+
+    def lost_on_paper(self) -> list[str]:
+        """What a print of the page would not show: wider than where it stands, or folded away."""
+        self.page.emulate_media(media="print")
+        found: list[str] = self.page.evaluate(_CUT_OFF) + self.page.evaluate(_HIDDEN)
+        self.page.emulate_media(media="screen")
+        return found
 
 
 @contextlib.contextmanager

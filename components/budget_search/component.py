@@ -21,6 +21,7 @@ class BudgetSearchSpec(ComponentSpec):
         "config": ExecutionParameter(type=str),
         "features": ExecutionParameter(type=str),
         "training": ExecutionParameter(type=str),
+        "gates": ExecutionParameter(type=str),
         "work_dir": ExecutionParameter(type=str),
         "code_digest": ExecutionParameter(type=str),
     }
@@ -48,6 +49,7 @@ class BudgetSearch(base_component.BaseComponent):
       config: JSON of a Search.
       features: JSON of a FeatureSet.
       training: JSON of the float model's TrainingConfig.
+      gates: JSON of a GatesConfig.
       work_dir: Folder that keeps finished trials, so that a killed search goes on.
       code_digest: Digest of the executor's code.
       teachers: Channels of float Models, where a recipe distils.
@@ -64,6 +66,7 @@ class BudgetSearch(base_component.BaseComponent):
         config: str,
         features: str,
         training: str,
+        gates: str,
         work_dir: str,
         code_digest: str,
         teachers: Sequence[channel.BaseChannel] = (),
@@ -78,6 +81,7 @@ class BudgetSearch(base_component.BaseComponent):
                 config=config,
                 features=features,
                 training=training,
+                gates=gates,
                 work_dir=work_dir,
                 code_digest=code_digest,
                 model=channel.Channel(type=standard_artifacts.Model),

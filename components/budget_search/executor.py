@@ -17,11 +17,12 @@ from components import checkpoint_io, failed_logs, numbered
 from components.budget_search.artifacts import TRIALS_FILE
 from models import progress
 from models.checkpoint import Checkpoint
-from models.compression.quantization import calibrated, train_control
+from models.compression.rounding import calibrated, train_control
 from models.compression_config import Quantization, Search, parse_step
 from models.config import FeatureSet, TrainingConfig
 from models.examples import read_records, transformed_inputs
 from models.export import to_tflite
+from models.gates import GatesConfig
 from models.preprocessing import read_constants
 from models.raw_features import RawFeatures
 from models.recipe import Setting
@@ -56,7 +57,9 @@ class Executor(base_executor.BaseExecutor):
             - config: JSON of a Search.
             - features: JSON of a FeatureSet.
             - training: JSON of the TrainingConfig of the float model.
-            - work_dir: Folder that keeps finished trials.
+            - gates: JSON of the GatesConfig: recipes that pass are preferred.
+            - work_dir: Folder that keeps finished trials until the inputs or the code change: a
+              search that was killed goes on, and one with another budget tries only what is new.
             - code_digest: Keys the cache and the finished trials.
 
         Raises:
@@ -75,7 +78,7 @@ class Executor(base_executor.BaseExecutor):
         inputs, labels, _ = transformed_inputs(read_records(setting.splits.eval), base.layout, [])
         logs = artifact_utils.get_single_uri(output_dict["model_run"])
         os.makedirs(logs, exist_ok=True)
-        finished = os.path.join(
+        finished = _finished(
             exec_properties["work_dir"], _digest(input_dict, exec_properties["code_digest"])
         )
         with failed_logs.kept(logs):
@@ -87,6 +90,7 @@ class Executor(base_executor.BaseExecutor):
                 inputs,
                 labels,
                 finished,
+                gates=GatesConfig.model_validate_json(exec_properties["gates"]),
                 log_dir=logs,
             )
         if found.miss:
@@ -101,7 +105,6 @@ class Executor(base_executor.BaseExecutor):
             control = _control(found, setting)
         checkpoint_io.save(control, output_dict["control"])
         progress.report(figures={"auc": found.chosen.figures["auc"]})
-        shutil.rmtree(finished, ignore_errors=True)
 
     def _write_trials(self, found: Found, folder: str) -> None:
         os.makedirs(folder, exist_ok=True)
@@ -113,6 +116,14 @@ class Executor(base_executor.BaseExecutor):
                 "trials": [dataclasses.asdict(trial) for trial in found.trials],
             }
             json.dump(data, file, indent=2)
+
+
+def _finished(work_dir: str, digest: str) -> str:
+    """The folder of this search's trials; those of others, which hold no longer, are removed."""
+    for other in os.listdir(work_dir) if os.path.isdir(work_dir) else ():
+        if other != digest:
+            shutil.rmtree(os.path.join(work_dir, other), ignore_errors=True)
+    return os.path.join(work_dir, digest)
 
 
 def _digest(input_dict: dict[str, list[Any]], code_digest: str) -> str:

@@ -17,7 +17,6 @@ import apache_beam as beam
 import numpy as np
 import tensorflow_model_analysis as tfma
 
-from models import progress
 from models.config import FeatureSet
 from models.examples import raw_inputs
 from models.layout import IDS, NUMERIC
@@ -37,7 +36,6 @@ class LitePredict(beam.DoFn):
     def __init__(self, paths: dict[str, str], signatures: dict[str, str]) -> None:
         self._paths, self._signatures = paths, signatures
         self._models: dict[str, LiteModel] = {}
-        self._scored = progress.Rows("scored")
 
     def setup(self) -> None:
         """Loads the files once a worker."""
@@ -51,7 +49,6 @@ class LitePredict(beam.DoFn):
             signature = self._signatures[name]
             inputs = _inputs(extracts, model, signature)
             scores[name] = model.score(inputs, signature)[:, None].astype(np.float64)
-        self._scored.add(len(extracts[tfma.INPUT_KEY]))
         single = len(scores) == 1
         result[tfma.PREDICTIONS_KEY] = next(iter(scores.values())) if single else scores
         yield result

@@ -50,6 +50,7 @@ class Executor(base_executor.BaseExecutor):
 
         Raises:
           NotExportable: The model needs more than TFLite's builtin operators.
+          UnreadableModel: The runtime that ships cannot load or run the file.
         """
         features = FeatureSet.model_validate_json(exec_properties["features"])
         checkpoint = checkpoint_io.load(input_dict["keras_model"])
@@ -57,9 +58,10 @@ class Executor(base_executor.BaseExecutor):
             artifact_utils.get_single_uri(input_dict["transform_graph"]), features
         )
         content = to_tflite(checkpoint, RawFeatures(features, constants, checkpoint.layout))
-        signatures = LiteModel(content).signatures
-        if set(signatures) != {SERVING_DEFAULT, SERVING_RAW}:
-            raise RuntimeError(f"the converted file has signatures {sorted(signatures)}")
+        lite = LiteModel(content)
+        if set(lite.signatures) != {SERVING_DEFAULT, SERVING_RAW}:
+            raise RuntimeError(f"the converted file has signatures {sorted(lite.signatures)}")
+        lite.try_out()
         artifact = artifact_utils.get_single_instance(output_dict["model"])
         path = checkpoint_io.tflite_path([artifact])
         os.makedirs(os.path.dirname(path), exist_ok=True)

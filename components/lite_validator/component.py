@@ -9,6 +9,7 @@ from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from components import numbered
+from components.budget_search.artifacts import Trials
 from components.lite_validator.artifacts import StageReport
 from components.lite_validator.executor import Executor
 from models.compression_config import STAGES
@@ -31,6 +32,7 @@ class LiteValidatorSpec(ComponentSpec):
         "float_model": ChannelParameter(type=_Model),
         **numbered.parameters("stage_model", _Model, len(STAGES)),
         "control_model": ChannelParameter(type=_Model, optional=True),
+        "trials": ChannelParameter(type=Trials, optional=True),
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "transformed_examples": ChannelParameter(type=standard_artifacts.Examples),
         "transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph),
@@ -57,6 +59,7 @@ class LiteValidator(base_component.BaseComponent):
       code_digest: Digest of the executor's code.
       stage_models: Channels of the TFLite Models of the stages between float and shipped.
       control_model: Channel of the float control's checkpoint.
+      trials: Channel of the Trials of the search that chose the model.
     """
 
     SPEC_CLASS = LiteValidatorSpec
@@ -76,6 +79,7 @@ class LiteValidator(base_component.BaseComponent):
         code_digest: str,
         stage_models: Sequence[channel.BaseChannel] = (),
         control_model: channel.Channel | None = None,
+        trials: channel.Channel | None = None,
     ) -> None:
         super().__init__(
             LiteValidatorSpec(
@@ -84,6 +88,7 @@ class LiteValidator(base_component.BaseComponent):
                 float_model=float_model,
                 **numbered.channels("stage_model", stage_models),
                 control_model=control_model,
+                trials=trials,
                 examples=examples,
                 transformed_examples=transformed_examples,
                 transform_graph=transform_graph,

@@ -14,6 +14,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from components import checkpoint_io, numbered
+from components.budget_search.artifacts import load_trials
 from components.lite_validator import validation
 from components.lite_validator.artifacts import REPORT_FILE, SCORES_FILE
 from models import bootstrap, metrics, progress, software, training
@@ -27,7 +28,7 @@ from models.examples import (
     transformed_inputs,
 )
 from models.export import is_quantized
-from models.gates import GatesConfig
+from models.gates import GatesConfig, Verdict
 from models.layout import IDS, NUMERIC, TIMESTAMP
 from models.lite import LiteModel
 from models.preprocessing import GROUP, evaluation_slices
@@ -60,6 +61,7 @@ class Executor(base_executor.BaseExecutor):
             - float_model: Model, the TFLite file of the float parent.
             - stage_model_0, ...: Models, the TFLite files of the stages in between, if any.
             - control_model: Model with the checkpoint of the float control, if there is one.
+            - trials: Trials of the search that chose the model, if there was one.
             - examples: Raw Examples.
             - transformed_examples: Examples.
             - transform_graph: TransformGraph.
@@ -103,7 +105,9 @@ class Executor(base_executor.BaseExecutor):
         if quantized:
             scores["quantized"] = keras_scores
             stages["quantized"] = metrics.binary_metrics(labels, keras_scores)
-        stages["shipped"], scores["shipped"] = validation.measure(shipped, ids, labels, groups)
+        stages["shipped"], scores["shipped"] = validation.measure(
+            shipped, ids, labels, groups, gates
+        )
 
         records = read_records(checkpoint_io.split_files(input_dict["examples"], split))
         verdicts = validation.judge(
@@ -117,6 +121,9 @@ class Executor(base_executor.BaseExecutor):
             len(np.unique(np.concatenate([v.astype(np.float64) for v in ids.values()], 1), axis=0)),
             quantized,
         )
+        if input_dict.get("trials"):
+            miss = load_trials(artifact_utils.get_single_uri(input_dict["trials"]))["miss"]
+            verdicts.append(Verdict("recipes within the budget", not miss, not miss, detail=miss))
         certainty = bootstrap.intervals(labels, scores, groups, against="float")
         for stage, found in certainty.items():
             stages[stage]["interval"] = found

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from models import curves, metrics
 from models.config import FeatureSet
-from models.gates import GatesConfig, Verdict, at_least, at_most
+from models.gates import GatesConfig, Verdict, at_least, at_most, file_verdicts
 from models.layout import (
     MISSING_INT64,
     MISSING_STRING,
@@ -26,9 +26,21 @@ LATENCY_BATCHES = (1, 512)
 
 
 def measure(
-    model: LiteModel, inputs: Mapping[str, Array], labels: Array, groups: Array | None
+    model: LiteModel,
+    inputs: Mapping[str, Array],
+    labels: Array,
+    groups: Array | None,
+    gates: GatesConfig | None = None,
 ) -> tuple[dict[str, Any], Array]:
-    """Figures of one file: accuracy, sizes, latency, operators; and its scores [R]."""
+    """Figures of one file: accuracy, sizes, latency, operators; and its scores [R].
+
+    Args:
+      model: The file.
+      inputs: Rows by input of `serving_default`.
+      labels: [R] of 0 and 1.
+      groups: [R] users, or None.
+      gates: Of the file that ships: what its latency is held to.
+    """
     scores = model.score(dict(inputs))
     figures: dict[str, Any] = metrics.binary_metrics(labels, scores)
     if groups is not None:
@@ -41,7 +53,8 @@ def measure(
         "operators": model.operators(),
     }
     for batch in LATENCY_BATCHES:
-        figures[f"latency_{batch}_us"] = model.latency(dict(inputs), batch)
+        limit = getattr(gates, f"max_latency_{batch}_us", None)
+        figures[f"latency_{batch}_us"] = model.latency(dict(inputs), batch, limit)
     return figures, scores
 
 
@@ -74,7 +87,18 @@ def evidence(labels: Array, scores: Mapping[str, Array]) -> dict[str, Any]:
         "score_pairs": curves.score_pairs(
             scores.get("control", scores["float"]), scores["shipped"]
         ),
+        "score_change": {
+            stage: score_change(scores["shipped"], scores[stage])
+            for stage in ("float", "control")
+            if stage in scores
+        },
     }
+
+
+def score_change(scores: Array, others: Array) -> dict[str, float]:
+    """The largest difference of a single score, and its 99.9th percentile."""
+    change = np.abs(scores - others)
+    return {"max": float(change.max()), "p999": float(np.quantile(change, 0.999))}
 
 
 def unseen(ids: Array, layout: FeatureLayout) -> dict[str, dict[str, float]]:
@@ -133,34 +157,17 @@ def judge(
       quantized: Whether it is supposed to be int8.
     """
     foreign = [name for name in shipped["operators"] if name.startswith(FOREIGN_PREFIXES)]
-    change = np.abs(scores - control_scores)
+    change = score_change(scores, control_scores)
     distinct = len(np.unique(scores)) / max(1, distinct_rows)
     return [
         Verdict("plain TFLite operators", not foreign, len(foreign), detail=", ".join(foreign)),
-        *at_least("AUC", shipped["auc"], gates.min_auc),
-        *at_most("log loss", shipped["log_loss"], gates.max_log_loss),
-        *at_least("calibration", shipped["calibration"], gates.min_calibration),
-        *at_most("calibration", shipped["calibration"], gates.max_calibration),
-        *at_most("AUC lost to float", parent["auc"] - shipped["auc"], gates.max_auc_drop),
-        *at_most(
-            "log loss added to float",
-            shipped["log_loss"] - parent["log_loss"],
-            gates.max_log_loss_rise,
-        ),
-        *at_most("bytes", shipped["bytes"], gates.max_bytes),
-        *at_most("gzipped bytes", shipped["gzip_bytes"], gates.max_gzip_bytes),
-        *at_most("us a row, batch 1", shipped["latency_1_us"], gates.max_latency_1_us),
-        *at_most("us a row, batch 512", shipped["latency_512_us"], gates.max_latency_512_us),
+        *file_verdicts(gates, shipped, parent),
         *at_most(
             "score against Keras", float(np.abs(scores - keras_scores).max()), gates.max_parity
         ),
         *at_most("score raw against ids", raw_difference, gates.max_raw_parity),
-        *at_most("largest score change", float(change.max()), gates.max_score_change),
-        *at_most(
-            "score change, 99.9 %",
-            float(np.quantile(change, 0.999)),
-            gates.max_score_change_p999,
-        ),
+        *at_most("largest score change", change["max"], gates.max_score_change),
+        *at_most("score change, 99.9 %", change["p999"], gates.max_score_change_p999),
         *at_least("distinct scores", distinct, gates.min_distinct_scores),
         *(
             at_least("integer share", shipped["integer_share"], gates.min_integer_share)

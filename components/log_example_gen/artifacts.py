@@ -6,6 +6,7 @@ from tfx.types import artifact
 
 REPORT_FILE = "report.json"
 ITEM_LABELS_FILE = "item_labels.parquet"
+ROWS_FILE = "rows.json"  # beside the splits of examples, by split: how far reading them is
 
 
 class IngestReport(artifact.Artifact):

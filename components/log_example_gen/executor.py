@@ -12,7 +12,7 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 
 from components.log_example_gen import spans
-from components.log_example_gen.artifacts import ITEM_LABELS_FILE, REPORT_FILE
+from components.log_example_gen.artifacts import ITEM_LABELS_FILE, REPORT_FILE, ROWS_FILE
 from components.log_example_gen.config import IngestConfig
 from components.log_example_gen.ingest import ingest
 
@@ -33,7 +33,8 @@ class Executor(base_executor.BaseExecutor):
         Args:
           input_dict: Empty.
           output_dict:
-            - examples: Examples with a split for each of the configuration's.
+            - examples: Examples with a split for each of the configuration's, and beside the
+              splits `rows.json`, their rows.
             - report: IngestReport; `report.json` says what was read, `item_labels.parquet` how
               items are called, where the configuration names a column for it.
           exec_properties:
@@ -68,6 +69,9 @@ class Executor(base_executor.BaseExecutor):
             lambda split: artifact_utils.get_split_uri([examples], split),
             item_labels=os.path.join(artifact.uri, ITEM_LABELS_FILE),
         )
+        rows = {split: found["rows"] for split, found in report["splits"].items()}
+        with open(os.path.join(examples.uri, ROWS_FILE), "w", encoding="utf-8") as file:
+            json.dump(rows, file)
         if report["spans"]:
             examples.span = spans.number(report["spans"][-1])
         with open(os.path.join(artifact.uri, REPORT_FILE), "w", encoding="utf-8") as file:

@@ -26,6 +26,8 @@ class PusherSpec(ComponentSpec):
         "model_blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
         "baseline_blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
         "infra_blessing": ChannelParameter(type=standard_artifacts.InfraBlessing),
+        "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
+        "baseline_evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
         "stage_report": ChannelParameter(type=StageReport),
         "page": ChannelParameter(type=RunPage),
         "float_checkpoint": ChannelParameter(type=standard_artifacts.Model),
@@ -42,6 +44,8 @@ class Pusher(base_component.BaseComponent):
       model_blessing: Channel of the Evaluator's verdict against the float parent.
       baseline_blessing: Channel of the Evaluator's verdict against the model pushed last.
       infra_blessing: Channel of LiteValidator's verdict.
+      evaluation: Channel of what TFMA measured against the float parent.
+      baseline_evaluation: Channel of what it measured against the model pushed last.
       stage_report: Channel of the StageReport.
       page: Channel of the RunPage, which goes into the version.
       float_checkpoint: Channel of the float parent's checkpoint, which the next run may start from.
@@ -62,6 +66,8 @@ class Pusher(base_component.BaseComponent):
         model_blessing: channel.Channel,
         baseline_blessing: channel.Channel,
         infra_blessing: channel.Channel,
+        evaluation: channel.Channel,
+        baseline_evaluation: channel.Channel,
         stage_report: channel.Channel,
         page: channel.Channel,
         float_checkpoint: channel.Channel,
@@ -78,6 +84,8 @@ class Pusher(base_component.BaseComponent):
                 model_blessing=model_blessing,
                 baseline_blessing=baseline_blessing,
                 infra_blessing=infra_blessing,
+                evaluation=evaluation,
+                baseline_evaluation=baseline_evaluation,
                 stage_report=stage_report,
                 page=page,
                 float_checkpoint=float_checkpoint,

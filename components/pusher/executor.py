@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import logging
 import os
@@ -13,7 +14,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from components import checkpoint_io
-from components.blessings import refused_by
+from components.blessings import refused_by, verdicts
 from components.lite_validator.artifacts import REPORT_FILE
 from components.pusher.pushed import PUSHED_FILE
 from components.run_report.artifacts import PAGE_FILE
@@ -43,14 +44,16 @@ class Executor(base_executor.BaseExecutor):
             - model: Model, the TFLite file.
             - model_blessing, baseline_blessing: ModelBlessings.
             - infra_blessing: InfraBlessing.
+            - evaluation, baseline_evaluation: ModelEvaluations.
             - stage_report: StageReport.
             - page: RunPage.
             - float_checkpoint: Model, the float parent.
             - examples: Examples that it was trained on.
           output_dict:
-            - pushed_model: PushedModel; `pushed`, `pushed_version` and the ids of the model, its
-              float parent and their examples are its custom properties, and `pushed.json` says
-              what was pushed, or which gates refused.
+            - pushed_model: PushedModel; `pushed`, `pushed_version`, the `sha256` of the file and
+              the ids of the model, its float parent and their examples are its custom properties,
+              and `pushed.json` says what was pushed, which nodes refused, and the verdict of every
+              gate.
           exec_properties:
             - features: JSON of a FeatureSet.
             - config: JSON of the run's configuration.
@@ -62,28 +65,31 @@ class Executor(base_executor.BaseExecutor):
         for key in ("model", "float_checkpoint", "examples"):
             artifact = artifact_utils.get_single_instance(input_dict[key])
             pushed.set_int_custom_property(f"{key}_id", artifact.id)
+        lite = LiteModel(checkpoint_io.tflite_path(input_dict["model"]))
+        # The model's own artifact may be deleted, its version may go on without us.
+        pushed.set_string_custom_property("sha256", hashlib.sha256(lite.content).hexdigest())
+        report = _report(input_dict)
+        judged = verdicts(report, {key: found[0].uri for key, found in input_dict.items()})
         refused = refused_by(input_dict)
         version = None
         if refused:
             _log.warning("not pushed: refused by %s", ", ".join(refused))
         else:
-            version = self._push(input_dict, output_dict, exec_properties)
+            version = self._push(lite, report, input_dict, output_dict, exec_properties)
             pushed.set_string_custom_property("pushed_version", os.path.basename(version))
         pushed.set_int_custom_property("pushed", int(version is not None))
         os.makedirs(pushed.uri, exist_ok=True)
         with open(os.path.join(pushed.uri, PUSHED_FILE), "w", encoding="utf-8") as file:
-            json.dump({"version": version, "refused_by": refused}, file)
+            json.dump({"version": version, "refused_by": refused, "verdicts": judged}, file)
 
     def _push(
         self,
+        lite: LiteModel,
+        report: dict[str, Any],
         input_dict: dict[str, list[Any]],
         output_dict: dict[str, list[Any]],
         exec_properties: dict[str, Any],
     ) -> str:
-        report_uri = artifact_utils.get_single_uri(input_dict["stage_report"])
-        with open(os.path.join(report_uri, REPORT_FILE), encoding="utf-8") as file:
-            report = json.load(file)
-        lite = LiteModel(checkpoint_io.tflite_path(input_dict["model"]))
         metadata = {
             "schema_version": SCHEMA_VERSION,
             "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -107,6 +113,13 @@ class Executor(base_executor.BaseExecutor):
             keep=exec_properties["keep"] or None,
             files={PAGE_FILE: io_utils.read_bytes_file(_page(input_dict))},
         )
+
+
+def _report(input_dict: dict[str, list[Any]]) -> dict[str, Any]:
+    uri = artifact_utils.get_single_uri(input_dict["stage_report"])
+    with open(os.path.join(uri, REPORT_FILE), encoding="utf-8") as file:
+        loaded: dict[str, Any] = json.load(file)
+    return loaded
 
 
 def _page(input_dict: dict[str, list[Any]]) -> str:

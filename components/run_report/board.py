@@ -14,9 +14,17 @@ from tensorboard.plugins.pr_curve import summary as precision_recall
 
 from components.run_report.page import Scalars, summary
 from models.scored_rows import ScoredRows
-from models.search import FIGURES_TAG, NAMED_BY_RUN
+from models.search import FIGURES_TAG, NAMED_BY_RUN, HParams, run_settings
 
-_FIGURES = ("auc", "log_loss", "bytes", "gzip_bytes", "latency_1_us", "latency_512_us")
+_FIGURES = (  # those of a search's trials
+    "auc",
+    "log_loss",
+    "calibration",
+    "bytes",
+    "gzip_bytes",
+    "latency_1_us",
+    "latency_512_us",
+)
 _SETTINGS = ("model", "training")
 SUMMARY = "summary"  # of TensorBoard's runs, the one with the figures
 
@@ -48,16 +56,10 @@ def scalars(folder: str) -> Scalars:
     return found
 
 
-def settings(config: dict[str, Any]) -> dict[str, Any]:
+def settings(config: dict[str, Any]) -> HParams:
     """What a run was configured to do, as flat HParams."""
-    flat: dict[str, Any] = {"recipe": _recipe(config)}
-    for section in _SETTINGS:
-        for key, value in (config.get(section) or {}).items():
-            if isinstance(value, (bool, int, float, str)):
-                flat[f"{section}.{key}"] = value
-            elif isinstance(value, list):
-                flat[f"{section}.{key}"] = "-".join(map(str, value))
-    return flat
+    sections = {section: config.get(section) or {} for section in _SETTINGS}
+    return {"recipe": _recipe(config), **run_settings(sections)}
 
 
 def _recipe(config: dict[str, Any]) -> str:

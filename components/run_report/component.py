@@ -37,6 +37,8 @@ class RunReportSpec(ComponentSpec):
         "model_blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
         "baseline_blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
         "infra_blessing": ChannelParameter(type=standard_artifacts.InfraBlessing),
+        "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
+        "baseline_evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
         **numbered.parameters("training", standard_artifacts.ModelRun, MOST_TRAININGS),
     }
     OUTPUTS = {
@@ -59,6 +61,8 @@ class RunReport(base_component.BaseComponent):
       model_blessing: Channel of the Evaluator's verdict against the float parent.
       baseline_blessing: Channel of the Evaluator's verdict against the model pushed last.
       infra_blessing: Channel of LiteValidator's verdict.
+      evaluation: Channel of what TFMA measured against the float parent.
+      baseline_evaluation: Channel of what it measured against the model pushed last.
       trainings: Channels of TensorBoard's logs of every training, in order.
       config: JSON of the run's configuration.
       features: JSON of its FeatureSet.
@@ -80,6 +84,8 @@ class RunReport(base_component.BaseComponent):
         model_blessing: channel.Channel,
         baseline_blessing: channel.Channel,
         infra_blessing: channel.Channel,
+        evaluation: channel.Channel,
+        baseline_evaluation: channel.Channel,
         trainings: Sequence[channel.BaseChannel],
         config: str,
         features: str,
@@ -97,6 +103,8 @@ class RunReport(base_component.BaseComponent):
                 model_blessing=model_blessing,
                 baseline_blessing=baseline_blessing,
                 infra_blessing=infra_blessing,
+                evaluation=evaluation,
+                baseline_evaluation=baseline_evaluation,
                 **numbered.channels("training", trainings),
                 config=config,
                 features=features,

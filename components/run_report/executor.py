@@ -45,6 +45,7 @@ class Executor(base_executor.BaseExecutor):
             - stage_report: StageReport.
             - model_blessing, baseline_blessing: ModelBlessings.
             - infra_blessing: InfraBlessing.
+            - evaluation, baseline_evaluation: ModelEvaluations.
             - training_0, ...: ModelRuns, TensorBoard's logs of the trainings.
           output_dict:
             - page: RunPage.

@@ -12,9 +12,12 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.utils import io_utils
 
+from components import checkpoint_io
+from components.blessings import verdicts
 from components.lite_validator.artifacts import REPORT_FILE
 from components.run_report import board, columns, page
 from components.validation_gate.executor import ANOMALIES_FILE
+from models import software
 
 _SPLIT = "Split-"  # what TFX calls the folder of a split
 
@@ -27,10 +30,12 @@ def facts(
     Args:
       config: The run's configuration.
       code_digest: Of the component's code.
-      folders: Of `ingest_report`, `stage_report`, `anomalies`, `schema` and `statistics`, those
-        that were written.
+      folders: Of RunReport's inputs by their keys, those that were written.
       trainings: Folders of TensorBoard's logs, `.../<stage>/<output>/<execution>`.
     """
+    report = _json(folders.get("stage_report"))
+    if report is not None:
+        report["verdicts"] = verdicts(report, folders)
     described: list[columns.Column] = []
     if {"schema", "statistics"} <= set(folders):
         described = _columns(folders["schema"], folders["statistics"])
@@ -38,10 +43,15 @@ def facts(
         config,
         code_digest,
         ingest=_json(folders.get("ingest_report")),
-        report=_json(folders.get("stage_report")),
+        report=report,
         anomalies=_anomalies(folders["anomalies"]) if "anomalies" in folders else None,
         columns=described,
         trainings={logs.rstrip("/").split("/")[-3]: board.scalars(logs) for logs in trainings},
+        commit=software.commit(),
+        versions=report["software"] if report else software.versions(),
+        warm=checkpoint_io.metrics(folders["float_checkpoint"])
+        if "float_checkpoint" in folders
+        else {},
     )
 
 

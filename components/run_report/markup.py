@@ -5,7 +5,10 @@ from __future__ import annotations
 import datetime
 import html
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
+
+LONG_WORD = 30  # characters; a longer one, such as a digest, is broken on paper
 
 
 def document(title: str, head: str, sections: Sequence[tuple[str, str]]) -> str:
@@ -42,11 +45,16 @@ def table(
     cells = "".join(f"<th>{text(title)}</th>" for title in head)
     lines = "".join(
         ('<tr class="out">' if stands_out(row) else "<tr>")
-        + "".join(f"<td>{cell if escaped else text(cell)}</td>" for cell in row)
+        + "".join(_cell(cell if escaped else text(cell)) for cell in row)
         + "</tr>"
         for row in rows
     )
     return f"<div><table><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table></div>"
+
+
+def _cell(content: str) -> str:
+    longest = max(map(len, re.sub("<[^>]*>", " ", content).split()), default=0)
+    return f"<td{' class=long' if longest > LONG_WORD else ''}>{content}</td>"
 
 
 def text(value: object) -> str:
@@ -83,6 +91,7 @@ _PAGE = """<!doctype html>
 <style>
 body {{ font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 70rem; padding: 1rem }}
 nav {{ display: flex; flex-wrap: wrap; gap: .3rem 1rem }}
+h1, p {{ overflow-wrap: anywhere }}
 figure {{ margin: 1rem 0 }}
 svg, img {{ max-width: 100%; height: auto }}
 div {{ overflow-x: auto }}
@@ -93,7 +102,19 @@ pre {{ font-size: 12px; white-space: pre-wrap; overflow-wrap: anywhere }}
 .out {{ font-weight: bold }}
 .ok {{ border-left: .4rem solid #2a2; padding-left: .6rem }}
 .no {{ border-left: .4rem solid #c22; padding-left: .6rem; font-weight: bold }}
-@media print {{ nav {{ display: none }} section {{ break-inside: avoid-page }} }}
+@page {{ size: A4; margin: 12mm }}
+@media print {{
+body {{ font-size: 9pt; padding: 0 }}
+nav {{ display: none }}
+div {{ overflow-x: visible }}
+table, pre {{ font-size: 7pt }}
+pre {{ columns: 2 }}
+th, td {{ padding: .1rem .3rem }}
+.long {{ overflow-wrap: anywhere }}
+h2, h3, summary {{ break-after: avoid }}
+figure, tr {{ break-inside: avoid }}
+details::details-content {{ content-visibility: visible }}
+}}
 </style>
 </head>
 <body>

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from components.run_report import markup
 from components.run_report.columns import LINE_COLORS, Column, sparkline
 from components.run_report.current import CurrentRun
+from models.gates import cells
 
 Scalars = dict[str, list[tuple[int, float]]]  # (step, value) by tag
 _SMALL_CHANGE = 0.05  # a slice that loses more AUC than this is marked
@@ -49,12 +50,16 @@ class Facts:
       config: The run's configuration.
       code_digest: Of the component's code.
       ingest: `report.json` of LogExampleGen; None where Beam read the log.
-      report: `report.json` of LiteValidator; None where the run did not come that far.
+      report: `report.json` of LiteValidator, its verdicts joined by those of the Evaluators; None
+        where the run did not come that far.
       anomalies: (split, column, description) of what the data gate let pass.
       columns: What the examples hold, column by column.
       trainings: Curves of each training, by stage.
       refused_by: Nodes that did not bless the model; empty if it may be pushed.
       lineage: (id, type) of the artifacts it was made from, by input.
+      commit: Of git, where it is known.
+      versions: Of Python and the packages that shape a model.
+      warm: Metrics of the float training that say whether and from where it started warm.
       run: Which run it is; None in a pod of Kubeflow, which is not told.
       seconds: From the run's start to the writing of the page.
       stopped: How the run ended, where that was not as it should.
@@ -69,6 +74,9 @@ class Facts:
     trainings: dict[str, Scalars] = dataclasses.field(default_factory=dict)
     refused_by: list[str] = dataclasses.field(default_factory=list)
     lineage: dict[str, list[tuple[int, str]]] = dataclasses.field(default_factory=dict)
+    commit: str | None = None
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)
+    warm: dict[str, Any] = dataclasses.field(default_factory=dict)
     run: CurrentRun | None = None
     seconds: float | None = None
     stopped: Stopped | None = None
@@ -169,15 +177,8 @@ def _stages(report: dict[str, Any]) -> str:
 
 
 def _gates(report: dict[str, Any]) -> str:
-    rows = []
-    for verdict in report["verdicts"]:
-        bound = "-"
-        if verdict["threshold"] is not None:
-            bound = f"{'at least' if verdict['at_least'] else 'at most'} {verdict['threshold']:g}"
-        name = verdict["name"] + (f" ({verdict['detail']})" if verdict["detail"] else "")
-        passed = "passed" if verdict["passed"] else "REFUSED"
-        rows.append([name, f"{verdict['value']:.6g}", bound, passed])
-    return markup.table(["gate", "value", "bound", ""], rows)
+    rows = [cells(verdict) for verdict in report["verdicts"]]
+    return markup.table(["gate", "value", "bound", ""], rows, lambda row: row[-1] == "FAILED")
 
 
 def _compression(report: dict[str, Any]) -> str:
@@ -217,8 +218,16 @@ def _compression(report: dict[str, Any]) -> str:
         ["operator", "times"],
         [[name, str(count)] for name, count in sorted(shipped["operators"].items())],
     )
+    moved = markup.table(
+        ["shipped file against", "largest change of a score", "99.9 % change less than"],
+        [
+            [stage, f"{change['max']:.4f}", f"{change['p999']:.4f}"]
+            for stage, change in evidence["score_change"].items()
+        ],
+    )
     return (
         _picture(draw, (9, 8), "Scores, calibration, ROC and precision of float and shipped file")
+        + f"<h3>Single scores</h3>{moved}"
         + (f"<h3>Rounding, layer by layer</h3>{rounding}" if evidence["rounding_db"] else "")
         + f"<h3>Where the bytes are</h3>{sizes}"
         + f"<details><summary>Operators of the file</summary>{operators}</details>"
@@ -355,21 +364,36 @@ def _lineage(facts: Facts) -> str:
             for key, artifacts in facts.lineage.items()
         ],
     )
-    config = html.escape(yaml.safe_dump(_given(facts.config), sort_keys=False))
+    # With what is null: a gate is switched off by it.
+    config = html.escape(yaml.safe_dump(facts.config, sort_keys=False, allow_unicode=True))
+    versions = ", ".join(f"{name} {number}" for name, number in facts.versions.items())
+    commit = f"commit {facts.commit}, " if facts.commit else ""
     return (
-        f"<p>Code digest {markup.text(facts.code_digest[:16])}. Save the configuration below as "
-        "<code>run.yaml</code>; with the files above, the same code and seed, "
-        "<code>ranklite run --config run.yaml --data FOLDER</code> makes the same model.</p>"
+        f"<p>Code: {markup.text(commit)}digest {markup.text(facts.code_digest[:16])}. "
+        f"Versions: {markup.text(versions)}.</p>{_repeat(facts)}"
         f"<details><summary>Configuration</summary><pre>{config}</pre></details>"
         f"{made_from if facts.lineage else ''}"
     )
 
 
-def _given(config: Any) -> Any:
-    """Without what is null, which is what leaving it out means."""
-    if isinstance(config, dict):
-        return {key: _given(value) for key, value in config.items() if value is not None}
-    return [_given(value) for value in config] if isinstance(config, list) else config
+def _repeat(facts: Facts) -> str:
+    """The command, and what it starts from."""
+    spans = (facts.ingest or {}).get("spans")
+    span = f" --span {spans[-1]}" if spans else ""
+    command = f"ranklite run --config run.yaml --data FOLDER{span}"
+    makes = "repeats the run" if facts.stopped else "makes the same model"
+    if parent := facts.warm.get("parent"):
+        makes = (
+            "trains it from other weights, unless the model pushed last is its parent: the float "
+            f"training started from {parent['folder']}, whose model.h5 has the SHA-256 "
+            f"{parent['sha256']}"
+        )
+    elif "warm_started" in facts.warm:
+        makes += ", as long as nothing was pushed before, for training started from scratch"
+    return (
+        "<p>Save the configuration below as <code>run.yaml</code>; with the files above, the same "
+        f"code, versions and seed, <code>{markup.text(command)}</code> {markup.text(makes)}.</p>"
+    )
 
 
 def _picture(draw: Callable[[Figure], None], size: tuple[float, float], text: str) -> str:
@@ -392,10 +416,6 @@ def _label(axis: Any, x: str, y: str, title: str) -> None:
 
 def summary(report: dict[str, Any], config: dict[str, Any]) -> str:
     """Configuration and gates in Markdown, for TensorBoard's text tab."""
-    gates = "\n".join(
-        f"| {v['name']} | {v['value']:.6g} | {v['threshold']} | {'ok' if v['passed'] else 'NO'} |"
-        for v in report["verdicts"]
-    )
-    given = json.dumps(_given(config), indent=2)
-    indented = "\n".join(f"    {line}" for line in given.splitlines())
+    gates = "\n".join(f"| {' | '.join(cells(v))} |" for v in report["verdicts"])
+    indented = "\n".join(f"    {line}" for line in json.dumps(config, indent=2).splitlines())
     return f"| gate | value | bound | |\n|---|---|---|---|\n{gates}\n\n{indented}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import logging
+import pathlib
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -11,7 +13,7 @@ import tf_keras as keras
 
 from components import failed_logs
 from models import training, warm_start
-from models.checkpoint import Checkpoint
+from models.checkpoint import MODEL_FILE, Checkpoint
 from models.config import DeepFMConfig, FeatureSet, Strict, TrainingConfig
 from models.layout import FeatureLayout
 from models.preprocessing import layout_from_transform, read_constants
@@ -43,7 +45,7 @@ def run_fn(fn_args: Any) -> None:
     train, evaluation = _files(fn_args, "train_files"), _files(fn_args, "eval_files")
     layout = layout_from_transform(fn_args.transform_output, features)
     model = training.build(layout, config, settings)
-    started = {}
+    started: dict[str, Any] = {}
     if settings.warm_start:
         vocabularies = read_constants(fn_args.transform_output, features).vocabularies
         started = _warm_start(model, layout, config, vocabularies, fn_args.base_model)
@@ -68,8 +70,8 @@ def _warm_start(
     config: DeepFMConfig,
     vocabularies: warm_start.Vocabularies,
     base_model: str | None,
-) -> dict[str, float]:
-    """Copies the weights of the model pushed last, if there is one that fits."""
+) -> dict[str, Any]:
+    """Copies the weights of the model pushed last, if there is one that fits; says which it was."""
     if base_model is None:
         _log.info("no model was pushed before: training starts from scratch")
         return {"warm_started": 0.0}
@@ -86,7 +88,12 @@ def _warm_start(
         _log.warning("training starts from scratch, not from %s: %s", base_model, reason)
         return {"warm_started": 0.0}
     _log.info("training starts from %s, which knows %d of the values", base_model, known)
-    return {"warm_started": 1.0, "known_values": float(known)}
+    folder = pathlib.Path(base_model)
+    parent = {
+        "folder": "/".join(folder.parts[-4:-1]),  # such as `Trainer/model/7`
+        "sha256": hashlib.sha256((folder / MODEL_FILE).read_bytes()).hexdigest(),
+    }
+    return {"warm_started": 1.0, "known_values": float(known), "parent": parent}
 
 
 def _config(fn_args: Any, key: str, kind: type[ConfigT]) -> ConfigT:

@@ -1,4 +1,5 @@
-"""Compression techniques; a new one is a file and a line in TECHNIQUES."""
+"""Compression techniques. A new one is a file here with a line in TECHNIQUES, its settings and its
+place in the order in `compression_config`, and what it does to sizes in `recipe_rules`."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from models.compression.base import (
 )
 from models.compression.clustering import Cluster
 from models.compression.pruning import Prune
-from models.compression.quantization import Quantize, quantize
+from models.compression.quantization import Quantize
+from models.compression.rounding import quantize
 from models.compression.rows import PruneRows
 from models.compression.units import RemoveUnits
 from models.compression_config import CompressionStep

@@ -130,15 +130,12 @@ class KeepZeros(keras.callbacks.Callback):
             weight.assign(weight * mask)
 
 
-MOSTLY_DENSE = 0.05  # a weight that is exactly zero by chance is not a pruned one
-
-
 def masks(model: keras.Model) -> dict[str, npt.NDArray[np.bool_]]:
-    """Where the weights of a model's pruned layers are not zero."""
+    """Where the weights of layers with zeros are not zero."""
     return {
         name: weight.numpy() != 0.0
         for name, weight in prunable_weights(model).items()
-        if np.mean(weight.numpy() == 0.0) > MOSTLY_DENSE
+        if not weight.numpy().all()
     }
 
 

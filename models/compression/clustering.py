@@ -102,12 +102,15 @@ def distinct_values(model: keras.Model) -> dict[str, int]:
 
 
 def clustered_weights(model: keras.Model) -> list[str]:
-    """Names of the kernels, and of the table, that share few values among many weights."""
+    """Names of the kernels, and of the table, whose weights share values that are not zero.
+
+    Each value has four weights or more on average: zeros alone, which pruning made, are not meant.
+    """
     counts = distinct_values(model)
     return [
         name
         for name, weight in prunable_weights(model).items()
-        if counts[name] <= min(CLUSTERED, weight.shape.num_elements() // 4)
+        if counts[name] <= min(CLUSTERED, 1 + np.count_nonzero(weight.numpy()) // 4)
     ]
 
 

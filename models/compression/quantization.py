@@ -3,44 +3,42 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from typing import Any, NamedTuple
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-from models import data, progress, training
+from models import data
 from models.checkpoint import Checkpoint
 from models.compression.base import (
     KeepZeros,
     PostConditionFailed,
     Splits,
     Technique,
-    compress,
-    fine_tuning,
     lost_zeros,
     masks,
 )
 from models.compression.clustering import (
     CLUSTERED,
     KeepClusters,
-    clustered_weights,
     distinct_values,
 )
-from models.compression.equalization import equalize
 from models.compression_config import Quantization
 from models.config import TrainingConfig
 from models.deepfm import FLATTEN, TOWER, build_deepfm
-from models.embeddings import EMBEDDING, WRAPPED_LAYERS, table_layers
+from models.embeddings import WRAPPED_LAYERS, table_layers
 from models.folding import fold_batch_norm
 from models.layout import FeatureLayout
+from models.per_unit import PerUnitDense
 from models.quantize_config import QuantizeWeights
-from models.recipe_rules import NotCompressible, check_single_valued
+from models.recipe_rules import check_four_bits, check_single_valued
 from models.row_quantization import RowQuantizedEmbedding, SummedProducts
 from models.sparsity import sparsity, total_sparsity
 
 CALIBRATION_ROWS = 1024
+_LEAST_RANGE = 1e-6  # of a unit whose weights are all zero
 
 
 class _AsAnnotated(tfmot.quantization.keras.QuantizeScheme):
@@ -72,11 +70,13 @@ class Bits:
       kernels: Of the tower's kernels, by layer name; 8 where a layer is not named.
       table: The embedding table's format.
       activations: 8 or 16.
+      per_unit: Whether the tower's kernels have a scale for each unit.
     """
 
     kernels: dict[str, int]
     table: str = "int8"
     activations: int = 8
+    per_unit: bool = False
 
     @classmethod
     def of(cls, config: Quantization, hidden: int) -> Bits:
@@ -86,7 +86,7 @@ class Bits:
         if config.format == "int16x8":  # a table with one scale would be stored in 16 bits
             table = config.table if config.table != "int8" else "int8_per_row"
             return cls(kernels, table, activations=16)
-        return cls(kernels, config.table)
+        return cls(kernels, config.table, per_unit=config.scales == "unit")
 
     @property
     def row_bits(self) -> int | None:
@@ -125,29 +125,17 @@ def _quantize_configs(
         configs[FLATTEN] = output  # what comes from float arithmetic needs a range
     for k, (name, kernel_bits) in enumerate(bits.kernels.items()):
         added = k == 0 and layout.num_numeric > 0
-        configs[name] = config(output=added, kernel_bits=kernel_bits)
+        configs[name] = config(output=added, kernel_bits=kernel_bits, per_unit=bits.per_unit)
         configs[f"{name}_relu"] = output
     return configs
-
-
-def rounding_forms(checkpoint: Checkpoint) -> list[Checkpoint]:
-    """Models without batch normalization that compute the same function but round differently.
-
-    Returns:
-      The folded model, and the equalized one unless its kernels are clustered: equalizing gives
-      every unit another factor, which shared values would not survive.
-    """
-    folded = fold_batch_norm(checkpoint)
-    clustered = any(name.startswith(TOWER) for name in clustered_weights(folded.model))
-    return [folded] if clustered else [folded, equalize(folded)]
 
 
 class Quantize(Technique[Quantization]):
     """Calibrates the ranges of a model without batch normalization; trains with fake-quantization.
 
-    tfmot starts its ranges at +-6 and moves them by a thousandth a step, which a short fine-tuning
-    never recovers from: the ranges are measured first, over some batches of the float model. Zeros
-    that pruning left stay zeros.
+    tfmot starts its ranges at +-6, those of kernels until the first training step, and moves those
+    of activations by a thousandth a step, which a short fine-tuning never recovers from: the ranges
+    are measured first, over some batches of the float model. Zeros that pruning left stay zeros.
     """
 
     def __init__(self, config: Quantization, bits: Bits | None = None) -> None:
@@ -157,6 +145,8 @@ class Quantize(Technique[Quantization]):
     def check(self, checkpoint: Checkpoint) -> None:
         if self.config.format == "int16x8":
             check_single_valued([f.name for f in checkpoint.layout.fields if f.length > 1])
+        if self.config.bits != 8:
+            check_four_bits(checkpoint.config)
 
     def bits(self, checkpoint: Checkpoint) -> Bits:
         """How many bits each layer of a model gets."""
@@ -179,6 +169,8 @@ class Quantize(Technique[Quantization]):
                 return SummedProducts.from_config(layer.get_config())
             if layer.name not in configs:
                 return layer
+            if configs[layer.name].per_unit:
+                layer = PerUnitDense.from_config(layer.get_config())
             return tfmot.quantization.keras.quantize_annotate_layer(layer, configs[layer.name])
 
         copy = build_deepfm(checkpoint.layout, checkpoint.config)
@@ -205,7 +197,10 @@ class Quantize(Technique[Quantization]):
         )
         for layer in model.layers:
             inner = getattr(layer, "layer", None)
-            if inner is not None and inner.name in ranges:
+            if inner is None:
+                continue
+            _fit_kernel_range(layer)
+            if inner.name in ranges:
                 low, high = ranges[inner.name]
                 if self.config.format == "int16x8":
                     low, high = -max(-low, high), max(-low, high)
@@ -237,6 +232,18 @@ class Quantize(Technique[Quantization]):
         if spread:
             raise PostConditionFailed(f"clustered weights have drifted apart: {spread}")
         return {"sparsity": total_sparsity(model), "sparsity_by_layer": sparsity(model)}
+
+
+def _fit_kernel_range(layer: keras.layers.Layer) -> None:
+    """Sets the range of a wrapped kernel, for all units or unit by unit, from its weights."""
+    found = {variable.name.rpartition("/")[2]: variable for variable in layer.variables}
+    if "kernel_max:0" not in found:
+        return
+    least, greatest = found["kernel_min:0"], found["kernel_max:0"]
+    kernel = np.abs(found["kernel:0"].numpy())
+    largest = np.maximum(kernel.max(axis=0) if greatest.shape.rank else kernel.max(), _LEAST_RANGE)
+    least.assign(-largest)
+    greatest.assign(largest)
 
 
 def unwrapped_variable(
@@ -281,204 +288,3 @@ def calibrate(
             low[name] = min(low[name], float(least))
             high[name] = max(high[name], float(greatest))
     return {name: (low[name], max(high[name], low[name] + 1e-6)) for name in layers}
-
-
-def weight_bytes(checkpoint: Checkpoint, bits: Bits) -> int:
-    """Bytes of the kernels and tables, with the scales of their rows."""
-    total = 0
-    for layer in checkpoint.model.layers:
-        inner = getattr(layer, "layer", layer)
-        for weight in inner.weights:
-            count = weight.shape.num_elements()
-            if bits.row_bits and isinstance(inner, keras.layers.Embedding) and inner.output_dim > 1:
-                total += count * bits.row_bits // 8 + weight.shape[0]
-            elif weight.shape.rank == 2:
-                total += count * bits.kernels.get(inner.name, 8) // 8
-            else:
-                total += 4 * count
-    return total
-
-
-def choose_bits(config: Quantization, folded: Checkpoint, splits: Splits) -> Bits:
-    """Gives 4 bits to the layers where that costs least, until the weights fit.
-
-    The sensitivity of a layer is the rise of the validation log loss when it alone goes from 8 to
-    4 bits in the calibrated model; layers are taken in order of the rise for each byte saved (Dong
-    et al. 2019 order by curvature, https://arxiv.org/abs/1905.03696; measuring is exact and cheap
-    for a tower of a few layers).
-
-    Args:
-      config: With `max_weight_bytes`.
-      folded: The float model without batch normalization.
-      splits: Data to calibrate and measure on.
-
-    Raises:
-      NotCompressible: Not even 4 bits everywhere fit; the message has the least that does.
-    """
-    hidden = [f"{TOWER}_{k}" for k in range(len(folded.config.hidden_units))]
-    start = Bits(dict.fromkeys(hidden, 8), "int8_per_row")
-    candidates = {
-        name: dataclasses.replace(start, kernels={**start.kernels, name: 4}) for name in hidden
-    }
-    candidates[EMBEDDING] = dataclasses.replace(start, table="int4_per_row")
-    limit = config.max_weight_bytes
-    assert limit is not None
-    least = weight_bytes(folded, Bits(dict.fromkeys(hidden, 4), "int4_per_row"))
-    if least > limit:
-        raise NotCompressible(
-            f"max_weight_bytes is {limit:,}, but with 4 bits everywhere the weights still take "
-            f"{least:,}: raise it, remove rows or units first, or choose a smaller model"
-        )
-
-    def log_loss(bits: Bits) -> float:
-        technique = Quantize(config, bits)
-        model = technique.wrap(folded, 1)
-        technique.initialize(model, folded, splits)
-        return training.evaluate(model, folded.layout, splits.eval)["log_loss"]
-
-    base, size = log_loss(start), weight_bytes(folded, start)
-    rise = {
-        name: (log_loss(bits) - base) / (size - weight_bytes(folded, bits))
-        for name, bits in candidates.items()
-    }
-    chosen = start
-    for name in sorted(rise, key=lambda name: rise[name]):
-        if weight_bytes(folded, chosen) <= limit:
-            break
-        if name == EMBEDDING:
-            chosen = dataclasses.replace(chosen, table="int4_per_row")
-        else:
-            chosen = dataclasses.replace(chosen, kernels={**chosen.kernels, name: 4})
-    return chosen
-
-
-def quantize(
-    config: Quantization,
-    checkpoint: Checkpoint,
-    splits: Splits,
-    training_config: TrainingConfig,
-    *,
-    log_dir: str | None = None,
-) -> tuple[Checkpoint, Checkpoint]:
-    """Quantizes a model and trains its float control.
-
-    Args:
-      config: What to do.
-      checkpoint: The float model, pruned or not; it is not changed.
-      splits: Data to train and validate on.
-      training_config: The settings that the float model was trained with.
-      log_dir: Folder for TensorBoard; None logs nothing.
-
-    Returns:
-      The quantized model, trained or only calibrated, whichever has the lower log loss on the
-      validation split (`chosen` among its metrics says which), and the control: the folded float
-      model, trained as long where the configuration asks for it.
-    """
-    if config.format in ("dynamic_range", "float16"):
-        rounded = rounding_forms(checkpoint)[-1]
-        metrics = training.evaluate(rounded.model, rounded.layout, splits.eval)
-        return dataclasses.replace(rounded, metrics=dict(metrics), format=config.format), rounded
-    trainings = 2 if config.control and config.epochs else 1
-    start = calibrated(config, checkpoint, splits)
-    before = start.metrics
-    quantized = dataclasses.replace(
-        start.form,
-        model=start.model,
-        metrics={**before, **start.technique.verify(start.form, start.model)},
-        format=config.format,
-    )
-    figures: dict[str, Any] = {f"calibrated_{name}": value for name, value in before.items()}
-    figures["chosen"] = "calibrated"
-    if config.epochs:
-        with progress.part("quantized" if trainings > 1 else "", 0, trainings):
-            trained = compress(
-                start.technique,
-                start.form,
-                splits,
-                training_config,
-                log_dir=log_dir and os.path.join(log_dir, "quantized"),
-            )
-        figures |= {f"trained_{name}": trained.metrics[name] for name in before}
-        if trained.metrics["log_loss"] <= before["log_loss"]:
-            figures["chosen"] = "trained"
-            quantized = dataclasses.replace(trained, format=config.format)
-    quantized.metrics.update(figures)
-    with progress.part("control", trainings - 1, trainings):
-        control = train_control(config, start.form, splits, training_config, log_dir=log_dir)
-    progress.report(figures={"auc": quantized.metrics["auc"]})
-    return quantized, control
-
-
-class Calibrated(NamedTuple):
-    """A calibrated model and what it was made of.
-
-    Attributes:
-      form: The float model without batch normalization.
-      technique: With the bits that were chosen.
-      model: With its fake-quantizers.
-      metrics: On the validation split.
-    """
-
-    form: Checkpoint
-    technique: Quantize
-    model: keras.Model
-    metrics: dict[str, float]
-
-
-def calibrated(config: Quantization, checkpoint: Checkpoint, splits: Splits) -> Calibrated:
-    """The form of a model that rounds best after calibration, by its validation log loss.
-
-    Args:
-      config: What to do.
-      checkpoint: The float model; it is not changed.
-      splits: Data to calibrate and measure on.
-
-    Raises:
-      NotCompressible: The configuration does not fit the model.
-    """
-    progress.report("calibrating")
-    candidates = []
-    for form in rounding_forms(checkpoint):
-        bits = choose_bits(config, form, splits) if config.bits == "mixed" else None
-        technique = Quantize(config, bits)
-        technique.check(form)
-        model = technique.wrap(form, 1)
-        technique.initialize(model, form, splits)
-        metrics = training.evaluate(model, form.layout, splits.eval)
-        candidates.append(Calibrated(form, technique, model, metrics))
-    return min(candidates, key=lambda candidate: candidate.metrics["log_loss"])
-
-
-def train_control(
-    config: Quantization,
-    checkpoint: Checkpoint,
-    splits: Splits,
-    training_config: TrainingConfig,
-    *,
-    log_dir: str | None = None,
-) -> Checkpoint:
-    """The float model trained as long, on the same batches, with the same weights kept at zero.
-
-    Args:
-      config: Of the quantization that it is compared with.
-      checkpoint: The float model; it is not changed.
-      splits: Data to train and validate on.
-      training_config: The settings that the float model was trained with.
-      log_dir: Folder for TensorBoard; None logs nothing.
-
-    Returns:
-      The model, its batch normalization folded; untrained where `control` is off.
-    """
-    folded = fold_batch_norm(checkpoint)
-    if not (config.control and config.epochs):
-        return folded
-    metrics = training.fit(
-        folded.model,
-        folded.layout,
-        splits.train,
-        splits.eval,
-        fine_tuning(training_config, epochs=config.epochs, learning_rate=config.learning_rate),
-        log_dir=log_dir and os.path.join(log_dir, "control"),
-        callbacks=[KeepZeros(folded.model, masks(folded.model))],
-    )
-    return dataclasses.replace(folded, metrics=dict(metrics))

@@ -13,6 +13,7 @@ from components.run_report.markup import interval as bracketed
 from components.run_report.markup import number
 from models import bootstrap
 from models.bootstrap import Draws, Interval
+from models.gates import cells
 from models.scored_rows import ScoredRows
 from pipeline.comparison.runs import JudgedRun
 from pipeline.comparison.sections import Section, Table, differ
@@ -238,13 +239,7 @@ def _slice(entry: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _verdict(verdict: Mapping[str, Any] | None) -> str:
-    if verdict is None:
-        return "-"
-    said = "ok" if verdict["passed"] else "NO"
-    if verdict["threshold"] is None:
-        return f"{verdict['value']:.6g} {said}"
-    sign = ">=" if verdict["at_least"] else "<="
-    return f"{verdict['value']:.6g} {sign} {verdict['threshold']:g} {said}"
+    return " ".join(filter(None, cells(verdict)[1:])) if verdict else "-"
 
 
 def _ratio(value: float | None, reference: float | None, form: str) -> str:

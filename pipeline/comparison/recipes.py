@@ -8,6 +8,7 @@ import json
 import os
 from typing import Any
 
+from components.budget_search import artifacts
 from components.run_report import markup
 from pipeline.files import write
 from pipeline.local_runner import Outcome
@@ -43,9 +44,7 @@ def load_trials(outcome: Outcome) -> Trials:
             f"the last run of {outcome.config.name!r} has no finished search: give its "
             "configuration `compression: {budget: ...}` and run it"
         )
-    with open(os.path.join(folder, "trials.json"), encoding="utf-8") as file:
-        loaded: Trials = json.load(file)
-    return loaded
+    return artifacts.load_trials(folder)
 
 
 def _rows(trials: Trials) -> list[list[str]]:
@@ -69,6 +68,11 @@ def render(trials: Trials) -> str:
     head = ["recipe (validation split)", *(title for title, _, _ in _COLUMNS), "* Pareto"]
     lines = [table(head, _rows(trials))]
     lines += [f"{t['name']}: {t['error']}" for t in trials["trials"] if t["error"]]
+    lines += [
+        f"{t['name']} would not pass: {'; '.join(t['fails'])}"
+        for t in trials["trials"]
+        if t.get("fails")
+    ]
     if trials["miss"]:
         lines += ["", trials["miss"]]
     return "\n".join(lines)
@@ -98,7 +102,7 @@ def _sections(trials: Trials, image: bytes) -> list[tuple[str, str]]:
     steps = "".join(
         f"<h3>{markup.text(trial['name'])}</h3>"
         f"<pre>{markup.text(json.dumps(trial['steps'], indent=1))}</pre>"
-        f"{markup.text(trial['error'])}"
+        f"{markup.text(trial['error'] or '; '.join(trial.get('fails', ())))}"
         for trial in trials["trials"]
     )
     return [("What accuracy costs", picture + figures), ("Steps", steps)]
@@ -108,14 +112,21 @@ def _plot(trials: Trials, title: str) -> bytes:
     import matplotlib
 
     matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     measured = [trial for trial in trials["trials"] if trial["figures"]]
     shown = {trials["chosen"], *trials["front"]}
     if len(measured) <= _FEW:
         shown = {trial["name"] for trial in measured}
-    figure, axes = pyplot.subplots(1, len(_AXES), figsize=(11, 4.5), sharey=True, dpi=120)
-    best = [trial["figures"]["auc"] for trial in measured if trial["name"] in shown]
+    named = sorted(
+        (trial for trial in measured if trial["name"] in shown),
+        key=lambda trial: float(trial["figures"]["bytes"]),
+    )
+    numbers = {trial["name"]: str(number) for number, trial in enumerate(named, 1)}
+    figure, (*axes, names) = pyplot.subplots(
+        1, len(_AXES) + 1, figsize=(12, 4.5), dpi=120, width_ratios=[3] * len(_AXES) + [2]
+    )
+    best = [trial["figures"]["auc"] for trial in named]
     floor = min(best) - max(0.002, max(best) - min(best))
     for axis, (key, label) in zip(axes, _AXES, strict=True):
         for trial in measured:
@@ -130,31 +141,30 @@ def _plot(trials: Trials, title: str) -> bytes:
                 color="tab:red" if chosen else "tab:blue" if front else "lightgrey",
                 zorder=3 if front or chosen else 2,
             )
-        labelled = sorted(
-            (trial for trial in measured if trial["name"] in shown),
-            key=lambda trial: trial["figures"][key],
-        )
-        for number, trial in enumerate(labelled):
+            above = int(numbers.get(trial["name"], "0")) % 2 == 0  # neighbours often touch
             axis.annotate(
-                trial["name"],
-                (trial["figures"][key], max(floor, trial["figures"]["auc"])),
-                fontsize=7,
-                xytext=(0, -14 - 11 * (number % 3)),
+                numbers.get(trial["name"], ""),
+                (x, y),
+                fontsize=8,
+                xytext=(0, 6 if above else -13),
                 ha="center",
                 textcoords="offset points",
-                arrowprops={"arrowstyle": "-", "color": "grey", "lw": 0.4},
             )
         axis.set_xlabel(label)
         axis.set_xscale("log")
-        axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.6g}")
-        axis.xaxis.set_minor_formatter(lambda value, _: f"{value:,.6g}")
-        axis.tick_params(axis="x", which="both", labelsize=7, labelrotation=30)
-        axis.margins(0.12, 0.2)
+        axis.xaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.xaxis.set_minor_locator(ticker.NullLocator())
+        axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.12g}")
+        axis.tick_params(axis="x", labelsize=7, labelrotation=30)
+        axis.margins(0.08, 0.12)
         axis.grid(visible=True, alpha=0.3)
     axes[0].set_ylabel("AUC, validation split")
+    names.axis("off")
+    legend = [f"{number:>2}  {name.replace('__', ' + ')}" for name, number in numbers.items()]
+    names.text(0, 1, "\n".join(legend), fontsize=8, va="top", family="monospace")
     figure.suptitle(
         f"{title}: what accuracy costs (blue: no other recipe is better in everything; "
-        "triangles lie below)",
+        "star: chosen; triangles lie below)",
         fontsize=10,
     )
     figure.tight_layout()

@@ -12,7 +12,7 @@ from typing import Any
 from components.lite_validator.artifacts import REPORT_FILE, SCORES_FILE
 from models.scored_rows import ScoredRows
 from pipeline import lineage
-from pipeline.store import Run, Stage, all_runs, document, stores
+from pipeline.store import Run, Stage, all_runs, code_digest, document, stores
 
 _NAME = re.compile(
     r"(?:(?P<date>\d{4}-\d\d-\d\d) +)?(?P<pipeline>[a-z][a-z0-9-]*)"
@@ -32,7 +32,7 @@ class JudgedRun:
       started: ISO time in UTC.
       result: `pushed <version>`, `refused by ...`, or what stopped it later.
       config: Its whole configuration; empty where it is not known.
-      report: `report.json` of LiteValidator.
+      report: `report.json` of LiteValidator, its verdicts joined by those of the Evaluators.
       ingest: `report.json` of LogExampleGen; empty where there is none.
       code: Code digest by stage.
       scores: Row by row; None where they were not kept.
@@ -159,9 +159,11 @@ def _judged(name: str, run: Run) -> JudgedRun:
         started=run.started.isoformat(timespec="seconds"),
         result=_result(run),
         config=json.loads(reporter.properties.get("config", "{}")),
-        report=report,
+        report={**report, "verdicts": _pushed(run).get("verdicts", report["verdicts"])},
         ingest=stages.get("LogExampleGen", _NO_STAGE).document("report", REPORT_FILE),
-        code={node: digest for node, stage in stages.items() if (digest := _digest(stage))},
+        code={
+            n: digest for n, stage in stages.items() if (digest := code_digest(stage.properties))
+        },
         scores=_scores(folder),
     )
 
@@ -198,14 +200,6 @@ def _result(run: Run) -> str:
         return f"refused by {', '.join(pushed['refused_by'])}"
     stopped = [f"{s.node} {s.state}" for s in run.stages.values() if s.state == "failed"]
     return ", ".join(stopped) or "unfinished"
-
-
-def _digest(stage: Stage) -> str:
-    """Of a stage's code; TFX's own Trainer and Transform carry it inside their configuration."""
-    if "code_digest" in stage.properties:
-        return stage.properties["code_digest"]
-    custom = json.loads(stage.properties.get("custom_config") or "null") or {}
-    return str(custom.get("code_digest", ""))
 
 
 def _version(path: str, runs: str, every: dict[str, list[Run]]) -> JudgedRun:

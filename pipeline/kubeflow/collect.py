@@ -7,7 +7,7 @@ import pathlib
 import re
 from collections import defaultdict
 
-from pipeline.board import COLLECTED, MODEL_RUN, RUN_FILE
+from pipeline.board import COLLECTED, MODEL_RUN, RUN_FILE, pruned
 from pipeline.files import write
 from pipeline.kubeflow import storage
 
@@ -17,6 +17,8 @@ _EXECUTION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+")
 
 def collect(artifacts: str, pipeline: str) -> tuple[int, int]:
     """Copies the logs and pages of all runs that are not here yet, or have grown.
+
+    A run whose logs `ranklite clean` removed here is left alone.
 
     Kubeflow keeps an output below `<run>/<task>/[<execution>/]<output>`; which folders come before
     depends on its version.
@@ -50,6 +52,8 @@ def collect(artifacts: str, pipeline: str) -> tuple[int, int]:
     started = {run: min(entry.written for entry, _ in found) for run, found in runs.items()}
     for run in sorted(runs, key=lambda run: started[run]):
         folder = pathlib.Path(pipeline, COLLECTED, run)
+        if pruned(folder):
+            continue
         for entry, target in runs[run]:
             copied += _fetch(artifacts, entry, folder / target)
         if folder / RUN_FILE not in known:  # a number stays, also where an older run comes later

@@ -34,6 +34,7 @@ from models.bundle import MODEL_FILE, versions
 from pipeline.history import HISTORY_PROPERTY
 from pipeline.kubeflow import storage
 from pipeline.progress import Display
+from pipeline.reading import counted
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ def _stop_after(seconds: float, what: str) -> None:
 def _progress(executor: str) -> Iterator[None]:
     """Says in plain lines how far the task is; `a.pruner.executor.Executor` is `pruner`."""
     display = Display(sys.stderr, live=False)
-    with display.running():
+    with display.running(), counted():
         display.begin(executor.split(".")[-3:][0])
         yield
         display.end()

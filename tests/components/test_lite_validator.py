@@ -129,3 +129,16 @@ def test_rows_with_gaps_miss_and_invent_each_feature() -> None:
     sparse = as_sparse(made, features)
     assert sparse["user"].indices.shape[0] == 12 - sum(made["user"] == b"")
     assert sparse["price"].indices.shape[0] == 10
+
+
+def test_single_scores_are_told_whether_gated_or_not() -> None:
+    labels = np.array([0.0, 1.0] * 500)
+    moved = SCORES.copy()
+    moved[7] += 0.4
+    scores = {"float": SCORES, "control": SCORES + 0.01, "shipped": moved}
+    found = validation.evidence(labels, scores)["score_change"]
+    assert found["float"] == {"max": pytest.approx(0.4), "p999": pytest.approx(0.0, abs=1e-3)}
+    assert found["control"]["max"] == pytest.approx(0.39)
+    assert set(
+        validation.evidence(labels, {"float": SCORES, "shipped": moved})["score_change"]
+    ) == {"float"}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pathlib
 from typing import Any
 
 import pytest
+import tensorflow as tf
+import tensorflow_model_analysis as tfma
 from tfx.types import standard_artifacts
 
-from components.blessings import BLESSINGS
+from components.blessings import BLESSINGS, EVALUATIONS
 from components.lite_validator.artifacts import StageReport
 from components.pusher import executor
 from components.pusher.pushed import pushed_version
@@ -26,12 +29,26 @@ FEATURES = FeatureSet.model_validate(
         ]
     }
 )
+GATE = {"name": "AUC", "value": 0.7, "threshold": 0.5, "at_least": True, "passed": True}
 REPORT = {
     "split": "test",
     "stages": {"shipped": {"auc": 0.7}},
-    "verdicts": [],
+    "verdicts": [GATE],
     "layout": {"fields": [{"name": "user", "rows": 5}]},
 }
+
+
+def result(*, refused: bool) -> tfma.ValidationResult:
+    """What TFMA says of a model: nothing, or that it lost AUC."""
+    said = tfma.ValidationResult(validation_ok=not refused)
+    if refused:
+        failure = said.metric_validations_per_slice.add().failures.add()
+        failure.metric_key.name, failure.metric_key.is_diff = "auc", True
+        failure.metric_value.double_value.value = -0.0123
+        change = failure.metric_threshold.change_threshold
+        change.absolute.value = -0.01
+        change.direction = tfma.MetricDirection.HIGHER_IS_BETTER
+    return said
 
 
 class FakeLite:
@@ -66,6 +83,12 @@ def push(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             blessing = artifact(standard_artifacts.ModelBlessing, key)
             blessing.set_int_custom_property("blessed", blessed.get(key, 1))
             inputs[key] = [blessing]
+        for key, (node, _) in EVALUATIONS.items():
+            inputs[key] = [artifact(standard_artifacts.ModelEvaluation, key)]
+            (blessing,) = (key for key, by in BLESSINGS.items() if by == node)
+            said = result(refused=blessed.get(blessing) == 0)
+            with tf.io.TFRecordWriter(f"{inputs[key][0].uri}/validations.tfrecord") as file:
+                file.write(said.SerializeToString())
         serving = pathlib.Path(inputs["model"][0].uri) / "Format-Serving"
         serving.mkdir()
         (serving / "tflite").write_bytes(bytes([number]))
@@ -94,6 +117,7 @@ def test_a_blessed_model_is_pushed(push: Any, tmp_path: pathlib.Path) -> None:
     pushed = push(1)
     assert pushed.get_int_custom_property("pushed") == 1
     assert pushed.get_int_custom_property("model_id") == 1
+    assert pushed.get_string_custom_property("sha256") == hashlib.sha256(b"\x01").hexdigest()
     assert pushed_version(pushed.uri) == str(tmp_path / "pushed" / "1")
     metadata = json.loads((tmp_path / "pushed/1/model.json").read_text())
     assert metadata["features"][1] == {
@@ -115,6 +139,8 @@ def test_a_blessed_model_is_pushed(push: Any, tmp_path: pathlib.Path) -> None:
             "model_blessing": [1],
             "baseline_blessing": [1],
             "infra_blessing": [1],
+            "evaluation": [1],
+            "baseline_evaluation": [1],
         },
         "execution": 1,
     }
@@ -122,14 +148,25 @@ def test_a_blessed_model_is_pushed(push: Any, tmp_path: pathlib.Path) -> None:
     assert (tmp_path / "pushed/1/report.html").read_text() == "<!doctype html>"
 
 
+LOST = {
+    node: [
+        {"name": f"AUC change from {baseline}", "value": -0.0123, "threshold": -0.01}
+        | {"at_least": True, "passed": False, "detail": ""}
+    ]
+    for node, baseline in EVALUATIONS.values()
+}
+
+
 @pytest.mark.parametrize(("key", "gate"), list(BLESSINGS.items()))
 def test_any_gate_can_refuse(push: Any, tmp_path: pathlib.Path, key: str, gate: str) -> None:
     pushed = push(1, **{key: 0})
     assert pushed.get_int_custom_property("pushed") == 0
+    assert pushed.get_string_custom_property("sha256")
     assert pushed_version(pushed.uri) is None
     assert json.loads((pathlib.Path(pushed.uri) / "pushed.json").read_text()) == {
         "version": None,
         "refused_by": [gate],
+        "verdicts": [GATE, *LOST.get(gate, [])],
     }
     assert versions(str(tmp_path / "pushed")) == []
 

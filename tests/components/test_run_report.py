@@ -17,7 +17,7 @@ from components.run_report import board, page
 from components.run_report.columns import Column
 from components.run_report.current import CurrentRun
 from models.scored_rows import ScoredRows
-from tests.browser import needs_browser, opened
+from tests.browser import PAPER, PHONE, needs_browser, opened
 
 EVIL = "<script>alert(1)</script>"
 CURVE = {"x": [0.0, 0.5, 1.0], "y": [0.0, 0.8, 1.0], "rows": [5.0, 5.0, 5.0]}
@@ -47,6 +47,8 @@ def facts(**changes: Any) -> page.Facts:
             | {"passed": True, "detail": ""},
             {"name": "bytes", "value": 123456, "threshold": 1000, "at_least": False}
             | {"passed": False, "detail": EVIL},
+            {"name": "AUC change from the blessed model", "value": -0.0123, "threshold": -0.01}
+            | {"passed": False, "at_least": True, "detail": ""},
         ],
         "slices": [
             {**SLICE, "value": "seen", "shipped": FIGURES},
@@ -58,6 +60,7 @@ def facts(**changes: Any) -> page.Facts:
             "precision_recall": BOTH,
             "calibration": BOTH,
             "score_pairs": CURVE,
+            "score_change": {"control": {"max": 0.4321, "p999": 0.0321}},
             "unseen": {"user": {"vocabulary": 7, "unseen": 0.25, "missing": 0.0}},
             "tensors": [{"name": "table", "dtype": "int8", "shape": [9, 8], "bytes": 72}],
             "rounding_db": {"tower_0": 38.5},
@@ -75,7 +78,7 @@ def facts(**changes: Any) -> page.Facts:
             "name": "clicks",
             "model": {"embedding_dim": 8, "hidden_units": [64, 32]},
             "compression": [{"technique": "quantize"}],
-            "user": None,
+            "gates": {"max_auc_drop": None},
         },
         "ingest": ingest,
         "report": report,
@@ -87,6 +90,9 @@ def facts(**changes: Any) -> page.Facts:
         "refused_by": [],
         "lineage": {"stage_report": [(12, "components.StageReport")]},
         "code_digest": "c0de" * 16,
+        "versions": {"python": "3.10.13", "tfx": "1.16.0"},
+        "commit": f"{'c0ffee00' * 5}-dirty",
+        "warm": {"auc": 0.7},
     }
     return page.Facts(**{**given, **changes})
 
@@ -122,9 +128,11 @@ def test_every_finding_is_on_the_page() -> None:
         "0.7500 [0.7400, 0.7600]",
         "[-0.0012, +0.0007]",
         "123,456",
-        "REFUSED",
+        "AUC change from the blessed model -0.0123 >= -0.01 FAILED",
         "tower_0",
         "38.5",
+        "0.4321",
+        "0.0321",
         "9x8",
         "2026-01-01 00:02",
         "3 rows could not be read",
@@ -138,7 +146,7 @@ def test_every_finding_is_on_the_page() -> None:
         "GATHER",
     ):
         assert expected in text, expected
-    assert "user: null" not in text
+    assert "max_auc_drop: null" in text  # left out, it would have its default again
 
 
 STARTED = datetime.datetime(2026, 11, 24, 22, 10, tzinfo=datetime.timezone.utc)
@@ -191,7 +199,32 @@ def test_a_run_that_stopped_after_its_gates_does_not_say_that_they_passed() -> N
     text = Page(page.render(facts(stopped=stopped))).text
     assert "Pusher failed: the disk is full" in text
     assert "Every gate passed" not in text
-    assert "REFUSED" in text
+    assert "FAILED" in text
+
+
+def test_the_command_repeats_the_run() -> None:
+    text = Page(page.render(facts())).text
+    assert f"commit {'c0ffee00' * 5}-dirty, digest c0dec0dec0dec0de" in text
+    assert "python 3.10.13, tfx 1.16.0" in text
+    command = "ranklite run --config run.yaml --data FOLDER"
+    assert f"{command} --span 2026-11-22  makes the same model." in text
+    assert f"{command}  makes" in Page(page.render(facts(ingest=None, commit=None))).text
+
+
+@pytest.mark.parametrize(
+    ("warm", "expected"),
+    [
+        ({"warm_started": 0.0}, "makes the same model, as long as nothing was pushed before"),
+        (
+            {"warm_started": 1.0, "parent": {"folder": "Trainer/model/7", "sha256": "beef"}},
+            "started from Trainer/model/7, whose model.h5 has the SHA-256 beef.",
+        ),
+    ],
+)
+def test_a_warm_start_is_not_repeated_from_nothing(warm: dict[str, Any], expected: str) -> None:
+    text = Page(page.render(facts(warm=warm))).text
+    assert expected in text
+    assert ("makes the same model" in text) == (warm["warm_started"] == 0)
 
 
 def test_a_refused_model_says_so_first() -> None:
@@ -225,7 +258,7 @@ def test_the_same_facts_make_the_same_page() -> None:
 
 
 @needs_browser
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [1280, PHONE])
 def test_a_browser_shows_it_without_complaint(tmp_path: pathlib.Path, width: int) -> None:
     path, shot = tmp_path / "report.html", tmp_path / "shot.png"
     path.write_text(page.render(facts()), encoding="utf-8")
@@ -237,6 +270,20 @@ def test_a_browser_shows_it_without_complaint(tmp_path: pathlib.Path, width: int
         assert all(box["width"] <= width for box in _boxes(visit.page, "figure svg"))
         assert visit.complaints == []
     assert shot.read_bytes().startswith(b"\x89PNG")
+
+
+@needs_browser
+def test_paper_shows_all_of_it(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "report.html"
+    shown = page.render(facts())
+    path.write_text(shown, encoding="utf-8")
+    with opened(path.as_uri(), width=PAPER) as visit:
+        assert visit.lost_on_paper() == []
+        path.write_text(shown.replace("@media print", "@media none"), encoding="utf-8")
+        visit.page.reload()
+        lost = "\n".join(visit.lost_on_paper())
+    for words in ("us/row, batch 512", "SHA-256", "hidden_units", "GATHER"):
+        assert words in lost, words
 
 
 def _boxes(shown: Any, selector: str) -> list[dict[str, float]]:
@@ -268,6 +315,9 @@ def test_tensorboard_gets_the_figures_the_text_and_the_settings(tmp_path: pathli
     board.write(given.report, given.config, rows, str(tmp_path))
     events = EventAccumulator(str(tmp_path / "summary")).Reload()
     assert {"trial/auc", "trial/bytes", "run"} <= set(events.Tags()["tensors"])
+    (shown,) = EventAccumulator(str(tmp_path / "summary")).Reload().Tensors("run")
+    text = tf.make_ndarray(shown.tensor_proto).item().decode()
+    assert "| AUC change from the blessed model | -0.0123 | >= -0.01 | FAILED |" in text
     assert "_hparams_/session_start_info" in events.PluginTagToContent("hparams")
     found = board.scalars(str(tmp_path))
     assert found["summary/trial/bytes"] == [(0, 123456.0)]

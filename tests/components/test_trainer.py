@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pathlib
@@ -16,7 +17,7 @@ import pytest
 
 from components.trainer import module
 from models import training
-from models.checkpoint import Checkpoint
+from models.checkpoint import MODEL_FILE, Checkpoint
 from models.config import DeepFMConfig, FeatureSet, TrainingConfig
 
 FEATURES = FeatureSet.model_validate({"features": [{"kind": "categorical", "name": "user"}]})
@@ -74,6 +75,28 @@ def test_a_bfloat16_training_ends_in_a_float32_checkpoint(clicks: Any, fn_args: 
     assert np.isfinite(scores).all()
     measured = training.evaluate(checkpoint.model, clicks.layout, clicks.eval)
     assert checkpoint.metrics["log_loss"] == pytest.approx(measured["log_loss"], rel=1e-6)
+
+
+def test_a_warm_start_names_its_parent(
+    fn_args: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    sizes = {"user": 40, "item": 30, "tags": 6}
+    known = {name: [str(k) for k in range(size)] for name, size in sizes.items()}
+    constants = SimpleNamespace(vocabularies=known)
+    monkeypatch.setattr(module, "read_constants", lambda folder, features: constants)
+    settings = TrainingConfig(batch_size=256, epochs=1, learning_rate=0.05, warm_start=True)
+    fn_args.custom_config["training"] = settings.model_dump_json()
+    folders = [tmp_path / f"Trainer/model/{k}/Format-Serving" for k in (7, 8)]
+    found = []
+    for folder, base in zip(folders, [None, str(folders[0])], strict=True):
+        fn_args.serving_model_dir, fn_args.base_model = str(folder), base
+        module.run_fn(fn_args)
+        found.append(Checkpoint.load(str(folder)).metrics)
+    assert found[0]["warm_started"] == 0
+    assert "parent" not in found[0]
+    digest = hashlib.sha256((folders[0] / MODEL_FILE).read_bytes()).hexdigest()
+    assert found[1]["warm_started"] == 1
+    assert found[1]["parent"] == {"folder": "Trainer/model/7", "sha256": digest}
 
 
 def test_only_the_chief_writes(fn_args: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 from typing import Any
 
@@ -9,7 +10,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tfx.components.statistics_gen.component import StatisticsGen
-from tfx.components.transform.component import Transform
 from tfx.dsl.components.common.importer import Importer
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
@@ -17,13 +17,17 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import transform_pb2
 from tfx.types import standard_artifacts
 
+from components.log_example_gen.artifacts import ROWS_FILE
 from components.schema_from_config.component import SchemaFromConfig
 from components.schema_from_config.statistics import statistics_options
+from components.transform.component import Transform
 from components.validation_gate.component import ValidationGate
 from components.validation_gate.config import ValidationConfig
 from components.validation_gate.validation import DataRefused
+from models import progress
 from models.config import FeatureSet
 from models.preprocessing import layout_from_transform, read_constants
+from pipeline.reading import counted
 
 FEATURES = FeatureSet.model_validate(
     {
@@ -75,6 +79,8 @@ def run(folder: pathlib.Path, train: list[Row], **validation: Any) -> pathlib.Pa
         with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
             for row in rows:
                 writer.write(serialized(row))
+    rows_by_split = {"train": len(train), "eval": len(EVAL)}
+    (folder / "examples" / ROWS_FILE).write_text(json.dumps(rows_by_split))
     importer = Importer(
         source_uri=str(folder / "examples"),
         artifact_type=standard_artifacts.Examples,
@@ -118,8 +124,15 @@ def run(folder: pathlib.Path, train: list[Row], **validation: Any) -> pathlib.Pa
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    return run(tmp_path_factory.mktemp("good"), TRAIN)
+def told() -> list[progress.Report]:
+    """What the stages say of how far they are."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory, told: list[progress.Report]) -> pathlib.Path:
+    with progress.listening(told.append), counted():
+        return run(tmp_path_factory.mktemp("good"), TRAIN)
 
 
 def transformed(root: pathlib.Path, split: str) -> list[dict[str, list[Any]]]:
@@ -151,6 +164,19 @@ def test_labels_and_evaluation_columns(root: pathlib.Path) -> None:
         tuple(row[name][0].decode() for name in ("group", "slice_user", "slice_item"))
         for row in rows
     ] == [("3", "seen", "new"), ("9", "new", "seen")]
+
+
+@pytest.mark.usefixtures("root")
+def test_beam_stages_tell_how_far_they_are(told: list[progress.Report]) -> None:
+    done = [(report.where, report.share) for report in told]
+    # StatisticsGen reads both splits, Transform the train split once more, to analyze it.
+    assert done.index(("read 5/5 rows", 1.0)) < done.index(("read 3/8 rows", 3 / 8))
+    assert done[-1] == ("read 8/8 rows", 1.0)
+
+
+def test_transformed_examples_know_their_rows(root: pathlib.Path) -> None:
+    (found,) = root.glob(f"Transform/transformed_examples/*/{ROWS_FILE}")
+    assert json.loads(found.read_text()) == {"train": 3, "eval": 2}
 
 
 def test_what_was_learned_is_read_back(root: pathlib.Path) -> None:

@@ -40,7 +40,7 @@ from pipeline.local_runner import Folders, Outcome, outcome
 from pipeline.logs import newest
 from pipeline.store import all_runs
 from pipeline.synthetic import LOG_FILE, generate
-from tests.browser import needs_browser, opened
+from tests.browser import PAPER, PHONE, needs_browser, opened
 
 pytestmark = pytest.mark.e2e
 
@@ -196,6 +196,12 @@ def test_a_pushed_version_tells_where_it_comes_from(finished: tuple[Workspace, s
     assert nodes[0] == "LogExampleGen"
     assert nodes[-1] == "LiteConverter.quantized"
     assert {"Transform", "Trainer", "Pruner", "Quantizer"} < set(nodes)
+    ours = {step.node for step in found.steps if step.code_digest}
+    assert ours == set(nodes) - {"StatisticsGen"}
+    assert found.config["name"] == "e2e"
+    killed = [refused for refused in found.refused if refused["number"] <= len(KILLED_IN)]
+    assert len(killed) == len(KILLED_IN)
+    assert all(run["reasons"][0].startswith("unfinished: stopped") for run in killed)
     assert [file["name"] for file in found.logs["files"]] == [LOG_FILE]
     page = (pathlib.Path(workspace.pushed) / "1" / "report.html").read_text(encoding="utf-8")
     assert found.logs["files"][0]["sha256"] in page
@@ -255,14 +261,22 @@ def test_a_failed_gate_keeps_the_model_back_and_comparing_says_which(
     assert "not pushed   refused by Evaluator, Evaluator.against_blessed, LiteValidator" in printed
     assert versions(workspace.pushed) == [1]
     assert workspace.states()["Trainer"] == "cached"
+    folder = workspace.outcome().stages["RunReport"].folder("page")
+    page = pathlib.Path(str(folder), "report.html").read_text(encoding="utf-8")
     capsys.readouterr()
+    assert main(["lineage", workspace.pushed, "--runs", workspace.runs]) == 0
+    traced = capsys.readouterr().out
+    for node in ("Evaluator", "Evaluator.against_blessed"):
+        assert re.search(rf"AUC by {node} +0\.\d+ +>= 0.999 +FAILED", printed)
+        assert re.search(rf"<td>AUC by {node}</td><td>0\.\d+</td><td>&gt;= 0.999</td>", page)
+        assert re.search(rf"  AUC by {node} 0\.\d+ >= 0.999 FAILED", traced)
     assert main(["compare", workspace.pushed, "e2e", "--runs", workspace.runs]) == 0
     compared = capsys.readouterr().out
     for words in (
         r"The same rows \(600\)",
         r"shipped file: AUC +(0\.\d{5}) +\1 +\+0.00000 +\[\+0.00000, \+0.00000\]\n",
         r"pushed 1 +refused by Evaluator",
-        r"NO  turned\n",
+        r"FAILED  turned\n",
         r"gates.max_bytes +null +1024\n",
         r"The same file\.",
     ):
@@ -408,6 +422,40 @@ def test_tensorboard_shows_the_runs_by_name(
                 visit.wait_for(text, SECONDS)
             visit.page.screenshot(path=tmp_path / f"{tab}.png")
         assert visit.complaints == []
+        visit.page.goto(f"{address}/#hparams")
+        visit.page.reload()
+        trials = [path for path in view.glob("*/budgetsearch/*") if path.is_dir()]
+        for name, mark in (
+            ("Parallel Coordinates View", "tf-hparams-parallel-coords-plot .foreground path"),
+            ("Scatter Plot Matrix View", "tf-hparams-scatter-plot-matrix-plot circle"),
+        ):
+            visit.wait_for(name, SECONDS)
+            visit.page.get_by_text(name).click()
+            drawn = visit.page.locator(mark)
+            drawn.first.wait_for(state="attached")
+            visit.page.screenshot(path=tmp_path / f"{name}.png")
+            assert drawn.count() >= len(made) + len(trials)
+        assert visit.complaints == []
+
+
+@needs_browser
+def test_the_pages_of_real_runs_open_without_complaint(
+    finished: tuple[Workspace, str], tmp_path: pathlib.Path
+) -> None:
+    workspace, _ = finished
+    output = ["--runs", workspace.runs, "-o", str(tmp_path)]
+    assert main(["compare", workspace.pushed, "e2e", *output]) == 0
+    report = pathlib.Path(Scorer(workspace.pushed).path) / "report.html"
+    for path in (report, tmp_path / "compare.html"):
+        for width in (1280, PHONE, PAPER):
+            with opened(path.as_uri(), width=width) as visit:
+                visit.page.screenshot(path=tmp_path / f"{path.stem}-{width}.png", full_page=True)
+                # A phone scrolls the tables, not the page.
+                assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+                assert visit.page.locator("h2").count() >= 6
+                assert visit.complaints == []
+                if width == PAPER:
+                    assert visit.lost_on_paper() == []
 
 
 def test_old_runs_go_and_the_next_one_finds_what_it_needs(

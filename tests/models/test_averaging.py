@@ -21,8 +21,15 @@ CONFIG = DeepFMConfig(embedding_dim=3, hidden_units=(8,), embedding_stddev=0.1)
 DECAY = 0.8
 
 
-def test_equals_the_dense_average() -> None:
-    model = build_deepfm(LAYOUT, CONFIG)
+# As many stored rows as there are ids, which do not index them: a rule between them does.
+RULE = {"kind": "hashed", "rows": LAYOUT.table_rows - 5}
+
+
+@pytest.mark.parametrize("table", [{"kind": "full"}, RULE], ids=["full", "hashed"])
+def test_equals_the_dense_average(table: dict[str, Any]) -> None:
+    config = DeepFMConfig.model_validate({**CONFIG.model_dump(), "table": table})
+    model = build_deepfm(LAYOUT, config)
+    assert model.get_layer("embedding").input_dim == LAYOUT.table_rows
     average = WeightAverage(model, DECAY, LAYOUT.table_rows)
     ranking = RankingModel(model, average)
     ranking.compile(LazyAdam(0.05))

@@ -17,14 +17,15 @@ from models.compression import (
     PostConditionFailed,
     Splits,
     compress,
-    quantization,
     quantize,
+    rounding,
     technique,
 )
 from models.compression.base import masks
 from models.compression.equalization import equalize
 from models.compression.pruning import Prune, holds_two_of_four
-from models.compression.quantization import Quantize, calibrated, rounding_forms
+from models.compression.quantization import Quantize
+from models.compression.rounding import calibrated, rounding_forms
 from models.compression.rounding_error import rounding_error
 from models.compression_config import Pruning, PruningScope, Quantization
 from models.config import DeepFMConfig, FeatureSet, TrainingConfig
@@ -34,7 +35,9 @@ from models.layout import FeatureLayout
 from models.lite import SERVING_DEFAULT, SERVING_RAW, LiteModel, UnreadableModel
 from models.preprocessing import PreprocessingConstants
 from models.raw_features import RawFeatures
+from models.slimming import slim
 from models.sparsity import prunable_weights, sparsity
+from tests.lite_files import stored
 
 FEATURES = FeatureSet.model_validate(
     {
@@ -234,9 +237,9 @@ def test_what_is_calibrated_is_the_form_that_rounds_best(
     forms = rounding_forms(uneven(parent))
     losses = {}
     for order in (forms, forms[::-1]):
-        monkeypatch.setattr(quantization, "rounding_forms", lambda _, order=order: order[:1])
+        monkeypatch.setattr(rounding, "rounding_forms", lambda _, order=order: order[:1])
         losses[id(order[0])] = calibrated(config, parent, splits).metrics["log_loss"]
-    monkeypatch.setattr(quantization, "rounding_forms", lambda _: forms)
+    monkeypatch.setattr(rounding, "rounding_forms", lambda _: forms)
     best = calibrated(config, parent, splits)
     assert losses[id(best.form)] == min(losses.values()) < max(losses.values())
 
@@ -282,14 +285,28 @@ def test_pruning_reaches_its_target_and_leaves_the_parent_alone(
 )
 def test_patterns(parent: Checkpoint, splits: Splits, scope: PruningScope) -> None:
     step = Pruning(technique="prune", tower=scope, epochs=1, ramp=0.5)
-    kernel = prunable_weights(compress(technique(step), parent, splits, TRAINING).model)[
-        "tower_1"
-    ].numpy()
-    if scope.pattern == "2:4":
-        assert holds_two_of_four(kernel)
-    else:
-        blocks = (kernel.reshape(16, 2, 4) == 0).all(axis=2)
-        assert blocks.mean() == pytest.approx(0.5, abs=0.05)
+    patterned = compress(technique(step), parent, splits, TRAINING)
+    kernel = prunable_weights(patterned.model)["tower_1"].numpy()
+    rounded, _ = quantize(Quantization(technique="quantize", epochs=0), patterned, splits, TRAINING)
+    shipped = stored(export.to_tflite(rounded), (8, 16)).T  # a file stores units x inputs
+    assert shipped.dtype == np.int8
+    for weights in (kernel, shipped):
+        if scope.pattern == "2:4":
+            assert holds_two_of_four(weights)
+        else:
+            blocks = (weights.reshape(16, 2, 4) == 0).all(axis=2)
+            assert blocks.mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_file_has_the_zeros(
+    pruned: Checkpoint, quantized: tuple[Checkpoint, Checkpoint]
+) -> None:
+    for checkpoint in (pruned, quantized[0]):
+        content = export.to_tflite(checkpoint)
+        for shape in ((16, 12), (8, 16)):
+            kernel = stored(content, shape)
+            assert np.mean(kernel == 0) >= 0.73
+            assert len(np.unique(kernel)) > 16
 
 
 def test_two_of_four_by_hand() -> None:
@@ -420,3 +437,52 @@ def test_calibration_alone_ships_where_training_is_off(pruned: Checkpoint, split
     quantized, control = quantize(settings, pruned, splits, TRAINING)
     assert quantized.metrics["chosen"] == "calibrated"
     assert dataclasses.replace(control, metrics={}).config == quantized.config
+
+
+@pytest.mark.parametrize("zeros", [1, 60])
+def test_few_zeros_stay_zeros_too(zeros: int, parent: Checkpoint, splits: Splits) -> None:
+    kernel, *rest = parent.model.get_layer("tower_0").get_weights()
+    sparse = kernel.copy()
+    sparse.ravel()[:zeros] = 0.0
+    start = dataclasses.replace(parent, model=build_deepfm(LAYOUT, CONFIG))
+    start.model.set_weights(parent.model.get_weights())
+    start.model.get_layer("tower_0").set_weights([sparse, *rest])
+    trained, _ = quantize(Quantization(technique="quantize", epochs=1), start, splits, TRAINING)
+    left = prunable_weights(trained.model)["tower_0"].numpy().ravel()
+    assert not left[:zeros].any()
+    assert left[zeros:].all()
+
+
+class TestSlimming:
+    """A file without what no runtime reads."""
+
+    @pytest.fixture(scope="class")
+    def fat(self, quantized: tuple[Checkpoint, Checkpoint], raw: RawFeatures) -> LiteModel:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(export, "slim", lambda content: content)
+            return LiteModel(export.to_tflite(quantized[0], raw))
+
+    def test_it_computes_the_same(self, fat: LiteModel, shipped: LiteModel) -> None:
+        inputs, _ = rows(300, 8)
+        np.testing.assert_array_equal(fat.score(inputs), shipped.score(inputs))
+        raw_rows = {
+            "user": np.array([b"u1", b"", b"nobody"], np.object_),
+            "item": np.array([3, -(2**63), 99]),
+            "tags": np.array([[b"t0", b""], [b"", b""], [b"t3", b"t9"]], np.object_),
+            "price": np.array([1.0, np.nan, 50.0], np.float32),
+        }
+        np.testing.assert_array_equal(
+            fat.score(raw_rows, SERVING_RAW), shipped.score(raw_rows, SERVING_RAW)
+        )
+
+    def test_it_can_be_called_and_read_as_before(self, fat: LiteModel, shipped: LiteModel) -> None:
+        assert shipped.signatures == fat.signatures
+        assert shipped.operators() == fat.operators()
+        assert shipped.constants() == fat.constants()
+        for signature in fat.signatures:
+            assert shipped.inputs(signature) == fat.inputs(signature)
+
+    def test_it_is_smaller(self, fat: LiteModel, shipped: LiteModel) -> None:
+        assert len(shipped.content) < 0.75 * len(fat.content)
+        assert shipped.gzip_bytes < fat.gzip_bytes
+        assert slim(shipped.content) == shipped.content

@@ -16,9 +16,17 @@ from pydantic import ValidationError
 from components.lite_validator.validation import judge, measure
 from models import training
 from models.checkpoint import Checkpoint
-from models.compression import NotCompressible, Splits, compress, quantize, technique
-from models.compression.clustering import distinct_values
-from models.compression.quantization import Bits, Quantize, choose_bits, weight_bytes
+from models.compression import (
+    NotCompressible,
+    Splits,
+    compress,
+    quantization,
+    quantize,
+    technique,
+)
+from models.compression.clustering import clustered_weights, distinct_values
+from models.compression.mixed_bits import choose_bits, weight_bytes
+from models.compression.quantization import Bits, Quantize
 from models.compression_config import Clustering, Pruning, Quantization
 from models.config import DeepFMConfig, TrainingConfig
 from models.examples import read_records, transformed_inputs
@@ -27,6 +35,7 @@ from models.folding import fold_batch_norm
 from models.gates import GatesConfig
 from models.layout import FeatureLayout
 from models.lite import LiteModel, UnreadableModel
+from tests.lite_files import stored, stored_bytes
 
 pytestmark = pytest.mark.slow
 
@@ -78,6 +87,8 @@ WEIGHTS = (3 * 8) * 64 + 64 * 32  # kernels of the two hidden layers
         ({"format": "float16"}, 2e-3),
         ({"format": "dynamic_range"}, 3e-2),
         ({"epochs": 0, "bits": 4, "table": "int8_per_row"}, 3e-2),
+        ({"epochs": 0, "scales": "unit"}, 3e-2),
+        ({"epochs": 1, "scales": "unit", "table": "int4_per_row"}, 3e-2),
         ({"epochs": 1, "table": "int8_per_row"}, 3e-2),
         ({"epochs": 1, "table": "int4_per_row"}, 3e-2),
     ],
@@ -95,10 +106,61 @@ def test_the_file_scores_as_the_model(
     assert not [name for name in file.operators() if name.startswith(("Flex", "CUSTOM"))]
 
 
+@pytest.mark.parametrize(
+    ("settings", "table", "kernel"),
+    [
+        ({"format": "float16"}, "float16", "float16"),
+        ({"format": "dynamic_range"}, "float32", "int8"),  # below 1,024 elements it rounds nothing
+        ({"epochs": 0}, "int8", "int8"),
+    ],
+)
+def test_what_the_file_stores(
+    settings: dict[str, Any], table: str, kernel: str, clicks: Any, quantized: Any
+) -> None:
+    content = quantized(**settings)[1].content
+    assert stored(content, (clicks.layout.table_rows, 8)).dtype == table
+    assert stored(content, (64, 24)).dtype == kernel
+    assert stored(content, (32, 64)).dtype == kernel
+    if kernel == "int8":  # whatever was trained, the largest weight has the largest number
+        assert [np.abs(stored(content, s)).max() for s in ((64, 24), (32, 64))] == [127, 127]
+
+
+def test_units_with_scales_of_their_own(
+    base: Checkpoint, splits: Splits, clicks: Any, tmp_path: pathlib.Path
+) -> None:
+    wide = dataclasses.replace(base, model=training.build(base.layout, base.config, TRAINING))
+    wide.model.set_weights(base.model.get_weights())
+    kernel, bias = wide.model.get_layer("tower_1").get_weights()
+    kernel[:, 3] *= 50  # one scale for all rounds the others to few values
+    bias[3] = -1e3  # a unit that never fires: only its weights are in the way
+    wide.model.get_layer("tower_1").set_weights([kernel, bias])
+    folded = fold_batch_norm(wide)
+    exact, _ = training.predict(folded.model, clicks.layout, clicks.eval)
+    errors, files = {}, {}
+    for scales in ("kernel", "unit"):
+        technique = Quantize(Quantization(technique="quantize", epochs=0, scales=scales))
+        model = technique.wrap(folded, 1)
+        technique.initialize(model, folded, splits)
+        shipped = dataclasses.replace(folded, model=model, format="int8")
+        shipped.save(str(tmp_path / scales))
+        loaded = Checkpoint.load(str(tmp_path / scales))
+        files[scales] = LiteModel(to_tflite(loaded))
+        expected, given = scores(clicks, shipped, files[scales])
+        assert np.abs(given - expected).max() < 3e-2
+        errors[scales] = float(np.abs(given - exact).mean())
+    assert errors["unit"] < errors["kernel"] / 2
+    assert [files[scales].operators().get("CONV_2D", 0) for scales in files] == [0, 2]
+    assert stored(files["unit"].content, (64, 1, 1, 24)).dtype == np.int8
+    assert stored(files["kernel"].content, (64, 24)).dtype == np.int8
+
+
 def test_four_bits_take_half_the_bytes_of_the_kernels(quantized: Any) -> None:
     eight, four = (quantized(epochs=0, bits=bits, table="int8_per_row")[1] for bits in (8, 4))
     saved = len(eight.content) - len(four.content)
     assert abs(saved - WEIGHTS // 2) < 640  # plus what decodes them
+    kernel = stored(four.content, (64, 24))
+    assert np.abs(kernel).max() <= 7
+    assert len(np.unique(kernel)) > 4
 
 
 def test_int16x8_on_single_valued_features(
@@ -146,8 +208,19 @@ def test_clusters_survive_quantization_and_compress_better(
     file = LiteModel(to_tflite(shipped))
     expected, given = scores(clicks, shipped, file)
     assert np.abs(given - expected).max() < 3e-2
-    plain = quantized(epochs=0)[1]
-    assert len(gzip.compress(plain.content)) - len(gzip.compress(file.content)) > 700
+    assert len(np.unique(stored(file.content, (64, 24)))) <= 8
+    sparse, _ = quantize(config, pruned, splits, TRAINING)  # as many zeros, but no clusters
+    assert len(gzip.compress(to_tflite(sparse))) - len(gzip.compress(file.content)) > 400
+
+
+def test_zeros_alone_make_no_clusters(base: Checkpoint) -> None:
+    model = training.build(base.layout, base.config, TRAINING)
+    layer = model.get_layer("tower_1")
+    kernel, bias = layer.get_weights()
+    random = np.random.default_rng(0)
+    for values in (kernel, np.round(kernel / np.ptp(kernel) * 8) * np.ptp(kernel) / 8):
+        layer.set_weights([np.where(random.random(kernel.shape) < 0.9, 0.0, values), bias])
+        assert ("tower_1" in clustered_weights(model)) == (values is not kernel)
 
 
 @pytest.mark.parametrize("factor", [0.05, 40.0])
@@ -168,7 +241,7 @@ def test_the_gates_catch_a_wrong_calibration(
     figures, scores = measure(LiteModel(to_tflite(shipped)), inputs, labels, None)
     keras_scores, _ = training.predict(wrong, clicks.layout, clicks.eval)
     verdicts = judge(
-        GatesConfig(max_log_loss_rise=0.002, max_score_change_p999=0.1),
+        GatesConfig(),
         figures,
         parent,
         scores,
@@ -178,8 +251,7 @@ def test_the_gates_catch_a_wrong_calibration(
         len(labels),
         quantized=True,
     )
-    refused = {verdict.name for verdict in verdicts if not verdict.passed}
-    assert {"log loss added to float", "score change, 99.9 %"} <= refused
+    assert not all(verdict.passed for verdict in verdicts)
 
 
 def test_sparse_storage_of_int8_is_caught(
@@ -227,6 +299,14 @@ def test_mixed_bits_fit_and_cost_least(base: Checkpoint, splits: Splits) -> None
     four = [name for name, bits in chosen.kernels.items() if bits == 4]
     assert len(four) + (chosen.table == "int4_per_row") == 1  # one layer is enough
     assert weight_bytes(folded, chosen) < eight
+    for bits in (Bits({"tower_0": 8, "tower_1": 8}, "int8_per_row"), chosen):
+        technique = Quantize(config, bits)
+        model = technique.wrap(folded, 1)
+        technique.initialize(model, folded, splits)
+        file = LiteModel(to_tflite(dataclasses.replace(folded, model=model, format="int8")))
+        file.try_out()
+        expected = weight_bytes(folded, bits)
+        assert expected < stored_bytes(file.content) < expected + 300  # the graph's own numbers
     least = weight_bytes(folded, Bits({"tower_0": 4, "tower_1": 4}, "int4_per_row"))
     exact = config.model_copy(update={"max_weight_bytes": least})
     assert choose_bits(exact, folded, splits).table == "int4_per_row"
@@ -242,6 +322,11 @@ def test_mixed_bits_fit_and_cost_least(base: Checkpoint, splits: Splits) -> None
         ({"format": "int16x8", "bits": 4}, "format int16x8 with bits 4"),
         ({"format": "float16", "table": "int4_per_row"}, "in the formats int8 and int16x8 only"),
         ({"bits": 3}, "Input should be 8, 4 or 'mixed'"),
+        ({"scales": "unit", "format": "int16x8"}, "scales: unit with format int16x8 and bits 8"),
+        (
+            {"scales": "unit", "bits": 4, "table": "int8_per_row"},
+            "scales: unit with format int8 and bits 4",
+        ),
         ({"bits": "mixed"}, "go together"),
         ({"bits": 4}, "choose table int8_per_row or int4_per_row"),
         ({"max_weight_bytes": "20k"}, "go together"),
@@ -264,3 +349,22 @@ def test_clustering_needs_a_scope() -> None:
 def test_formats_without_training_default_to_none() -> None:
     assert Quantization(technique="quantize", format="float16").epochs == 0
     assert Quantization(technique="quantize").epochs == 1
+
+
+@pytest.mark.parametrize(
+    "table", [{"kind": "low_rank", "rank": 3}, {"kind": "by_frequency", "head": 0.3, "tail_dim": 3}]
+)
+def test_four_bits_beside_a_projection_cannot_be_run(
+    table: dict[str, Any], base: Checkpoint, splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = DeepFMConfig.model_validate({**CONFIG.model_dump(), "table": table})
+    projected = Checkpoint(training.build(base.layout, model, TRAINING), base.layout, model)
+    config = Quantization(technique="quantize", epochs=0, bits=4, table="int8_per_row")
+    with pytest.raises(
+        NotCompressible, match=f"4-bit kernels and a table of kind '{model.table.kind}'"
+    ):
+        quantize(config, projected, splits, TRAINING)
+    monkeypatch.setattr(quantization, "check_four_bits", lambda _: None)
+    checkpoint, _ = quantize(config, projected, splits, TRAINING)
+    with pytest.raises(UnreadableModel, match="cannot run the file"):  # the day it can, allow it
+        LiteModel(to_tflite(checkpoint)).try_out()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pydantic
 import pytest
 
-from models.gates import GatesConfig, at_least, at_most
+from models.gates import GatesConfig, Verdict, at_least, at_most, cells
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,12 @@ def test_nan_never_passes() -> None:
     nan = float("nan")
     assert not at_least("AUC", nan, 0.0)[0].passed
     assert not at_most("log loss", nan, 1e9)[0].passed
+
+
+def test_a_verdict_in_words() -> None:
+    (auc,) = at_least("AUC", 0.65, 0.7)
+    assert cells(auc.to_dict()) == ["AUC", "0.65", ">= 0.7", "FAILED"]
+    (size,) = at_most("bytes", 10, 10)
+    assert cells(size.to_dict()) == ["bytes", "10", "<= 10", "passed"]
+    flex = Verdict("plain TFLite operators", False, 1, detail="FlexErf")
+    assert cells(flex.to_dict()) == ["plain TFLite operators (FlexErf)", "1", "", "FAILED"]

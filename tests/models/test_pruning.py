@@ -129,6 +129,14 @@ def shipped_kernels(content: bytes) -> dict[tuple[int, ...], np.ndarray[Any, Any
     [
         ({"embeddings": HALF, "importance": "taylor"}, "'taylor' goes with `tower` alone"),
         ({"embeddings": HALF, "tower": HALF, "l1": 0.1}, "l1 goes with `tower` alone"),
+        (
+            {"embeddings": {"sparsity": 0.5, "pattern": "2:4"}},
+            "pattern '2:4' goes with `tower` alone",
+        ),
+        (
+            {"embeddings": {"sparsity": 0.5, "pattern": "block", "block_size": [2, 4]}},
+            r"block_size \[2, 4\]: rows of a table are no neighbours",
+        ),
         ({"tower": HALF, "l1_epochs": 2}, "l1_epochs is 2, but l1 is 0"),
         ({"tower": HALF, "l1": -1.0}, "greater than or equal to 0"),
         ({"tower": HALF, "l1": 1.0, "l1_epochs": 0}, "greater than or equal to 1"),

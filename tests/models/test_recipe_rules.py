@@ -19,7 +19,9 @@ FEATURES = FeatureSet.model_validate(
             {"kind": "multi_categorical", "name": "tags", "max_length": 2},
             {"kind": "numeric", "name": "price", "buckets": 4},
             {"kind": "numeric", "name": "age"},
-        ]
+        ],
+        "user": "user",
+        "item": "sku",
     }
 )  # three id fields: the tower reads 18 numbers
 
@@ -71,11 +73,53 @@ ROWS = {"technique": "prune_rows", "keep": 0.5}
             "step 2, prune: the table 'low_rank' is composed",
         ),
         ([{**QUANTIZE, "format": "int16x8"}], "int16x8 and the multi-valued features tags"),
+        (
+            [STUDENT, {**QUANTIZE, "bits": 4, "table": "int8_per_row"}],
+            "step 2, quantize: 4-bit kernels and a table of kind 'low_rank'",
+        ),
+        (
+            [{**QUANTIZE, "bits": "mixed", "max_weight_bytes": 223}],
+            "max_weight_bytes is 223, but the tower alone takes 224 with 4 bits",
+        ),
+        (
+            [
+                {
+                    **pruning("block", block_size=[1, 4]),
+                    "tower": None,
+                    "embeddings": {"sparsity": 0.5, "pattern": "block", "block_size": [1, 4]},
+                }
+            ],
+            "rows of the table have 6 columns, which blocks of 1 x 4 do not divide",
+        ),
+        (
+            [{"technique": "distill", "student": {"table": {"kind": "pruned", "rows": 9}}}],
+            "step 1, distill: student: table 'pruned' is what prune_rows makes",
+        ),
+        (
+            [{"technique": "distill", "teacher": {"table": {"kind": "truncated", "values": []}}}],
+            "step 1, distill: teacher: table 'truncated' is what prune_rows makes",
+        ),
+        (
+            [{"technique": "distill", "unlabelled": {}}],
+            "unlabelled needs the item 'sku' among the categorical features, which are user",
+        ),
     ],
 )
 def test_what_is_refused(steps: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(NotCompressible, match=message):
         check(*steps)
+
+
+def test_item_columns_are_features() -> None:
+    features = FEATURES.model_copy(update={"item": "user"})
+    step = {"technique": "distill", "unlabelled": {"item_columns": ["tags", "prise"]}}
+    with pytest.raises(NotCompressible, match="'prise', which is no feature; features are age, "):
+        check_recipe([parse_step(json.dumps(step))], MODEL, features)
+
+
+def test_a_student_without_sizes_is_as_large_as_its_teachers() -> None:
+    teacher = {"technique": "distill", "teacher": {"embedding_dim": 4, "hidden_units": [20, 8]}}
+    check(teacher, pruning("2:4"))  # the configured model's 18 inputs would be refused
 
 
 def test_what_fits() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import glob
+import itertools
 import os
 import pathlib
 from typing import Any
@@ -19,6 +20,7 @@ from models.compression_config import Budget, Search
 from models.config import DeepFMConfig, FeatureSet, TrainingConfig
 from models.examples import read_records, transformed_inputs
 from models.export import to_tflite
+from models.gates import GatesConfig
 from models.layout import FeatureLayout
 from models.recipe import Setting
 from models.search import NothingFits, Trial, default_recipe, search, weight_bytes
@@ -52,13 +54,26 @@ def base(clicks: Any) -> Checkpoint:
 
 
 def run(
-    base: Checkpoint, clicks: Any, folder: pathlib.Path, budget: dict[str, Any], **changes: Any
+    base: Checkpoint,
+    clicks: Any,
+    folder: pathlib.Path,
+    budget: dict[str, Any],
+    gates: dict[str, Any] | None = None,
+    **changes: Any,
 ) -> module.Found:
     config = Search.model_validate({"budget": budget, "recipes": RECIPES, **changes})
     inputs, labels, _ = transformed_inputs(read_records(clicks.eval), clicks.layout, [])
     setting = Setting(FEATURES, Splits(clicks.train, clicks.eval), TRAINING)
     return search(
-        config, base, setting, to_tflite, inputs, labels, str(folder), log_dir=f"{folder}/logs"
+        config,
+        base,
+        setting,
+        to_tflite,
+        inputs,
+        labels,
+        str(folder),
+        gates=GatesConfig.model_validate(gates or {}),
+        log_dir=f"{folder}/logs",
     )
 
 
@@ -151,16 +166,16 @@ def test_the_default_space_is_searched(
         calls.append(name)
         size = weight_bytes(base.layout, base.config, steps)
         latency = {"latency_1_us": 1.0, "latency_512_us": size / 1e4}
-        figures = {"auc": 0.7, "log_loss": 0.5, "bytes": size, "gzip_bytes": size, **latency}
-        return Trial(name, (), figures)
+        accuracy = {"auc": 0.7, "log_loss": 0.5, "calibration": 1.0}
+        return Trial(name, (), {**accuracy, "bytes": size, "gzip_bytes": size, **latency})
 
     monkeypatch.setattr(module._Bench, "run", measured)
     monkeypatch.setattr(module._Bench, "model", lambda self, steps, log_dir=None: base)
     found = run(base, clicks, tmp_path, {"bytes": 10**6}, recipes=None, trials=9)
-    assert len(calls) == 9
+    assert len(found.trials) == len(set(calls)) == 9  # what is proposed twice does not count
     assert calls[: len(module.STARTS)] == [t.name for t in found.trials[: len(module.STARTS)]]
-    assert len(found.front) == 1  # equal AUC: the smallest beats all others
-    assert found.front[0] == min(found.trials, key=lambda t: t.figures["bytes"]).name
+    least = min(trial.figures["bytes"] for trial in found.trials)  # AUC and latency are the same
+    assert found.front == [t.name for t in found.trials if t.figures["bytes"] == least]
 
 
 def test_what_is_likely_to_fit_comes_first(base: Checkpoint) -> None:
@@ -183,9 +198,12 @@ def test_weight_bytes_by_hand() -> None:
     layout = FeatureLayout.build([("user", 1, 7), ("item", 1, 8)])  # 1 + 9 + 10 rows
     config = DeepFMConfig(embedding_dim=4, hidden_units=(8,))
     assert weight_bytes(layout, config, ()) == 4 * (20 * 5 + 8 * 8 + 8)
-    steps = default_recipe(units=0.5, rows=0.5, sparsity=0.8, table="int4_per_row")
-    assert [s.technique for s in steps] == ["prune_rows", "prune_units", "prune", "quantize"]
-    assert weight_bytes(layout, config, steps) == round(10 * (5 * 0.5 + 4) + 8 * 4 + 4)
+    steps = default_recipe(units=0.5, rows=0.5, sparsity=0.8, clusters=16, rounding="int4_rows")
+    order = ["prune_rows", "prune_units", "prune", "cluster", "quantize"]
+    assert [s.technique for s in steps] == order
+    assert weight_bytes(layout, config, steps) == round(10 * (5 * 0.5 + 1) + 8 * 4 + 4)
+    steps = default_recipe(units=1.0, rows=1.0, sparsity=0.0, clusters=0, rounding="int4")
+    assert weight_bytes(layout, config, steps) == round(20 * (5 * 0.5 + 1) + (8 * 8 + 8) / 2)
 
 
 def test_excess_by_hand() -> None:
@@ -202,6 +220,16 @@ def test_excess_by_hand() -> None:
     )
 
 
+def test_a_trial_shares_its_first_columns_with_the_runs() -> None:
+    sections = {"model": {"dropout": 0.2, "hidden_units": [8, 4], "table": {}, "crosses": None}}
+    common = module.run_settings(sections)
+    assert common == {"model.dropout": 0.2, "model.hidden_units": "8-4"}
+    trial = module.Trial("half", ({"technique": "cluster", "clusters": 16},), {}, "")
+    found = module._settings(trial, common)
+    assert found == {**common, "recipe": "cluster", "step.cluster.clusters": 16}
+    assert sorted(found)[:2] == list(common)
+
+
 def test_nested_settings_become_flat_hparams() -> None:
     step = {"tower": {"sparsity": 0.8, "block_size": [4, 1]}, "epochs": 2}
     assert module._flat(step, "prune") == {
@@ -209,3 +237,67 @@ def test_nested_settings_become_flat_hparams() -> None:
         "prune.tower.block_size": "[4, 1]",
         "prune.epochs": 2,
     }
+
+
+def test_it_searches_where_the_budget_is(
+    base: Checkpoint, clicks: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = [
+        default_recipe(**dict(zip(module.SPACE, values, strict=True)))
+        for values in itertools.product(*module.SPACE.values())
+    ]
+
+    def size(steps: Any) -> int:
+        return weight_bytes(base.layout, base.config, steps)
+
+    budget = sorted(map(size, points))[len(points) // 5]
+
+    def measured(self: Any, name: str, steps: Any) -> Trial:
+        accuracy = {"auc": 0.7 + size(steps) / 1e6, "log_loss": 0.5, "calibration": 1.0}
+        cost = {"bytes": size(steps), "gzip_bytes": 1, "latency_1_us": 1.0, "latency_512_us": 1.0}
+        return Trial(name, (), {**accuracy, **cost})
+
+    monkeypatch.setattr(module._Bench, "run", measured)
+    monkeypatch.setattr(module._Bench, "model", lambda self, steps, log_dir=None: base)
+    found = run(base, clicks, tmp_path, {"bytes": budget}, recipes=None, trials=40)
+    proposed = found.trials[len(module.STARTS) :]
+    inside = [trial for trial in proposed if not trial.excess(Budget(bytes=budget))]
+    assert len(inside) > 0.4 * len(proposed)  # of all points it is a fifth
+
+
+def test_what_would_not_pass_the_gates_is_not_chosen(
+    first: Any, base: Checkpoint, clicks: Any
+) -> None:
+    found, folder, _ = first
+    best = found.chosen
+    (other,) = [t for t in found.trials if t.figures and t.name != best.name]
+    between = (best.figures["calibration"] + other.figures["calibration"]) / 2
+    too_high = best.figures["calibration"] > other.figures["calibration"]
+    key = "max_calibration" if too_high else "min_calibration"
+    held = run(base, clicks, folder, {}, gates={key: between})
+    assert held.chosen.name == other.name
+    (fails,) = [t.fails for t in held.trials if t.name == best.name]
+    assert fails[0].startswith("calibration ")
+    assert fails[0].endswith(f"= {between:g} FAILED")
+    none = run(base, clicks, folder, {}, gates={"min_auc": 0.999})
+    assert none.chosen.name == best.name  # nothing passes: the gates will say so
+    assert all(trial.fails for trial in none.trials if trial.figures)
+
+
+def test_a_file_that_cannot_be_run_is_a_failed_trial(
+    first: Any, base: Checkpoint, clicks: Any, tmp_path: pathlib.Path
+) -> None:
+    calls = []
+
+    def broken(checkpoint: Checkpoint) -> bytes:
+        calls.append(checkpoint)
+        return b"no model" if len(calls) == 2 else to_tflite(checkpoint)
+
+    config = Search.model_validate({"recipes": {k: RECIPES[k] for k in ("int8", "narrow")}})
+    inputs, labels, _ = transformed_inputs(read_records(clicks.eval), clicks.layout, [])
+    setting = Setting(FEATURES, Splits(clicks.train, clicks.eval), TRAINING)
+    found = search(
+        config, base, setting, broken, inputs, labels, str(tmp_path), gates=GatesConfig()
+    )
+    assert [bool(trial.error) for trial in found.trials] == [True, False]
+    assert "cannot load the file" in found.trials[0].error

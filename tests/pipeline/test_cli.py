@@ -8,6 +8,9 @@ import importlib
 import json
 import os
 import pathlib
+import re
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -104,6 +107,50 @@ def test_score_without_a_model(capsys: pytest.CaptureFixture[str], tmp_path: pat
     assert "no pushed model" in error
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_seen_enough_is_no_error(unbuffered: str) -> None:
+    read, write = os.pipe()
+    os.close(read)  # as `| head` does
+    command = [sys.executable, "-m", "pipeline.cli", "validate"]
+    ended = subprocess.run(
+        command,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        check=False,
+    )
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (141, b"")
+
+
+def stops(monkeypatch: pytest.MonkeyPatch, command: str, error: BaseException) -> int:
+    def fail(args: Any) -> int:
+        raise error
+
+    monkeypatch.setitem(cli._COMMANDS, command, fail)
+    return main([command])
+
+
+def test_a_pipe_that_is_not_the_output_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert stops(monkeypatch, "report", BrokenPipeError("the storage hung up")) == 1
+    assert "ranklite report: the storage hung up" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("command", "goes_on"), [("run", True), ("report", False)])
+def test_only_a_run_goes_on_where_it_was_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    goes_on: bool,
+) -> None:
+    assert stops(monkeypatch, command, KeyboardInterrupt()) == 130
+    said = capsys.readouterr().err
+    assert said.startswith("\nstopped")
+    assert ("goes on from the last finished stage" in said) == goes_on
+
+
 FIGURES = {"auc": 0.71234, "log_loss": 0.5, "calibration": 1.0}
 SLICE: dict[str, Any] = {"column": "slice_user", "value": "new", "rows": 3}
 REPORT = {
@@ -127,6 +174,12 @@ REPORT = {
         "trained_auc": 0.71,
         "trained_log_loss": 0.51,
         "chosen": "calibrated",
+    },
+    "evidence": {
+        "score_change": {
+            "float": {"max": 0.31, "p999": 0.12},
+            "control": {"max": 0.05, "p999": 0.02},
+        }
     },
 }
 
@@ -164,18 +217,27 @@ def test_the_table(tmp_path: pathlib.Path) -> None:
         "-",
     ]
     assert lines["best reachable"][2] == "0.8000"
-    assert lines["AUC"] == ["AUC", "0.71", ">=", "0.65", "ok"]
-    assert lines["bytes (too big)"][-4:] == ["69184", "<=", "65536", "NO"]
+    assert lines["AUC"] == ["AUC", "0.71", ">=", "0.65", "passed"]
+    assert lines["bytes (too big)"][-4:] == ["69184", "<=", "65536", "FAILED"]
     assert lines["user = new"][-3:] == ["3", "0.7123", "0.7123"]
     assert "2026-11-24 synthetic run 7 wide, test split" in text
+    assert (
+        "against float 0.310, 99.9 % of them less than 0.120; against float control 0.050" in text
+    )
     assert "ranklite score" in text
     assert "12 s, 2 of 2 cached" in text
     assert outcome.pushed == str(tmp_path / "7")
 
 
 def test_a_refused_model_says_by_whom(tmp_path: pathlib.Path) -> None:
-    outcome = made(tmp_path, {"version": None, "refused_by": ["Evaluator"]})
-    assert "not pushed   refused by Evaluator" in report.render(outcome)
+    lost = {"name": "AUC by Evaluator", "value": 0.71, "threshold": 0.8, "at_least": True}
+    lost |= {"passed": False, "detail": ""}
+    said = {"refused_by": ["Evaluator"], "verdicts": [*REPORT["verdicts"], lost]}
+    outcome = made(tmp_path, {"version": None, **said})
+    text = report.render(outcome)
+    assert "not pushed   refused by Evaluator" in text
+    assert re.search("AUC by Evaluator +0.71 +>= 0.8 +FAILED", text)
+    assert "bytes (too big)" in text
     assert outcome.pushed is None
 
 

@@ -82,6 +82,33 @@ def test_a_run_keeps_its_number_when_an_older_one_comes_later(
         assert (first, second) == (NEW.split("/")[1], "run-old")
 
 
+def test_old_ones_can_go_and_are_not_fetched_again(
+    store: ObjectStore, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(store)
+    store.objects[f"{ROOT}/{NEW}/RunReport/page/report.html"] = b"newer page"
+    nightly = tmp_path / "nightly"
+    collect(f"s3://{ROOT}", str(nightly))
+    older, newer = (run.folder for run in collected(nightly))
+    before = content(older), content(newer)
+    arguments = ["clean", "--keep", "1", "--runs", str(tmp_path)]
+    assert main([*arguments, "--dry-run"]) == 0
+    said = "nightly on Kubeflow: 1 folders, 0.0 MB of #1 "
+    assert capsys.readouterr().out == f"{said}would be removed\n"
+    assert (content(older), content(newer)) == before
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == f"{said}removed\n"
+    assert [path.name for path in older.iterdir() if path.name != "run.json"] == ["report.html"]
+    assert len(content(newer)) == 2
+    assert collect(f"s3://{ROOT}", str(nightly)) == (2, 0)
+    assert not [path for path in older.iterdir() if path.is_dir()]
+    assert [path.name for path in pathlib.Path(arrange(str(tmp_path))).iterdir()] == [
+        run.title for run in collected(nightly)[1:]
+    ]
+    assert main(arguments) == 0
+    assert capsys.readouterr().out == "nightly on Kubeflow: nothing to remove\n"
+
+
 def test_nothing_there_is_an_error_that_says_where(
     store: ObjectStore, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -226,8 +226,8 @@ def test_a_gate_that_turned_is_marked() -> None:
     refused.report["verdicts"].pop()
     section = judgement.gates([judged(), refused])
     assert row(section, "result") == ["pushed 1", "refused by LiteValidator", "turned"]
-    assert row(section, "AUC") == ["0.75 >= 0.7 ok", "0.75 >= 0.8 NO", "turned"]
-    assert row(section, "plain TFLite operators") == ["0 ok", "-", ""]
+    assert row(section, "AUC") == ["0.75 >= 0.7 passed", "0.75 >= 0.8 FAILED", "turned"]
+    assert row(section, "plain TFLite operators") == ["0 passed", "-", ""]
 
 
 def test_sizes_and_times_have_ratios() -> None:
@@ -363,6 +363,13 @@ def test_the_page_stands_alone_and_no_name_is_markup() -> None:
 # ---------------------------------------------------------------------------------------- names
 
 
+LOST = {"name": "AUC change from float", "value": -0.0123, "threshold": -0.01} | {
+    "at_least": True,
+    "passed": False,
+    "detail": "",
+}
+
+
 @pytest.fixture
 def runs(tmp_path: pathlib.Path) -> pathlib.Path:
     """`mine`: failed, pushed, refused; `yours`: failed."""
@@ -387,6 +394,8 @@ def runs(tmp_path: pathlib.Path) -> pathlib.Path:
             kept(GOOD).save(f"{report}/scores.npz")
         version = folder("pushed/1", {"report.json": judged().report}) if passed else None
         pushed = {"version": version, "refused_by": [] if passed else ["Evaluator"]}
+        if not passed:
+            pushed["verdicts"] = [*judged().report["verdicts"], LOST]
         pusher = folder(f"pusher-{number}", {"pushed.json": pushed})
         custom = json.dumps({"code_digest": "c0de"})
         recorder.execution("mine", run, "Trainer", DONE, {}, custom_config=custom)
@@ -443,6 +452,9 @@ def test_what_is_read_of_a_run(runs: pathlib.Path) -> None:
     assert pushed.code == {"Trainer": "c0de", "RunReport": "beef"}
     assert pushed.scores is not None
     assert refused.scores is None
+    section = judgement.gates([pushed, refused])
+    assert row(section, LOST["name"]) == ["-", "-0.0123 >= -0.01 FAILED", ""]
+    assert row(section, "AUC") == ["0.75 >= 0.7 passed"] * 2 + [""]
 
 
 @pytest.mark.parametrize(

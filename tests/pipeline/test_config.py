@@ -83,6 +83,11 @@ def test_defaults(tmp_path: pathlib.Path) -> None:
             "label: y\nnegatives: {redraw: epoch}\nuser: u\nitem: i",
             r"negatives.redraw: epoch needs the user 'u' among the categorical features",
         ),
+        (
+            "label: y",
+            ("label: y\nnegatives: {redraw: epoch, item_columns: [pirce]}\nuser: user\nitem: user"),
+            "negatives: item_columns names 'pirce', which is no feature; features are user",
+        ),
         ("label: y", "label: y\nlable: z", r"lable: unknown key \(did you mean 'label'\?\)"),
         ("label: y", "label: y\ngates: {max_bytes: huge}", "'huge' is no size"),
     ],

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pathlib
+import re
 import shutil
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as mlmd
@@ -19,12 +23,35 @@ LOGS = {
     "splits": {"train": {"rows": 1000}},
     "spans": ["2026-11-21", "2026-11-22"],
 }
-GATE = {"name": "bytes", "value": 70000.0, "threshold": 65536, "at_least": False, "passed": False}
+SIZE = {"name": "bytes", "value": 70000.0, "threshold": 65536, "at_least": False, "passed": False}
+LOST = {"name": "AUC change from the blessed model", "value": -0.0123}
+LOST |= {"threshold": -0.01, "at_least": True, "passed": False}
+GATES = [{**gate, "detail": ""} for gate in (SIZE, LOST)]
+CONFIG = {"name": "mine", "gates": {"min_auc": None}}
+
+
+def push(
+    recorder: Recorder, run: int, uri: str, properties: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    kinds = {"pushed_model": "PushedModel"}
+    done = mlmd.Execution.COMPLETE
+    recorder.execution(
+        "mine", run, "Pusher", done, {"pushed_model": uri}, kinds=kinds, **properties
+    )
+
+
+def mark(recorder: Recorder, number: int, properties: dict[str, int | str]) -> None:
+    """Writes custom properties onto an artifact."""
+    (artifact,) = recorder.store.get_artifacts_by_id([number])
+    for key, value in properties.items():
+        kind = "int_value" if isinstance(value, int) else "string_value"
+        setattr(artifact.custom_properties[key], kind, value)
+    recorder.store.put_artifacts([artifact])
 
 
 @pytest.fixture
 def runs(tmp_path: pathlib.Path) -> pathlib.Path:
-    """Three runs: pushed, refused, failed."""
+    """Five runs: pushed, refused, failed, stopped twice; the newest may be under way."""
     root = tmp_path / "runs" / "mine"
     root.mkdir(parents=True)
     recorder = Recorder(root / "metadata.sqlite")
@@ -40,31 +67,44 @@ def runs(tmp_path: pathlib.Path) -> pathlib.Path:
 
     first = recorder.run("mine", "mine.1")
     report = folder("logs", "report.json", json.dumps(LOGS))
-    examples, weights = folder("examples"), folder("weights")
+    examples, weights, schema = folder("examples"), folder("weights"), folder("schema")
     model = folder("model", "Format-Serving/tflite", "the model")
-    recorder.execution("mine", first, "LogExampleGen", done, {"report": report, "out": examples})
+    logs, kinds = {"report": report, "out": examples}, {"report": "components.IngestReport"}
+    recorder.execution("mine", first, "LogExampleGen", done, logs, kinds=kinds)
     ids = recorder.artifacts
     recorder.execution("mine", first, "Unrelated", done, {"out": folder("unrelated")})
     recorder.execution(
-        "mine", first, "Trainer", done, {"model": weights}, [ids[examples]], config='{"dim": 8}'
+        "mine", first, "SchemaGen", done, {"schema": schema}, kinds={"schema": "Schema"}
+    )
+    custom = json.dumps({"dim": 8, "code_digest": "beef"})
+    made_of = [ids[examples], ids[schema]]
+    recorder.execution(
+        "mine", first, "Trainer", done, {"model": weights}, made_of, custom_config=custom
     )
     recorder.execution(
         "mine", first, "LiteConverter", done, {"model": model}, [ids[weights]], code_digest="c0de"
     )
+    pushed = folder("pushed_model", "pushed.json", json.dumps({"version": "1", "refused_by": []}))
+    push(recorder, first, pushed, {"config": json.dumps(CONFIG)})
+    told = {"pushed": 1, "model_id": ids[model], "sha256": hashlib.sha256(b"the model").hexdigest()}
+    mark(recorder, ids[pushed], told)
     second = recorder.run("mine", "mine.2")
     cached = mlmd.Execution.CACHED  # ML Metadata calls it a maker of what it was served, too
     recorder.execution("mine", second, "LogExampleGen", cached, {"report": report, "out": examples})
     recorder.execution("mine", second, "Trainer", cached, {"model": weights}, [ids[examples]])
-    verdicts = folder("verdicts", "report.json", json.dumps({"verdicts": [GATE]}))
-    refusal = json.dumps({"version": None, "refused_by": ["LiteValidator"]})
-    recorder.execution("mine", second, "LiteValidator", done, {"report": verdicts})
-    refused = folder("refused", "pushed.json", refusal)
-    recorder.execution("mine", second, "Pusher", done, {"pushed_model": refused})
+    judges = ["Evaluator.against_blessed", "LiteValidator"]
+    refusal = {"version": None, "refused_by": judges, "verdicts": GATES}
+    push(recorder, second, folder("refused", "pushed.json", json.dumps(refusal)))
     third = recorder.run("mine", "mine.3")
     note_name(str(root / "metadata.sqlite"), "mine", 1, "wide tower")
     recorder.execution(
         "mine", third, "ValidationGate", mlmd.Execution.FAILED, {}, error="min_rows is 9"
     )
+    fourth = recorder.run("mine", "mine.4")
+    recorder.execution("mine", fourth, "LogExampleGen", cached, {"report": report})
+    recorder.execution("mine", fourth, "Trainer", mlmd.Execution.RUNNING, {})
+    fifth = recorder.run("mine", "mine.5")
+    recorder.execution("mine", fifth, "LogExampleGen", cached, {"report": report})
     for number, content in ((1, "an older model"), (2, "the model")):
         version = root / "pushed" / str(number)
         version.mkdir(parents=True)
@@ -78,11 +118,13 @@ def runs(tmp_path: pathlib.Path) -> pathlib.Path:
 def test_a_file_leads_back_to_its_logs(runs: pathlib.Path, given: str) -> None:
     shutil.copy(runs / "mine/pushed/2/model.tflite", runs.parent / "copy.tflite")
     found = lineage.trace(str(runs / given), str(runs))
-    assert [step.node for step in found.steps] == ["LogExampleGen", "Trainer", "LiteConverter"]
+    nodes = ["LogExampleGen", "SchemaGen", "Trainer", "LiteConverter"]
+    assert [step.node for step in found.steps] == nodes
     assert (found.pipeline, found.size, found.logs) == ("mine", len("the model"), LOGS)
     assert found.run is not None
     assert found.run["number"] == 1
-    assert found.steps[2].code_digest == "c0de"
+    assert [step.code_digest for step in found.steps] == ["", "", "beef", "c0de"]
+    assert found.config == CONFIG
 
 
 def test_what_a_person_reads(runs: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,10 +135,15 @@ def test_what_a_person_reads(runs: pathlib.Path, capsys: pytest.CaptureFixture[s
         "clicks.csv",
         "ab" * 32,
         "2026-11-21, 2026-11-22",
-        '{"dim": 8}',
+        "artifacts/schema (artifact",
+        "beef",
+        "    min_auc: null",  # a gate that was switched off
         "refused by LiteValidator",
-        "bytes is 70000, at most 65536 is asked for",
+        "bytes 70000 <= 65536 FAILED",
+        "AUC change from the blessed model -0.0123 >= -0.01 FAILED",
         "ValidationGate failed: min_rows is 9",
+        "unfinished: stopped in Trainer\n",
+        "unfinished: stopped, or still under way, between two stages\n",
     ):
         assert expected in printed, expected
     assert "Unrelated" not in printed
@@ -105,18 +152,38 @@ def test_what_a_person_reads(runs: pathlib.Path, capsys: pytest.CaptureFixture[s
 def test_everything_as_json(runs: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lineage", str(runs / "mine/pushed"), "--runs", str(runs), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert [refused["number"] for refused in found["refused"]] == [2, 3]
+    assert [refused["number"] for refused in found["refused"]] == [2, 3, 4, 5]
     assert found["run"]["name"] == "wide tower"
-    assert found["steps"][1]["config"] == '{"dim": 8}'
+    assert json.loads(found["steps"][2]["config"])["dim"] == 8
+    assert found["steps"][1]["outputs"][0][0] == "schema"
 
 
 def test_deleted_artifacts_leave_the_rest(runs: pathlib.Path) -> None:
-    for name in ("logs", "verdicts", "examples"):
+    for name in ("logs", "schema", "examples", "model"):
         shutil.rmtree(runs / "mine/artifacts" / name)
     found = lineage.trace(str(runs / "mine/pushed"), str(runs))
     assert found.logs == {}
-    assert found.refused[0]["reasons"] == ["refused by LiteValidator"]
-    assert "was deleted" in lineage.render(found)
+    assert found.steps[-1].node == "LiteConverter"
+    assert len(found.refused[0]["reasons"]) == 4
+    printed = lineage.render(found)
+    assert "the report on the logs was deleted" in printed
+    assert re.search(r"artifacts/schema \(artifact \d+, deleted\)", printed)
+
+
+def test_what_cleaning_leaves_still_tells(
+    runs: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorder = Recorder(runs / "mine/metadata.sqlite")
+    for number in (6, 7):  # what these pushed is kept for the next run, run 1 is not
+        later = runs / f"mine/artifacts/pushed_model-{number}"
+        later.mkdir()
+        (later / "pushed.json").write_text(json.dumps({"version": str(number), "refused_by": []}))
+        push(recorder, recorder.run("mine", f"mine.{number}"), str(later))
+    before = lineage.trace(str(runs / "mine/pushed"), str(runs))
+    assert main(["clean", "--keep", "1", "--runs", str(runs)]) == 0
+    assert "#1" in capsys.readouterr().out
+    assert not (runs / "mine/artifacts/model").exists()
+    assert lineage.trace(str(runs / "mine/pushed"), str(runs)) == before
 
 
 def test_a_file_that_no_run_made(

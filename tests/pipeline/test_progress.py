@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import threading
 from collections.abc import Iterator
 
@@ -205,6 +206,19 @@ def test_a_long_name_is_cut_before_a_metric_goes() -> None:
         "BudgetSearch  9 s  trial 3/16, units0.5_rows0...rune: epoch 2/3, step 31/80"
         "  loss 0.4123  auc 0.8124"
     )
+
+
+def test_a_run_outlives_what_reads_its_lines(clock: Clock) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as out:
+        display = Display(out, live=False, clock=clock)
+        display.begin("Trainer")
+        clock.now += 2
+        assert display.end() == 2.0
+        with pytest.raises(BrokenPipeError):
+            out.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
 
 
 def announce(cached: bool = False) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import html
 import json
 import pathlib
+import platform
 import re
 
 import tensorflow as tf
+import yaml
 from google.protobuf import text_format
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
 from components.failed_logs import FAILED
-from pipeline.config import load_config
+from pipeline.config import RunConfig, load_config
 from pipeline.local_runner import Folders
 from pipeline.stopped import write_page
 from pipeline.store import latest_run, note_failure, note_name
@@ -33,7 +36,9 @@ GATED = ["LogExampleGen", "StatisticsGen", "SchemaFromConfig", "ValidationGate"]
 
 
 def test_the_page_of_a_failed_training(tmp_path: pathlib.Path) -> None:
-    config = load_config("configs/synthetic.yaml")
+    asked = load_config("configs/synthetic.yaml")
+    gates = asked.gates.model_copy(update={"max_auc_drop": None})
+    config = asked.model_copy(update={"gates": gates})
     folders = Folders(str(tmp_path), config.name)
     artifacts = pathlib.Path(folders.artifacts)
     artifacts.mkdir(parents=True)
@@ -88,8 +93,11 @@ def test_the_page_of_a_failed_training(tmp_path: pathlib.Path) -> None:
         "ab" * 32,
         "25.0%",  # of the prices are missing
         ">Trainer</text>",  # the legend of its curve
-        "hidden_units",
+        f"Versions: python {platform.python_version()}",
+        "repeats the run",
     ):
         assert words in page, words
     assert re.findall(r"<td>(\w+)</td><td>done</td><td>\d+\.\d</td>", page) == GATED
     assert "<td>Pusher</td><td>did not run</td><td>-</td>" in page
+    (shown,) = re.findall("<summary>Configuration</summary><pre>(.*?)</pre>", page, re.DOTALL)
+    assert RunConfig.model_validate(yaml.safe_load(html.unescape(shown))) == config

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow_model_analysis as tfma
-from tfx.types import artifact_utils
 
 from components.evaluator.verdicts import failed
 
@@ -29,18 +29,20 @@ def refused_by(input_dict: dict[str, list[Any]]) -> list[str]:
     ]
 
 
-def verdicts(report: dict[str, Any], input_dict: dict[str, list[Any]]) -> list[dict[str, Any]]:
+def verdicts(report: dict[str, Any], folders: Mapping[str, str]) -> list[dict[str, Any]]:
     """Those of every gate of LiteValidator, and those that an Evaluator refused by.
 
     Args:
       report: `report.json` of LiteValidator.
-      input_dict: The inputs of an executor.
+      folders: Of what the Evaluators measured, by the keys of `EVALUATIONS`; only a run that failed
+        lacks one.
 
     Returns:
       Data of `models.gates.Verdict`s.
     """
     found = list(report["verdicts"])
     for key, (node, baseline) in EVALUATIONS.items():
-        result = tfma.load_validation_result(artifact_utils.get_single_uri(input_dict[key]))
-        found += [verdict.to_dict() for verdict in failed(result, node, baseline)]
+        if key in folders:
+            result = tfma.load_validation_result(folders[key])
+            found += [verdict.to_dict() for verdict in failed(result, node, baseline)]
     return found

@@ -32,10 +32,10 @@ def load(models: list[Any]) -> Checkpoint:
     return Checkpoint.load(path_utils.serving_model_dir(artifact_utils.get_single_uri(models)))
 
 
-def metrics(models: list[Any]) -> dict[str, Any]:
-    """What the stage that wrote a Model artifact measured, without reading its weights."""
-    folder = path_utils.serving_model_dir(artifact_utils.get_single_uri(models))
-    with open(os.path.join(folder, SPEC_FILE), encoding="utf-8") as file:
+def metrics(uri: str) -> dict[str, Any]:
+    """What the stage that wrote the Model artifact at a URI measured; its weights are not read."""
+    path = os.path.join(path_utils.serving_model_dir(uri), SPEC_FILE)
+    with open(path, encoding="utf-8") as file:
         found: dict[str, Any] = json.load(file)["metrics"]
     return found
 

@@ -8,7 +8,7 @@ from tfx.dsl.components.base import base_component, base_executor
 from tfx.types import artifact_utils, channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components import checkpoint_io
+from components import checkpoint_io, failed_logs
 from models.compression import compress, technique
 from models.compression_config import parse_step
 from models.config import TrainingConfig
@@ -106,11 +106,13 @@ class CompressorExecutor(base_executor.BaseExecutor):
           NotCompressible: The technique does not fit the model; nothing was trained.
           PostConditionFailed: The result is not what was asked for.
         """
-        compressed = compress(
-            technique(parse_step(exec_properties["config"])),
-            checkpoint_io.load(input_dict["base_model"]),
-            checkpoint_io.splits(input_dict["transformed_examples"]),
-            TrainingConfig.model_validate_json(exec_properties["training"]),
-            log_dir=artifact_utils.get_single_uri(output_dict["model_run"]),
-        )
+        logs = artifact_utils.get_single_uri(output_dict["model_run"])
+        with failed_logs.kept(logs):
+            compressed = compress(
+                technique(parse_step(exec_properties["config"])),
+                checkpoint_io.load(input_dict["base_model"]),
+                checkpoint_io.splits(input_dict["transformed_examples"]),
+                TrainingConfig.model_validate_json(exec_properties["training"]),
+                log_dir=logs,
+            )
         checkpoint_io.save(compressed, output_dict["model"])

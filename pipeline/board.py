@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import json
 import os
 import pathlib
 
+from components.failed_logs import FAILED
 from pipeline.files import write
-from pipeline.store import all_runs, stores
+from pipeline.local_runner import Folders
+from pipeline.store import FINISHED, Stage, all_runs, stores
 
 MODEL_RUN = "model_run"  # key of the outputs that hold TensorBoard's logs
 VIEW = ".tensorboard"
@@ -22,24 +23,47 @@ class Collected:
     """A run that was fetched from Kubeflow.
 
     Attributes:
-      title: `<date> <pipeline> kubeflow run <number>`, counted from the oldest one.
+      pipeline: The pipeline's name.
+      number: Counted in the order of being fetched, of those that came together from the oldest
+        one.
+      started: ISO time in UTC.
       folder: What was fetched: TensorBoard's logs, a folder a stage, and the page.
     """
 
-    title: str
+    pipeline: str
+    number: int
+    started: str
     folder: pathlib.Path
+
+    @property
+    def title(self) -> str:
+        """What it is called: `2026-11-22 movielens kubeflow run 7`."""
+        return f"{self.started[:10]} {self.pipeline} kubeflow run {self.number}"
 
 
 def collected(pipeline: pathlib.Path) -> list[Collected]:
-    """The runs of a pipeline that were fetched from Kubeflow, the oldest first."""
+    """The runs of a pipeline that were fetched from Kubeflow, by their numbers."""
     found = []
     for path in pipeline.glob(f"{COLLECTED}/*/{RUN_FILE}"):
-        started = json.loads(path.read_text(encoding="utf-8"))["started"]
-        found.append((datetime.datetime.fromisoformat(started), path.parent))
-    return [
-        Collected(f"{started:%Y-%m-%d} {pipeline.name} kubeflow run {number}", folder)
-        for number, (started, folder) in enumerate(sorted(found), 1)
-    ]
+        run = json.loads(path.read_text(encoding="utf-8"))
+        found.append(Collected(pipeline.name, run["number"], run["started"], path.parent))
+    return sorted(found, key=lambda run: run.number)
+
+
+def training_logs(stage: Stage, artifacts: str) -> str | None:
+    """The folder with TensorBoard's logs of a stage, or None if it has none.
+
+    TFX registers outputs when a stage has finished; before, and after a failure, they are found
+    where it told the stage to write them.
+
+    Args:
+      stage: Finished, failed, killed, or running now.
+      artifacts: The pipeline's folder of artifacts.
+    """
+    if stage.state in FINISHED:
+        return stage.folder(MODEL_RUN)
+    pending = os.path.join(artifacts, stage.node, MODEL_RUN, str(stage.execution_id))
+    return next(filter(os.path.isdir, (pending + FAILED, pending)), None)
 
 
 def mark_pruned(folder: pathlib.Path) -> None:
@@ -56,11 +80,10 @@ def pruned(folder: pathlib.Path) -> bool:
 
 
 def arrange(runs: str) -> str:
-    """Links the logs of every run as `<date> <pipeline> run <number>/<stage>`.
+    """Links the logs of every run as `<date> <pipeline> run <number> <name>/<stage>`.
 
     Nothing is copied. A stage that a run took from the cache stands with the run that made it. Runs
-    that were fetched from Kubeflow have a number of their own. (No `#`: TensorBoard's projector
-    puts a run's name into an address as it is.)
+    that were fetched from Kubeflow have a number of their own. A stage that runs now is there too.
 
     Args:
       runs: Folder of all pipelines' runs.
@@ -70,6 +93,7 @@ def arrange(runs: str) -> str:
 
     Raises:
       FileNotFoundError: There are no runs.
+      OSError: A store could not be read.
     """
     root = pathlib.Path(runs)
     local = stores(runs)
@@ -81,11 +105,10 @@ def arrange(runs: str) -> str:
     links: dict[pathlib.Path, pathlib.Path] = {}
     for name, store in local.items():
         for run in all_runs(store, name):
-            title = f"{run.started:%Y-%m-%d} {name} run {run.number}"
             for stage in run.stages.values():
-                folder = stage.folder(MODEL_RUN)
+                folder = training_logs(stage, Folders(runs, name).artifacts)
                 if folder and stage.state != "cached":
-                    links[root / VIEW / title / stage.node.lower()] = pathlib.Path(folder)
+                    links[root / VIEW / run.title / stage.node.lower()] = pathlib.Path(folder)
     for one in fetched:
         for stage_logs in one.folder.iterdir():
             if stage_logs.is_dir():
@@ -93,11 +116,11 @@ def arrange(runs: str) -> str:
     for path, target in links.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_symlink() and path.resolve() != target.resolve():
-            path.unlink()  # an older run was fetched, and the numbers moved
+            path.unlink()  # the stage failed, and its logs were put aside
         if not path.is_symlink():
             path.symlink_to(os.path.relpath(target, path.parent))
     for path in (root / VIEW).glob("*/*"):
-        if path.is_symlink() and path not in links:  # its run was deleted
+        if path.is_symlink() and path not in links:  # its run was deleted, or got a name
             path.unlink()
     for path in (root / VIEW).glob("*"):
         if path.is_dir() and not any(path.iterdir()):

@@ -67,6 +67,12 @@ def _parser() -> argparse.ArgumentParser:
         help="the newest span of the log to read, a date such as 2026-11-22 or a number (default: "
         "the newest there is)",
     )
+    run.add_argument(
+        "--name",
+        metavar="NAME",
+        help="what to call this run beside its number, such as 'wide tower'; TensorBoard, compare "
+        "and lineage show it",
+    )
     run.add_argument("-v", "--verbose", action="store_true", help="show the logs of TFX too")
     run.add_argument(
         "--no-cache", action="store_true", help="run every stage, also those with nothing new"
@@ -90,8 +96,8 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         metavar="RUN",
         help="two or more, the first to compare the others with: movielens#7, movielens (its "
-        "newest that came to the gates), movielens#-2 (the one before), a name from TensorBoard, "
-        "or a pushed version's folder",
+        "newest that came to the gates), movielens#-2 (the one before), a run's name, a name from "
+        "TensorBoard, or a pushed version's folder",
     )
     compare.add_argument("--list", action="store_true", help="list the runs that there are")
     with_config(compare)
@@ -157,6 +163,7 @@ def _run(args: argparse.Namespace) -> int:
         args.runs,
         args.data,
         span=args.span,
+        name=args.name,
         verbose=args.verbose,
         enable_cache=not args.no_cache,
     )
@@ -300,7 +307,10 @@ def _tensorboard(args: argparse.Namespace) -> int:
     def keep_up() -> None:
         while True:
             time.sleep(_BOARD_SECONDS)
-            arrange(args.runs)
+            try:
+                arrange(args.runs)
+            except (OSError, ValueError) as error:  # such as a store that is being written to
+                print(f"ranklite tensorboard: {error}; tried again soon", file=sys.stderr)
 
     threading.Thread(target=keep_up, daemon=True).start()
     board = program.TensorBoard()

@@ -16,18 +16,19 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from models.bundle import MODEL_FILE, latest_version
 from models.gates import cells
 from pipeline.store import (
+    FINISHED,
     Run,
     all_runs,
     code_digest,
     document,
     open_store,
+    seconds,
     stores,
     text_properties,
 )
 from pipeline.tables import table
 
 TFLITE_PATTERN = "Format-Serving/tflite"  # below the URI of a Model
-_FINISHED = ("done", "cached")
 _CONFIGS = ("config", "custom_config", "schema_file", "module_file", "module_path")
 
 
@@ -61,7 +62,7 @@ class Lineage:
       sha256: Of its bytes.
       size: In bytes.
       pipeline: Which pipeline made it.
-      run: Number and start of the run that made it; None if the run is not in the store.
+      run: Number, name and start of the run that made it; None if the run is not in the store.
       config: Of the run that judged it; empty if it never came to the Pusher.
       steps: Its ancestors, in the order in which they ran.
       logs: `report.json` of LogExampleGen; empty where it was deleted.
@@ -96,10 +97,10 @@ def trace(path: str, runs: str) -> Lineage:
     digest = hashlib.sha256(content).hexdigest()
     paths = list(stores(runs).values())
     for store_path in paths:
-        store = open_store(store_path)
-        model = _model(store, digest)
-        if model is not None:
-            return _lineage(file, digest, len(content), store, store_path, model)
+        with open_store(store_path) as store:
+            model = _model(store, digest)
+            if model is not None:
+                return _lineage(file, digest, len(content), store, store_path, model)
     searched = ", ".join(paths) or f"none in {runs!r} (name their folder with --runs)"
     raise FileNotFoundError(
         f"no run made {file}: searched {searched}. A model that never came to the Pusher is not "
@@ -172,7 +173,7 @@ def _lineage(
     every = all_runs(store_path, name)
     maker = next(
         (
-            {"number": run.number, "started": run.started.isoformat(timespec="seconds")}
+            _identity(run)
             for run in every
             if steps and any(s.execution_id == steps[-1].execution for s in run.stages.values())
         ),
@@ -223,9 +224,8 @@ def _step(
     )
     properties = text_properties(execution)
     config = next((properties[key] for key in _CONFIGS if properties.get(key)), "")
-    millis = execution.last_update_time_since_epoch - execution.create_time_since_epoch
     outputs = [(made[a.id], a.id, a.uri) for a in store.get_artifacts_by_id(sorted(made))]
-    return Step(node, execution.id, millis / 1000, code_digest(properties), config, outputs)
+    return Step(node, execution.id, seconds(execution), code_digest(properties), config, outputs)
 
 
 def refusals(runs: list[Run]) -> list[dict[str, Any]]:
@@ -242,17 +242,26 @@ def refusals(runs: list[Run]) -> list[dict[str, Any]]:
         reasons += [f"refused by {node}" for node in pushed.get("refused_by", [])]
         failed = [v for v in pushed.get("verdicts", []) if not v["passed"]]
         reasons += [" ".join(filter(None, cells(verdict))) for verdict in failed]
-        if not reasons and (pusher is None or pusher.state not in _FINISHED):
+        if not reasons and (pusher is None or pusher.state not in FINISHED):
             reasons = [_unfinished(run, newest=run is runs[-1])]
         if reasons:
-            started = run.started.isoformat(timespec="seconds")
-            found.append({"number": run.number, "started": started, "reasons": reasons})
+            found.append({**_identity(run), "reasons": reasons})
     return found
+
+
+def _identity(run: Run) -> dict[str, Any]:
+    started = run.started.isoformat(timespec="seconds")
+    return {"number": run.number, "name": run.name, "started": started}
+
+
+def _said(run: dict[str, Any]) -> str:
+    name = f" {run['name']}" if run["name"] else ""
+    return f"run {run['number']}{name}, {run['started']}"
 
 
 def _unfinished(run: Run, *, newest: bool) -> str:
     """How far a run came; runs of a pipeline exclude each other, so only the newest can go on."""
-    begun = [stage.node for stage in run.stages.values() if stage.state not in _FINISHED]
+    begun = [stage.node for stage in run.stopped]
     where = f"in {', '.join(begun)}" if begun else "between two stages"
     return f"unfinished: {'stopped, or still under way,' if newest else 'stopped'} {where}"
 
@@ -260,7 +269,7 @@ def _unfinished(run: Run, *, newest: bool) -> str:
 def render(lineage: Lineage) -> str:
     """For a person."""
     run = lineage.run
-    made = f"run {run['number']}, {run['started']}" if run else "a run that the store lacks"
+    made = _said(run) if run else "a run that the store lacks"
     lines = [
         lineage.path,
         f"sha256    {lineage.sha256}",
@@ -296,6 +305,6 @@ def render(lineage: Lineage) -> str:
         text = yaml.safe_dump(lineage.config, sort_keys=False, allow_unicode=True)
         lines += ["configuration:", textwrap.indent(text, "  ").rstrip()]
     for refused in lineage.refused:
-        lines += ["", f"run {refused['number']}, {refused['started']}, pushed nothing:"]
+        lines += ["", f"{_said(refused)}, pushed nothing:"]
         lines += [f"  {reason}" for reason in refused["reasons"]]
     return "\n".join(lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import fcntl
 import logging
 import os
@@ -14,10 +15,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
 from components.log_example_gen.config import NEWEST
+from components.run_report.current import CurrentRun, current
 from pipeline.config import RunConfig, load_config
 from pipeline.logs import new_folder, stage_logs
+from pipeline.names import check_name
 from pipeline.progress import Display, StageProgress
-from pipeline.store import Stage, latest_run, note_failure
+from pipeline.store import Run, Stage, all_runs, count_runs, latest_run, note_failure, note_name
 
 if TYPE_CHECKING:
     from tfx.orchestration.pipeline import Pipeline
@@ -72,6 +75,10 @@ class Folders:
         """What TFX, Beam and TensorFlow logged: a folder a run, in it a file a stage."""
         return os.path.join(self.root, "logs")
 
+    def stopped_page(self, number: int) -> str:
+        """The page of a run that failed; one that came to its end has it among its artifacts."""
+        return os.path.join(self.root, "reports", f"{number}.html")
+
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
@@ -80,14 +87,19 @@ class Outcome:
     Attributes:
       config: Its configuration.
       folders: Where it put things.
-      stages: Its stages by node id, with their state and outputs.
+      run: Its stages by node id, with their state and outputs, its number and name.
       seconds: Wall-clock time of each stage, where known.
     """
 
     config: RunConfig
     folders: Folders
-    stages: dict[str, Stage]
+    run: Run
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    @property
+    def stages(self) -> dict[str, Stage]:
+        """Its stages by node id."""
+        return self.run.stages
 
     @property
     def pushed(self) -> str | None:
@@ -157,6 +169,7 @@ def run(
     data: str | None = None,
     *,
     span: str = NEWEST,
+    name: str | None = None,
     verbose: bool = False,
     enable_cache: bool = True,
     out: TextIO | None = None,
@@ -170,6 +183,7 @@ def run(
       runs: Folder for everything that runs write.
       data: Folder of the logs; None generates the synthetic ones where the configuration is theirs.
       span: The newest span of the log to read; the newest there is where it is empty.
+      name: What the run is to be called beside its number.
       verbose: Show the logs of TFX on the terminal too.
       enable_cache: Serve unchanged stages from the cache.
       out: Where progress lines go; None is the standard output.
@@ -179,6 +193,7 @@ def run(
 
     Raises:
       ConfigError: The configuration is wrong.
+      ValueError: The name is not allowed, or taken.
       StageFailed: A stage failed; everything after it did not run.
       FileNotFoundError: The data folder does not exist.
     """
@@ -186,8 +201,18 @@ def run(
     folders = Folders(runs, config.name)
     os.makedirs(folders.root, exist_ok=True)
     with exclusive(folders.root):
+        new = _new_run(config, folders, name)
         data_root = checked_data(config, folders, data, span)
-        return _run(config, folders, data_root, span, verbose, enable_cache, out)
+        return _run(config, folders, new, data_root, span, verbose, enable_cache, out)
+
+
+def _new_run(config: RunConfig, folders: Folders, name: str | None) -> Run:
+    number = count_runs(folders.metadata, config.name) + 1
+    if name is not None:
+        before = all_runs(folders.metadata, config.name) if number > 1 else []
+        check_name(name, config.name, before)
+    started = datetime.datetime.now(datetime.timezone.utc)
+    return Run(config.name, number, started, {}, name)
 
 
 def build(
@@ -214,6 +239,7 @@ def build(
 def _run(
     config: RunConfig,
     folders: Folders,
+    new: Run,
     data_root: str,
     span: str,
     verbose: bool,
@@ -229,23 +255,62 @@ def _run(
 
         # What is logged to the terminal would tear a line that is drawn on.
         display = Display(out, live=out.isatty() and not verbose)
-        progress = StageProgress(len(dag.components), display, logs.switch)
+
+        def switch(stage: str) -> None:
+            logs.switch(stage)
+            if not stage:  # one has ended: TFX registers a run with its first stage
+                _note_name(folders, new)
+
+        progress = StageProgress(len(dag.components), display, switch)
         try:
-            with progress.watching():
+            with progress.watching(), current(CurrentRun(new.title, new.started)):
                 LocalDagRunner().run(dag)
         except Exception as error:
             _log.exception("%s failed", progress.current)
+            log, words = str(pathlib.Path(logs.path)), _message(error)
+            said = [
+                f"{progress.current} failed: {words}",
+                f"The log is {log}. Finished stages are kept: the same command goes on from here.",
+            ]
             if progress.current:
-                with contextlib.suppress(Exception):  # the error itself is what counts
-                    note_failure(folders.metadata, config.name, progress.current, _message(error))
-            raise StageFailed(
-                f"{progress.current} failed: {_message(error)}\n"
-                f"The log is {pathlib.Path(logs.path)}. Finished stages are kept: the same "
-                "command goes on from here."
-            ) from error
+                page = _note_failure(config, folders, new, progress.current, words, log, dag)
+                said += [f"The page of the run is {page}."] if page else []
+            raise StageFailed("\n".join(said)) from error
+        finally:
+            _note_name(folders, new)
     result = outcome(config, folders)
     progress.seconds["total"] = time.monotonic() - started
     return dataclasses.replace(result, seconds=progress.seconds)
+
+
+def _note_name(folders: Folders, run: Run) -> None:
+    if run.name:
+        with contextlib.suppress(OSError):  # the run itself is what counts
+            note_name(folders.metadata, run.pipeline, run.number, run.name)
+
+
+def _note_failure(
+    config: RunConfig,
+    folders: Folders,
+    new: Run,
+    stage: str,
+    error: str,
+    log: str,
+    dag: Pipeline,
+) -> str | None:
+    """Keeps why a run failed in the store and on a page; returns the page's path."""
+    try:
+        if count_runs(folders.metadata, config.name) < new.number:
+            return None  # it failed before TFX had registered it
+        note_failure(folders.metadata, config.name, stage, error)
+        from pipeline.stopped import write_page
+
+        run = dataclasses.replace(latest_run(folders.metadata, config.name), name=new.name)
+        nodes = [component.id for component in dag.components]
+        return write_page(config, folders, run, failed=stage, error=error, log=log, stages=nodes)
+    except Exception:  # the error itself is what counts
+        _log.exception("the reason could not be kept")
+        return None
 
 
 def _message(error: BaseException) -> str:

@@ -123,25 +123,36 @@ def _origin(outcome: Outcome) -> str:
     return "".join(f"; {one}" for one in said)
 
 
+def _page(outcome: Outcome) -> str | None:
+    """The page of the run, also of one that failed."""
+    reporter = outcome.stages.get("RunReport")
+    folder = reporter.folder("page") if reporter else None
+    page = os.path.join(folder, PAGE_FILE) if folder else None
+    stopped = outcome.folders.stopped_page(outcome.run.number)
+    if outcome.run.stopped and os.path.isfile(stopped):
+        page = stopped
+    return os.path.relpath(page) if page else None
+
+
 def render(outcome: Outcome) -> str:
     """What a run made, for a person: stages, gates, slices, where the model is, what comes next."""
-    found = outcome.stages
+    found, run = outcome.stages, outcome.run
+    stopped = [f"{s.node} {s.state}" + (f": {s.error}" if s.error else "") for s in run.stopped]
+    page = _page(outcome)
     report = document(
         found["LiteValidator"].folder("report") if "LiteValidator" in found else None, "report.json"
     )
     if not report:
-        unfinished = [s for s in found.values() if s.state not in ("done", "cached")]
-        reasons = [f"{s.node} {s.state}" + (f": {s.error}" if s.error else "") for s in unfinished]
         log = os.path.relpath(newest(outcome.folders.logs))
-        said = [f"the last run did not finish; look at {log}"]
-        return "\n".join(said + reasons)
+        said = [f"the last run, {run.title}, did not finish; look at {log}", *stopped]
+        return "\n".join(said + ([f"report       {page}"] if page else []))
     truth = document(outcome.folders.synthetic, "truth.json") if outcome.config.synthetic else {}
     best = truth.get("best", {}).get(report["split"])
     pusher = document(
         found["Pusher"].folder("pushed_model") if "Pusher" in found else None, "pushed.json"
     )
     cached = sum(stage.state == "cached" for stage in found.values())
-    title = f"{outcome.config.name}, {report['split']} split"
+    title = f"{run.title}, {report['split']} split"
     lines = [
         "",
         f"{title}: {report['rows']:,} rows, {report['positives']:,} positive{_origin(outcome)}",
@@ -162,11 +173,12 @@ def render(outcome: Outcome) -> str:
         version = os.path.relpath(pusher["version"])
         lines += [f"pushed       {version}"]
         lines += [f"score        {_command()} score {version} IN.csv -o OUT.csv"]
+    elif pusher:
+        lines += [f"not pushed   refused by {', '.join(pusher['refused_by'])}"]
     else:
-        lines += [f"not pushed   refused by {', '.join(pusher.get('refused_by', ['?']))}"]
-    page = found["RunReport"].folder("page") if "RunReport" in found else None
+        lines += [f"not pushed   {'; '.join(stopped) or 'the run was stopped'}"]
     if page:
-        lines += [f"report       {os.path.relpath(os.path.join(page, PAGE_FILE))}"]
+        lines += [f"report       {page}"]
     runs = os.path.relpath(outcome.folders.runs)
     lines += [f"TensorBoard  {_command()} tensorboard --runs {runs}"]
     lines += [f"log          {os.path.relpath(newest(outcome.folders.logs))}"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import os
 import pathlib
 import shutil
@@ -10,9 +11,10 @@ import shutil
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from components.failed_logs import FAILED
 from components.pusher.pushed import pushed_version
 from pipeline.board import collected, mark_pruned
-from pipeline.store import Run, all_runs, open_store, run_contexts
+from pipeline.store import Run, Stage, all_runs, open_store, run_contexts
 
 # The next run is compared with the model pushed last; an unchanged one with the one before it.
 PUSHED_RUNS = 2
@@ -61,43 +63,58 @@ def free(store_path: str, artifacts: str, name: str, keep: int, *, dry_run: bool
     Raises:
       FileNotFoundError: Nothing was run there.
     """
-    store = open_store(store_path)
-    runs = all_runs(store_path, name)
-    contexts = run_contexts(store, name)
-    newest = {run.number for run in runs[-keep:]}
-    pushed = _pushed_last(runs)
-    staying = newest | pushed
-    needed: set[int] = set()
-    found: set[int] = set()
-    for run, context in zip(runs, contexts, strict=True):
-        of_run = _artifacts(store, context)
-        found |= of_run
-        if run.number in staying:
-            needed |= of_run
-    evidence = {store.get_artifact_type(kind).id for kind in _known(store)}
-    root = os.path.realpath(artifacts)
-    # Marked ones are those of a removal that was stopped halfway.
-    doomed = [
-        artifact
-        for artifact in store.get_artifacts_by_id(sorted(found - needed))
-        if artifact.type_id not in evidence
-        and artifact.state != mlmd.Artifact.DELETED
-        and pathlib.Path(os.path.realpath(artifact.uri)).is_relative_to(root)
-        and os.path.realpath(artifact.uri) != root
-    ]
-    folders = [artifact.uri for artifact in doomed if os.path.exists(artifact.uri)]
-    freed = Freed(
-        runs=[run.number for run in runs if run.number not in staying] if doomed else [],
-        kept=sorted(pushed - newest),
-        folders=folders,
-        size=sum(map(_size, folders)),
-    )
-    if not dry_run:
-        _mark(store, doomed, mlmd.Artifact.MARKED_FOR_DELETION)
-        for folder in folders:
-            shutil.rmtree(folder)
-        _mark(store, doomed, mlmd.Artifact.DELETED)
-    return freed
+    with open_store(store_path) as store:
+        runs = all_runs(store_path, name)
+        contexts = run_contexts(store, name)
+        newest = {run.number for run in runs[-keep:]}
+        pushed = _pushed_last(runs)
+        staying = newest | pushed
+        needed: set[int] = set()
+        found: set[int] = set()
+        for run, context in zip(runs, contexts, strict=True):
+            of_run = _artifacts(store, context)
+            found |= of_run
+            if run.number in staying:
+                needed |= of_run
+        evidence = {store.get_artifact_type(kind).id for kind in _known(store)}
+        root = os.path.realpath(artifacts)
+        # Marked ones are those of a removal that was stopped halfway.
+        doomed = [
+            artifact
+            for artifact in store.get_artifacts_by_id(sorted(found - needed))
+            if artifact.type_id not in evidence
+            and artifact.state != mlmd.Artifact.DELETED
+            and pathlib.Path(os.path.realpath(artifact.uri)).is_relative_to(root)
+            and os.path.realpath(artifact.uri) != root
+        ]
+        folders = [artifact.uri for artifact in doomed if os.path.exists(artifact.uri)]
+        folders += [
+            folder
+            for run in runs
+            if run.number not in staying
+            for stage in run.stopped
+            for folder in _unregistered(root, stage)
+        ]
+        freed = Freed(
+            runs=[run.number for run in runs if run.number not in staying]
+            if doomed or folders
+            else [],
+            kept=sorted(pushed - newest),
+            folders=folders,
+            size=sum(map(_size, folders)),
+        )
+        if not dry_run:
+            _mark(store, doomed, mlmd.Artifact.MARKED_FOR_DELETION)
+            for folder in folders:
+                shutil.rmtree(folder)
+            _mark(store, doomed, mlmd.Artifact.DELETED)
+        return freed
+
+
+def _unregistered(artifacts: str, stage: Stage) -> list[str]:
+    """What a stage left that was killed or failed."""
+    outputs = os.path.join(glob.escape(artifacts), stage.node, "*", str(stage.execution_id))
+    return glob.glob(outputs) + glob.glob(outputs + FAILED)
 
 
 def free_collected(pipeline: str, keep: int, *, dry_run: bool = False) -> Freed:
@@ -111,9 +128,10 @@ def free_collected(pipeline: str, keep: int, *, dry_run: bool = False) -> Freed:
       dry_run: Only say what would be removed.
     """
     logs: dict[int, list[pathlib.Path]] = {}
-    for number, run in enumerate(collected(pathlib.Path(pipeline))[:-keep], 1):
+    runs = sorted(collected(pathlib.Path(pipeline)), key=lambda run: run.started)
+    for run in runs[:-keep]:
         if found := sorted(path for path in run.folder.iterdir() if path.is_dir()):
-            logs[number] = found
+            logs[run.number] = found
     folders = [str(path) for found in logs.values() for path in found]
     freed = Freed(runs=list(logs), kept=[], folders=folders, size=sum(map(_size, folders)))
     if not dry_run:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import glob
 import json
 import os
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ml_metadata import metadata_store
+from ml_metadata import errors, metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 _STATES = {
@@ -24,6 +25,8 @@ _STATES = {
 
 
 ERROR = "error"  # custom property of an execution; TFX keeps no error text
+NAME = "name"  # custom property of a run's context; as a property of a stage it would end the cache
+FINISHED = ("done", "cached")  # states
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Stage:
       outputs: URIs of its output artifacts, by key.
       error: Why it failed, where that was noted.
       properties: What it was configured with, as far as that is text.
+      seconds: From its start to its last update.
     """
 
     node: str
@@ -45,6 +49,7 @@ class Stage:
     outputs: dict[str, list[str]]
     error: str | None = None
     properties: dict[str, str] = dataclasses.field(default_factory=dict)
+    seconds: float = 0.0
 
     def folder(self, key: str) -> str | None:
         """The folder of an output that the stage wrote, or None if it wrote none."""
@@ -66,17 +71,32 @@ def document(folder: str | None, name: str) -> dict[str, Any]:
     return loaded
 
 
-def open_store(path: str) -> metadata_store.MetadataStore:
+@contextlib.contextmanager
+def open_store(path: str) -> Iterator[metadata_store.MetadataStore]:
     """Opens the SQLite metadata store at a path.
 
     Raises:
       FileNotFoundError: There is none, so nothing was run there.
+      OSError: It could not be read, or written to; ML Metadata itself tries for most of a minute.
     """
     if not os.path.exists(path):
         raise FileNotFoundError(f"no metadata store at {path}: nothing was run there yet")
     config = mlmd.ConnectionConfig()
     config.sqlite.filename_uri = path
-    return metadata_store.MetadataStore(config)
+    try:
+        store = metadata_store.MetadataStore(config)
+    except RuntimeError as error:
+        raise _unreadable(path, error) from error
+    try:
+        yield store
+    except errors.StatusError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str, error: Exception) -> OSError:
+    if "Concurrent writes" in str(error):
+        return OSError(f"{path} is being written to by another process; try again")
+    return OSError(f"{path} cannot be read as a metadata store: {error}")
 
 
 def stores(runs: str) -> dict[str, str]:
@@ -90,14 +110,37 @@ class Run:
     """One run of a pipeline.
 
     Attributes:
+      pipeline: The pipeline's name.
       number: Counted from 1 in the order in which they were started.
       started: When, in UTC.
       stages: What its nodes did, by node id.
+      name: What a person called it, if they did.
     """
 
+    pipeline: str
     number: int
     started: datetime.datetime
     stages: dict[str, Stage]
+    name: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What it is called where space is short: `movielens#7`, with its name if it has one."""
+        return f"{self.pipeline}#{self.number}" + (f" {self.name}" if self.name else "")
+
+    @property
+    def title(self) -> str:
+        """What it is called: `2026-11-22 movielens run 7`, with its name if it has one.
+
+        Without `#` and `/`: TensorBoard's projector puts a run's name into an address as it is.
+        """
+        said = f"{self.started:%Y-%m-%d} {self.pipeline} run {self.number}"
+        return said + (f" {self.name}" if self.name else "")
+
+    @property
+    def stopped(self) -> list[Stage]:
+        """The stages that did not finish."""
+        return [stage for stage in self.stages.values() if stage.state not in FINISHED]
 
 
 def run_contexts(store: metadata_store.MetadataStore, pipeline_name: str) -> list[mlmd.Context]:
@@ -117,31 +160,49 @@ def all_runs(path: str, pipeline_name: str) -> list[Run]:
 
     Raises:
       FileNotFoundError: There is no store.
+      OSError: It could not be read.
     """
-    store = open_store(path)
-    return [
-        Run(
-            number,
-            datetime.datetime.fromtimestamp(
-                context.create_time_since_epoch / 1000, datetime.timezone.utc
-            ),
-            _stages(store, context),
-        )
-        for number, context in enumerate(run_contexts(store, pipeline_name), 1)
-    ]
+    with open_store(path) as store:
+        return [
+            _run(store, pipeline_name, number, context)
+            for number, context in enumerate(run_contexts(store, pipeline_name), 1)
+        ]
 
 
-def latest_run(path: str, pipeline_name: str) -> dict[str, Stage]:
-    """The stages of a pipeline's newest run, by node id.
+def count_runs(path: str, pipeline_name: str) -> int:
+    """How many runs of a pipeline there are; none where there is no store.
+
+    Raises:
+      OSError: It could not be read.
+    """
+    if not os.path.exists(path):
+        return 0
+    with open_store(path) as store:
+        return len(run_contexts(store, pipeline_name))
+
+
+def latest_run(path: str, pipeline_name: str) -> Run:
+    """A pipeline's newest run.
 
     Raises:
       FileNotFoundError: There is no store, or it knows no run of that pipeline.
+      OSError: It could not be read.
     """
-    store = open_store(path)
-    runs = run_contexts(store, pipeline_name)
-    if not runs:
-        raise FileNotFoundError(f"{path} knows no run of pipeline {pipeline_name!r}")
-    return _stages(store, runs[-1])
+    with open_store(path) as store:
+        runs = run_contexts(store, pipeline_name)
+        if not runs:
+            raise FileNotFoundError(f"{path} knows no run of pipeline {pipeline_name!r}")
+        return _run(store, pipeline_name, len(runs), runs[-1])
+
+
+def _run(
+    store: metadata_store.MetadataStore, pipeline: str, number: int, context: mlmd.Context
+) -> Run:
+    started = datetime.datetime.fromtimestamp(
+        context.create_time_since_epoch / 1000, datetime.timezone.utc
+    )
+    name = context.custom_properties[NAME].string_value or None
+    return Run(pipeline, number, started, _stages(store, context), name)
 
 
 def _stages(store: metadata_store.MetadataStore, run: mlmd.Context) -> dict[str, Stage]:
@@ -170,10 +231,17 @@ def _stages(store: metadata_store.MetadataStore, run: mlmd.Context) -> dict[str,
             by_key[key].append(uris[artifact_id])
         state = _STATES.get(execution.last_known_state, "unknown")
         error = execution.custom_properties[ERROR].string_value or None
+        properties = text_properties(execution)
         stages[node] = Stage(
-            node, state, execution.id, dict(by_key), error, text_properties(execution)
+            node, state, execution.id, dict(by_key), error, properties, seconds(execution)
         )
     return stages
+
+
+def seconds(execution: mlmd.Execution) -> float:
+    """From its start to its last update."""
+    took = execution.last_update_time_since_epoch - execution.create_time_since_epoch
+    return float(took) / 1000
 
 
 def text_properties(execution: mlmd.Execution) -> dict[str, str]:
@@ -199,11 +267,19 @@ def code_digest(properties: Mapping[str, str]) -> str:
 
 def note_failure(path: str, pipeline_name: str, node: str, error: str) -> None:
     """Keeps the reason with the newest run's execution of a node; without one it does nothing."""
-    stage = latest_run(path, pipeline_name).get(node)
-    if stage is None or stage.state in ("done", "cached"):
+    stage = latest_run(path, pipeline_name).stages.get(node)
+    if stage is None or stage.state in FINISHED:
         return
-    store = open_store(path)
-    (execution,) = store.get_executions_by_id([stage.execution_id])
-    execution.last_known_state = mlmd.Execution.FAILED
-    execution.custom_properties[ERROR].string_value = error
-    store.put_executions([execution])
+    with open_store(path) as store:
+        (execution,) = store.get_executions_by_id([stage.execution_id])
+        execution.last_known_state = mlmd.Execution.FAILED
+        execution.custom_properties[ERROR].string_value = error
+        store.put_executions([execution])
+
+
+def note_name(path: str, pipeline_name: str, number: int, name: str) -> None:
+    """Keeps a person's name for a run with it; before its first stage there is nothing to name."""
+    with open_store(path) as store:
+        for context in run_contexts(store, pipeline_name)[number - 1 : number]:
+            context.custom_properties[NAME].string_value = name
+            store.put_contexts([context])

@@ -13,7 +13,7 @@ from typing import Any
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from components import checkpoint_io, numbered
+from components import checkpoint_io, failed_logs, numbered
 from components.budget_search.artifacts import TRIALS_FILE
 from models import progress
 from models.checkpoint import Checkpoint
@@ -81,17 +81,18 @@ class Executor(base_executor.BaseExecutor):
         finished = _finished(
             exec_properties["work_dir"], _digest(input_dict, exec_properties["code_digest"])
         )
-        found = search(
-            Search.model_validate_json(exec_properties["config"]),
-            base,
-            setting,
-            lambda checkpoint: to_tflite(checkpoint, raw),
-            inputs,
-            labels,
-            finished,
-            gates=GatesConfig.model_validate_json(exec_properties["gates"]),
-            log_dir=logs,
-        )
+        with failed_logs.kept(logs):
+            found = search(
+                Search.model_validate_json(exec_properties["config"]),
+                base,
+                setting,
+                lambda checkpoint: to_tflite(checkpoint, raw),
+                inputs,
+                labels,
+                finished,
+                gates=GatesConfig.model_validate_json(exec_properties["gates"]),
+                log_dir=logs,
+            )
         if found.miss:
             _log.warning("%s", found.miss)
         self._write_trials(found, artifact_utils.get_single_uri(output_dict["trials"]))

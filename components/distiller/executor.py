@@ -7,7 +7,7 @@ from typing import Any
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from components import checkpoint_io, numbered
+from components import checkpoint_io, failed_logs, numbered
 from models.compression_config import Distillation
 from models.config import FeatureSet, TrainingConfig
 from models.distillation import distill
@@ -41,12 +41,14 @@ class Executor(base_executor.BaseExecutor):
         Raises:
           NotCompressible: The teachers do not fit together.
         """
-        student = distill(
-            Distillation.model_validate_json(exec_properties["config"]),
-            [checkpoint_io.load([t]) for t in numbered.artifacts("teacher", input_dict)],
-            FeatureSet.model_validate_json(exec_properties["features"]),
-            checkpoint_io.splits(input_dict["transformed_examples"]),
-            TrainingConfig.model_validate_json(exec_properties["training"]),
-            log_dir=artifact_utils.get_single_uri(output_dict["model_run"]),
-        )
+        logs = artifact_utils.get_single_uri(output_dict["model_run"])
+        with failed_logs.kept(logs):
+            student = distill(
+                Distillation.model_validate_json(exec_properties["config"]),
+                [checkpoint_io.load([t]) for t in numbered.artifacts("teacher", input_dict)],
+                FeatureSet.model_validate_json(exec_properties["features"]),
+                checkpoint_io.splits(input_dict["transformed_examples"]),
+                TrainingConfig.model_validate_json(exec_properties["training"]),
+                log_dir=logs,
+            )
         checkpoint_io.save(student, output_dict["model"])

@@ -69,7 +69,7 @@ class Executor(base_executor.BaseExecutor):
         # The model's own artifact may be deleted, its version may go on without us.
         pushed.set_string_custom_property("sha256", hashlib.sha256(lite.content).hexdigest())
         report = _report(input_dict)
-        judged = verdicts(report, input_dict)
+        judged = verdicts(report, {key: found[0].uri for key, found in input_dict.items()})
         refused = refused_by(input_dict)
         version = None
         if refused:

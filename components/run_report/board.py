@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import api as hparams
 from tensorboard.plugins.pr_curve import summary as precision_recall
 
-from components.run_report.page import Facts, Scalars, summary
+from components.run_report.page import Scalars, summary
 from models.scored_rows import ScoredRows
 from models.search import FIGURES_TAG, NAMED_BY_RUN, HParams, run_settings
 
@@ -67,20 +67,21 @@ def _recipe(config: dict[str, Any]) -> str:
     return " + ".join(s["technique"] for s in steps) if isinstance(steps, list) else "search"
 
 
-def write(facts: Facts, rows: ScoredRows, folder: str) -> None:
+def write(report: dict[str, Any], config: dict[str, Any], rows: ScoredRows, folder: str) -> None:
     """Writes the summary of a run.
 
     Args:
-      facts: What the page is made of.
+      report: `report.json` of LiteValidator.
+      config: The run's configuration.
       rows: The scores that were judged.
       folder: Receives TensorBoard's logs.
     """
-    figures = facts.report["stages"]["shipped"]
+    figures = report["stages"]["shipped"]
     with _writer(folder, SUMMARY) as writer, writer.as_default(step=0):
-        hparams.hparams(settings(facts.config), trial_id=NAMED_BY_RUN)
+        hparams.hparams(settings(config), trial_id=NAMED_BY_RUN)
         for name in _FIGURES:
             tf.summary.scalar(f"{FIGURES_TAG}/{name}", figures[name])
-        tf.summary.text("run", summary(facts))
+        tf.summary.text("run", summary(report, config))
     # Apart from the figures: HParams takes every scalar beside it for a figure of the run.
     for stage in ("float", "shipped"):
         with _writer(folder, stage) as writer, writer.as_default(step=0):
@@ -88,7 +89,7 @@ def write(facts: Facts, rows: ScoredRows, folder: str) -> None:
             counted = precision_recall.pb("precision_recall", labels, scores)
             tf.summary.experimental.write_raw_pb(counted.SerializeToString())
             for key in ("roc", "calibration"):
-                curve = facts.report["evidence"][key][stage]
+                curve = report["evidence"][key][stage]
                 for x, y in zip(curve["x"], curve["y"], strict=True):
                     tf.summary.scalar(f"{key}_percent", y, step=round(100 * x))
 

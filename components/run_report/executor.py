@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from typing import Any
 
-from tensorflow_metadata.proto.v0 import anomalies_pb2
-from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from components import checkpoint_io, numbered
-from components.blessings import refused_by, verdicts
-from components.lite_validator.artifacts import REPORT_FILE, SCORES_FILE
+from components.blessings import refused_by
+from components.lite_validator.artifacts import SCORES_FILE
 from components.log_example_gen.artifacts import ITEM_LABELS_FILE
-from components.run_report import board, columns, page, projector
+from components.run_report import board, gather, page, projector
 from components.run_report.artifacts import PAGE_FILE
-from components.validation_gate.executor import ANOMALIES_FILE
-from models import software
+from components.run_report.current import current_run
 from models.config import FeatureSet
 from models.preprocessing import read_constants
 from models.scored_rows import ScoredRows
@@ -57,29 +55,26 @@ class Executor(base_executor.BaseExecutor):
             - features: JSON of its FeatureSet.
             - code_digest: Goes into the page.
         """
-        trainings = numbered.artifacts("training", input_dict)
-        report = _json(input_dict["stage_report"])
-        facts = page.Facts(
-            config=json.loads(exec_properties["config"]),
-            ingest=_json(input_dict["ingest_report"]) if input_dict.get("ingest_report") else None,
-            report={**report, "verdicts": verdicts(report, input_dict)},
-            anomalies=_anomalies(input_dict["anomalies"]),
-            columns=_columns(input_dict["schema"], input_dict["statistics"]),
-            trainings={_stage(run.uri): board.scalars(run.uri) for run in trainings},
+        config = json.loads(exec_properties["config"])
+        trainings = [run.uri for run in numbered.artifacts("training", input_dict)]
+        folders = {key: found[0].uri for key, found in input_dict.items() if found}
+        run = current_run()
+        facts = dataclasses.replace(
+            gather.facts(config, exec_properties["code_digest"], folders, trainings),
             refused_by=refused_by(input_dict),
             lineage={
                 key: [(artifact.id, artifact.type_name) for artifact in artifacts]
                 for key, artifacts in input_dict.items()
             },
-            code_digest=exec_properties["code_digest"],
-            commit=software.commit(),
-            warm=checkpoint_io.metrics(input_dict["float_checkpoint"]),
+            run=run,
+            seconds=run.seconds if run else None,
         )
         (artifact,) = output_dict["page"]
         os.makedirs(artifact.uri, exist_ok=True)
         io_utils.write_string_file(os.path.join(artifact.uri, PAGE_FILE), page.render(facts))
         logs = artifact_utils.get_single_uri(output_dict["model_run"])
-        board.write(facts, _scores(input_dict["stage_report"]), logs)
+        assert facts.report is not None
+        board.write(facts.report, config, _scores(input_dict["stage_report"]), logs)
         features = FeatureSet.model_validate_json(exec_properties["features"])
         if any(f.name == features.item and f.kind == "categorical" for f in features.features):
             self._project(input_dict, features, os.path.join(logs, board.SUMMARY))
@@ -100,43 +95,5 @@ class Executor(base_executor.BaseExecutor):
         )
 
 
-def _json(artifacts: list[Any]) -> dict[str, Any]:
-    uri = artifact_utils.get_single_uri(artifacts)
-    with open(os.path.join(uri, REPORT_FILE), encoding="utf-8") as file:
-        loaded: dict[str, Any] = json.load(file)
-    return loaded
-
-
-def _anomalies(artifacts: list[Any]) -> list[tuple[str, str, str]]:
-    """(split, column, description) of what the gate let pass."""
-    (artifact,) = artifacts
-    found = []
-    for split in artifact_utils.decode_split_names(artifact.split_names):
-        path = os.path.join(artifact_utils.get_split_uri([artifact], split), ANOMALIES_FILE)
-        proto = anomalies_pb2.Anomalies.FromString(io_utils.read_bytes_file(path))
-        for column, info in sorted(proto.anomaly_info.items()):
-            found.append((split, column, info.description))
-    return found
-
-
-def _columns(schemas: list[Any], statistics: list[Any]) -> list[columns.Column]:
-    """What the examples hold; the train split comes first."""
-    (artifact,) = statistics
-    path = io_utils.get_only_uri_in_dir(artifact_utils.get_single_uri(schemas))
-    splits = artifact_utils.decode_split_names(artifact.split_names)
-    return columns.describe(
-        io_utils.SchemaReader().read(path),
-        {
-            split: stats_artifact_utils.load_statistics(artifact, split).proto()
-            for split in sorted(splits, key=lambda split: split != "train")
-        },
-    )
-
-
 def _scores(artifacts: list[Any]) -> ScoredRows:
     return ScoredRows.load(os.path.join(artifact_utils.get_single_uri(artifacts), SCORES_FILE))
-
-
-def _stage(uri: str) -> str:
-    """The node that wrote an artifact: `.../<node>/<output>/<execution>`."""
-    return uri.rstrip("/").split("/")[-3]

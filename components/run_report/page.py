@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import html
 import io
+import itertools
 import json
 import math
 from collections.abc import Callable
@@ -16,6 +18,7 @@ from matplotlib.figure import Figure
 
 from components.run_report import markup
 from components.run_report.columns import LINE_COLORS, Column, sparkline
+from components.run_report.current import CurrentRun
 from models.gates import cells
 
 Scalars = dict[str, list[tuple[int, float]]]  # (step, value) by tag
@@ -23,57 +26,122 @@ _SMALL_CHANGE = 0.05  # a slice that loses more AUC than this is marked
 
 
 @dataclasses.dataclass(frozen=True)
+class Stopped:
+    """How a run ended that did not come to its end.
+
+    Attributes:
+      stage: The one that failed.
+      error: Its words.
+      stages: Name, state and seconds of each, in order; None where it did not run.
+      log: The failed stage's log file.
+    """
+
+    stage: str
+    error: str
+    stages: list[tuple[str, str, float | None]]
+    log: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Facts:
-    """What the page is made of.
+    """What the page is made of; a section without its facts is left out.
 
     Attributes:
       config: The run's configuration.
+      code_digest: Of the component's code.
       ingest: `report.json` of LogExampleGen; None where Beam read the log.
-      report: `report.json` of LiteValidator, its verdicts joined by those of the Evaluators.
+      report: `report.json` of LiteValidator, its verdicts joined by those of the Evaluators; None
+        where the run did not come that far.
       anomalies: (split, column, description) of what the data gate let pass.
       columns: What the examples hold, column by column.
       trainings: Curves of each training, by stage.
       refused_by: Nodes that did not bless the model; empty if it may be pushed.
       lineage: (id, type) of the artifacts it was made from, by input.
-      code_digest: Of the component's code.
       commit: Of git, where it is known.
+      versions: Of Python and the packages that shape a model.
       warm: Metrics of the float training that say whether and from where it started warm.
+      run: Which run it is; None in a pod of Kubeflow, which is not told.
+      seconds: From the run's start to the writing of the page.
+      stopped: How the run ended, where that was not as it should.
     """
 
     config: dict[str, Any]
-    ingest: dict[str, Any] | None
-    report: dict[str, Any]
-    anomalies: list[tuple[str, str, str]]
-    columns: list[Column]
-    trainings: dict[str, Scalars]
-    refused_by: list[str]
-    lineage: dict[str, list[tuple[int, str]]]
     code_digest: str
-    commit: str | None
-    warm: dict[str, Any]
+    ingest: dict[str, Any] | None = None
+    report: dict[str, Any] | None = None
+    anomalies: list[tuple[str, str, str]] | None = None
+    columns: list[Column] = dataclasses.field(default_factory=list)
+    trainings: dict[str, Scalars] = dataclasses.field(default_factory=dict)
+    refused_by: list[str] = dataclasses.field(default_factory=list)
+    lineage: dict[str, list[tuple[int, str]]] = dataclasses.field(default_factory=dict)
+    commit: str | None = None
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)
+    warm: dict[str, Any] = dataclasses.field(default_factory=dict)
+    run: CurrentRun | None = None
+    seconds: float | None = None
+    stopped: Stopped | None = None
 
 
 def render(facts: Facts) -> str:
     """The whole page."""
-    report = facts.report
+    report, stopped = facts.report, facts.stopped
+    sections = [("Stopped", _stopped(stopped))] if stopped else []
+    if report:
+        sections += [
+            ("Result", ("" if stopped else _verdict(facts)) + _stages(report)),
+            ("Gates", _gates(report)),
+            ("What compression changed", _compression(report)),
+            ("Slices, what lost most first", _slices(report)),
+        ]
+    if report or facts.trainings:
+        sections += [("Training", _trainings(facts.trainings))]
+    if report or facts.ingest or facts.columns:
+        sections += [("Data", _data(facts))]
+    sections += [("Lineage and how to repeat it", _lineage(facts))]
+    title = facts.run.title if facts.run else facts.config["name"]
+    title += f", {report['split']} split" if report else ""
+    return markup.document(title, ". ".join(_head(facts)), sections)
+
+
+def _head(facts: Facts) -> list[str]:
+    report, run = facts.report, facts.run
+    said = [f"{report['rows']:,} rows, {report['positives']:,} of them positive"] if report else []
+    if run and facts.seconds is not None:
+        ended = "stopped" if facts.stopped else "this page written"
+        later = datetime.timedelta(seconds=round(facts.seconds))
+        said += [f"Started {run.started:%Y-%m-%d %H:%M} UTC, {ended} {later} later"]
+    return said
+
+
+def _verdict(facts: Facts) -> str:
     refused_by = markup.text(", ".join(facts.refused_by))
-    verdict = (
+    return (
         f'<p class="no">Not to be pushed: refused by {refused_by}.</p>'
         if refused_by
         else '<p class="ok">Every gate passed.</p>'
     )
-    title = f"{facts.config['name']}, {report['split']} split"
-    sections = [
-        ("Result", verdict + _stages(report)),
-        ("Gates", _gates(report)),
-        ("What compression changed", _compression(report)),
-        ("Slices, what lost most first", _slices(report)),
-        ("Training", _trainings(facts.trainings)),
-        ("Data", _data(facts)),
-        ("Lineage and how to repeat it", _lineage(facts)),
-    ]
-    head = f"{report['rows']:,} rows, {report['positives']:,} of them positive"
-    return markup.document(title, head, sections)
+
+
+def _stopped(stopped: Stopped) -> str:
+    """The error as it was meant: indented lines are items, such as one anomaly each."""
+    first, *others = stopped.error.strip().splitlines() or [""]
+    words = [f'<p class="no">{markup.text(f"{stopped.stage} failed: {first}")}</p>']
+    for indented, lines in itertools.groupby(others, lambda line: line.startswith("  ")):
+        shown = [markup.text(line.strip()) for line in lines if line.strip()]
+        if indented:
+            words.append(f"<ul>{''.join(f'<li>{line}</li>' for line in shown)}</ul>")
+        else:
+            words += [f"<p>{line}</p>" for line in shown]
+    stages = markup.table(
+        ["stage", "state", "seconds"],
+        [
+            [name, state, markup.number(seconds, "{:.1f}")]
+            for name, state, seconds in stopped.stages
+        ],
+        lambda row: row[0] == stopped.stage,
+    )
+    log = f"<p>The log of this stage is <code>{markup.text(stopped.log)}</code>.</p>"
+    return "".join(words) + stages + log
 
 
 def _stages(report: dict[str, Any]) -> str:
@@ -215,22 +283,29 @@ def _trainings(trainings: dict[str, Scalars]) -> str:
 
 
 def _data(facts: Facts) -> str:
+    shown = [
+        _log(facts.ingest) if facts.ingest else "<p>Beam read the log, and reports no files.</p>"
+    ]
+    if facts.anomalies:
+        shown += [markup.table(["split", "column", "anomaly"], facts.anomalies)]
+    elif facts.anomalies is not None:
+        shown += ["<p>No anomalies against the schema.</p>"]
+    if facts.columns:
+        shown += [_columns(facts.columns)]
+    if facts.report:
+        shown += [_coverage(facts.report)]
+    return "".join(shown)
+
+
+def _coverage(report: dict[str, Any]) -> str:
     fields = markup.table(
         ["feature", "values known", "not seen in training", "missing"],
         [
             [name, f"{f['vocabulary']:,}", f"{f['unseen']:.1%}", f"{f['missing']:.1%}"]
-            for name, f in facts.report["evidence"]["unseen"].items()
+            for name, f in report["evidence"]["unseen"].items()
         ],
     )
-    found = (
-        markup.table(["split", "column", "anomaly"], facts.anomalies)
-        if facts.anomalies
-        else "<p>No anomalies against the schema.</p>"
-    )
-    log = _log(facts.ingest) if facts.ingest else "<p>Beam read the log, and reports no files.</p>"
-    described = _columns(facts.columns) if facts.columns else ""
-    split = markup.text(facts.report["split"])
-    return f"{log}{found}{described}<h3>Coverage on the {split} split</h3>{fields}"
+    return f"<h3>Coverage on the {markup.text(report['split'])} split</h3>{fields}"
 
 
 def _columns(columns: list[Column]) -> str:
@@ -289,13 +364,15 @@ def _lineage(facts: Facts) -> str:
             for key, artifacts in facts.lineage.items()
         ],
     )
-    config = html.escape(yaml.safe_dump(_given(facts.config), sort_keys=False))
-    versions = ", ".join(f"{name} {number}" for name, number in facts.report["software"].items())
+    # With what is null: a gate is switched off by it.
+    config = html.escape(yaml.safe_dump(facts.config, sort_keys=False, allow_unicode=True))
+    versions = ", ".join(f"{name} {number}" for name, number in facts.versions.items())
     commit = f"commit {facts.commit}, " if facts.commit else ""
     return (
         f"<p>Code: {markup.text(commit)}digest {markup.text(facts.code_digest[:16])}. "
         f"Versions: {markup.text(versions)}.</p>{_repeat(facts)}"
-        f"<details><summary>Configuration</summary><pre>{config}</pre></details>{made_from}"
+        f"<details><summary>Configuration</summary><pre>{config}</pre></details>"
+        f"{made_from if facts.lineage else ''}"
     )
 
 
@@ -304,7 +381,7 @@ def _repeat(facts: Facts) -> str:
     spans = (facts.ingest or {}).get("spans")
     span = f" --span {spans[-1]}" if spans else ""
     command = f"ranklite run --config run.yaml --data FOLDER{span}"
-    makes = "makes the same model"
+    makes = "repeats the run" if facts.stopped else "makes the same model"
     if parent := facts.warm.get("parent"):
         makes = (
             "trains it from other weights, unless the model pushed last is its parent: the float "
@@ -317,13 +394,6 @@ def _repeat(facts: Facts) -> str:
         "<p>Save the configuration below as <code>run.yaml</code>; with the files above, the same "
         f"code, versions and seed, <code>{markup.text(command)}</code> {markup.text(makes)}.</p>"
     )
-
-
-def _given(config: Any) -> Any:
-    """Without what is null, which is what leaving it out means."""
-    if isinstance(config, dict):
-        return {key: _given(value) for key, value in config.items() if value is not None}
-    return [_given(value) for value in config] if isinstance(config, list) else config
 
 
 def _picture(draw: Callable[[Figure], None], size: tuple[float, float], text: str) -> str:
@@ -344,9 +414,8 @@ def _label(axis: Any, x: str, y: str, title: str) -> None:
     axis.grid(visible=True, alpha=0.3)
 
 
-def summary(facts: Facts) -> str:
+def summary(report: dict[str, Any], config: dict[str, Any]) -> str:
     """Configuration and gates in Markdown, for TensorBoard's text tab."""
-    gates = "\n".join(f"| {' | '.join(cells(v))} |" for v in facts.report["verdicts"])
-    config = json.dumps(_given(facts.config), indent=2)
-    indented = "\n".join(f"    {line}" for line in config.splitlines())
+    gates = "\n".join(f"| {' | '.join(cells(v))} |" for v in report["verdicts"])
+    indented = "\n".join(f"    {line}" for line in json.dumps(config, indent=2).splitlines())
     return f"| gate | value | bound | |\n|---|---|---|---|\n{gates}\n\n{indented}"

@@ -16,7 +16,7 @@ from pipeline.store import Run, Stage, all_runs, code_digest, document, stores
 
 _NAME = re.compile(
     r"(?:(?P<date>\d{4}-\d\d-\d\d) +)?(?P<pipeline>[a-z][a-z0-9-]*)"
-    r"(?:(?: *#| +run) *(?P<number>-?\d+)(?:/.*)?)?"
+    r"(?:(?: *#| +run) *(?P<number>-?\d+)(?:[ /].*)?)?"
 )
 _PART = re.compile(r"\d{4}-\d\d-\d\d|#.*")  # what an unquoted name falls apart into
 _NO_STAGE = Stage("", "", 0, {})
@@ -27,7 +27,8 @@ class JudgedRun:
     """A run that came to its gates, whatever they said.
 
     Attributes:
-      name: `<pipeline>#<number>`, or the folder of a version that no run here pushed.
+      name: Its label, `<pipeline>#<number>` and what a person called it, or the folder of a version
+        that no run here pushed.
       started: ISO time in UTC.
       result: `pushed <version>`, `refused by ...`, or what stopped it later.
       config: Its whole configuration; empty where it is not known.
@@ -52,8 +53,9 @@ def find(names: Sequence[str], runs: str) -> list[JudgedRun]:
 
     Args:
       names: `movielens#7`, `movielens` (the newest that was judged), `movielens#-2` (the one before
-        it), a name as TensorBoard shows it (`2026-11-22 movielens run 7/trainer`), a pushed
-        version's folder, the folder of all versions (the newest), or a TFLite file.
+        it), a name as TensorBoard shows it (`2026-11-22 movielens run 7/trainer`), the name that a
+        person gave, a pushed version's folder, the folder of all versions (the newest), or a TFLite
+        file.
       runs: Folder of all pipelines' runs.
 
     Raises:
@@ -74,7 +76,7 @@ def catalogue(runs: str) -> list[list[str]]:
     if not every:
         raise FileNotFoundError(_known(every, runs))
     rows = []
-    for name, found in every.items():
+    for found in every.values():
         for run in found:
             shipped = _report(run).get("stages", {}).get("shipped", {})
             figures = [
@@ -82,7 +84,7 @@ def catalogue(runs: str) -> list[list[str]]:
                 for key, form in (("auc", "{:.5f}"), ("log_loss", "{:.5f}"), ("bytes", "{:,}"))
             ]
             started = f"{run.started:%Y-%m-%d %H:%M}"
-            rows.append([f"{name}#{run.number}", started, *figures, _result(run)])
+            rows.append([run.label, started, *figures, _result(run)])
     return rows
 
 
@@ -96,6 +98,8 @@ def _find(given: str, every: dict[str, list[Run]], runs: str) -> JudgedRun:
                 f"no run {given!r}; {name}#{run.number} was started on {run.started:%Y-%m-%d}"
             )
         return _judged(name, run)
+    if named := _named(given.strip(), every):
+        return _judged(named.pipeline, named)
     if os.path.exists(given):
         return _version(given, runs, every)
     hint = "; a name with spaces goes in quotes" if _PART.fullmatch(given.strip()) else ""
@@ -115,6 +119,15 @@ def _known(every: dict[str, list[Run]], runs: str) -> str:
         for name, found in every.items()
     ]
     return f"there are {', '.join(said)}: `ranklite compare --list`"
+
+
+def _named(given: str, every: dict[str, list[Run]]) -> Run | None:
+    """The newest run that a person gave a name, if there is one in one pipeline only."""
+    newest = {name: run for name, found in every.items() for run in found if run.name == given}
+    if len(newest) > 1:
+        which = ", ".join(f"{name}#{run.number}" for name, run in newest.items())
+        raise ValueError(f"more than one run is called {given!r}: say which of {which}")
+    return next(iter(newest.values()), None)
 
 
 def _numbered(name: str, every: list[Run], number: str | None) -> Run:
@@ -142,7 +155,7 @@ def _judged(name: str, run: Run) -> JudgedRun:
     reporter = stages.get("RunReport") or stages.get("Pusher") or _NO_STAGE
     folder = stages["LiteValidator"].folder("report")
     return JudgedRun(
-        name=f"{name}#{run.number}",
+        name=run.label,
         started=run.started.isoformat(timespec="seconds"),
         result=_result(run),
         config=json.loads(reporter.properties.get("config", "{}")),

@@ -44,14 +44,22 @@ def collect(artifacts: str, pipeline: str) -> tuple[int, int]:
             "the storage let them expire"
         )
     copied = 0
-    for run, found in runs.items():
+    known = {
+        path: json.loads(path.read_text(encoding="utf-8"))["number"]
+        for path in pathlib.Path(pipeline).glob(f"{COLLECTED}/*/{RUN_FILE}")
+    }
+    newest = max(known.values(), default=0)
+    started = {run: min(entry.written for entry, _ in found) for run, found in runs.items()}
+    for run in sorted(runs, key=lambda run: started[run]):
         folder = pathlib.Path(pipeline, COLLECTED, run)
         if pruned(folder):
             continue
-        for entry, target in found:
+        for entry, target in runs[run]:
             copied += _fetch(artifacts, entry, folder / target)
-        started = min(entry.written for entry, _ in found)
-        write(str(folder / RUN_FILE), json.dumps({"started": started.isoformat()}).encode())
+        if folder / RUN_FILE not in known:  # a number stays, also where an older run comes later
+            newest += 1
+            about = {"number": newest, "started": started[run].isoformat()}
+            write(str(folder / RUN_FILE), json.dumps(about).encode())
     return len(runs), copied
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import html.parser
 import pathlib
+import re
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from components.run_report import board, page
 from components.run_report.columns import Column
+from components.run_report.current import CurrentRun
 from models.scored_rows import ScoredRows
 from tests.browser import PAPER, PHONE, needs_browser, opened
 
@@ -36,7 +39,6 @@ SLICE = {"column": "slice_user", "rows": 10, "float": FIGURES}
 def facts(**changes: Any) -> page.Facts:
     report = {
         "split": "test",
-        "software": {"python": "3.10.13", "tfx": "1.16.0"},
         "rows": 100,
         "positives": 20,
         "stages": {"float": FIGURES, "shipped": FIGURES},
@@ -76,7 +78,7 @@ def facts(**changes: Any) -> page.Facts:
             "name": "clicks",
             "model": {"embedding_dim": 8, "hidden_units": [64, 32]},
             "compression": [{"technique": "quantize"}],
-            "user": None,
+            "gates": {"max_auc_drop": None},
         },
         "ingest": ingest,
         "report": report,
@@ -88,6 +90,7 @@ def facts(**changes: Any) -> page.Facts:
         "refused_by": [],
         "lineage": {"stage_report": [(12, "components.StageReport")]},
         "code_digest": "c0de" * 16,
+        "versions": {"python": "3.10.13", "tfx": "1.16.0"},
         "commit": f"{'c0ffee00' * 5}-dirty",
         "warm": {"auc": 0.7},
     }
@@ -143,7 +146,60 @@ def test_every_finding_is_on_the_page() -> None:
         "GATHER",
     ):
         assert expected in text, expected
-    assert "user: null" not in text
+    assert "max_auc_drop: null" in text  # left out, it would have its default again
+
+
+STARTED = datetime.datetime(2026, 11, 24, 22, 10, tzinfo=datetime.timezone.utc)
+REFUSED = f"""the data are not what the schema says:
+  train: price: out of range: {EVIL}
+  eval: tags: missing column: none has it
+
+Mend the log."""
+
+
+def test_its_head_says_which_run_it_is() -> None:
+    text = page.render(
+        facts(run=CurrentRun("2026-11-24 clicks run 7 wide", STARTED), seconds=100.4)
+    )
+    assert "<h1>2026-11-24 clicks run 7 wide, test split</h1>" in text
+    for words in ("100 rows", "Started 2026-11-24 22:10 UTC", "this page written 0:01:40 later"):
+        assert words in text
+    assert "<h1>clicks, test split</h1>" in page.render(facts())
+
+
+def test_a_run_that_stopped_says_why_and_shows_what_there_is() -> None:
+    stages = [("StatisticsGen", "done", 5.84), ("ValidationGate", "failed", 0.2)]
+    stages += [("Transform", "did not run", None)]
+    stopped = page.Stopped("ValidationGate", REFUSED, stages, "logs/05-ValidationGate.log")
+    whole = facts()
+    given = page.Facts(whole.config, whole.code_digest, ingest=whole.ingest, stopped=stopped)
+    html_text = page.render(given)
+    read = Page(html_text)
+    titles = re.findall("<h2>(.*?)</h2>", html_text)
+    assert titles == ["Stopped", "Data", "Lineage and how to repeat it"]
+    assert "script" not in read.tags
+    assert read.tags.count("li") == 2  # an anomaly each
+    for words in (
+        "ValidationGate failed: the data are not what the schema says:",
+        f"train: price: out of range: {EVIL}",
+        "Mend the log.",
+        "5.8",
+        "did not run",
+        "logs/05-ValidationGate.log",
+        "3 rows could not be read",
+    ):
+        assert words in read.text, words
+    assert "No anomalies" not in read.text  # the gate said nothing but its error
+    nothing = page.Facts(whole.config, whole.code_digest, stopped=stopped)
+    assert re.findall("<h2>(.*?)</h2>", page.render(nothing)) == [titles[0], titles[2]]
+
+
+def test_a_run_that_stopped_after_its_gates_does_not_say_that_they_passed() -> None:
+    stopped = page.Stopped("Pusher", "the disk is full", [], "logs/18-Pusher.log")
+    text = Page(page.render(facts(stopped=stopped))).text
+    assert "Pusher failed: the disk is full" in text
+    assert "Every gate passed" not in text
+    assert "FAILED" in text
 
 
 def test_the_command_repeats_the_run() -> None:
@@ -254,7 +310,9 @@ def test_without_a_training_there_is_no_picture_of_one(trainings: dict[str, Any]
 def test_tensorboard_gets_the_figures_the_text_and_the_settings(tmp_path: pathlib.Path) -> None:
     labels, scores = np.array([0, 1, 1]), np.array([0.1, 0.2, 0.9])
     rows = ScoredRows.of(labels, None, {"float": scores, "shipped": scores}, {}, {})
-    board.write(facts(), rows, str(tmp_path))
+    given = facts()
+    assert given.report is not None
+    board.write(given.report, given.config, rows, str(tmp_path))
     events = EventAccumulator(str(tmp_path / "summary")).Reload()
     assert {"trial/auc", "trial/bytes", "run"} <= set(events.Tags()["tensors"])
     (shown,) = EventAccumulator(str(tmp_path / "summary")).Reload().Tensors("run")

@@ -32,12 +32,13 @@ from models import metrics
 from models.bundle import versions
 from models.scorer import Scorer
 from pipeline import lineage
-from pipeline.board import arrange
+from pipeline.board import MODEL_RUN, arrange, training_logs
 from pipeline.cli import main
 from pipeline.comparison.recipes import load_trials
 from pipeline.config import load_config
 from pipeline.local_runner import Folders, Outcome, outcome
 from pipeline.logs import newest
+from pipeline.store import all_runs
 from pipeline.synthetic import LOG_FILE, generate
 from tests.browser import PAPER, PHONE, needs_browser, opened
 
@@ -205,6 +206,8 @@ def test_a_pushed_version_tells_where_it_comes_from(finished: tuple[Workspace, s
     page = (pathlib.Path(workspace.pushed) / "1" / "report.html").read_text(encoding="utf-8")
     assert found.logs["files"][0]["sha256"] in page
     assert str(workspace.folder) not in page
+    # The run that was killed in the Pusher had written it.
+    assert re.search(rf"<h1>\d{{4}}-\d\d-\d\d e2e run {len(KILLED_IN)}, test split</h1>", page)
     metadata = Scorer(workspace.pushed).metadata
     assert metadata["config"]["name"] == "e2e"
     assert metadata["code_digest"]
@@ -219,6 +222,12 @@ def test_an_unchanged_run_is_served_from_the_cache(finished: tuple[Workspace, st
     (workspace.data / LOG_FILE).touch()
     code, printed = workspace.run()
     assert code == 0
+    folders = Folders(workspace.runs, "e2e")
+    for run in all_runs(folders.metadata, "e2e"):  # what runs now is found where it will be
+        for stage in run.stages.values():
+            if stage.state == "done" and (logs := stage.folder(MODEL_RUN)):
+                unfinished = dataclasses.replace(stage, state="unfinished", outputs={})
+                assert training_logs(unfinished, folders.artifacts) == logs
     states = workspace.states()
     assert {node for node, state in states.items() if state != "cached"} == RESOLVERS
     assert versions(workspace.pushed) == [1]
@@ -295,9 +304,11 @@ def test_broken_data_stop_the_run_before_training(
     before = workspace.settings()
     strict = {"min_rows": ROWS}
     workspace.configure({**before, "validation": strict})
-    code = main(workspace.arguments)
-    workspace.configure(before)
+    code = main([*workspace.arguments, "--name", "too few rows"])
     captured = capsys.readouterr()
+    assert main(["report", *workspace.arguments[1:3], "--runs", workspace.runs]) == 0
+    reported = capsys.readouterr().out
+    workspace.configure(before)
     assert code == 1
     assert "ValidationGate failed" in captured.err
     assert f"validation.min_rows is {ROWS}" in captured.err
@@ -305,6 +316,18 @@ def test_broken_data_stop_the_run_before_training(
     (failed,) = [stage for stage in workspace.outcome().stages.values() if stage.error]
     assert failed.node == "ValidationGate"
     assert f"validation.min_rows is {ROWS}" in str(failed.error)
+
+    run = workspace.outcome().run
+    assert run.title.endswith(f"e2e run {run.number} too few rows")
+    page = pathlib.Path(captured.err.split("The page of the run is ")[1].removesuffix(".\n"))
+    assert (page.parent.name, page.name) == ("reports", f"{run.number}.html")
+    assert f"report       {os.path.relpath(page)}" in reported
+    text = page.read_text(encoding="utf-8")
+    assert f"<h1>{run.title}</h1>" in text
+    assert re.search(rf"<li>[^<]*validation.min_rows is {ROWS}[^<]*</li>", text)
+    assert re.findall("<h2>(.*?)</h2>", text)[:2] == ["Stopped", "Data"]
+    assert LOG_FILE in text  # what was read
+    assert "<h3>Columns</h3>" in text
 
     log = pathlib.Path(captured.err.split("The log is ")[1].split(". Finished")[0])
     assert log.name == "05-ValidationGate.log"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 import fcntl
+import importlib
 import json
 import os
 import pathlib
 import re
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import pytest
@@ -17,7 +20,7 @@ from pipeline import cli, report
 from pipeline.cli import main
 from pipeline.config import load_config
 from pipeline.local_runner import Folders, Outcome, run
-from pipeline.store import Stage
+from pipeline.store import Run, Stage
 
 
 def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -66,6 +69,37 @@ def test_report_and_tensorboard_before_any_run(
 ) -> None:
     assert "nothing was run there yet" in fails(capsys, "report", "--runs", str(tmp_path))
     assert "no runs in" in fails(capsys, "tensorboard", "--runs", str(tmp_path / "none"))
+
+
+def test_tensorboard_goes_on_looking_for_runs_while_a_store_is_locked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looked = threading.Semaphore(0)
+    answers = iter([None, OSError("is being written to"), None])
+
+    def arrange(runs: str) -> str:
+        answer = next(answers, None)
+        looked.release()
+        if answer:
+            raise answer
+        return "view"
+
+    class Board:
+        def configure(self, argv: list[str]) -> None:
+            assert argv[2] == "view"
+
+        def main(self) -> int:
+            return 0 if all(looked.acquire(timeout=60) for _ in range(3)) else 1
+
+    monkeypatch.setattr(cli, "_BOARD_SECONDS", 0.01)
+    monkeypatch.setattr("pipeline.stack.import_tensorflow", lambda: None)
+    monkeypatch.setattr("pipeline.board.arrange", arrange)
+    program = importlib.import_module(
+        "tensorboard.program"
+    )  # tensorboard's own name for it is lazy
+    monkeypatch.setattr(program, "TensorBoard", Board)
+    assert main(["tensorboard"]) == 0
+    assert "is being written to; tried again soon" in capsys.readouterr().err
 
 
 def test_score_without_a_model(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
@@ -150,6 +184,9 @@ REPORT = {
 }
 
 
+STARTED = datetime.datetime(2026, 11, 24, 22, 10, tzinfo=datetime.timezone.utc)
+
+
 def made(tmp_path: pathlib.Path, pushed: dict[str, Any]) -> Outcome:
     """The outcome of a run that left these files."""
     stages = {}
@@ -166,7 +203,7 @@ def made(tmp_path: pathlib.Path, pushed: dict[str, Any]) -> Outcome:
     truth.mkdir(parents=True)
     (truth / "truth.json").write_text(json.dumps({"best": {"test": {"auc": 0.8}}}))
     config = load_config("configs/synthetic.yaml")
-    return Outcome(config, folders, stages, {"total": 12.0})
+    return Outcome(config, folders, Run("synthetic", 7, STARTED, stages, "wide"), {"total": 12.0})
 
 
 def test_the_table(tmp_path: pathlib.Path) -> None:
@@ -183,6 +220,7 @@ def test_the_table(tmp_path: pathlib.Path) -> None:
     assert lines["AUC"] == ["AUC", "0.71", ">=", "0.65", "passed"]
     assert lines["bytes (too big)"][-4:] == ["69184", "<=", "65536", "FAILED"]
     assert lines["user = new"][-3:] == ["3", "0.7123", "0.7123"]
+    assert "2026-11-24 synthetic run 7 wide, test split" in text
     assert (
         "against float 0.310, 99.9 % of them less than 0.120; against float control 0.050" in text
     )
@@ -203,15 +241,33 @@ def test_a_refused_model_says_by_whom(tmp_path: pathlib.Path) -> None:
     assert outcome.pushed is None
 
 
+@pytest.mark.parametrize("node", ["RunReport", "Pusher"])
+def test_a_judged_run_that_failed_later_says_why_nothing_was_pushed(
+    tmp_path: pathlib.Path, node: str
+) -> None:
+    outcome = made(tmp_path, {})
+    outcome.stages["Pusher"] = Stage("Pusher", "cached", 1, {})
+    outcome.stages[node] = Stage(node, "failed", 2, {}, "the disk is full")
+    assert f"not pushed   {node} failed: the disk is full" in report.render(outcome)
+    outcome.stages[node] = Stage(node, "unfinished", 2, {})
+    assert f"not pushed   {node} unfinished" in report.render(outcome)
+
+
 def test_an_unfinished_run(tmp_path: pathlib.Path) -> None:
     folders = Folders(str(tmp_path), "synthetic")
     stages = {
         "Transform": Stage("Transform", "cached", 1, {}),
         "Trainer": Stage("Trainer", "failed", 2, {}, "the loss became nan"),
     }
-    outcome = Outcome(load_config("configs/synthetic.yaml"), folders, stages)
+    run = Run("synthetic", 7, STARTED, stages)
+    outcome = Outcome(load_config("configs/synthetic.yaml"), folders, run)
     text = report.render(outcome)
-    assert "did not finish" in text
+    assert "the last run, 2026-11-24 synthetic run 7, did not finish" in text
     assert "Trainer failed: the loss became nan" in text
     assert "Transform" not in text
+    assert "report  " not in text
     assert outcome.pushed is None
+    page = pathlib.Path(folders.stopped_page(7))
+    page.parent.mkdir(parents=True)
+    page.touch()
+    assert f"report       {os.path.relpath(page)}" in report.render(outcome)

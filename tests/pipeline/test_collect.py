@@ -65,6 +65,23 @@ def test_tensorboard_shows_them_under_their_names(
     assert (view / shown[0] / "train" / "events.1").is_file()
 
 
+def test_a_run_keeps_its_number_when_an_older_one_comes_later(
+    store: ObjectStore, tmp_path: pathlib.Path
+) -> None:
+    fill(store)
+    late = {name: content for name, content in store.objects.items() if OLD in name}
+    for name in late:
+        del store.objects[name]
+    collect(f"s3://{ROOT}", str(tmp_path / "nightly"))
+    store.objects |= late
+    for _ in range(2):
+        collect(f"s3://{ROOT}", str(tmp_path / "nightly"))
+        shown = [run.title.split(" kubeflow ")[1] for run in collected(tmp_path / "nightly")]
+        assert shown == ["run 1", "run 2"]
+        first, second = (run.folder.name for run in collected(tmp_path / "nightly"))
+        assert (first, second) == (NEW.split("/")[1], "run-old")
+
+
 def test_old_ones_can_go_and_are_not_fetched_again(
     store: ObjectStore, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,6 +21,7 @@ from pipeline.comparison.page import compare, page, render
 from pipeline.comparison.runs import JudgedRun, catalogue, find
 from pipeline.comparison.sections import Section
 from pipeline.config import load_config
+from pipeline.store import note_name
 from tests.recorder import Recorder
 
 DONE, FAILED = mlmd.Execution.COMPLETE, mlmd.Execution.FAILED
@@ -403,6 +404,7 @@ def runs(tmp_path: pathlib.Path) -> pathlib.Path:
         recorder.execution("mine", run, "RunReport", DONE, {}, config=config, code_digest="beef")
         recorder.execution("mine", run, "Pusher", DONE, {"pushed_model": pusher})
     (root / "mine/pushed/1/model.tflite").write_text("the model")
+    note_name(str(root / "mine" / "metadata.sqlite"), "mine", 2, "wide tower")
     Recorder(root / "yours" / "metadata.sqlite").run("yours", "yours.1")
     return root
 
@@ -417,6 +419,8 @@ def runs(tmp_path: pathlib.Path) -> pathlib.Path:
         ("mine#-2", 2),
         ("{day} mine run 2", 2),
         ("{day} mine run 2/trainer/validation", 2),
+        ("{day} mine run 2 wide tower/trainer/validation", 2),
+        ("wide tower", 2),
         ("{root}/mine/pushed", 2),
         ("{root}/mine/pushed/1", 2),
         ("{root}/mine/pushed/1/model.tflite", 2),
@@ -425,7 +429,20 @@ def runs(tmp_path: pathlib.Path) -> pathlib.Path:
 def test_names_of_runs(runs: pathlib.Path, given: str, number: int) -> None:
     day = find(["mine#2"], str(runs))[0].started[:10]
     (found,) = find([given.format(day=day, root=runs)], str(runs))
-    assert found.name == f"mine#{number}"
+    assert found.name == ("mine#2 wide tower" if number == 2 else "mine#3")
+
+
+def test_a_name_that_runs_of_two_pipelines_have_is_told(runs: pathlib.Path) -> None:
+    note_name(str(runs / "yours" / "metadata.sqlite"), "yours", 1, "wide tower")
+    with pytest.raises(ValueError, match="say which of mine#2, yours#1"):
+        find(["wide tower"], str(runs))
+
+
+def test_of_a_run_that_was_stopped_and_the_one_that_went_on_the_newer_is_meant(
+    runs: pathlib.Path,
+) -> None:
+    note_name(str(runs / "mine" / "metadata.sqlite"), "mine", 3, "wide tower")
+    assert find(["wide tower"], str(runs))[0].name == "mine#3 wide tower"
 
 
 def test_what_is_read_of_a_run(runs: pathlib.Path) -> None:
@@ -487,7 +504,7 @@ def test_a_version_from_elsewhere_is_read_from_its_folder(
 def test_the_list_of_runs(runs: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [(cells[0], cells[2], cells[-1]) for cells in catalogue(str(runs))] == [
         ("mine#1", "-", "Trainer failed"),
-        ("mine#2", "1.00000", "pushed 1"),
+        ("mine#2 wide tower", "1.00000", "pushed 1"),
         ("mine#3", "1.00000", "refused by Evaluator"),
         ("yours#1", "-", "unfinished"),
     ]
@@ -505,7 +522,7 @@ def test_the_command(
     assert main(["compare", "mine#2", "mine", "--config", "x.yaml"]) == 1
     assert "leave it out beside runs" in capsys.readouterr().err
     assert main(["compare", "mine#2", "mine", "--runs", str(runs)]) == 0
-    assert "Accuracy: mine#3 against mine#2" in capsys.readouterr().out
+    assert "Accuracy: mine#3 against mine#2 wide tower" in capsys.readouterr().out
     assert (runs / "compare.html").is_file()
     folder = tmp_path / "new"
     assert main(["compare", "mine#2", "mine", "--runs", str(runs), "-o", str(folder)]) == 0

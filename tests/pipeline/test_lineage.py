@@ -15,6 +15,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from pipeline import lineage
 from pipeline.cli import main
+from pipeline.store import note_name
 from tests.recorder import Recorder
 
 LOGS = {
@@ -95,6 +96,7 @@ def runs(tmp_path: pathlib.Path) -> pathlib.Path:
     refusal = {"version": None, "refused_by": judges, "verdicts": GATES}
     push(recorder, second, folder("refused", "pushed.json", json.dumps(refusal)))
     third = recorder.run("mine", "mine.3")
+    note_name(str(root / "metadata.sqlite"), "mine", 1, "wide tower")
     recorder.execution(
         "mine", third, "ValidationGate", mlmd.Execution.FAILED, {}, error="min_rows is 9"
     )
@@ -129,7 +131,7 @@ def test_what_a_person_reads(runs: pathlib.Path, capsys: pytest.CaptureFixture[s
     assert main(["lineage", str(runs / "mine/pushed"), "--runs", str(runs)]) == 0
     printed = capsys.readouterr().out
     for expected in (
-        "mine, run 1",
+        "mine, run 1 wide tower, ",
         "clicks.csv",
         "ab" * 32,
         "2026-11-21, 2026-11-22",
@@ -151,6 +153,7 @@ def test_everything_as_json(runs: pathlib.Path, capsys: pytest.CaptureFixture[st
     assert main(["lineage", str(runs / "mine/pushed"), "--runs", str(runs), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [refused["number"] for refused in found["refused"]] == [2, 3, 4, 5]
+    assert found["run"]["name"] == "wide tower"
     assert json.loads(found["steps"][2]["config"])["dim"] == 8
     assert found["steps"][1]["outputs"][0][0] == "schema"
 

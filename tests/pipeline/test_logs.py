@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import logging
 import os
@@ -17,6 +18,7 @@ from absl import logging as absl_logging
 
 from pipeline import local_runner, logs
 from pipeline.logs import KEPT, new_folder, newest, stage_logs
+from pipeline.store import Run
 
 
 def everywhere(stage: str) -> None:
@@ -128,8 +130,9 @@ def test_a_failure_names_the_file_of_its_stage(
     monkeypatch.setattr(logs, "time", SimpleNamespace(strftime=lambda form: "now"))
     config: Any = SimpleNamespace(name="shop")
     folders, out = local_runner.Folders(str(tmp_path), "shop"), io.StringIO()
+    new = Run("shop", 1, datetime.datetime.now(datetime.timezone.utc), {})
     with pytest.raises(local_runner.StageFailed) as failure:
-        local_runner._run(config, folders, "data", "", False, True, out)
+        local_runner._run(config, folders, new, "data", "", False, True, out)
     file = tmp_path / "shop/logs/now/02-Trainer.log"
     assert str(failure.value).splitlines() == [
         "Trainer failed: the loss became nan",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import pathlib
 import re
@@ -12,7 +13,7 @@ import pytest
 from pipeline.comparison import recipes
 from pipeline.config import load_config
 from pipeline.local_runner import Folders, Outcome
-from pipeline.store import Stage
+from pipeline.store import Run, Stage
 
 
 def trial(name: str, auc: float, size: int, **changes: Any) -> dict[str, Any]:
@@ -72,8 +73,10 @@ def test_page_stands_alone_and_escapes_what_it_shows(tmp_path: pathlib.Path) -> 
 def test_a_run_without_a_search_is_told(tmp_path: pathlib.Path) -> None:
     config = load_config("configs/frappe.yaml")
     folders = Folders(str(tmp_path), config.name)
+    run = Run(config.name, 1, datetime.datetime(2026, 11, 24), {})
     with pytest.raises(FileNotFoundError, match="has no finished search"):
-        recipes.load_trials(Outcome(config, folders, {}))
+        recipes.load_trials(Outcome(config, folders, run))
     (tmp_path / "trials.json").write_text(json.dumps(TRIALS))
     stage = Stage("BudgetSearch", "done", 1, {"trials": [str(tmp_path)]})
-    assert recipes.load_trials(Outcome(config, folders, {"BudgetSearch": stage})) == TRIALS
+    run.stages["BudgetSearch"] = stage
+    assert recipes.load_trials(Outcome(config, folders, run)) == TRIALS

@@ -124,6 +124,21 @@ def test_a_removal_that_was_stopped_is_finished_by_the_next(past: Past) -> None:
     assert past.states()["model1"] == mlmd.Artifact.DELETED
 
 
+def test_what_a_failed_stage_left_goes_too(past: Past) -> None:
+    context = past.context()
+    past.execution(context, "Trainer", mlmd.Execution.FAILED, {})
+    (failed,) = past.recorder.store.get_executions_by_context(context)
+    outputs = past.artifacts / "Trainer" / "model_run"
+    for name in (f"{failed.id}.failed", f"{failed.id}0"):
+        (outputs / name).mkdir(parents=True)
+    past.run()
+    freed = past.free(1)
+    assert freed.runs == [1]
+    assert freed.folders == [str(outputs / f"{failed.id}.failed")]
+    assert [path.name for path in outputs.iterdir()] == [f"{failed.id}0"]
+    assert past.free(1).runs == []
+
+
 def test_the_command(
     past: Past, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

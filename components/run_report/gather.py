@@ -1,0 +1,94 @@
+"""Reads the facts of a page from what the stages of a run wrote, as far as they came."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx.components.statistics_gen import stats_artifact_utils
+from tfx.utils import io_utils
+
+from components import checkpoint_io
+from components.blessings import verdicts
+from components.lite_validator.artifacts import REPORT_FILE
+from components.run_report import board, columns, page
+from components.validation_gate.executor import ANOMALIES_FILE
+from models import software
+
+_SPLIT = "Split-"  # what TFX calls the folder of a split
+
+
+def facts(
+    config: dict[str, Any], code_digest: str, folders: Mapping[str, str], trainings: Iterable[str]
+) -> page.Facts:
+    """The facts that are there.
+
+    Args:
+      config: The run's configuration.
+      code_digest: Of the component's code.
+      folders: Of RunReport's inputs by their keys, those that were written.
+      trainings: Folders of TensorBoard's logs, `.../<stage>/<output>/<execution>`.
+    """
+    report = _json(folders.get("stage_report"))
+    if report is not None:
+        report["verdicts"] = verdicts(report, folders)
+    described: list[columns.Column] = []
+    if {"schema", "statistics"} <= set(folders):
+        described = _columns(folders["schema"], folders["statistics"])
+    return page.Facts(
+        config,
+        code_digest,
+        ingest=_json(folders.get("ingest_report")),
+        report=report,
+        anomalies=_anomalies(folders["anomalies"]) if "anomalies" in folders else None,
+        columns=described,
+        trainings={logs.rstrip("/").split("/")[-3]: board.scalars(logs) for logs in trainings},
+        commit=software.commit(),
+        versions=report["software"] if report else software.versions(),
+        warm=checkpoint_io.metrics(folders["float_checkpoint"])
+        if "float_checkpoint" in folders
+        else {},
+    )
+
+
+def _json(folder: str | None) -> dict[str, Any] | None:
+    if folder is None:
+        return None
+    with open(os.path.join(folder, REPORT_FILE), encoding="utf-8") as file:
+        loaded: dict[str, Any] = json.load(file)
+    return loaded
+
+
+def _splits(folder: str) -> dict[str, str]:
+    """The folders of the splits by their names, the train split first."""
+    found = sorted(glob.glob(os.path.join(glob.escape(folder), f"{_SPLIT}*")))
+    named = {os.path.basename(path).removeprefix(_SPLIT): path for path in found}
+    return dict(sorted(named.items(), key=lambda split: split[0] != "train"))
+
+
+def _anomalies(folder: str) -> list[tuple[str, str, str]]:
+    """(split, column, description) of what the gate let pass."""
+    found = []
+    for split, path in _splits(folder).items():
+        content = io_utils.read_bytes_file(os.path.join(path, ANOMALIES_FILE))
+        proto = anomalies_pb2.Anomalies.FromString(content)
+        for column, info in sorted(proto.anomaly_info.items()):
+            found.append((split, column, info.description))
+    return found
+
+
+def _columns(schema: str, statistics: str) -> list[columns.Column]:
+    """What the examples hold."""
+    return columns.describe(
+        io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema)),
+        {split: _statistics(path) for split, path in _splits(statistics).items()},
+    )
+
+
+def _statistics(folder: str) -> columns.Statistics:
+    path = os.path.join(folder, stats_artifact_utils.BINARY_PB_BASENAME)
+    return columns.Statistics.FromString(io_utils.read_bytes_file(path))

@@ -9,7 +9,7 @@ import pathlib
 
 from components.failed_logs import FAILED
 from pipeline.files import write
-from pipeline.local_runner import Folders
+from pipeline.folders import Folders
 from pipeline.store import FINISHED, Stage, all_runs, stores
 
 MODEL_RUN = "model_run"  # key of the outputs that hold TensorBoard's logs

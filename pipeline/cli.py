@@ -188,7 +188,8 @@ def _report(args: argparse.Namespace) -> int:
 
     import_tensorflow()
     from pipeline.config import load_config
-    from pipeline.local_runner import Folders, outcome
+    from pipeline.folders import Folders
+    from pipeline.local_runner import outcome
     from pipeline.report import render
 
     config = load_config(args.config)
@@ -205,7 +206,8 @@ def _compare(args: argparse.Namespace) -> int:
         return _compare_runs(args.run, args.runs, args.output or args.runs)
     from pipeline.comparison import recipes
     from pipeline.config import load_config
-    from pipeline.local_runner import Folders, outcome
+    from pipeline.folders import Folders
+    from pipeline.local_runner import outcome
 
     config = load_config(args.config)
     folders = Folders(args.runs, config.name)
@@ -259,7 +261,8 @@ def _lineage(args: argparse.Namespace) -> int:
 def _clean(args: argparse.Namespace) -> int:
     from pipeline.board import COLLECTED
     from pipeline.config import load_config
-    from pipeline.local_runner import Folders, exclusive
+    from pipeline.folders import Folders
+    from pipeline.local_runner import exclusive
     from pipeline.retention import free, free_collected
     from pipeline.store import stores
 

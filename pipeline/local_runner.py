@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 from components.log_example_gen.config import NEWEST
 from components.run_report.current import CurrentRun, current
 from pipeline.config import RunConfig, load_config
+from pipeline.folders import Folders
 from pipeline.logs import new_folder, stage_logs
 from pipeline.names import check_name
 from pipeline.progress import Display, StageProgress
@@ -26,58 +27,6 @@ if TYPE_CHECKING:
     from tfx.orchestration.pipeline import Pipeline
 
 _log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class Folders:
-    """Where a pipeline's runs put things: `<runs>/<name>/...`.
-
-    Attributes:
-      runs: Folder of all pipelines' runs.
-      name: The pipeline's name.
-    """
-
-    runs: str
-    name: str
-
-    @property
-    def root(self) -> str:
-        """Folder of this pipeline."""
-        return os.path.join(os.path.abspath(self.runs), self.name)
-
-    @property
-    def artifacts(self) -> str:
-        """TFX's pipeline root; TensorBoard's logs are in there too."""
-        return os.path.join(self.root, "artifacts")
-
-    @property
-    def metadata(self) -> str:
-        """The SQLite file of ML Metadata."""
-        return os.path.join(self.root, "metadata.sqlite")
-
-    @property
-    def rejects(self) -> str:
-        """Rows of the log that could not be read."""
-        return os.path.join(self.root, "rejects")
-
-    @property
-    def pushed(self) -> str:
-        """Pushed versions, unless the configuration names another folder."""
-        return os.path.join(self.root, "pushed")
-
-    @property
-    def synthetic(self) -> str:
-        """Generated data, where the configuration asks for them."""
-        return os.path.join(self.root, "synthetic-data")
-
-    @property
-    def logs(self) -> str:
-        """What TFX, Beam and TensorFlow logged: a folder a run, in it a file a stage."""
-        return os.path.join(self.root, "logs")
-
-    def stopped_page(self, number: int) -> str:
-        """The page of a run that failed; one that came to its end has it among its artifacts."""
-        return os.path.join(self.root, "reports", f"{number}.html")
 
 
 @dataclasses.dataclass(frozen=True)

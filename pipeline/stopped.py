@@ -11,7 +11,7 @@ from pipeline.board import training_logs
 from pipeline.config import RunConfig
 from pipeline.digest import code_digest
 from pipeline.files import write
-from pipeline.local_runner import Folders
+from pipeline.folders import Folders
 from pipeline.store import FINISHED, Run
 
 _PAGE_CODE = "components.run_report.executor"

@@ -20,9 +20,10 @@ from models.lite import LiteModel
 from pipeline.board import arrange
 from pipeline.cli import main
 from pipeline.config import load_config
+from pipeline.folders import Folders
 from pipeline.kubeflow import storage
 from pipeline.kubeflow.compiler import compile_pipeline
-from pipeline.local_runner import Folders, outcome
+from pipeline.local_runner import outcome
 from pipeline.synthetic import LOG_FILE, generate
 from tests.kubeflow_backend import ROOT, Backend, TaskFailed, load
 from tests.object_store import ObjectStore, object_store

@@ -36,7 +36,8 @@ from pipeline.board import MODEL_RUN, arrange, training_logs
 from pipeline.cli import main
 from pipeline.comparison.recipes import load_trials
 from pipeline.config import load_config
-from pipeline.local_runner import Folders, Outcome, outcome
+from pipeline.folders import Folders
+from pipeline.local_runner import Outcome, outcome
 from pipeline.logs import newest
 from pipeline.store import all_runs
 from pipeline.synthetic import LOG_FILE, generate

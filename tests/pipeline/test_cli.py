@@ -19,7 +19,8 @@ import pytest
 from pipeline import cli, report
 from pipeline.cli import main
 from pipeline.config import load_config
-from pipeline.local_runner import Folders, Outcome, run
+from pipeline.folders import Folders
+from pipeline.local_runner import Outcome, run
 from pipeline.store import Run, Stage
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from pipeline.comparison import recipes
 from pipeline.config import load_config
-from pipeline.local_runner import Folders, Outcome
+from pipeline.folders import Folders
+from pipeline.local_runner import Outcome
 from pipeline.store import Run, Stage
 
 

@@ -16,7 +16,7 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_p
 
 from components.failed_logs import FAILED
 from pipeline.config import RunConfig, load_config
-from pipeline.local_runner import Folders
+from pipeline.folders import Folders
 from pipeline.stopped import write_page
 from pipeline.store import latest_run, note_failure, note_name
 from tests.recorder import Recorder

@@ -116,18 +116,9 @@ def figures_of(config: str, arguments: argparse.Namespace) -> dict[str, dict[str
     return found
 
 
-def _with_forms(figures: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """With a row of its own for either way of rounding, where a recipe tried both.
-
-    The better one on validation was exported: these are the figures of the Keras models.
-    """
-    found = {}
-    for name, row in figures.items():
-        found[name] = row
-        for way in ("calibrated", "trained") if "trained_auc" in row else ():
-            accuracy = {key: row[f"{way}_{key}"] for key in ("auc", "log_loss")}
-            found[f"{name}, only {way} (Keras)"] = accuracy
-    return found
+def _mean(values: list[float]) -> str:
+    spread = f" ± {np.std(values):.5f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.5f}{spread}"
 
 
 def table(by_seed: list[dict[str, dict[str, float]]]) -> str:
@@ -136,7 +127,6 @@ def table(by_seed: list[dict[str, dict[str, float]]]) -> str:
         "| | AUC | log loss | bytes | gzipped | us/row, batch 1 | us/row, batch 512 |",
         "|---|---|---|---|---|---|---|",
     ]
-    by_seed = [_with_forms(figures) for figures in by_seed]
     for name in by_seed[0]:
         cells = []
         for column in COLUMNS:
@@ -144,14 +134,31 @@ def table(by_seed: list[dict[str, dict[str, float]]]) -> str:
             if not values or values[0] is None:
                 cells.append("")
             elif column in ("auc", "log_loss"):
-                spread = f" ± {np.std(values):.5f}" if len(values) > 1 else ""
-                cells.append(f"{np.mean(values):.5f}{spread}")
+                cells.append(_mean(values))
             elif column.endswith("bytes"):
                 cells.append(f"{np.mean(values):,.0f}")
             else:
                 cells.append(f"{np.mean(values):.2f}")
         lines.append(f"| {name.replace('__', ' + ')} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def ways(by_seed: list[dict[str, dict[str, float]]]) -> str:
+    """Markdown: what rounding after training reached, and training with it, where both were tried.
+
+    The figures are those of the Keras models, of which the one with the lower log loss ships.
+    """
+    keys = ("calibrated_auc", "trained_auc", "calibrated_log_loss", "trained_log_loss")
+    lines = [
+        f"| | {' | '.join(key.replace('_', ' ', 1) for key in keys)} |",
+        "|---|---|---|---|---|",
+    ]
+    for name in by_seed[0]:
+        rows = [row for figures in by_seed if keys[1] in (row := figures.get(name, {}))]
+        if rows:
+            cells = [_mean([row[key] for row in rows]) for key in keys]
+            lines.append(f"| {name.replace('__', ' + ')} | {' | '.join(cells)} |")
+    return "\n".join(lines) if len(lines) > 2 else ""
 
 
 def main() -> int:
@@ -180,9 +187,10 @@ def main() -> int:
         path = pathlib.Path(arguments.runs, f"{settings['name']}-seed{seed}.yaml")
         path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
         by_seed.append(figures_of(str(path), arguments))
-        print(f"\nseed {seed}\n\n{table(by_seed[-1:])}", flush=True)
+        print(f"\nseed {seed}\n\n{table(by_seed[-1:])}\n\n{ways(by_seed[-1:])}", flush=True)
     if arguments.seeds > 1:
-        print(f"\n{arguments.seeds} seeds, mean ± standard deviation\n\n{table(by_seed)}")
+        print(f"\n{arguments.seeds} seeds, mean ± standard deviation")
+        print(f"\n{table(by_seed)}\n\n{ways(by_seed)}")
     return 0
 
 

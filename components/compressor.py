@@ -8,7 +8,7 @@ from tfx.dsl.components.base import base_component, base_executor
 from tfx.types import artifact_utils, channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components import checkpoint_io, failed_logs
+from components import checkpoint_io, run_logs
 from models.compression import compress, technique
 from models.compression_config import parse_step
 from models.config import TrainingConfig
@@ -107,7 +107,7 @@ class CompressorExecutor(base_executor.BaseExecutor):
           PostConditionFailed: The result is not what was asked for.
         """
         logs = artifact_utils.get_single_uri(output_dict["model_run"])
-        with failed_logs.kept(logs):
+        with run_logs.kept(logs):
             compressed = compress(
                 technique(parse_step(exec_properties["config"])),
                 checkpoint_io.load(input_dict["base_model"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -13,6 +14,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import optuna
 import tensorflow as tf
@@ -36,7 +38,6 @@ FIGURES_TAG = "trial"  # of what the HParams tab shows
 NAMED_BY_RUN = ""  # a trial without a name of its own goes by that of its run in TensorBoard
 
 FORMS = ("calibrated_auc", "calibrated_log_loss", "trained_auc", "trained_log_loss")
-REPEATS = 10  # how often a search may propose what it knows, on average
 
 Array = npt.NDArray[Any]
 HParams = dict[str, int | float | str | bool]
@@ -193,8 +194,9 @@ class _Bench:
         self._inputs, self._labels = dict(inputs), labels
         self._folder, self._budget, self._log_dir = folder, budget, log_dir
 
-    def _path(self, kind: str, steps: Recipe) -> str:
+    def _path(self, kind: str, steps: Recipe, **measured: float | None) -> str:
         text = json.dumps([step.model_dump(mode="json") for step in steps], sort_keys=True)
+        text += json.dumps(measured, sort_keys=True) if measured else ""
         return os.path.join(
             self._folder, f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
         )
@@ -215,7 +217,9 @@ class _Bench:
 
     def run(self, name: str, steps: Recipe) -> Trial:
         """Applies a recipe and measures its file."""
-        path = self._path("trial", steps)
+        # How patiently latency is measured depends on what it may be.
+        limits = {name: limit for name, limit in _limits(self._budget).items() if "latency" in name}
+        path = self._path("trial", steps, **limits)
         data = tuple(step.model_dump(mode="json", exclude_defaults=True) for step in steps)
         if not os.path.isdir(path):
             logs = self._log_dir and os.path.join(self._log_dir, name)
@@ -385,14 +389,22 @@ def search(
         trial.set_user_attr("over", [factor - 1 for factor in done.load(config.budget).values()])
         return done.figures["auc"], *(done.figures[goal] for goal in goals)
 
-    def enough(study: optuna.Study, _: optuna.trial.FrozenTrial) -> None:
+    def go_on(study: optuna.Study, last: optuna.trial.FrozenTrial) -> None:
         if len(trials) >= count:
             study.stop()
+        elif last.number + 1 > len(trials) + repeats[0]:  # proposed before: one that was not
+            repeats[0] += 1
+            untried = [point for point in points if _name_of(point) not in trials]
+            study.enqueue_trial(untried[random.integers(len(untried))])
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     overhead = round(parent["bytes"]) - weight_bytes(base.layout, base.config, ())
     starts = _starts(config, base, overhead)
-    count = len(starts) if config.recipes else config.trials
+    points = [
+        dict(zip(SPACE, values, strict=True)) for values in itertools.product(*SPACE.values())
+    ]
+    random, repeats = np.random.default_rng(setting.training.seed), [0]
+    count = len(starts) if config.recipes else min(config.trials, len(points))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.TPESampler(
@@ -406,8 +418,8 @@ def search(
     )
     for start in starts:
         study.enqueue_trial(start)
-    # A point that is proposed again costs nothing and does not count.
-    study.optimize(attempt, n_trials=REPEATS * count, callbacks=[enough])
+    # A point that is proposed again costs nothing, and one that was not tried follows it.
+    study.optimize(attempt, n_trials=2 * count, callbacks=[go_on])
 
     if log_dir:
         _log_columns(log_dir, trials.values(), common)
@@ -429,8 +441,12 @@ def _choose(config: Search, trial: optuna.Trial) -> tuple[str, Recipe]:
         name = trial.suggest_categorical("recipe", list(config.recipes))
         return name, config.recipes[name]
     point = {key: trial.suggest_categorical(key, values) for key, values in SPACE.items()}
+    return _name_of(point), default_recipe(**point)
+
+
+def _name_of(point: Mapping[str, Any]) -> str:
     name = "units{units:g}_rows{rows:g}_zeros{sparsity:g}_clusters{clusters}_{rounding}"
-    return name.format(**point), default_recipe(**point)
+    return name.format(**point)
 
 
 def _starts(config: Search, base: Checkpoint, overhead: int) -> list[dict[str, Any]]:

@@ -7,12 +7,11 @@ import json
 import os
 import pathlib
 
-from components.failed_logs import FAILED
+from components.run_logs import FAILED, MODEL_RUN
 from pipeline.files import write
 from pipeline.folders import Folders
 from pipeline.store import FINISHED, Stage, all_runs, stores
 
-MODEL_RUN = "model_run"  # key of the outputs that hold TensorBoard's logs
 VIEW = ".tensorboard"
 COLLECTED = "collected"  # runs that were fetched from Kubeflow, in a pipeline's folder
 RUN_FILE = "run.json"
@@ -46,7 +45,7 @@ def collected(pipeline: pathlib.Path) -> list[Collected]:
     found = []
     for path in pipeline.glob(f"{COLLECTED}/*/{RUN_FILE}"):
         run = json.loads(path.read_text(encoding="utf-8"))
-        found.append(Collected(pipeline.name, run["number"], run["started"], path.parent))
+        found.append(Collected(pipeline.name, run.get("number", 0), run["started"], path.parent))
     return sorted(found, key=lambda run: run.number)
 
 

@@ -11,8 +11,8 @@ import shutil
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from components.failed_logs import FAILED
 from components.pusher.pushed import pushed_version
+from components.run_logs import FAILED
 from pipeline.board import collected, mark_pruned
 from pipeline.store import Run, Stage, all_runs, open_store, run_contexts
 

@@ -13,7 +13,7 @@ from typing import Any
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from components import checkpoint_io, failed_logs, numbered
+from components import checkpoint_io, numbered, run_logs
 from components.budget_search.artifacts import TRIALS_FILE
 from models import progress
 from models.checkpoint import Checkpoint
@@ -81,7 +81,7 @@ class Executor(base_executor.BaseExecutor):
         finished = _finished(
             exec_properties["work_dir"], _digest(input_dict, exec_properties["code_digest"])
         )
-        with failed_logs.kept(logs):
+        with run_logs.kept(logs):
             found = search(
                 Search.model_validate_json(exec_properties["config"]),
                 base,
@@ -93,6 +93,8 @@ class Executor(base_executor.BaseExecutor):
                 gates=GatesConfig.model_validate_json(exec_properties["gates"]),
                 log_dir=logs,
             )
+            with progress.part("control"):
+                control = _control(found, setting)
         if found.miss:
             _log.warning("%s", found.miss)
         self._write_trials(found, artifact_utils.get_single_uri(output_dict["trials"]))
@@ -101,8 +103,6 @@ class Executor(base_executor.BaseExecutor):
             dataclasses.replace(found.model, metrics={**found.model.metrics, **chosen}),
             output_dict["model"],
         )
-        with progress.part("control"):
-            control = _control(found, setting)
         checkpoint_io.save(control, output_dict["control"])
         progress.report(figures={"auc": found.chosen.figures["auc"]})
 

@@ -7,7 +7,7 @@ from typing import Any
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from components import checkpoint_io, failed_logs, numbered
+from components import checkpoint_io, numbered, run_logs
 from models.compression_config import Distillation
 from models.config import FeatureSet, TrainingConfig
 from models.distillation import distill
@@ -42,7 +42,7 @@ class Executor(base_executor.BaseExecutor):
           NotCompressible: The teachers do not fit together.
         """
         logs = artifact_utils.get_single_uri(output_dict["model_run"])
-        with failed_logs.kept(logs):
+        with run_logs.kept(logs):
             student = distill(
                 Distillation.model_validate_json(exec_properties["config"]),
                 [checkpoint_io.load([t]) for t in numbered.artifacts("teacher", input_dict)],

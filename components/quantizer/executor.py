@@ -8,7 +8,7 @@ from typing import Any
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from components import checkpoint_io, failed_logs
+from components import checkpoint_io, run_logs
 from models.compression import quantize
 from models.compression_config import Quantization
 from models.config import TrainingConfig
@@ -43,7 +43,7 @@ class Executor(base_executor.BaseExecutor):
           PostConditionFailed: Zeros that pruning left were lost.
         """
         logs = artifact_utils.get_single_uri(output_dict["model_run"])
-        with failed_logs.kept(logs):
+        with run_logs.kept(logs):
             quantized, control = quantize(
                 Quantization.model_validate_json(exec_properties["config"]),
                 checkpoint_io.load(input_dict["base_model"]),

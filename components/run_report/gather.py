@@ -15,6 +15,7 @@ from tfx.utils import io_utils
 from components import checkpoint_io
 from components.blessings import verdicts
 from components.lite_validator.artifacts import REPORT_FILE
+from components.run_logs import EXECUTION, MODEL_RUN
 from components.run_report import board, columns, page
 from components.validation_gate.executor import ANOMALIES_FILE
 from models import software
@@ -31,7 +32,7 @@ def facts(
       config: The run's configuration.
       code_digest: Of the component's code.
       folders: Of RunReport's inputs by their keys, those that were written.
-      trainings: Folders of TensorBoard's logs, `.../<stage>/<output>/<execution>`.
+      trainings: Folders of TensorBoard's logs, `.../<stage>/[<execution>/]model_run[/<execution>]`.
     """
     report = _json(folders.get("stage_report"))
     if report is not None:
@@ -46,13 +47,19 @@ def facts(
         report=report,
         anomalies=_anomalies(folders["anomalies"]) if "anomalies" in folders else None,
         columns=described,
-        trainings={logs.rstrip("/").split("/")[-3]: board.scalars(logs) for logs in trainings},
+        trainings={_stage(logs): board.scalars(logs) for logs in trainings},
         commit=software.commit(),
         versions=report["software"] if report else software.versions(),
         warm=checkpoint_io.metrics(folders["float_checkpoint"])
         if "float_checkpoint" in folders
         else {},
     )
+
+
+def _stage(logs: str) -> str:
+    """Whose logs they are; Kubeflow may leave out the folder of the execution."""
+    above = logs.rstrip("/").partition(f"/{MODEL_RUN}")[0].split("/")
+    return next(part for part in reversed(above) if not EXECUTION.fullmatch(part))
 
 
 def _json(folder: str | None) -> dict[str, Any] | None:

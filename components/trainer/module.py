@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import tf_keras as keras
 
-from components import failed_logs
+from components import run_logs
 from models import training, warm_start
 from models.checkpoint import MODEL_FILE, Checkpoint
 from models.config import DeepFMConfig, FeatureSet, Strict, TrainingConfig
@@ -49,7 +49,7 @@ def run_fn(fn_args: Any) -> None:
     if settings.warm_start:
         vocabularies = read_constants(fn_args.transform_output, features).vocabularies
         started = _warm_start(model, layout, config, vocabularies, fn_args.base_model)
-    with failed_logs.kept(fn_args.model_run_dir):
+    with run_logs.kept(fn_args.model_run_dir):
         metrics = training.fit(
             model, layout, train, evaluation, settings, log_dir=fn_args.model_run_dir
         )

@@ -31,14 +31,13 @@ from models.deepfm import FLATTEN, TOWER, build_deepfm
 from models.embeddings import WRAPPED_LAYERS, table_layers
 from models.folding import fold_batch_norm
 from models.layout import FeatureLayout
-from models.per_unit import PerUnitDense
+from models.per_unit import LEAST_RANGE, PerUnitDense, unit_ranges
 from models.quantize_config import QuantizeWeights
 from models.recipe_rules import check_four_bits, check_single_valued
 from models.row_quantization import RowQuantizedEmbedding, SummedProducts
 from models.sparsity import sparsity, total_sparsity
 
 CALIBRATION_ROWS = 1024
-_LEAST_RANGE = 1e-6  # of a unit whose weights are all zero
 
 
 class _AsAnnotated(tfmot.quantization.keras.QuantizeScheme):
@@ -240,8 +239,8 @@ def _fit_kernel_range(layer: keras.layers.Layer) -> None:
     if "kernel_max:0" not in found:
         return
     least, greatest = found["kernel_min:0"], found["kernel_max:0"]
-    kernel = np.abs(found["kernel:0"].numpy())
-    largest = np.maximum(kernel.max(axis=0) if greatest.shape.rank else kernel.max(), _LEAST_RANGE)
+    kernel = found["kernel:0"].numpy()
+    largest = unit_ranges(kernel) if greatest.shape.rank else max(np.abs(kernel).max(), LEAST_RANGE)
     least.assign(-largest)
     greatest.assign(largest)
 

@@ -90,15 +90,21 @@ def catalogue(runs: str) -> list[list[str]]:
 
 def _find(given: str, every: dict[str, list[Run]], runs: str) -> JudgedRun:
     match = _NAME.fullmatch(given.strip())
+    named = _named(given.strip(), every)
     if match and match["pipeline"] in every:
         name = match["pipeline"]
+        if named:
+            raise ValueError(
+                f"{given!r} is a run of {name!r}, and the name of {named.pipeline}#"
+                f"{named.number}: say which by {name}#... or {named.pipeline}#{named.number}"
+            )
         run = _numbered(name, every[name], match["number"])
         if match["date"] not in (None, f"{run.started:%Y-%m-%d}"):
             raise FileNotFoundError(
                 f"no run {given!r}; {name}#{run.number} was started on {run.started:%Y-%m-%d}"
             )
         return _judged(name, run)
-    if named := _named(given.strip(), every):
+    if named:
         return _judged(named.pipeline, named)
     if os.path.exists(given):
         return _version(given, runs, every)

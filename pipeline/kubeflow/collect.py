@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import pathlib
-import re
 from collections import defaultdict
 
-from pipeline.board import COLLECTED, MODEL_RUN, RUN_FILE, pruned
+from components.run_logs import EXECUTION, MODEL_RUN
+from pipeline.board import COLLECTED, RUN_FILE, pruned
 from pipeline.files import write
 from pipeline.kubeflow import storage
 
 PAGE = "page"  # key of RunReport's output
-_EXECUTION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+")
 
 
 def collect(artifacts: str, pipeline: str) -> tuple[int, int]:
@@ -45,7 +44,7 @@ def collect(artifacts: str, pipeline: str) -> tuple[int, int]:
         )
     copied = 0
     known = {
-        path: json.loads(path.read_text(encoding="utf-8"))["number"]
+        path: json.loads(path.read_text(encoding="utf-8")).get("number", 0)
         for path in pathlib.Path(pipeline).glob(f"{COLLECTED}/*/{RUN_FILE}")
     }
     newest = max(known.values(), default=0)
@@ -70,7 +69,7 @@ def _place(name: str) -> tuple[str, str] | None:
         if key not in parts:
             continue
         above, below = parts[: parts.index(key)], parts[parts.index(key) + 1 :]
-        if above and _EXECUTION.fullmatch(above[-1]):
+        if above and EXECUTION.fullmatch(above[-1]):
             above.pop()
         if len(above) < 2 or not below or ".." in parts:
             return None

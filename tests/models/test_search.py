@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import glob
 import itertools
+import math
 import os
 import pathlib
 from typing import Any
@@ -172,8 +173,11 @@ def test_the_default_space_is_searched(
     monkeypatch.setattr(module._Bench, "run", measured)
     monkeypatch.setattr(module._Bench, "model", lambda self, steps, log_dir=None: base)
     found = run(base, clicks, tmp_path, {"bytes": 10**6}, recipes=None, trials=9)
-    assert len(found.trials) == len(set(calls)) == 9  # what is proposed twice does not count
+    assert len(found.trials) == len(set(calls)) == 9
     assert calls[: len(module.STARTS)] == [t.name for t in found.trials[: len(module.STARTS)]]
+    points = math.prod(map(len, module.SPACE.values()))  # what is proposed twice does not count
+    every = run(base, clicks, tmp_path / "all", {"bytes": 10**4}, recipes=None, trials=1000)
+    assert len({trial.name for trial in every.trials}) == len(every.trials) == points
     least = min(trial.figures["bytes"] for trial in found.trials)  # AUC and latency are the same
     assert found.front == [t.name for t in found.trials if t.figures["bytes"] == least]
 
@@ -301,3 +305,16 @@ def test_a_file_that_cannot_be_run_is_a_failed_trial(
     )
     assert [bool(trial.error) for trial in found.trials] == [True, False]
     assert "cannot load the file" in found.trials[0].error
+
+
+def test_latency_is_measured_anew_where_it_is_limited(
+    first: Any, base: Checkpoint, clicks: Any
+) -> None:
+    found, folder, _ = first
+    slow = max(t.figures["latency_1_us"] for t in found.trials if t.figures)
+    limited = run(base, clicks, folder, {"latency_us": 1000 * slow})
+    again = {t.name: t.figures for t in limited.trials if t.figures}
+    for trial in found.trials:
+        if trial.figures:
+            assert again[trial.name]["auc"] == trial.figures["auc"]
+            assert again[trial.name]["latency_1_us"] != trial.figures["latency_1_us"]

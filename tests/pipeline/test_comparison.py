@@ -438,6 +438,12 @@ def test_a_name_that_runs_of_two_pipelines_have_is_told(runs: pathlib.Path) -> N
         find(["wide tower"], str(runs))
 
 
+def test_a_name_that_means_a_run_of_another_pipeline_too_is_told(runs: pathlib.Path) -> None:
+    note_name(str(runs / "yours" / "metadata.sqlite"), "yours", 1, "mine run 3")
+    with pytest.raises(ValueError, match=r"say which by mine#\.\.\. or yours#1"):
+        find(["mine run 3"], str(runs))
+
+
 def test_of_a_run_that_was_stopped_and_the_one_that_went_on_the_newer_is_meant(
     runs: pathlib.Path,
 ) -> None:

@@ -14,7 +14,7 @@ from google.protobuf import text_format
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
-from components.failed_logs import FAILED
+from components.run_logs import FAILED
 from pipeline.config import RunConfig, load_config
 from pipeline.folders import Folders
 from pipeline.stopped import write_page

@@ -9,7 +9,7 @@ import pytest
 from ml_metadata import errors, metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from components.failed_logs import kept
+from components.run_logs import kept
 from pipeline.board import arrange
 from pipeline.cli import main
 from pipeline.names import check_name

@@ -31,7 +31,8 @@ class GatesConfig(Strict):
       max_latency_1_us: Microseconds for one row.
       max_latency_512_us: Microseconds a row in a batch of 512.
       max_parity: Largest difference of a score between the file and its Keras model.
-      max_raw_parity: Largest difference of a score between the two signatures.
+      max_raw_parity: Largest difference of a score between the two signatures, beyond what the last
+        bits of numbers do.
       max_score_change: Largest change of a single score between the float control, trained as long
         (the float parent where there is none), and the shipped file.
       max_score_change_p999: The same at the 99.9th percentile.

@@ -142,3 +142,27 @@ def test_single_scores_are_told_whether_gated_or_not() -> None:
     assert set(
         validation.evidence(labels, {"float": SCORES, "shipped": moved})["score_change"]
     ) == {"float"}
+
+
+class Rounding:
+    """A file whose scores are rounded to hundredths, as integers round them."""
+
+    def __init__(self, wrong: float) -> None:
+        self.wrong = wrong
+
+    def score(self, inputs: dict[str, Any], signature: str = "serving_default") -> Any:
+        numbers = inputs["numeric"][:, 0]
+        if signature == "serving_raw":
+            numbers = numbers + np.float32(1e-7)
+            numbers[5] += self.wrong
+        return np.round(numbers, 2).astype(np.float32)
+
+
+@pytest.mark.parametrize(("wrong", "difference"), [(0.0, 0.0), (0.3, 0.29)])
+def test_the_last_bits_of_numbers_are_no_difference(wrong: float, difference: float) -> None:
+    numbers = np.linspace(0, 1, 801, dtype=np.float32)[:, None]  # half of them lie between two
+    rows = {"numeric": numbers}
+    model: Any = Rounding(wrong)
+    plain = np.abs(model.score(rows, "serving_raw") - model.score(rows))
+    assert np.sum(plain > 0.005) > 10
+    assert validation.raw_against_ids(model, rows, rows) == pytest.approx(difference, abs=0.011)

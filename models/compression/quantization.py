@@ -21,8 +21,8 @@ from models.compression.base import (
     masks,
 )
 from models.compression.clustering import (
-    CLUSTERED,
     KeepClusters,
+    clustered_weights,
     distinct_values,
 )
 from models.compression_config import Quantization
@@ -226,8 +226,8 @@ class Quantize(Technique[Quantization]):
         lost = lost_zeros(masks(before.model), model)
         if lost:
             raise PostConditionFailed(f"pruned weights are no longer zero: {lost}")
-        clusters = {n: c for n, c in distinct_values(before.model).items() if c <= CLUSTERED}
-        spread = {n: c for n, c in distinct_values(model).items() if c > clusters.get(n, c)}
+        counts, now = distinct_values(before.model), distinct_values(model)
+        spread = {n: now[n] for n in clustered_weights(before.model) if now[n] > counts[n]}
         if spread:
             raise PostConditionFailed(f"clustered weights have drifted apart: {spread}")
         return {"sparsity": total_sparsity(model), "sparsity_by_layer": sparsity(model)}

@@ -247,6 +247,18 @@ def test_zeros_alone_make_no_clusters(base: Checkpoint) -> None:
         assert ("tower_1" in clustered_weights(model)) == (values is not kernel)
 
 
+def test_a_kernel_of_few_weights_is_not_clustered(base: Checkpoint, splits: Splits) -> None:
+    config = CONFIG.model_copy(update={"hidden_units": (16, 8)})
+    model = training.build(base.layout, config, TRAINING)
+    layer = model.get_layer("tower_1")
+    kernel, bias = layer.get_weights()
+    kernel[0, 0] = kernel[1, 1]  # two of 128 that are equal by chance
+    layer.set_weights([kernel, bias])
+    small = Checkpoint(model, base.layout, config)
+    trained, _ = quantize(Quantization(technique="quantize", epochs=1), small, splits, TRAINING)
+    assert "trained_auc" in trained.metrics
+
+
 @pytest.mark.parametrize("factor", [0.05, 40.0])
 def test_the_gates_catch_a_wrong_calibration(
     factor: float, base: Checkpoint, splits: Splits, clicks: Any, float_file: LiteModel

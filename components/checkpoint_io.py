@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import glob
-import json
 import os
 from typing import Any
 
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from components import documents
 from models.checkpoint import Checkpoint
 from models.compression import Splits
 from models.config import SPEC_FILE
@@ -34,9 +34,7 @@ def load(models: list[Any]) -> Checkpoint:
 
 def metrics(uri: str) -> dict[str, Any]:
     """What the stage that wrote the Model artifact at a URI measured; its weights are not read."""
-    path = os.path.join(path_utils.serving_model_dir(uri), SPEC_FILE)
-    with open(path, encoding="utf-8") as file:
-        found: dict[str, Any] = json.load(file)["metrics"]
+    found: dict[str, Any] = documents.read(path_utils.serving_model_dir(uri), SPEC_FILE)["metrics"]
     return found
 
 

@@ -8,8 +8,8 @@ import sysconfig
 from collections.abc import Sequence
 from typing import Any
 
+from components import checkpoint_io
 from components.run_report.artifacts import PAGE_FILE
-from models.config import SPEC_FILE
 from models.gates import cells
 from pipeline.comparison import recipes
 from pipeline.local_runner import Outcome
@@ -117,7 +117,7 @@ def _origin(outcome: Outcome) -> str:
         said.append(f"spans {spans[0]} to {spans[-1]} ({len(spans)})")
     model = found["Trainer"].folder("model") if "Trainer" in found else None
     if model and outcome.config.training.warm_start:
-        metrics = document(os.path.join(model, "Format-Serving"), SPEC_FILE)["metrics"]
+        metrics = checkpoint_io.metrics(model)
         warm = metrics.get("warm_started")
         said.append("warm-started" if warm else "started from scratch")
     return "".join(f"; {one}" for one in said)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from components.blessings import EVALUATIONS
 from components.run_report import gather, page
 from components.run_report.current import CurrentRun
 from pipeline.board import training_logs
@@ -23,8 +24,7 @@ _FACTS = {  # what RunReport takes in: nodes that write it, of which a run has o
     "anomalies": (("ValidationGate",), "anomalies"),
     "float_checkpoint": (("Trainer",), "model"),
     "stage_report": (("LiteValidator",), "report"),
-    "evaluation": (("Evaluator",), "evaluation"),
-    "baseline_evaluation": (("Evaluator.against_blessed",), "evaluation"),
+    **{key: ((node,), "evaluation") for key, (node, _) in EVALUATIONS.items()},
 }
 
 

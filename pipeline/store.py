@@ -15,6 +15,8 @@ from typing import Any
 from ml_metadata import errors, metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from components import documents
+
 _STATES = {
     mlmd.Execution.COMPLETE: "done",
     mlmd.Execution.CACHED: "cached",
@@ -63,12 +65,9 @@ class Stage:
 
 def document(folder: str | None, name: str) -> dict[str, Any]:
     """A JSON file in a folder; empty where either is not there."""
-    path = os.path.join(folder or "", name)
-    if not folder or not os.path.isfile(path):
+    if not folder or not os.path.isfile(os.path.join(folder, name)):
         return {}
-    with open(path, encoding="utf-8") as file:
-        loaded: dict[str, Any] = json.load(file)
-    return loaded
+    return documents.read(folder, name)
 
 
 @contextlib.contextmanager

@@ -13,8 +13,8 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from components import checkpoint_io, numbered
-from components.budget_search.artifacts import load_trials
+from components import checkpoint_io, documents, numbered
+from components.budget_search.artifacts import TRIALS_FILE
 from components.lite_validator import validation
 from components.lite_validator.artifacts import REPORT_FILE, SCORES_FILE
 from models import bootstrap, metrics, progress, software, training
@@ -122,7 +122,8 @@ class Executor(base_executor.BaseExecutor):
             quantized,
         )
         if input_dict.get("trials"):
-            miss = load_trials(artifact_utils.get_single_uri(input_dict["trials"]))["miss"]
+            trials = artifact_utils.get_single_uri(input_dict["trials"])
+            miss = documents.read(trials, TRIALS_FILE)["miss"]
             verdicts.append(Verdict("recipes within the budget", not miss, not miss, detail=miss))
         certainty = bootstrap.intervals(labels, scores, groups, against="float")
         for stage, found in certainty.items():

@@ -13,7 +13,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from components import checkpoint_io
+from components import checkpoint_io, documents
 from components.blessings import refused_by, verdicts
 from components.lite_validator.artifacts import REPORT_FILE
 from components.pusher.pushed import PUSHED_FILE
@@ -68,7 +68,8 @@ class Executor(base_executor.BaseExecutor):
         lite = LiteModel(checkpoint_io.tflite_path(input_dict["model"]))
         # The model's own artifact may be deleted, its version may go on without us.
         pushed.set_string_custom_property("sha256", hashlib.sha256(lite.content).hexdigest())
-        report = _report(input_dict)
+        report_uri = artifact_utils.get_single_uri(input_dict["stage_report"])
+        report = documents.read(report_uri, REPORT_FILE)
         judged = verdicts(report, {key: found[0].uri for key, found in input_dict.items()})
         refused = refused_by(input_dict)
         version = None
@@ -113,13 +114,6 @@ class Executor(base_executor.BaseExecutor):
             keep=exec_properties["keep"] or None,
             files={PAGE_FILE: io_utils.read_bytes_file(_page(input_dict))},
         )
-
-
-def _report(input_dict: dict[str, list[Any]]) -> dict[str, Any]:
-    uri = artifact_utils.get_single_uri(input_dict["stage_report"])
-    with open(os.path.join(uri, REPORT_FILE), encoding="utf-8") as file:
-        loaded: dict[str, Any] = json.load(file)
-    return loaded
 
 
 def _page(input_dict: dict[str, list[Any]]) -> str:

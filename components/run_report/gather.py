@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import json
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,9 +11,10 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.utils import io_utils
 
-from components import checkpoint_io
+from components import checkpoint_io, documents
 from components.blessings import verdicts
 from components.lite_validator.artifacts import REPORT_FILE
+from components.log_example_gen.artifacts import REPORT_FILE as INGEST_FILE
 from components.run_logs import EXECUTION, MODEL_RUN
 from components.run_report import board, columns, page
 from components.validation_gate.executor import ANOMALIES_FILE
@@ -34,8 +34,11 @@ def facts(
       folders: Of RunReport's inputs by their keys, those that were written.
       trainings: Folders of TensorBoard's logs, `.../<stage>/[<execution>/]model_run[/<execution>]`.
     """
-    report = _json(folders.get("stage_report"))
-    if report is not None:
+    report = ingest = None
+    if "ingest_report" in folders:
+        ingest = documents.read(folders["ingest_report"], INGEST_FILE)
+    if "stage_report" in folders:
+        report = documents.read(folders["stage_report"], REPORT_FILE)
         report["verdicts"] = verdicts(report, folders)
     described: list[columns.Column] = []
     if {"schema", "statistics"} <= set(folders):
@@ -43,7 +46,7 @@ def facts(
     return page.Facts(
         config,
         code_digest,
-        ingest=_json(folders.get("ingest_report")),
+        ingest=ingest,
         report=report,
         anomalies=_anomalies(folders["anomalies"]) if "anomalies" in folders else None,
         columns=described,
@@ -60,14 +63,6 @@ def _stage(logs: str) -> str:
     """Whose logs they are; Kubeflow may leave out the folder of the execution."""
     above = logs.rstrip("/").partition(f"/{MODEL_RUN}")[0].split("/")
     return next(part for part in reversed(above) if not EXECUTION.fullmatch(part))
-
-
-def _json(folder: str | None) -> dict[str, Any] | None:
-    if folder is None:
-        return None
-    with open(os.path.join(folder, REPORT_FILE), encoding="utf-8") as file:
-        loaded: dict[str, Any] = json.load(file)
-    return loaded
 
 
 def _splits(folder: str) -> dict[str, str]:

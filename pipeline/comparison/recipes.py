@@ -8,7 +8,8 @@ import json
 import os
 from typing import Any
 
-from components.budget_search import artifacts
+from components import documents
+from components.budget_search.artifacts import TRIALS_FILE
 from components.run_report import markup
 from pipeline.files import write
 from pipeline.local_runner import Outcome
@@ -44,7 +45,7 @@ def load_trials(outcome: Outcome) -> Trials:
             f"the last run of {outcome.config.name!r} has no finished search: give its "
             "configuration `compression: {budget: ...}` and run it"
         )
-    return artifacts.load_trials(folder)
+    return documents.read(folder, TRIALS_FILE)
 
 
 def _rows(trials: Trials) -> list[list[str]]:

@@ -27,12 +27,14 @@ class Collected:
         one.
       started: ISO time in UTC.
       folder: What was fetched: TensorBoard's logs, a folder a stage, and the page.
+      pruned: Whether its logs were removed here.
     """
 
     pipeline: str
     number: int
     started: str
     folder: pathlib.Path
+    pruned: bool
 
     @property
     def title(self) -> str:
@@ -45,7 +47,8 @@ def collected(pipeline: pathlib.Path) -> list[Collected]:
     found = []
     for path in pipeline.glob(f"{COLLECTED}/*/{RUN_FILE}"):
         run = json.loads(path.read_text(encoding="utf-8"))
-        found.append(Collected(pipeline.name, run.get("number", 0), run["started"], path.parent))
+        number, removed = run.get("number", 0), run.get("pruned", False)
+        found.append(Collected(pipeline.name, number, run["started"], path.parent, removed))
     return sorted(found, key=lambda run: run.number)
 
 
@@ -70,12 +73,6 @@ def mark_pruned(folder: pathlib.Path) -> None:
     file = folder / RUN_FILE
     said = json.loads(file.read_text(encoding="utf-8"))
     write(str(file), json.dumps({**said, "pruned": True}).encode())
-
-
-def pruned(folder: pathlib.Path) -> bool:
-    """Whether the logs of a fetched run were removed here."""
-    file = folder / RUN_FILE
-    return file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("pruned", False)
 
 
 def arrange(runs: str) -> str:

@@ -207,7 +207,7 @@ def _run(
 
         def switch(stage: str) -> None:
             logs.switch(stage)
-            if not stage:  # one has ended: TFX registers a run with its first stage
+            if not stage and len(progress.seconds) == 1:  # TFX registers a run with its first one
                 _note_name(folders, new)
 
         progress = StageProgress(len(dag.components), display, switch)

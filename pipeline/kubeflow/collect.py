@@ -7,7 +7,7 @@ import pathlib
 from collections import defaultdict
 
 from components.run_logs import EXECUTION, MODEL_RUN
-from pipeline.board import COLLECTED, RUN_FILE, pruned
+from pipeline.board import COLLECTED, RUN_FILE, collected
 from pipeline.files import write
 from pipeline.kubeflow import storage
 
@@ -43,19 +43,16 @@ def collect(artifacts: str, pipeline: str) -> tuple[int, int]:
             "the storage let them expire"
         )
     copied = 0
-    known = {
-        path: json.loads(path.read_text(encoding="utf-8")).get("number", 0)
-        for path in pathlib.Path(pipeline).glob(f"{COLLECTED}/*/{RUN_FILE}")
-    }
-    newest = max(known.values(), default=0)
+    known = {run.folder: run for run in collected(pathlib.Path(pipeline))}
+    newest = max((run.number for run in known.values()), default=0)
     started = {run: min(entry.written for entry, _ in found) for run, found in runs.items()}
     for run in sorted(runs, key=lambda run: started[run]):
         folder = pathlib.Path(pipeline, COLLECTED, run)
-        if pruned(folder):
+        if folder in known and known[folder].pruned:
             continue
         for entry, target in runs[run]:
             copied += _fetch(artifacts, entry, folder / target)
-        if folder / RUN_FILE not in known:  # a number stays, also where an older run comes later
+        if folder not in known:  # a number stays, also where an older run comes later
             newest += 1
             about = {"number": newest, "started": started[run].isoformat()}
             write(str(folder / RUN_FILE), json.dumps(about).encode())

@@ -363,6 +363,17 @@ class Budget(Strict):
     latency_us: float | None = Field(None, gt=0.0)
     latency_512_us: float | None = Field(None, gt=0.0)
 
+    @property
+    def limits(self) -> dict[str, float]:
+        """What is limited, by the name of a file's figure; `max_` before it names the gate."""
+        limits = {
+            "bytes": self.bytes,
+            "gzip_bytes": self.gzip_bytes,
+            "latency_1_us": self.latency_us,
+            "latency_512_us": self.latency_512_us,
+        }
+        return {figure: limit for figure, limit in limits.items() if limit is not None}
+
 
 class Search(Strict):
     """Several recipes, of which the most accurate one within a budget ships.

@@ -59,11 +59,13 @@ class LiteModel:
         """
         for signature in self.signatures:
             row = {
-                name: np.zeros([1, *about["shape"][1:]], about["dtype"].replace("string", "object"))
+                name: np.full(
+                    [1, *about["shape"][1:]],
+                    b"" if about["dtype"] == "string" else np.dtype(about["dtype"]).type(0),
+                )
                 for name, about in self.inputs(signature).items()
             }
-            strings = {n: np.full(v.shape, b"") for n, v in row.items() if v.dtype == object}
-            self.score(row | strings, signature)
+            self.score(row, signature)
 
     def _runner(self, signature: str) -> Any:
         if signature not in self.signatures:

@@ -165,14 +165,19 @@ def _check_distillation(step: Distillation, model: DeepFMConfig, features: Featu
             raise NotCompressible(f"{role}: {error}") from None
     if step.unlabelled is None:
         return
+    check_user_and_item("unlabelled", features)
+    check_item_columns(step.unlabelled.item_columns, features)
+
+
+def check_user_and_item(what: str, features: FeatureSet) -> None:
+    """Raises NotCompressible where items cannot be redrawn for users."""
     single = sorted(f.name for f in features.features if f.kind == "categorical")
     for role, column in (("user", features.user), ("item", features.item)):
         if column not in single:
             raise NotCompressible(
-                f"unlabelled needs the {role} {column!r} among the categorical features, which "
-                f"are {', '.join(single)}"
+                f"{what} needs the {role} {column!r} among the categorical features, which are "
+                f"{', '.join(single)}"
             )
-    check_item_columns(step.unlabelled.item_columns, features)
 
 
 def check_item_columns(columns: Sequence[str], features: FeatureSet) -> None:

@@ -66,15 +66,6 @@ STARTS: list[dict[str, Any]] = [
 ]
 
 
-def _limits(budget: Budget) -> dict[str, float | None]:
-    return {
-        "bytes": budget.bytes,
-        "gzip_bytes": budget.gzip_bytes,
-        "latency_1_us": budget.latency_us,
-        "latency_512_us": budget.latency_512_us,
-    }
-
-
 class NothingFits(ValueError):
     """No recipe can be applied to the model at all."""
 
@@ -101,11 +92,7 @@ class Trial:
 
     def load(self, budget: Budget) -> dict[str, float]:
         """Each limited figure as a multiple of its limit."""
-        return {
-            name: self.figures[name] / limit
-            for name, limit in _limits(budget).items()
-            if limit is not None
-        }
+        return {name: self.figures[name] / limit for name, limit in budget.limits.items()}
 
     def excess(self, budget: Budget) -> dict[str, float]:
         """By which factor each limit that the file breaks is broken."""
@@ -194,9 +181,9 @@ class _Bench:
         self._inputs, self._labels = dict(inputs), labels
         self._folder, self._budget, self._log_dir = folder, budget, log_dir
 
-    def _path(self, kind: str, steps: Recipe, **measured: float | None) -> str:
+    def _path(self, kind: str, steps: Recipe, **measured: float) -> str:
         text = json.dumps([step.model_dump(mode="json") for step in steps], sort_keys=True)
-        text += json.dumps(measured, sort_keys=True) if measured else ""
+        text += json.dumps(measured, sort_keys=True)
         return os.path.join(
             self._folder, f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
         )
@@ -218,8 +205,10 @@ class _Bench:
     def run(self, name: str, steps: Recipe) -> Trial:
         """Applies a recipe and measures its file."""
         # How patiently latency is measured depends on what it may be.
-        limits = {name: limit for name, limit in _limits(self._budget).items() if "latency" in name}
-        path = self._path("trial", steps, **limits)
+        limits = self._budget.limits
+        path = self._path(
+            "trial", steps, **{key: limits[key] for key in limits if "latency" in key}
+        )
         data = tuple(step.model_dump(mode="json", exclude_defaults=True) for step in steps)
         if not os.path.isdir(path):
             logs = self._log_dir and os.path.join(self._log_dir, name)
@@ -360,31 +349,33 @@ def search(
     os.makedirs(folder, exist_ok=True)
     progress.report("converting the float model")
     parent = bench.measure(base)
-    limited = [name for name, limit in _limits(config.budget).items() if limit is not None]
-    goals = limited or ["bytes", "latency_512_us"]
+    goals = list(config.budget.limits) or ["bytes", "latency_512_us"]
     shared = {"model": base.config, "training": setting.training}
     common = run_settings({key: part.model_dump(mode="json") for key, part in shared.items()})
     trials: dict[str, Trial] = {}
     recipes: dict[str, Recipe] = {}
 
+    def try_out(name: str, steps: Recipe) -> Trial:
+        label = f"trial {len(trials) + 1}/{count}, {name}"
+        with progress.part(label, len(trials), count, whole=True):
+            done = bench.run(name, steps)
+        _log.info("%s: %s", label, done.error or _brief(done.figures))
+        if done.error:
+            return done
+        if log_dir:
+            _log_trial(log_dir, done, common)
+        failed = [v for v in file_verdicts(gates, done.figures, parent) if not v.passed]
+        fails = tuple(" ".join(cells(verdict.to_dict())) for verdict in failed)
+        return dataclasses.replace(done, fails=fails)
+
     def attempt(trial: optuna.Trial) -> tuple[float, ...]:
         name, steps = _choose(config, trial)
-        number = list(trials).index(name) if name in trials else len(trials)
-        label = f"trial {number + 1}/{count}, {name}"
-        with progress.part(label, number, count, whole=True):
-            done = bench.run(name, steps)
-        if done.figures:
-            failed = [v for v in file_verdicts(gates, done.figures, parent) if not v.passed]
-            fails = tuple(" ".join(cells(verdict.to_dict())) for verdict in failed)
-            done = dataclasses.replace(done, fails=fails)
+        trial.set_user_attr("known", name in trials)
         if name not in trials:
-            trials[name], recipes[name] = done, steps
-            _log.info("%s: %s", label, done.error or _brief(done.figures))
-            if log_dir and not done.error:
-                _log_trial(log_dir, done, common)
-        trial.set_user_attr("name", name)
+            trials[name], recipes[name] = try_out(name, steps), steps
+        done = trials[name]
         if done.error:
-            trial.set_user_attr("over", [1.0] * len(limited))
+            trial.set_user_attr("over", [1.0] * len(config.budget.limits))
             raise optuna.TrialPruned(done.error)
         trial.set_user_attr("over", [factor - 1 for factor in done.load(config.budget).values()])
         return done.figures["auc"], *(done.figures[goal] for goal in goals)
@@ -392,8 +383,7 @@ def search(
     def go_on(study: optuna.Study, last: optuna.trial.FrozenTrial) -> None:
         if len(trials) >= count:
             study.stop()
-        elif last.number + 1 > len(trials) + repeats[0]:  # proposed before: one that was not
-            repeats[0] += 1
+        elif last.user_attrs["known"]:
             untried = [point for point in points if _name_of(point) not in trials]
             study.enqueue_trial(untried[random.integers(len(untried))])
 
@@ -403,7 +393,7 @@ def search(
     points = [
         dict(zip(SPACE, values, strict=True)) for values in itertools.product(*SPACE.values())
     ]
-    random, repeats = np.random.default_rng(setting.training.seed), [0]
+    random = np.random.default_rng(setting.training.seed)
     count = len(starts) if config.recipes else min(config.trials, len(points))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

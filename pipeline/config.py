@@ -32,6 +32,7 @@ from models.recipe_rules import (
     check_item_columns,
     check_recipe,
     check_trainable,
+    check_user_and_item,
 )
 from pipeline.config_errors import ConfigError, parse
 from pipeline.kubeflow.config import KubeflowConfig
@@ -140,13 +141,7 @@ class RunConfig(Strict):
                 "kind 'full' have a row for each value, which the next night can take over"
             )
         if self.negatives and self.negatives.redraw == "epoch":
-            single = {f.name for f in self.features if f.kind == "categorical"}
-            for role, column in (("user", self.user), ("item", self.item)):
-                if column not in single:
-                    raise ValueError(
-                        f"negatives.redraw: epoch needs the {role} {column!r} among the "
-                        f"categorical features, which are {', '.join(sorted(single))}"
-                    )
+            check_user_and_item("negatives.redraw: epoch", self.feature_set)
             if self.label:  # where negatives are sampled, ingest looks for the columns in the log
                 try:
                     check_item_columns(self.negatives.item_columns, self.feature_set)
@@ -193,17 +188,11 @@ class RunConfig(Strict):
         """The gates, tightened to the budget of a search."""
         if not isinstance(self.compression, Search):
             return self.gates
-        budget = self.compression.budget
-        limits = {
-            "max_bytes": budget.bytes,
-            "max_gzip_bytes": budget.gzip_bytes,
-            "max_latency_1_us": budget.latency_us,
-            "max_latency_512_us": budget.latency_512_us,
-        }
+        limits = {f"max_{figure}": n for figure, n in self.compression.budget.limits.items()}
         tighter = {
             key: limit
             for key, limit in limits.items()
-            if limit is not None and limit < (getattr(self.gates, key) or math.inf)
+            if limit < (getattr(self.gates, key) or math.inf)
         }
         return self.gates.model_copy(update=tighter)
 

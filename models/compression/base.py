@@ -133,9 +133,9 @@ class KeepZeros(keras.callbacks.Callback):
 def masks(model: keras.Model) -> dict[str, npt.NDArray[np.bool_]]:
     """Where the weights of layers with zeros are not zero."""
     return {
-        name: weight.numpy() != 0.0
+        name: values != 0.0
         for name, weight in prunable_weights(model).items()
-        if not weight.numpy().all()
+        if not (values := weight.numpy()).all()
     }
 
 

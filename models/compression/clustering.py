@@ -101,17 +101,17 @@ def distinct_values(model: keras.Model) -> dict[str, int]:
     return counts
 
 
-def clustered_weights(model: keras.Model) -> list[str]:
-    """Names of the kernels, and of the table, whose weights share values that are not zero.
+def clustered_weights(model: keras.Model) -> dict[str, int]:
+    """Distinct values of the kernels, and of the table, whose weights share some but zero.
 
     Each value has four weights or more on average: zeros alone, which pruning made, are not meant.
     """
-    counts = distinct_values(model)
-    return [
-        name
-        for name, weight in prunable_weights(model).items()
-        if counts[name] <= min(CLUSTERED, 1 + np.count_nonzero(weight.numpy()) // 4)
-    ]
+    weights = prunable_weights(model)
+    return {
+        name: count
+        for name, count in distinct_values(model).items()
+        if count <= min(CLUSTERED, 1 + np.count_nonzero(weights[name].numpy()) // 4)
+    }
 
 
 class KeepClusters(keras.callbacks.Callback):

@@ -24,9 +24,8 @@ def weight_bytes(checkpoint: Checkpoint, bits: Bits) -> int:
         for weight in layer.weights:
             count = weight.shape.num_elements()
             if isinstance(layer, keras.layers.Embedding):
-                row_bits = bits.row_bits if bits.row_bits and layer.output_dim > 1 else 8
-                scales = weight.shape[0] if bits.row_bits and layer.output_dim > 1 else 0
-                total += count * row_bits // 8 + scales
+                by_row = bits.row_bits if layer.output_dim > 1 else None
+                total += count * (by_row or 8) // 8 + (weight.shape[0] if by_row else 0)
             elif weight.shape.rank == 2 and (layer.name in bits.kernels or tables.get(layer.name)):
                 total += count * bits.kernels.get(layer.name, 8) // 8
             else:

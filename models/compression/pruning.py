@@ -19,7 +19,7 @@ from models.compression.taylor import WINDOW, TaylorAdam, TaylorMasks
 from models.compression_config import Pruning, PruningScope
 from models.config import TrainingConfig
 from models.deepfm import EMBEDDING
-from models.recipe_rules import check_one_matrix, check_pattern, check_width
+from models.recipe_rules import check_one_matrix, check_pattern
 from models.sparsity import prunable_weights, sparsity, total_sparsity
 
 _UPDATES = 100  # how often at most the masks are recomputed along the ramp
@@ -45,11 +45,9 @@ class Prune(Technique[Pruning]):
         weights = prunable_weights(checkpoint.model)
         if self.config.embeddings is not None:
             check_one_matrix(checkpoint.config)
-            check_width(checkpoint.config, self.config.embeddings)
         for name, scope in self._scopes(checkpoint.model).items():
-            if name != EMBEDDING:
-                rows, columns = weights[name].shape
-                check_pattern(name, rows, columns, scope)
+            rows, columns = weights[name].shape
+            check_pattern(name, rows, columns, scope)
 
     def first_final_epoch(self) -> int:
         return max(0, math.ceil(self.config.ramp * self.config.epochs) - 1)

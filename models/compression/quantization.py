@@ -226,8 +226,9 @@ class Quantize(Technique[Quantization]):
         lost = lost_zeros(masks(before.model), model)
         if lost:
             raise PostConditionFailed(f"pruned weights are no longer zero: {lost}")
-        counts, now = distinct_values(before.model), distinct_values(model)
-        spread = {n: now[n] for n in clustered_weights(before.model) if now[n] > counts[n]}
+        now = distinct_values(model)
+        clustered = clustered_weights(before.model)
+        spread = {n: now[n] for n, count in clustered.items() if now[n] > count}
         if spread:
             raise PostConditionFailed(f"clustered weights have drifted apart: {spread}")
         return {"sparsity": total_sparsity(model), "sparsity_by_layer": sparsity(model)}

@@ -9,6 +9,7 @@ COPY requirements/tfx1.21.txt lock.txt
 RUN python -m venv /opt/ranklite \
  && /opt/ranklite/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes --no-deps -r lock.txt
 COPY setup.cfg pyproject.toml README.md ./
+COPY ranklite ranklite
 COPY models models
 COPY components components
 COPY pipeline pipeline

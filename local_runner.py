@@ -14,9 +14,9 @@ import os
 
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
-from pipeline.cli import DEFAULT_CONFIG, DEFAULT_RUNS
-from pipeline.config import load_config
-from pipeline.local_runner import Folders, build, checked_data
+from ranklite.pipeline.cli.main import DEFAULT_CONFIG, DEFAULT_RUNS
+from ranklite.pipeline.config.run_config import load_config
+from ranklite.pipeline.local.runner import Folders, build, checked_data
 
 
 def main() -> None:

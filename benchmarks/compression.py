@@ -100,8 +100,8 @@ def techniques(settings: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
 
 def figures_of(config: str, arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
     """Runs a configuration and returns its stages, and its trials where it searched."""
-    from pipeline.comparison import recipes
-    from pipeline.local_runner import run
+    from ranklite.pipeline.comparison import recipes
+    from ranklite.pipeline.local.runner import run
 
     outcome = run(config, arguments.runs, arguments.data)
     folder = outcome.stages["LiteValidator"].folder("report")

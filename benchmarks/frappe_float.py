@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 
-import models  # noqa: F401  chooses Keras 2 before TensorFlow is imported
+import ranklite.models  # noqa: F401  chooses Keras 2 before TensorFlow is imported
 
 import duckdb  # isort: skip
 import numpy as np  # isort: skip
@@ -24,10 +24,11 @@ import pandas as pd  # isort: skip
 import tensorflow as tf  # isort: skip
 import yaml  # isort: skip
 
-from models import training  # isort: skip
-from models.config import DeepFMConfig, TrainingConfig
+from ranklite.models.training import fit as training  # isort: skip
+from ranklite.models.architectures.deepfm import DeepFMConfig
+from ranklite.models.training.config import TrainingConfig
 
-from models.layout import FeatureLayout  # isort: skip
+from ranklite.models.features.layout import FeatureLayout  # isort: skip
 
 CONFIG = pathlib.Path(__file__).parent.parent / "configs" / "frappe.yaml"
 LEAST_AUC = 0.984

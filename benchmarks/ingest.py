@@ -16,9 +16,9 @@ import time
 
 import numpy as np
 
-from components.log_example_gen.config import IngestConfig
-from components.log_example_gen.ingest import ingest
-from pipeline.report import table
+from ranklite.components.log_example_gen.config import IngestConfig
+from ranklite.components.log_example_gen.ingest import ingest
+from ranklite.pipeline.runs.report import table
 
 TEXTS = ("a", "b", "c", "d")
 NUMBERS = ("w", "x", "y", "z")

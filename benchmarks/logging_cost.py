@@ -21,17 +21,18 @@ import tempfile
 import time
 from typing import Any
 
-import models  # noqa: F401  chooses Keras 2 before TensorFlow is imported
+import ranklite.models  # noqa: F401  chooses Keras 2 before TensorFlow is imported
 
 import numpy as np  # isort: skip
 import tensorflow as tf  # isort: skip
 
-from models import callbacks, data, training  # isort: skip
-from models.config import DeepFMConfig, TrainingConfig
+from ranklite.models.training import callbacks, data, fit as training  # isort: skip
+from ranklite.models.architectures.deepfm import DeepFMConfig
+from ranklite.models.training.config import TrainingConfig
 
-from models.layout import RESERVED_ROWS, FeatureLayout  # isort: skip
-from models.optimizers import LazyAdam
-from models.ranking import RankingModel
+from ranklite.models.features.layout import RESERVED_ROWS, FeatureLayout  # isort: skip
+from ranklite.models.training.lazy_adam import LazyAdam
+from ranklite.models.training.task import RankingModel
 
 ROWS, EVAL_ROWS, BATCH, FIELDS, TABLE_ROWS = 200_000, 20_000, 4096, 10, 100_000
 MODEL = DeepFMConfig(embedding_dim=16, hidden_units=(256, 128))

@@ -15,19 +15,19 @@ import sys
 import time
 from collections.abc import Callable
 
-import models  # noqa: F401  chooses Keras 2 before TensorFlow is imported
+import ranklite.models  # noqa: F401  chooses Keras 2 before TensorFlow is imported
 
 import numpy as np  # isort: skip
 import tensorflow as tf  # isort: skip
 import tf_keras as keras  # isort: skip
 
-from models import runtime  # isort: skip
-from models.config import DeepFMConfig
+from ranklite.models.training import runtime  # isort: skip
+from ranklite.models.architectures.deepfm import DeepFMConfig
 
-from models.deepfm import build_deepfm  # isort: skip
-from models.layout import RESERVED_ROWS, FeatureLayout  # isort: skip
-from models.optimizers import LazyAdam  # isort: skip
-from models.ranking import RankingModel  # isort: skip
+from ranklite.models.architectures.deepfm import build_deepfm  # isort: skip
+from ranklite.models.features.layout import RESERVED_ROWS, FeatureLayout  # isort: skip
+from ranklite.models.training.lazy_adam import LazyAdam  # isort: skip
+from ranklite.models.training.task import RankingModel  # isort: skip
 
 BATCH, FIELDS, DIM = 4096, 10, 16
 ROWS = (10_000, 5_000_000)

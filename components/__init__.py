@@ -9,14 +9,14 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-import models  # noqa: F401  chooses Keras 2 before anything imports TensorFlow
+import ranklite.models  # noqa: F401  chooses Keras 2 before anything imports TensorFlow
 
 _ARTIFACTS = {
-    "DataBlessing": "components.validation_gate.artifacts",
-    "IngestReport": "components.log_example_gen.artifacts",
-    "RunPage": "components.run_report.artifacts",
-    "StageReport": "components.lite_validator.artifacts",
-    "Trials": "components.budget_search.artifacts",
+    "DataBlessing": "ranklite.components.validation_gate.artifacts",
+    "IngestReport": "ranklite.components.log_example_gen.artifacts",
+    "RunPage": "ranklite.components.run_report.artifacts",
+    "StageReport": "ranklite.components.file_validator.artifacts",
+    "Trials": "ranklite.components.budget_search.artifacts",
 }
 
 

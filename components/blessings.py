@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow_model_analysis as tfma
 
-from components.evaluator.verdicts import failed
+from ranklite.components.evaluator.verdicts import failed
 
 BLESSINGS = {
     "model_blessing": "Evaluator",
@@ -38,7 +38,7 @@ def verdicts(report: dict[str, Any], folders: Mapping[str, str]) -> list[dict[st
         lacks one.
 
     Returns:
-      Data of `models.gates.Verdict`s.
+      Data of `ranklite.models.evaluation.gates.Verdict`s.
     """
     found = list(report["verdicts"])
     for key, (node, baseline) in EVALUATIONS.items():

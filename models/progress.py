@@ -1,7 +1,8 @@
 """Says how far something long is, to whoever listens; without a listener nothing happens.
 
-What takes long reports here and knows nothing of terminals or logs; `pipeline.progress` listens.
-Reports are cheap enough for every step of a training: a listener only has to remember the last one.
+What takes long reports here and knows nothing of terminals or logs; `pipeline.local.progress`
+listens. Reports are cheap enough for every step of a training: a listener only has to remember the
+last one.
 """
 
 from __future__ import annotations

@@ -1,3 +1,3 @@
 """The pipeline: its configuration, its DAG, its runners and the command line."""
 
-import models  # noqa: F401  chooses Keras 2 before anything imports TensorFlow
+import ranklite.models  # noqa: F401  chooses Keras 2 before anything imports TensorFlow

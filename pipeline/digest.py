@@ -13,7 +13,7 @@ import hashlib
 import importlib.util
 import pathlib
 
-PACKAGES = ("models", "components", "pipeline")
+PACKAGES = ("ranklite",)
 
 
 @functools.cache
@@ -66,7 +66,7 @@ def code_digest(*modules: str) -> str:
     """Digest of the source of some modules and of everything of ours that they import.
 
     Args:
-      *modules: Dotted names of modules in `models`, `components` or `pipeline`.
+      *modules: Dotted names of modules in `ranklite`.
 
     Returns:
       16 hexadecimal digits of a SHA-256 over names and contents.

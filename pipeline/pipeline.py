@@ -14,36 +14,37 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import trainer_pb2, transform_pb2
 from tfx.types.channel import BaseChannel
 
-from components.budget_search.component import BudgetSearch
-from components.clusterer.component import Clusterer
-from components.compressor import Compressor
-from components.distiller.component import Distiller
-from components.evaluator.eval_config import eval_config
-from components.lite_converter.component import LiteConverter
-from components.lite_validator.component import LiteValidator
-from components.log_example_gen.component import Span, make_example_gen
-from components.log_example_gen.config import NEWEST
-from components.pruner.component import Pruner
-from components.pusher.component import Pusher
-from components.quantizer.component import Quantizer
-from components.run_report.component import RunReport
-from components.schema_from_config.component import SchemaFromConfig
-from components.schema_from_config.statistics import statistics_options
-from components.transform.component import Transform
-from components.validation_gate.component import ValidationGate
-from models.compression_config import STAGES, Search
-from models.config import DeepFMConfig, TrainingConfig
-from models.lite import SERVING_DEFAULT, SERVING_RAW
-from models.preprocessing import evaluation_slices
-from pipeline.config import RunConfig
-from pipeline.digest import code_digest
-from pipeline.history import CHECKPOINT, MODEL, STATISTICS, History
+from ranklite.components.budget_search.component import BudgetSearch
+from ranklite.components.clusterer.component import Clusterer
+from ranklite.components.compressor.base import Compressor
+from ranklite.components.distiller.component import Distiller
+from ranklite.components.evaluator.eval_config import eval_config
+from ranklite.components.exporter.component import LiteConverter
+from ranklite.components.file_validator.component import LiteValidator
+from ranklite.components.log_example_gen.component import Span, make_example_gen
+from ranklite.components.log_example_gen.config import NEWEST
+from ranklite.components.pruner.component import Pruner
+from ranklite.components.pusher.component import Pusher
+from ranklite.components.quantizer.component import Quantizer
+from ranklite.components.run_report.component import RunReport
+from ranklite.components.schema_from_config.component import SchemaFromConfig
+from ranklite.components.schema_from_config.statistics import statistics_options
+from ranklite.components.transform.component import Transform
+from ranklite.components.validation_gate.component import ValidationGate
+from ranklite.models.architectures.deepfm import DeepFMConfig
+from ranklite.models.compression.config import STAGES, Search
+from ranklite.models.export.tflite_runtime import SERVING_DEFAULT, SERVING_RAW
+from ranklite.models.features.constants import evaluation_slices
+from ranklite.models.training.config import TrainingConfig
+from ranklite.pipeline.config.run_config import RunConfig
+from ranklite.pipeline.digest import code_digest
+from ranklite.pipeline.history import CHECKPOINT, MODEL, STATISTICS, History
 
-LOG_EXAMPLE_GEN = "components.log_example_gen.executor"
-TRANSFORM_MODULE = "components.transform.module"
-TRANSFORM_EXECUTOR = "components.transform.executor"
-TRAINER_MODULE = "components.trainer.module"
-EVALUATOR_MODULE = "components.evaluator.module"
+LOG_EXAMPLE_GEN = "ranklite.components.log_example_gen.executor"
+TRANSFORM_MODULE = "ranklite.components.transform.module"
+TRANSFORM_EXECUTOR = "ranklite.components.transform.executor"
+TRAINER_MODULE = "ranklite.components.trainer.module"
+EVALUATOR_MODULE = "ranklite.components.evaluator.module"
 COMPRESSORS: dict[str, type[Compressor]] = {
     "prune_rows": Pruner,
     "prune_units": Pruner,

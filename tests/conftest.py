@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-import models  # noqa: F401  chooses Keras 2 before any test imports TensorFlow
+import ranklite.models  # noqa: F401  chooses Keras 2 before any test imports TensorFlow
 
 if TYPE_CHECKING:
-    from models.layout import FeatureLayout
+    from ranklite.models.features.layout import FeatureLayout
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +56,7 @@ def write_examples() -> Callable[[pathlib.Path, dict[str, Any]], str]:
 @pytest.fixture(scope="session")
 def clicks(tmp_path_factory: pytest.TempPathFactory) -> Clicks:
     """2,000 train rows in two files and 600 eval rows: user, item, up to 3 tags, one number."""
-    from models.layout import FeatureLayout
+    from ranklite.models.features.layout import FeatureLayout
 
     layout = FeatureLayout.build([("user", 1, 40), ("item", 1, 30), ("tags", 3, 6)], ["x"])
     random = np.random.default_rng(0)

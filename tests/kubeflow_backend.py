@@ -22,7 +22,7 @@ import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from pipeline.kubeflow import storage
+from ranklite.pipeline.kubeflow import storage
 from tests.object_store import ObjectStore
 
 ROOT = pathlib.Path(__file__).parents[1]

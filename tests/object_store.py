@@ -8,7 +8,7 @@ import urllib.parse
 import xml.sax.saxutils
 from collections.abc import Iterator
 
-from pipeline.kubeflow import storage
+from ranklite.pipeline.kubeflow import storage
 from tests.loopback import serving
 
 _XML = '<?xml version="1.0" encoding="UTF-8"?>'

@@ -8,10 +8,10 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components import numbered
-from components.budget_search.artifacts import Trials
-from components.budget_search.executor import Executor
-from models.compression_config import MAX_TEACHERS, Search
+from ranklite.components import repeated_inputs as numbered
+from ranklite.components.budget_search.artifacts import Trials
+from ranklite.components.budget_search.executor import Executor
+from ranklite.models.compression.config import MAX_TEACHERS, Search
 
 
 class BudgetSearchSpec(ComponentSpec):

@@ -13,20 +13,23 @@ from typing import Any
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from components import checkpoint_io, numbered, run_logs
-from components.budget_search.artifacts import TRIALS_FILE
-from models import progress
-from models.checkpoint import Checkpoint
-from models.compression.rounding import calibrated, train_control
-from models.compression_config import Quantization, Search, parse_step
-from models.config import FeatureSet, TrainingConfig
-from models.examples import read_records, transformed_inputs
-from models.export import to_tflite
-from models.gates import GatesConfig
-from models.preprocessing import read_constants
-from models.raw_features import RawFeatures
-from models.recipe import Setting
-from models.search import Found, search
+from ranklite.components import artifact_io as checkpoint_io
+from ranklite.components import repeated_inputs as numbered
+from ranklite.components import run_logs
+from ranklite.components.budget_search.artifacts import TRIALS_FILE
+from ranklite.models import progress
+from ranklite.models.architectures.checkpoint import Checkpoint
+from ranklite.models.compression.config import Quantization, Search, parse_step
+from ranklite.models.compression.recipe import Setting
+from ranklite.models.compression.rounding import calibrated, train_control
+from ranklite.models.compression.search import Found, search
+from ranklite.models.evaluation.gates import GatesConfig
+from ranklite.models.export.tflite import to_tflite
+from ranklite.models.features.constants import read_constants
+from ranklite.models.features.examples import read_records, transformed_inputs
+from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.features.raw_signature import RawFeatures
+from ranklite.models.training.config import TrainingConfig
 
 _log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tfx.dsl.components.base import executor_spec
 
-from components.clusterer.executor import Executor
-from components.compressor import Compressor
+from ranklite.components.clusterer.executor import Executor
+from ranklite.components.compressor.base import Compressor
 
 
 class Clusterer(Compressor):

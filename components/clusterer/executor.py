@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from components.compressor import CompressorExecutor
+from ranklite.components.compressor.base import CompressorExecutor
 
 
 class Executor(CompressorExecutor):

@@ -8,9 +8,9 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components import numbered
-from components.distiller.executor import Executor
-from models.compression_config import MAX_TEACHERS, Distillation
+from ranklite.components import repeated_inputs as numbered
+from ranklite.components.distiller.executor import Executor
+from ranklite.models.compression.config import MAX_TEACHERS, Distillation
 
 
 class DistillerSpec(ComponentSpec):

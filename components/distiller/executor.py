@@ -7,10 +7,13 @@ from typing import Any
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from components import checkpoint_io, numbered, run_logs
-from models.compression_config import Distillation
-from models.config import FeatureSet, TrainingConfig
-from models.distillation import distill
+from ranklite.components import artifact_io as checkpoint_io
+from ranklite.components import repeated_inputs as numbered
+from ranklite.components import run_logs
+from ranklite.models.compression.config import Distillation
+from ranklite.models.compression.distillation import distill
+from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.training.config import TrainingConfig
 
 
 class Executor(base_executor.BaseExecutor):

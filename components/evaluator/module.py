@@ -17,10 +17,10 @@ import apache_beam as beam
 import numpy as np
 import tensorflow_model_analysis as tfma
 
-from models.config import FeatureSet
-from models.examples import raw_inputs
-from models.layout import IDS, NUMERIC
-from models.lite import SERVING_RAW, TFLITE_FILE, LiteModel
+from ranklite.models.export.tflite_runtime import SERVING_RAW, TFLITE_FILE, LiteModel
+from ranklite.models.features.examples import raw_inputs
+from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.features.layout import IDS, NUMERIC
 
 _DTYPES = {IDS: np.int64, NUMERIC: np.float32}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow_model_analysis as tfma
 
-from models.gates import Verdict, at_least, at_most
+from ranklite.models.evaluation.gates import Verdict, at_least, at_most
 
 _METRICS = {"auc": "AUC", "binary_crossentropy": "log loss"}
 

@@ -18,8 +18,8 @@ from tfx.components.example_gen.base_example_gen_executor import BaseExampleGenE
 from tfx.proto import example_gen_pb2
 from tfx.utils import proto_utils
 
-from components.log_example_gen.config import IngestConfig
-from components.log_example_gen.writer import encode
+from ranklite.components.log_example_gen.config import IngestConfig
+from ranklite.components.log_example_gen.writer import encode
 
 
 def custom_config(config: IngestConfig, code_digest: str) -> example_gen_pb2.CustomConfig:

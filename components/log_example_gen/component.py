@@ -12,11 +12,11 @@ from tfx.proto import example_gen_pb2
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.log_example_gen import beam_executor
-from components.log_example_gen.artifacts import IngestReport
-from components.log_example_gen.config import NEWEST, FileSplit, HashSplit, IngestConfig
-from components.log_example_gen.driver import Driver
-from components.log_example_gen.executor import Executor
+from ranklite.components.log_example_gen import beam_executor
+from ranklite.components.log_example_gen.artifacts import IngestReport
+from ranklite.components.log_example_gen.config import NEWEST, FileSplit, HashSplit, IngestConfig
+from ranklite.components.log_example_gen.driver import Driver
+from ranklite.components.log_example_gen.executor import Executor
 
 Span: TypeAlias = str | data_types.RuntimeParameter  # known when a run starts, at the latest
 _BUCKETS = 1000  # resolution of the shares of a split by hash under Beam

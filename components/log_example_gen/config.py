@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from components.log_example_gen import spans
-from models.config import FeatureSet, Name, Strict
+from ranklite.components.log_example_gen import spans
+from ranklite.models.config import Name, Strict
+from ranklite.models.features.feature_set import FeatureSet
 
 Glob = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]

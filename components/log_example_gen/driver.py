@@ -8,8 +8,8 @@ from tfx.dsl.components.base import base_driver
 from tfx.orchestration import data_types_utils
 from tfx.proto.orchestration import driver_output_pb2
 
-from components.log_example_gen.config import IngestConfig
-from components.log_example_gen.ingest import input_digest
+from ranklite.components.log_example_gen.config import IngestConfig
+from ranklite.components.log_example_gen.ingest import input_digest
 
 
 class Driver(base_driver.BaseDriver):

@@ -11,10 +11,10 @@ from tfx.dsl.components.base import base_executor
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 
-from components.log_example_gen import spans
-from components.log_example_gen.artifacts import ITEM_LABELS_FILE, REPORT_FILE, ROWS_FILE
-from components.log_example_gen.config import IngestConfig
-from components.log_example_gen.ingest import ingest
+from ranklite.components.log_example_gen import spans
+from ranklite.components.log_example_gen.artifacts import ITEM_LABELS_FILE, REPORT_FILE, ROWS_FILE
+from ranklite.components.log_example_gen.config import IngestConfig
+from ranklite.components.log_example_gen.ingest import ingest
 
 FILE_FORMAT = "tfrecords_gzip"  # as Beam-based ExampleGens leave it
 

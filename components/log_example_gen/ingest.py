@@ -15,10 +15,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.log_example_gen import negatives, reader, splits, writer
-from components.log_example_gen.config import IngestConfig
-from components.log_example_gen.reader import name
-from models import progress
+from ranklite.components.log_example_gen import negatives, reader, splits, writer
+from ranklite.components.log_example_gen.config import IngestConfig
+from ranklite.components.log_example_gen.reader import name
+from ranklite.models import progress
 
 _log = logging.getLogger(__name__)
 

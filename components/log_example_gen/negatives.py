@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.log_example_gen.config import IngestConfig
-from components.log_example_gen.reader import name, quoted
+from ranklite.components.log_example_gen.config import IngestConfig
+from ranklite.components.log_example_gen.reader import name, quoted
 
 _CHUNK = 200_000  # positives at a time
 _TRIES = 50  # redraws of a negative that the user has

@@ -9,9 +9,9 @@ from typing import Any
 
 import duckdb
 
-from components.log_example_gen.config import IngestConfig
-from components.log_example_gen.errors import IngestError
-from models.config import FeatureSet
+from ranklite.components.log_example_gen.config import IngestConfig
+from ranklite.components.log_example_gen.errors import IngestError
+from ranklite.models.features.feature_set import FeatureSet
 
 MEMORY_LIMIT = "2GB"  # beyond it DuckDB spills to its temporary folder
 SHOWN_REJECTS = 5

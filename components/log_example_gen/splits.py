@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import duckdb
 
-from components.log_example_gen.config import HashSplit, IngestConfig, TimeSplit
-from components.log_example_gen.errors import IngestError
-from components.log_example_gen.reader import name, quoted
+from ranklite.components.log_example_gen.config import HashSplit, IngestConfig, TimeSplit
+from ranklite.components.log_example_gen.errors import IngestError
+from ranklite.components.log_example_gen.reader import name, quoted
 
 
 def assign(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> None:

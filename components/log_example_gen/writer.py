@@ -11,9 +11,9 @@ import pyarrow as pa
 import tensorflow as tf
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
-from components.log_example_gen.config import IngestConfig
-from components.log_example_gen.reader import name, quoted
-from models.layout import TIMESTAMP
+from ranklite.components.log_example_gen.config import IngestConfig
+from ranklite.components.log_example_gen.reader import name, quoted
+from ranklite.models.features.layout import TIMESTAMP
 
 ROWS = 20_000  # rows an Arrow batch
 GZIP_LEVEL = 1  # gzip is what limits: level 6 takes twice as long for a third less space

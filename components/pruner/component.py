@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tfx.dsl.components.base import executor_spec
 
-from components.compressor import Compressor
-from components.pruner.executor import Executor
+from ranklite.components.compressor.base import Compressor
+from ranklite.components.pruner.executor import Executor
 
 
 class Pruner(Compressor):

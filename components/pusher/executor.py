@@ -13,15 +13,16 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from components import checkpoint_io, documents
-from components.blessings import refused_by, verdicts
-from components.lite_validator.artifacts import REPORT_FILE
-from components.pusher.pushed import PUSHED_FILE
-from components.run_report.artifacts import PAGE_FILE
-from models.bundle import write_version
-from models.config import FeatureSet
-from models.layout import MISSING_INT64, MISSING_STRING
-from models.lite import SERVING_DEFAULT, SERVING_RAW, LiteModel
+from ranklite.components import artifact_io as checkpoint_io
+from ranklite.components import artifact_json as documents
+from ranklite.components.blessings import refused_by, verdicts
+from ranklite.components.file_validator.artifacts import REPORT_FILE
+from ranklite.components.pusher.pushed import PUSHED_FILE
+from ranklite.components.run_report.artifacts import PAGE_FILE
+from ranklite.models.export.tflite_runtime import SERVING_DEFAULT, SERVING_RAW, LiteModel
+from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.features.layout import MISSING_INT64, MISSING_STRING
+from ranklite.models.serving.versions import write_version
 
 _log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from tfx.dsl.components.base import executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter
 
-from components.compressor import Compressor, CompressorSpec
-from components.quantizer.executor import Executor
+from ranklite.components.compressor.base import Compressor, CompressorSpec
+from ranklite.components.quantizer.executor import Executor
 
 
 class QuantizerSpec(CompressorSpec):

@@ -8,10 +8,11 @@ from typing import Any
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from components import checkpoint_io, run_logs
-from models.compression import quantize
-from models.compression_config import Quantization
-from models.config import TrainingConfig
+from ranklite.components import artifact_io as checkpoint_io
+from ranklite.components import run_logs
+from ranklite.models.compression import quantize
+from ranklite.models.compression.config import Quantization
+from ranklite.models.training.config import TrainingConfig
 
 
 class Executor(base_executor.BaseExecutor):

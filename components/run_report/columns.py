@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-from components.validation_gate.rules import by_name
+from ranklite.components.validation_gate.rules import by_name
 
 Statistics: TypeAlias = statistics_pb2.DatasetFeatureStatisticsList
 Array: TypeAlias = npt.NDArray[np.float64]

@@ -8,12 +8,12 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components import numbered
-from components.lite_validator.artifacts import StageReport
-from components.log_example_gen.artifacts import IngestReport
-from components.run_report.artifacts import RunPage
-from components.run_report.executor import Executor
-from models.compression_config import MAX_TEACHERS, STAGES
+from ranklite.components import repeated_inputs as numbered
+from ranklite.components.file_validator.artifacts import StageReport
+from ranklite.components.log_example_gen.artifacts import IngestReport
+from ranklite.components.run_report.artifacts import RunPage
+from ranklite.components.run_report.executor import Executor
+from ranklite.models.compression.config import MAX_TEACHERS, STAGES
 
 MOST_TRAININGS = 1 + MAX_TEACHERS + len(STAGES)
 

@@ -11,16 +11,17 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from components import checkpoint_io, numbered
-from components.blessings import refused_by
-from components.lite_validator.artifacts import SCORES_FILE
-from components.log_example_gen.artifacts import ITEM_LABELS_FILE
-from components.run_report import board, gather, page, projector
-from components.run_report.artifacts import PAGE_FILE
-from components.run_report.current import current_run
-from models.config import FeatureSet
-from models.preprocessing import read_constants
-from models.scored_rows import ScoredRows
+from ranklite.components import artifact_io as checkpoint_io
+from ranklite.components import repeated_inputs as numbered
+from ranklite.components.blessings import refused_by
+from ranklite.components.file_validator.artifacts import SCORES_FILE
+from ranklite.components.log_example_gen.artifacts import ITEM_LABELS_FILE
+from ranklite.components.run_report import board, gather, page, projector
+from ranklite.components.run_report.artifacts import PAGE_FILE
+from ranklite.components.run_report.current import current_run
+from ranklite.models.evaluation.scored_rows import ScoredRows
+from ranklite.models.features.constants import read_constants
+from ranklite.models.features.feature_set import FeatureSet
 
 
 class Executor(base_executor.BaseExecutor):

@@ -11,14 +11,15 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.utils import io_utils
 
-from components import checkpoint_io, documents
-from components.blessings import verdicts
-from components.lite_validator.artifacts import REPORT_FILE
-from components.log_example_gen.artifacts import REPORT_FILE as INGEST_FILE
-from components.run_logs import EXECUTION, MODEL_RUN
-from components.run_report import board, columns, page
-from components.validation_gate.executor import ANOMALIES_FILE
-from models import software
+from ranklite.components import artifact_io as checkpoint_io
+from ranklite.components import artifact_json as documents
+from ranklite.components.blessings import verdicts
+from ranklite.components.file_validator.artifacts import REPORT_FILE
+from ranklite.components.log_example_gen.artifacts import REPORT_FILE as INGEST_FILE
+from ranklite.components.run_logs import EXECUTION, MODEL_RUN
+from ranklite.components.run_report import board, columns, page
+from ranklite.components.validation_gate.executor import ANOMALIES_FILE
+from ranklite.models import environment as software
 
 _SPLIT = "Split-"  # what TFX calls the folder of a split
 

@@ -16,10 +16,10 @@ import matplotlib
 import yaml
 from matplotlib.figure import Figure
 
-from components.run_report import markup
-from components.run_report.columns import LINE_COLORS, Column, sparkline
-from components.run_report.current import CurrentRun
-from models.gates import cells
+from ranklite.components.run_report import markup
+from ranklite.components.run_report.columns import LINE_COLORS, Column, sparkline
+from ranklite.components.run_report.current import CurrentRun
+from ranklite.models.evaluation.gates import cells
 
 Scalars = dict[str, list[tuple[int, float]]]  # (step, value) by tag
 _SMALL_CHANGE = 0.05  # a slice that loses more AUC than this is marked

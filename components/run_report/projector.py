@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import tf_keras as keras
 from tensorboard.plugins import projector
 
-from models.checkpoint import Checkpoint
-from models.deepfm import FLATTEN
-from models.layout import IDS, NUMERIC, PADDING_ROW, RESERVED_ROWS
+from ranklite.models.architectures.checkpoint import Checkpoint
+from ranklite.models.architectures.deepfm import FLATTEN
+from ranklite.models.features.layout import IDS, NUMERIC, PADDING_ROW, RESERVED_ROWS
 
 MOST_ITEMS = 10_000  # of more points TensorBoard itself takes a sample
 OTHER = "(any other item)"

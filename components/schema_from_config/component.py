@@ -6,7 +6,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.schema_from_config.executor import Executor
+from ranklite.components.schema_from_config.executor import Executor
 
 
 class SchemaFromConfigSpec(ComponentSpec):

@@ -10,9 +10,9 @@ from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from components.schema_from_config.schema import build_schema
-from components.validation_gate.config import ValidationConfig
-from models.config import FeatureSet
+from ranklite.components.schema_from_config.schema import build_schema
+from ranklite.components.validation_gate.config import ValidationConfig
+from ranklite.models.features.feature_set import FeatureSet
 
 SCHEMA_FILE = "schema.pbtxt"
 

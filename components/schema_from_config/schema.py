@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-from components.schema_from_config.statistics import mark_categorical
-from components.validation_gate.config import Comparison, ValidationConfig
-from models.config import Feature, FeatureSet
-from models.feature_rules import input_columns
+from ranklite.components.schema_from_config.statistics import mark_categorical
+from ranklite.components.validation_gate.config import Comparison, ValidationConfig
+from ranklite.models.features.feature_set import Feature, FeatureSet
+from ranklite.models.features.rules import input_columns
 
 _TYPES = {"string": schema_pb2.BYTES, "int64": schema_pb2.INT}
 _NAMES = {schema_pb2.BYTES: "string", schema_pb2.INT: "int64", schema_pb2.FLOAT: "float"}

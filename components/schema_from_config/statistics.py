@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from models.config import FeatureSet
+from ranklite.models.features.feature_set import FeatureSet
 
 
 def statistics_options(features: FeatureSet) -> tfdv.StatsOptions:

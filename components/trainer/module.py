@@ -11,12 +11,16 @@ from typing import Any, TypeVar
 
 import tf_keras as keras
 
-from components import run_logs
-from models import training, warm_start
-from models.checkpoint import MODEL_FILE, Checkpoint
-from models.config import DeepFMConfig, FeatureSet, Strict, TrainingConfig
-from models.layout import FeatureLayout
-from models.preprocessing import layout_from_transform, read_constants
+from ranklite.components import run_logs
+from ranklite.models.architectures.checkpoint import MODEL_FILE, Checkpoint
+from ranklite.models.architectures.deepfm import DeepFMConfig
+from ranklite.models.config import Strict
+from ranklite.models.features.constants import layout_from_transform, read_constants
+from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.features.layout import FeatureLayout
+from ranklite.models.training import fit as training
+from ranklite.models.training import warm_start
+from ranklite.models.training.config import TrainingConfig
 
 _log = logging.getLogger(__name__)
 

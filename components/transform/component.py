@@ -5,7 +5,7 @@ from __future__ import annotations
 from tfx.components.transform import component
 from tfx.dsl.components.base import executor_spec
 
-from components.transform.executor import Executor
+from ranklite.components.transform.executor import Executor
 
 
 class Transform(component.Transform):

@@ -6,8 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from models import transform_fn
-from models.config import FeatureSet
+from ranklite.models.features import transform as transform_fn
+from ranklite.models.features.feature_set import FeatureSet
 
 
 def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, str]) -> dict[str, tf.Tensor]:

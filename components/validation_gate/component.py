@@ -6,8 +6,8 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.validation_gate.artifacts import DataBlessing
-from components.validation_gate.executor import Executor
+from ranklite.components.validation_gate.artifacts import DataBlessing
+from ranklite.components.validation_gate.executor import Executor
 
 
 class ValidationGateSpec(ComponentSpec):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from models.config import Name, Strict
+from ranklite.models.config import Name, Strict
 
 Threshold = Annotated[float, Field(gt=0.0, le=1.0)]
 

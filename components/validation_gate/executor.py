@@ -10,8 +10,8 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from components.validation_gate.config import ValidationConfig
-from components.validation_gate.validation import TRAIN, refuse, validate
+from ranklite.components.validation_gate.config import ValidationConfig
+from ranklite.components.validation_gate.validation import TRAIN, refuse, validate
 
 ANOMALIES_FILE = "SchemaDiff.pb"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-from components.validation_gate.config import ValidationConfig
+from ranklite.components.validation_gate.config import ValidationConfig
 
 ROWS = "(rows)"  # where a split as a whole is at fault, not one of its columns
 

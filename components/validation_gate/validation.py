@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
-from components.validation_gate.config import ValidationConfig
-from components.validation_gate.rules import broken_rules, by_name
+from ranklite.components.validation_gate.config import ValidationConfig
+from ranklite.components.validation_gate.rules import broken_rules, by_name
 
 Statistics: TypeAlias = statistics_pb2.DatasetFeatureStatisticsList
 TRAIN, EVAL = "train", "eval"

@@ -5,20 +5,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.compression.base import (
-    PostConditionFailed,
-    Splits,
-    Technique,
-    compress,
-)
-from models.compression.clustering import Cluster
-from models.compression.pruning import Prune
-from models.compression.quantization import Quantize
-from models.compression.rounding import quantize
-from models.compression.rows import PruneRows
-from models.compression.units import RemoveUnits
-from models.compression_config import CompressionStep
-from models.recipe_rules import NotCompressible
+from ranklite.models.compression.clustering import Cluster
+from ranklite.models.compression.config import CompressionStep
+from ranklite.models.compression.pruning import Prune
+from ranklite.models.compression.quantization import Quantize
+from ranklite.models.compression.rounding import quantize
+from ranklite.models.compression.rows import PruneRows
+from ranklite.models.compression.rules import NotCompressible
+from ranklite.models.compression.technique import PostConditionFailed, Splits, Technique, compress
+from ranklite.models.compression.units import RemoveUnits
 
 TECHNIQUES: dict[str, type[Technique[Any]]] = {
     "prune": Prune,

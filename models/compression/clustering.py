@@ -18,15 +18,22 @@ from tensorflow_model_optimization.python.core.clustering.keras.experimental imp
     cluster as experimental,
 )
 
-from models.checkpoint import Checkpoint
-from models.compression.base import PostConditionFailed, Splits, Technique, copy, lost_zeros, masks
-from models.compression.equalization import equalize
-from models.compression_config import Clustering
-from models.config import TrainingConfig
-from models.embeddings import EMBEDDING
-from models.folding import fold_batch_norm
-from models.recipe_rules import check_one_matrix
-from models.sparsity import prunable_weights
+from ranklite.models.architectures.checkpoint import Checkpoint
+from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
+from ranklite.models.compression.config import Clustering
+from ranklite.models.compression.equalization import equalize
+from ranklite.models.compression.rules import check_one_matrix
+from ranklite.models.compression.sparsity import prunable_weights
+from ranklite.models.compression.technique import (
+    PostConditionFailed,
+    Splits,
+    Technique,
+    copy,
+    lost_zeros,
+    masks,
+)
+from ranklite.models.layers.tables import EMBEDDING
+from ranklite.models.training.config import TrainingConfig
 
 
 class Cluster(Technique[Clustering]):

@@ -6,9 +6,9 @@ import dataclasses
 
 import numpy as np
 
-from models.checkpoint import Checkpoint
-from models.compression.base import copy
-from models.deepfm import TOWER
+from ranklite.models.architectures.checkpoint import Checkpoint
+from ranklite.models.architectures.deepfm import TOWER
+from ranklite.models.compression.technique import copy
 
 _SWEEPS = 3
 

@@ -6,14 +6,14 @@ import dataclasses
 
 import tf_keras as keras
 
-from models import training
-from models.checkpoint import Checkpoint
-from models.compression.base import Splits
-from models.compression.quantization import Bits, Quantize
-from models.compression_config import Quantization
-from models.deepfm import TOWER
-from models.embeddings import EMBEDDING, table_layers
-from models.recipe_rules import NotCompressible
+from ranklite.models.architectures.checkpoint import Checkpoint
+from ranklite.models.architectures.deepfm import TOWER
+from ranklite.models.compression.config import Quantization
+from ranklite.models.compression.quantization import Bits, Quantize
+from ranklite.models.compression.rules import NotCompressible
+from ranklite.models.compression.technique import Splits
+from ranklite.models.layers.tables import EMBEDDING, table_layers
+from ranklite.models.training import fit as training
 
 
 def weight_bytes(checkpoint: Checkpoint, bits: Bits) -> int:

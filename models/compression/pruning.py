@@ -11,16 +11,22 @@ import numpy.typing as npt
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-from models import training as _training
-from models.checkpoint import Checkpoint
-from models.compression.base import PostConditionFailed, Splits, Technique, copy, fine_tuning
-from models.compression.l1 import SoftThreshold
-from models.compression.taylor import WINDOW, TaylorAdam, TaylorMasks
-from models.compression_config import Pruning, PruningScope
-from models.config import TrainingConfig
-from models.deepfm import EMBEDDING
-from models.recipe_rules import check_one_matrix, check_pattern
-from models.sparsity import prunable_weights, sparsity, total_sparsity
+from ranklite.models.architectures.checkpoint import Checkpoint
+from ranklite.models.compression.config import Pruning, PruningScope
+from ranklite.models.compression.l1 import SoftThreshold
+from ranklite.models.compression.rules import check_one_matrix, check_pattern
+from ranklite.models.compression.sparsity import prunable_weights, sparsity, total_sparsity
+from ranklite.models.compression.taylor import WINDOW, TaylorAdam, TaylorMasks
+from ranklite.models.compression.technique import (
+    PostConditionFailed,
+    Splits,
+    Technique,
+    copy,
+    fine_tuning,
+)
+from ranklite.models.layers.tables import EMBEDDING
+from ranklite.models.training import fit as _training
+from ranklite.models.training.config import TrainingConfig
 
 _UPDATES = 100  # how often at most the masks are recomputed along the ramp
 _TOLERANCE = 0.02  # a layer's sparsity may miss its target by rounding to whole blocks

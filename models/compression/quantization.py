@@ -10,9 +10,14 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-from models import data
-from models.checkpoint import Checkpoint
-from models.compression.base import (
+from ranklite.models.architectures.checkpoint import Checkpoint
+from ranklite.models.architectures.deepfm import FLATTEN, TOWER, build_deepfm
+from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
+from ranklite.models.compression.clustering import KeepClusters, clustered_weights, distinct_values
+from ranklite.models.compression.config import Quantization
+from ranklite.models.compression.rules import check_four_bits, check_single_valued
+from ranklite.models.compression.sparsity import sparsity, total_sparsity
+from ranklite.models.compression.technique import (
     KeepZeros,
     PostConditionFailed,
     Splits,
@@ -20,22 +25,13 @@ from models.compression.base import (
     lost_zeros,
     masks,
 )
-from models.compression.clustering import (
-    KeepClusters,
-    clustered_weights,
-    distinct_values,
-)
-from models.compression_config import Quantization
-from models.config import TrainingConfig
-from models.deepfm import FLATTEN, TOWER, build_deepfm
-from models.embeddings import WRAPPED_LAYERS, table_layers
-from models.folding import fold_batch_norm
-from models.layout import FeatureLayout
-from models.per_unit import LEAST_RANGE, PerUnitDense, unit_ranges
-from models.quantize_config import QuantizeWeights
-from models.recipe_rules import check_four_bits, check_single_valued
-from models.row_quantization import RowQuantizedEmbedding, SummedProducts
-from models.sparsity import sparsity, total_sparsity
+from ranklite.models.features.layout import FeatureLayout
+from ranklite.models.layers.per_channel import LEAST_RANGE, PerUnitDense, unit_ranges
+from ranklite.models.layers.quantizers import QuantizeWeights
+from ranklite.models.layers.row_quantization import RowQuantizedEmbedding, SummedProducts
+from ranklite.models.layers.tables import WRAPPED_LAYERS, table_layers
+from ranklite.models.training import data
+from ranklite.models.training.config import TrainingConfig
 
 CALIBRATION_ROWS = 1024
 

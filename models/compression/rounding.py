@@ -8,17 +8,18 @@ from typing import Any, NamedTuple
 
 import tf_keras as keras
 
-from models import progress, training
-from models.checkpoint import Checkpoint
-from models.compression.base import KeepZeros, Splits, compress, fine_tuning, masks
-from models.compression.clustering import clustered_weights
-from models.compression.equalization import equalize
-from models.compression.mixed_bits import choose_bits
-from models.compression.quantization import Quantize
-from models.compression_config import Quantization
-from models.config import TrainingConfig
-from models.deepfm import TOWER
-from models.folding import fold_batch_norm
+from ranklite.models import progress
+from ranklite.models.architectures.checkpoint import Checkpoint
+from ranklite.models.architectures.deepfm import TOWER
+from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
+from ranklite.models.compression.clustering import clustered_weights
+from ranklite.models.compression.config import Quantization
+from ranklite.models.compression.equalization import equalize
+from ranklite.models.compression.mixed_bits import choose_bits
+from ranklite.models.compression.quantization import Quantize
+from ranklite.models.compression.technique import KeepZeros, Splits, compress, fine_tuning, masks
+from ranklite.models.training import fit as training
+from ranklite.models.training.config import TrainingConfig
 
 
 def rounding_forms(checkpoint: Checkpoint) -> list[Checkpoint]:

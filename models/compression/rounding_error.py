@@ -7,9 +7,9 @@ import numpy.typing as npt
 import tensorflow as tf
 import tf_keras as keras
 
-from models.checkpoint import Checkpoint
-from models.compression.quantization import unwrapped_variable
-from models.deepfm import build_deepfm
+from ranklite.models.architectures.checkpoint import Checkpoint
+from ranklite.models.architectures.deepfm import build_deepfm
+from ranklite.models.compression.quantization import unwrapped_variable
 
 _WEIGHTS = ("kernel", "bias", "embeddings", "factors", "rows")
 

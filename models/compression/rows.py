@@ -9,8 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import tf_keras as keras
 
-from models.checkpoint import Checkpoint
-from models.compression.base import (
+from ranklite.models.architectures.checkpoint import Checkpoint
+from ranklite.models.architectures.deepfm import build_deepfm
+from ranklite.models.compression.config import RowPruning
+from ranklite.models.compression.rules import NotCompressible, check_whole_table
+from ranklite.models.compression.sparsity import sparsity, total_sparsity
+from ranklite.models.compression.technique import (
     KeepZeros,
     PostConditionFailed,
     Splits,
@@ -19,13 +23,11 @@ from models.compression.base import (
     lost_zeros,
     masks,
 )
-from models.compression_config import RowPruning
-from models.config import PrunedTable, TrainingConfig, TruncatedTable
-from models.deepfm import build_deepfm
-from models.embeddings import EMBEDDING, LINEAR, ROWS, share_of, values_of
-from models.layout import PADDING_ROW, RESERVED_ROWS, FeatureLayout
-from models.recipe_rules import NotCompressible, check_whole_table
-from models.sparsity import sparsity, total_sparsity
+from ranklite.models.features.layout import PADDING_ROW, RESERVED_ROWS, FeatureLayout
+from ranklite.models.layers.table_config import PrunedTable, TruncatedTable
+from ranklite.models.layers.table_rows import ROWS, share_of, values_of
+from ranklite.models.layers.tables import EMBEDDING, LINEAR
+from ranklite.models.training.config import TrainingConfig
 
 
 class PruneRows(Technique[RowPruning]):

@@ -12,9 +12,9 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-from models.compression_config import PruningScope
-from models.optimizers import LazyAdam
-from models.sparsity import prunable_weights
+from ranklite.models.compression.config import PruningScope
+from ranklite.models.compression.sparsity import prunable_weights
+from ranklite.models.training.lazy_adam import LazyAdam
 
 WINDOW = 100  # batches that the average of the importance goes over, about
 DECAY = 1 - 1 / WINDOW

@@ -15,9 +15,11 @@ import numpy.typing as npt
 import tensorflow as tf
 import tf_keras as keras
 
-from models import data
-from models.checkpoint import Checkpoint
-from models.compression.base import (
+from ranklite.models.architectures.checkpoint import Checkpoint
+from ranklite.models.architectures.deepfm import TOWER, build_deepfm
+from ranklite.models.compression.config import PruneUnits
+from ranklite.models.compression.rules import check_widths, kept_units
+from ranklite.models.compression.technique import (
     KeepZeros,
     PostConditionFailed,
     Splits,
@@ -26,10 +28,8 @@ from models.compression.base import (
     lost_zeros,
     masks,
 )
-from models.compression_config import PruneUnits
-from models.config import TrainingConfig
-from models.deepfm import TOWER, build_deepfm
-from models.recipe_rules import check_widths, kept_units
+from ranklite.models.training import data
+from ranklite.models.training.config import TrainingConfig
 
 _TAYLOR_ROWS, _TAYLOR_BATCHES = 1024, 64
 

@@ -8,10 +8,10 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from components.run_report.markup import number, time
-from pipeline.comparison.runs import JudgedRun
-from pipeline.comparison.sections import Section, Table, differ
-from pipeline.config import RunConfig
+from ranklite.components.run_report.markup import number, time
+from ranklite.pipeline.comparison.runs import JudgedRun
+from ranklite.pipeline.comparison.sections import Section, Table, differ
+from ranklite.pipeline.config.run_config import RunConfig
 
 _ABSENT = object()
 _NAMING = ("name", "technique")  # keys that tell one entry of a list from another

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.run_report.markup import interval as bracketed
-from components.run_report.markup import number
-from models import bootstrap
-from models.bootstrap import Draws, Interval
-from models.gates import cells
-from models.scored_rows import ScoredRows
-from pipeline.comparison.runs import JudgedRun
-from pipeline.comparison.sections import Section, Table, differ
-from pipeline.report import stage_name
+from ranklite.components.run_report.markup import interval as bracketed
+from ranklite.components.run_report.markup import number
+from ranklite.models.evaluation import bootstrap
+from ranklite.models.evaluation.bootstrap import Draws, Interval
+from ranklite.models.evaluation.gates import cells
+from ranklite.models.evaluation.scored_rows import ScoredRows
+from ranklite.pipeline.comparison.runs import JudgedRun
+from ranklite.pipeline.comparison.sections import Section, Table, differ
+from ranklite.pipeline.runs.report import stage_name
 
 REPLICATES = (200, 1000)  # at least and at most
 ROWS_DRAWN = 20_000_000  # in between, so many rows in all: some seconds

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from components.run_report import markup
-from pipeline.comparison import inputs, judgement
-from pipeline.comparison.runs import JudgedRun
-from pipeline.comparison.sections import Section, Table
-from pipeline.tables import table
+from ranklite.components.run_report import markup
+from ranklite.pipeline.comparison import inputs, judgement
+from ranklite.pipeline.comparison.runs import JudgedRun
+from ranklite.pipeline.comparison.sections import Section, Table
+from ranklite.pipeline.tables import table
 
 WIDEST = 44  # characters of a cell in the terminal; the page shows all
 

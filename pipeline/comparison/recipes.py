@@ -8,12 +8,12 @@ import json
 import os
 from typing import Any
 
-from components import documents
-from components.budget_search.artifacts import TRIALS_FILE
-from components.run_report import markup
-from pipeline.files import write
-from pipeline.local_runner import Outcome
-from pipeline.tables import table
+from ranklite.components import artifact_json as documents
+from ranklite.components.budget_search.artifacts import TRIALS_FILE
+from ranklite.components.run_report import markup
+from ranklite.pipeline.files import write
+from ranklite.pipeline.local.runner import Outcome
+from ranklite.pipeline.tables import table
 
 _COLUMNS = (
     ("AUC", "auc", "{:.5f}"),

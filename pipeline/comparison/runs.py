@@ -9,10 +9,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from components.lite_validator.artifacts import REPORT_FILE, SCORES_FILE
-from models.scored_rows import ScoredRows
-from pipeline import lineage
-from pipeline.store import Run, Stage, all_runs, code_digest, document, stores
+from ranklite.components.file_validator.artifacts import REPORT_FILE, SCORES_FILE
+from ranklite.models.evaluation.scored_rows import ScoredRows
+from ranklite.pipeline.runs import lineage
+from ranklite.pipeline.runs.store import Run, Stage, all_runs, code_digest, document, stores
 
 _NAME = re.compile(
     r"(?:(?P<date>\d{4}-\d\d-\d\d) +)?(?P<pipeline>[a-z][a-z0-9-]*)"

@@ -6,10 +6,10 @@ import json
 import pathlib
 from collections import defaultdict
 
-from components.run_logs import EXECUTION, MODEL_RUN
-from pipeline.board import COLLECTED, RUN_FILE, collected
-from pipeline.files import write
-from pipeline.kubeflow import storage
+from ranklite.components.run_logs import EXECUTION, MODEL_RUN
+from ranklite.pipeline.files import write
+from ranklite.pipeline.kubeflow import storage
+from ranklite.pipeline.local.tensorboard import COLLECTED, RUN_FILE, collected
 
 PAGE = "page"  # key of RunReport's output
 

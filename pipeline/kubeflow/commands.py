@@ -92,9 +92,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _compile_to(args: argparse.Namespace, path: str) -> tuple[str, list[str]]:
-    from pipeline.config import load_config
-    from pipeline.kubeflow.compiler import compile_pipeline
-    from pipeline.stack import import_tensorflow
+    from ranklite.pipeline.config.run_config import load_config
+    from ranklite.pipeline.kubeflow.compiler import compile_pipeline
+    from ranklite.pipeline.stack import import_tensorflow
 
     config = load_config(args.config)
     import_tensorflow()
@@ -117,14 +117,14 @@ def _upload(args: argparse.Namespace) -> int:
 
 
 def _schedule(args: argparse.Namespace) -> int:
-    from pipeline.kubeflow.cron import six_fields
+    from ranklite.pipeline.kubeflow.cron import six_fields
 
     _uploaded(args, six_fields(args.cron))  # a wrong expression before anything is sent
     return 0
 
 
 def _uploaded(args: argparse.Namespace, cron: str | None) -> None:
-    from pipeline.kubeflow.client import Kubeflow
+    from ranklite.pipeline.kubeflow.client import Kubeflow
 
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "pipeline.yaml")
@@ -143,9 +143,9 @@ def _uploaded(args: argparse.Namespace, cron: str | None) -> None:
 
 
 def _runs(args: argparse.Namespace) -> int:
-    from pipeline.config import load_config
-    from pipeline.kubeflow.client import Kubeflow
-    from pipeline.tables import table
+    from ranklite.pipeline.config.run_config import load_config
+    from ranklite.pipeline.kubeflow.client import Kubeflow
+    from ranklite.pipeline.tables import table
 
     name = load_config(args.config).name
     found = Kubeflow(args.host, args.namespace).runs(name, args.limit)
@@ -166,9 +166,9 @@ def _runs(args: argparse.Namespace) -> int:
 
 
 def _collect(args: argparse.Namespace) -> int:
-    from pipeline.config import load_config
-    from pipeline.kubeflow.collect import collect
-    from pipeline.kubeflow.compiler import folders
+    from ranklite.pipeline.config.run_config import load_config
+    from ranklite.pipeline.kubeflow.collect import collect
+    from ranklite.pipeline.kubeflow.compiler import folders
 
     config = load_config(args.config)
     root = args.pipeline_root or config.kubeflow.pipeline_root

@@ -11,11 +11,11 @@ from typing import Any
 
 import yaml
 
-from pipeline.config import RunConfig
-from pipeline.kubeflow import storage
-from pipeline.kubeflow.config import TaskConfig
+from ranklite.pipeline.config.run_config import RunConfig
+from ranklite.pipeline.kubeflow import storage
+from ranklite.pipeline.kubeflow.config import TaskConfig
 
-ENTRYPOINT = ("python", "-m", "pipeline.kubeflow.entrypoint")
+ENTRYPOINT = ("python", "-m", "ranklite.pipeline.kubeflow.entrypoint")
 SPAN_PARAMETER = "span"
 _WORK_DIR = "/tmp/ranklite-search"  # in the pod
 
@@ -111,8 +111,8 @@ def _compile(
     from tfx.orchestration import data_types
     from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner as kubeflow
 
-    from pipeline.history import FolderHistory
-    from pipeline.pipeline import create_pipeline
+    from ranklite.pipeline.history import FolderHistory
+    from ranklite.pipeline.pipeline import create_pipeline
 
     places = folders(config, pipeline_root)
     span: str | data_types.RuntimeParameter = ""
@@ -175,7 +175,7 @@ def _quiet() -> Iterator[None]:
 
 def _configure(document: dict[str, Any], name: str, task: TaskConfig, history: str) -> None:
     """Adds to a task what TFX has no words for."""
-    from pipeline.history import HISTORY_PROPERTY
+    from ranklite.pipeline.history import HISTORY_PROPERTY
 
     spec = document["root"]["dag"]["tasks"][name]
     label = document["components"][spec["componentRef"]["name"]]["executorLabel"]

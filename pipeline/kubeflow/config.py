@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from models.config import Name, Strict
+from ranklite.models.config import Name, Strict
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _GIGABYTES = {"M": 1e-3, "G": 1.0, "T": 1e3}

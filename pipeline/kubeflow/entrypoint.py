@@ -5,7 +5,7 @@ launcher hands out those of its object storage, mirrored on the pod's disk, and 
 resolvers nor folders that outlive a run. So this program
 
     1. replaces URIs by the mirrored folders,
-    2. adds what the task recalls from earlier runs (`pipeline.history`),
+    2. adds what the task recalls from earlier runs (`ranklite.pipeline.history`),
     3. fetches the files of the log that the run reads, and gives the task local folders in place of
        remote ones,
     4. calls TFX's program,
@@ -29,12 +29,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from components.log_example_gen.config import IngestConfig
-from models.bundle import MODEL_FILE, versions
-from pipeline.history import HISTORY_PROPERTY
-from pipeline.kubeflow import storage
-from pipeline.progress import Display
-from pipeline.reading import counted
+import ranklite.components
+from ranklite.components.log_example_gen.config import IngestConfig
+from ranklite.models.serving.versions import MODEL_FILE, versions
+from ranklite.pipeline.history import HISTORY_PROPERTY
+from ranklite.pipeline.kubeflow import storage
+from ranklite.pipeline.local.beam_progress import counted
+from ranklite.pipeline.local.progress import Display
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +58,9 @@ def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
 def main(argv: Sequence[str]) -> None:
     """Runs a task; the arguments are those of the compiled container."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    # TFX finds the class of an artifact by its TYPE_NAME, `components.Trials`: the names are older
+    # than the package, and stay, so that the stores that hold them can be read.
+    sys.modules["components"] = ranklite.components
     args, beam_args = _parse(argv)
     if args.timeout:
         _stop_after(args.timeout, args.executor_class_path)
@@ -276,7 +280,7 @@ def _name_pushed_version(output: dict[str, Any], pushed: tuple[str, str] | None)
     """Puts the URI of the pushed version where its local folder stands."""
     if pushed is None:
         return
-    from components.pusher.pushed import PUSHED_FILE
+    from ranklite.components.pusher.pushed import PUSHED_FILE
 
     for artifact in output["artifacts"]["pushed_model"]["artifacts"]:
         path = pathlib.Path(artifact["uri"], PUSHED_FILE)

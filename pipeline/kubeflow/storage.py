@@ -16,7 +16,7 @@ import shutil
 
 from pyarrow import fs
 
-from pipeline.files import write as write_file
+from ranklite.pipeline.files import write as write_file
 
 MOUNTS_ENV = "RANKLITE_MOUNTS"  # where the launcher mirrors, if not in /
 MINIO_ENDPOINT_ENV = "MINIO_ENDPOINT"

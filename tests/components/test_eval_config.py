@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow_model_analysis as tfma
 
-from components.evaluator.eval_config import eval_config
+from ranklite.components.evaluator.eval_config import eval_config
 
 
 def test_thresholds_hold_for_all_rows_together() -> None:

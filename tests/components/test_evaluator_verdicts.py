@@ -10,9 +10,9 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.evaluators import metrics_validator
 from tensorflow_model_analysis.metrics import metric_types
 
-from components.evaluator.eval_config import eval_config
-from components.evaluator.verdicts import failed
-from models.gates import cells
+from ranklite.components.evaluator.eval_config import eval_config
+from ranklite.components.evaluator.verdicts import failed
+from ranklite.models.evaluation.gates import cells
 
 GATES: dict[str, Any] = {
     "min_auc": 0.6,

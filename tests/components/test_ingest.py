@@ -14,12 +14,12 @@ import pytest
 import tensorflow as tf
 import yaml
 
-from components.log_example_gen import writer
-from components.log_example_gen.config import IngestConfig
-from components.log_example_gen.errors import IngestError
-from components.log_example_gen.ingest import ingest, input_digest
-from models import progress
-from pipeline.config import load_config
+from ranklite.components.log_example_gen import writer
+from ranklite.components.log_example_gen.config import IngestConfig
+from ranklite.components.log_example_gen.errors import IngestError
+from ranklite.components.log_example_gen.ingest import ingest, input_digest
+from ranklite.models import progress
+from ranklite.pipeline.config.run_config import load_config
 
 BASE: dict[str, Any] = {
     "source": {"files": "log.csv"},

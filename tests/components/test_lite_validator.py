@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.lite_validator import validation
-from models.config import FeatureSet
-from models.examples import as_sparse
-from models.gates import GatesConfig
+from ranklite.components.file_validator import validation
+from ranklite.models.evaluation.gates import GatesConfig
+from ranklite.models.features.examples import as_sparse
+from ranklite.models.features.feature_set import FeatureSet
 
 SHIPPED = {
     "auc": 0.80,

@@ -12,11 +12,11 @@ import pytest
 from google.protobuf import text_format
 from tensorboard.plugins.projector import ProjectorConfig
 
-from components.run_report import projector
-from models.checkpoint import Checkpoint
-from models.config import DeepFMConfig, HashedTable
-from models.deepfm import build_deepfm
-from models.layout import FeatureLayout
+from ranklite.components.run_report import projector
+from ranklite.models.architectures.checkpoint import Checkpoint
+from ranklite.models.architectures.deepfm import DeepFMConfig, build_deepfm
+from ranklite.models.features.layout import FeatureLayout
+from ranklite.models.layers.table_config import HashedTable
 
 LAYOUT = FeatureLayout.build([("user", 1, 5), ("item", 1, 3), ("tags", 2, 4)], ["x"])
 ITEMS = ["50", "7", "9"]

@@ -12,13 +12,13 @@ import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from tfx.types import standard_artifacts
 
-from components.blessings import BLESSINGS, EVALUATIONS
-from components.lite_validator.artifacts import StageReport
-from components.pusher import executor
-from components.pusher.pushed import pushed_version
-from components.run_report.artifacts import RunPage
-from models.bundle import versions
-from models.config import FeatureSet
+from ranklite.components.blessings import BLESSINGS, EVALUATIONS
+from ranklite.components.file_validator.artifacts import StageReport
+from ranklite.components.pusher import executor
+from ranklite.components.pusher.pushed import pushed_version
+from ranklite.components.run_report.artifacts import RunPage
+from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.serving.versions import versions
 
 FEATURES = FeatureSet.model_validate(
     {

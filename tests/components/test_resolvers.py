@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 from tfx.types import standard_artifacts
 
-from components.resolvers import LastAcceptedStatistics, LastPushedCheckpoint, LastPushedModel
+from ranklite.components.resolvers import (
+    LastAcceptedStatistics,
+    LastPushedCheckpoint,
+    LastPushedModel,
+)
 
 
 def model(number: int, digest: str = "same") -> Any:

@@ -13,10 +13,10 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from components.run_report import board, page
-from components.run_report.columns import Column
-from components.run_report.current import CurrentRun
-from models.scored_rows import ScoredRows
+from ranklite.components.run_report import board, page
+from ranklite.components.run_report.columns import Column
+from ranklite.components.run_report.current import CurrentRun
+from ranklite.models.evaluation.scored_rows import ScoredRows
 from tests.browser import PAPER, PHONE, needs_browser, opened
 
 EVIL = "<script>alert(1)</script>"

@@ -13,11 +13,11 @@ import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from tfx.types import artifact_utils, standard_artifacts
 
-from components.schema_from_config import executor
-from components.schema_from_config.schema import SchemaMismatch, build_schema
-from components.schema_from_config.statistics import statistics_options
-from components.validation_gate.config import Comparison, ValidationConfig
-from models.config import FeatureSet
+from ranklite.components.schema_from_config import executor
+from ranklite.components.schema_from_config.schema import SchemaMismatch, build_schema
+from ranklite.components.schema_from_config.statistics import statistics_options
+from ranklite.components.validation_gate.config import Comparison, ValidationConfig
+from ranklite.models.features.feature_set import FeatureSet
 
 FEATURES = FeatureSet.model_validate(
     {

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.log_example_gen import spans
-from components.log_example_gen.config import IngestConfig
-from components.log_example_gen.ingest import ingest, input_digest
+from ranklite.components.log_example_gen import spans
+from ranklite.components.log_example_gen.config import IngestConfig
+from ranklite.components.log_example_gen.ingest import ingest, input_digest
 
 FEATURES = {"features": [{"kind": "categorical", "name": "u"}]}
 DATED = "logs/clicks-{YYYY}-{MM}-{DD}*.csv"

@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.trainer import module
-from models import training
-from models.checkpoint import MODEL_FILE, Checkpoint
-from models.config import DeepFMConfig, FeatureSet, TrainingConfig
+from ranklite.components.trainer import module
+from ranklite.models.architectures.checkpoint import MODEL_FILE, Checkpoint
+from ranklite.models.architectures.deepfm import DeepFMConfig
+from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.training import fit as training
+from ranklite.models.training.config import TrainingConfig
 
 FEATURES = FeatureSet.model_validate({"features": [{"kind": "categorical", "name": "user"}]})
 MODEL = DeepFMConfig(embedding_dim=4, hidden_units=(8,), embedding_stddev=0.1)
@@ -121,8 +123,8 @@ def test_pattern_without_files_is_named(fn_args: Any) -> None:
 
 WORKER = """
 import json, sys, types
-from components.trainer import module
-from models.layout import FeatureLayout
+from ranklite.components.trainer import module
+from ranklite.models.features.layout import FeatureLayout
 arguments, layout = json.loads(sys.argv[1])
 module.layout_from_transform = lambda folder, features: FeatureLayout.from_dict(layout)
 module.run_fn(types.SimpleNamespace(**arguments))

@@ -17,17 +17,17 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import transform_pb2
 from tfx.types import standard_artifacts
 
-from components.log_example_gen.artifacts import ROWS_FILE
-from components.schema_from_config.component import SchemaFromConfig
-from components.schema_from_config.statistics import statistics_options
-from components.transform.component import Transform
-from components.validation_gate.component import ValidationGate
-from components.validation_gate.config import ValidationConfig
-from components.validation_gate.validation import DataRefused
-from models import progress
-from models.config import FeatureSet
-from models.preprocessing import layout_from_transform, read_constants
-from pipeline.reading import counted
+from ranklite.components.log_example_gen.artifacts import ROWS_FILE
+from ranklite.components.schema_from_config.component import SchemaFromConfig
+from ranklite.components.schema_from_config.statistics import statistics_options
+from ranklite.components.transform.component import Transform
+from ranklite.components.validation_gate.component import ValidationGate
+from ranklite.components.validation_gate.config import ValidationConfig
+from ranklite.components.validation_gate.validation import DataRefused
+from ranklite.models import progress
+from ranklite.models.features.constants import layout_from_transform, read_constants
+from ranklite.models.features.feature_set import FeatureSet
+from ranklite.pipeline.local.beam_progress import counted
 
 FEATURES = FeatureSet.model_validate(
     {
@@ -104,7 +104,7 @@ def run(folder: pathlib.Path, train: list[Row], **validation: Any) -> pathlib.Pa
     transform = Transform(
         examples=examples,
         schema=schema.outputs["schema"],
-        preprocessing_fn="components.transform.module.preprocessing_fn",
+        preprocessing_fn="ranklite.components.transform.module.preprocessing_fn",
         splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=["train", "eval"]),
         disable_statistics=True,
         disable_analyzer_cache=True,

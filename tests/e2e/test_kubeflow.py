@@ -16,15 +16,15 @@ import pytest
 import yaml
 from tensorflow.lite.python import schema_py_generated as schema
 
-from models.lite import LiteModel
-from pipeline.board import arrange
-from pipeline.cli import main
-from pipeline.config import load_config
-from pipeline.folders import Folders
-from pipeline.kubeflow import storage
-from pipeline.kubeflow.compiler import compile_pipeline
-from pipeline.local_runner import outcome
-from pipeline.synthetic import LOG_FILE, generate
+from ranklite.models.export.tflite_runtime import LiteModel
+from ranklite.pipeline.cli.main import main
+from ranklite.pipeline.config.run_config import load_config
+from ranklite.pipeline.kubeflow import storage
+from ranklite.pipeline.kubeflow.compiler import compile_pipeline
+from ranklite.pipeline.local.runner import outcome
+from ranklite.pipeline.local.synthetic import LOG_FILE, generate
+from ranklite.pipeline.local.tensorboard import arrange
+from ranklite.pipeline.runs.folders import Folders
 from tests.kubeflow_backend import ROOT, Backend, TaskFailed, load
 from tests.object_store import ObjectStore, object_store
 

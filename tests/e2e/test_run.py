@@ -28,19 +28,19 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.utils import io_utils
 
-from models import metrics
-from models.bundle import versions
-from models.scorer import Scorer
-from pipeline import lineage
-from pipeline.board import MODEL_RUN, arrange, training_logs
-from pipeline.cli import main
-from pipeline.comparison.recipes import load_trials
-from pipeline.config import load_config
-from pipeline.folders import Folders
-from pipeline.local_runner import Outcome, outcome
-from pipeline.logs import newest
-from pipeline.store import all_runs
-from pipeline.synthetic import LOG_FILE, generate
+from ranklite.models.evaluation import metrics
+from ranklite.models.serving.scorer import Scorer
+from ranklite.models.serving.versions import versions
+from ranklite.pipeline.cli.main import main
+from ranklite.pipeline.comparison.recipes import load_trials
+from ranklite.pipeline.config.run_config import load_config
+from ranklite.pipeline.local.runner import Outcome, outcome
+from ranklite.pipeline.local.synthetic import LOG_FILE, generate
+from ranklite.pipeline.local.tensorboard import MODEL_RUN, arrange, training_logs
+from ranklite.pipeline.runs import lineage
+from ranklite.pipeline.runs.folders import Folders
+from ranklite.pipeline.runs.logs import newest
+from ranklite.pipeline.runs.store import all_runs
 from tests.browser import PAPER, PHONE, needs_browser, opened
 
 pytestmark = pytest.mark.e2e
@@ -104,7 +104,7 @@ class Workspace:
     def kill_in(self, stage: str, code: pathlib.Path = ROOT) -> list[str]:
         """Starts a run as a process, kills it once a stage runs, and returns what it printed."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.cli", *self.arguments],
+            [sys.executable, "-m", "ranklite", *self.arguments],
             cwd=code,
             env={**os.environ, "PYTHONPATH": str(code), "PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
@@ -239,9 +239,9 @@ def test_edited_code_trains_again_and_nothing_before_it(
     finished: tuple[Workspace, str], tmp_path: pathlib.Path
 ) -> None:
     workspace, _ = finished
-    for package in ("models", "components", "pipeline"):
-        shutil.copytree(ROOT / package, tmp_path / package)
-    with open(tmp_path / "models" / "deepfm.py", "a", encoding="utf-8") as file:
+    shutil.copytree(ROOT / "ranklite", tmp_path / "ranklite")  # the packages behind its links
+    edited = tmp_path / "ranklite" / "models" / "architectures" / "deepfm.py"
+    with open(edited, "a", encoding="utf-8") as file:
         file.write("\n# an edit\n")
     printed = workspace.kill_in("LiteConverter.float", code=tmp_path)
     assert took(printed, "Transform").endswith("cached")
@@ -380,7 +380,16 @@ def tensorboard(runs: str, awaited: list[str]) -> Iterator[str]:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.cli", "tensorboard", "--runs", runs, "--port", str(port)],
+        [
+            sys.executable,
+            "-m",
+            "ranklite.pipeline.cli.main",
+            "tensorboard",
+            "--runs",
+            runs,
+            "--port",
+            str(port),
+        ],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from models.compression_config import CompressionStep, Pruning, PruningScope, Quantization
-from models.config import DeepFMConfig, FeatureSet, NumericFeature, TrainingConfig
+from ranklite.models.architectures.deepfm import DeepFMConfig
+from ranklite.models.compression.config import CompressionStep, Pruning, PruningScope, Quantization
+from ranklite.models.features.feature_set import FeatureSet, NumericFeature
+from ranklite.models.training.config import TrainingConfig
 
 USER = {"kind": "categorical", "name": "user"}
 AGE = {"kind": "numeric", "name": "age"}

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models import callbacks, progress, training
-from models.callbacks import Steps
-from models.config import DeepFMConfig, TrainingConfig
-from models.progress import Report
+from ranklite.models import progress
+from ranklite.models.architectures.deepfm import DeepFMConfig
+from ranklite.models.progress import Report
+from ranklite.models.training import callbacks
+from ranklite.models.training import fit as training
+from ranklite.models.training.callbacks import Steps
+from ranklite.models.training.config import TrainingConfig
 
 MODEL = DeepFMConfig(embedding_dim=4, hidden_units=(16,), embedding_stddev=0.1)
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from pipeline import digest
+from ranklite.pipeline import digest
 
 
 @pytest.fixture
@@ -51,8 +51,17 @@ def test_an_unknown_module_is_an_error(package: pathlib.Path) -> None:
         digest.code_digest("fakepackage.no_such")
 
 
-def test_the_models_do_not_reach_tfx_code() -> None:
-    """The direction of the imports: models never import components or pipeline."""
-    root = pathlib.Path(digest._source("models.config") or "").parent
-    modules = [f"models.{path.stem}" for path in root.glob("*.py") if path.stem != "__init__"]
-    assert all(name.split(".")[0] == "models" for name in digest.reachable(*modules))
+def _modules(package: str) -> list[str]:
+    root = pathlib.Path(digest._source("ranklite.models") or "").parents[1] / package
+    files = [path.relative_to(root).with_suffix("").parts for path in root.rglob("*.py")]
+    return [".".join(["ranklite", package, *parts]).removesuffix(".__init__") for parts in files]
+
+
+@pytest.mark.parametrize(
+    ("package", "above"), [("models", ("components", "pipeline")), ("components", ("pipeline",))]
+)
+def test_the_imports_run_one_way(package: str, above: tuple[str, ...]) -> None:
+    modules = _modules(package)
+    assert len(modules) > 40
+    reached = digest.reachable(*modules)
+    assert not [name for name in reached if name.startswith(tuple(f"ranklite.{a}." for a in above))]

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from pipeline.stack import beam_in_process
+from ranklite.pipeline.stack import beam_in_process
 
 ROOT = pathlib.Path(__file__).parents[2]
 VERSION = """#!/bin/sh
@@ -145,7 +145,7 @@ def test_a_lock_pins_everything_by_hash_and_names_no_registry(stack: str) -> Non
 
 def test_tensorflow_is_imported_without_a_word() -> None:
     said = subprocess.run(
-        [sys.executable, "-c", "from pipeline.stack import import_tensorflow as i; i()"],
+        [sys.executable, "-c", "from ranklite.pipeline.stack import import_tensorflow as i; i()"],
         env={name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"},
         cwd=ROOT,
         capture_output=True,

@@ -1,0 +1,55 @@
+"""Reading and writing what our components hand to each other: examples, checkpoints, files."""
+
+from __future__ import annotations
+
+import glob
+import os
+from typing import Any
+
+from tfx.types import artifact_utils
+from tfx.utils import path_utils
+
+from ranklite.components import artifact_json as documents
+from ranklite.models.architectures.checkpoint import Checkpoint
+from ranklite.models.compression import Splits
+from ranklite.models.config import SPEC_FILE
+from ranklite.models.export.tflite_runtime import TFLITE_FILE
+
+
+def split_files(examples: list[Any], split: str) -> list[str]:
+    """Files of a split of an Examples artifact."""
+    uris = artifact_utils.get_split_uris(examples, split)
+    return sorted(path for uri in uris for path in glob.glob(os.path.join(uri, "*")))
+
+
+def splits(examples: list[Any]) -> Splits:
+    """Files of the train and eval splits."""
+    return Splits(split_files(examples, "train"), split_files(examples, "eval"))
+
+
+def load(models: list[Any]) -> Checkpoint:
+    """The checkpoint of a Model artifact."""
+    return Checkpoint.load(path_utils.serving_model_dir(artifact_utils.get_single_uri(models)))
+
+
+def metrics(uri: str) -> dict[str, Any]:
+    """What the stage that wrote the Model artifact at a URI measured; its weights are not read."""
+    found: dict[str, Any] = documents.read(path_utils.serving_model_dir(uri), SPEC_FILE)["metrics"]
+    return found
+
+
+def tflite_path(models: list[Any]) -> str:
+    """The TFLite file of a Model artifact."""
+    folder = path_utils.serving_model_dir(artifact_utils.get_single_uri(models))
+    return os.path.join(folder, TFLITE_FILE)
+
+
+def save(checkpoint: Checkpoint, models: list[Any]) -> None:
+    """Writes a checkpoint and puts its figures on the Model artifact, for the store to keep."""
+    (artifact,) = models
+    checkpoint.save(path_utils.serving_model_dir(artifact.uri))
+    for name, value in checkpoint.metrics.items():
+        if isinstance(value, (int, float)):
+            artifact.set_float_custom_property(name, float(value))
+        elif isinstance(value, str):
+            artifact.set_string_custom_property(name, value)

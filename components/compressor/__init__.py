@@ -1,0 +1,1 @@
+"""Compressor: applies one compression technique to a checkpoint."""

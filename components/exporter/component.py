@@ -1,0 +1,58 @@
+"""LiteConverter."""
+
+from __future__ import annotations
+
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import channel, standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from ranklite.components.exporter.executor import Executor
+
+
+class LiteConverterSpec(ComponentSpec):
+    """Specification of LiteConverter."""
+
+    PARAMETERS = {
+        "features": ExecutionParameter(type=str),
+        "stage": ExecutionParameter(type=str),
+        "code_digest": ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "keras_model": ChannelParameter(type=standard_artifacts.Model),
+        "transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph),
+    }
+    OUTPUTS = {"model": ChannelParameter(type=standard_artifacts.Model)}
+
+
+class LiteConverter(base_component.BaseComponent):
+    """Converts a Keras checkpoint to one TFLite file with two signatures.
+
+    Args:
+      keras_model: Channel of a Model with a checkpoint.
+      transform_graph: Channel of the TransformGraph.
+      features: JSON of a FeatureSet.
+      stage: What the checkpoint is, for reports: `float`, `pruned`, ...
+      code_digest: Digest of the executor's code.
+    """
+
+    SPEC_CLASS = LiteConverterSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        keras_model: channel.Channel,
+        transform_graph: channel.Channel,
+        features: str,
+        stage: str,
+        code_digest: str,
+    ) -> None:
+        super().__init__(
+            LiteConverterSpec(
+                keras_model=keras_model,
+                transform_graph=transform_graph,
+                features=features,
+                stage=stage,
+                code_digest=code_digest,
+                model=channel.Channel(type=standard_artifacts.Model),
+            )
+        )

@@ -1,0 +1,72 @@
+"""Executor of LiteConverter."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import Any
+
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+
+from ranklite.components import artifact_io as checkpoint_io
+from ranklite.models.export.tflite import to_tflite
+from ranklite.models.export.tflite_runtime import SERVING_DEFAULT, SERVING_RAW, LiteModel
+from ranklite.models.features.constants import read_constants
+from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.features.raw_signature import RawFeatures
+
+
+def features_digest(features: FeatureSet) -> str:
+    """Digest of what the raw signature takes: models that share it can be compared on raw rows."""
+    inputs = [
+        (f.name, f.kind, getattr(f, "dtype", ""), getattr(f, "max_length", 0))
+        for f in features.features
+    ]
+    return hashlib.sha256(repr(inputs).encode()).hexdigest()[:16]
+
+
+class Executor(base_executor.BaseExecutor):
+    """Converts a checkpoint."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Any]],
+        output_dict: dict[str, list[Any]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes a TFLite file with the signatures `serving_default` and `serving_raw`.
+
+        Args:
+          input_dict:
+            - keras_model: Model with a checkpoint.
+            - transform_graph: TransformGraph that made the model's inputs.
+          output_dict:
+            - model: Model; the file is `Format-Serving/tflite`.
+          exec_properties:
+            - features: JSON of a FeatureSet.
+            - stage: What the checkpoint is; becomes a custom property of the model.
+            - code_digest: Only keys the cache.
+
+        Raises:
+          NotExportable: The model needs more than TFLite's builtin operators.
+          UnreadableModel: The runtime that ships cannot load or run the file.
+        """
+        features = FeatureSet.model_validate_json(exec_properties["features"])
+        checkpoint = checkpoint_io.load(input_dict["keras_model"])
+        constants = read_constants(
+            artifact_utils.get_single_uri(input_dict["transform_graph"]), features
+        )
+        content = to_tflite(checkpoint, RawFeatures(features, constants, checkpoint.layout))
+        lite = LiteModel(content)
+        if set(lite.signatures) != {SERVING_DEFAULT, SERVING_RAW}:
+            raise RuntimeError(f"the converted file has signatures {sorted(lite.signatures)}")
+        lite.try_out()
+        artifact = artifact_utils.get_single_instance(output_dict["model"])
+        path = checkpoint_io.tflite_path([artifact])
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(content)
+        artifact.set_string_custom_property("features_digest", features_digest(features))
+        artifact.set_string_custom_property("stage", exec_properties["stage"])
+        artifact.set_int_custom_property("bytes", len(content))

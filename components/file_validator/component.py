@@ -1,0 +1,102 @@
+"""LiteValidator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import channel, standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from ranklite.components import repeated_inputs as numbered
+from ranklite.components.budget_search.artifacts import Trials
+from ranklite.components.file_validator.artifacts import StageReport
+from ranklite.components.file_validator.executor import Executor
+from ranklite.models.compression.config import STAGES
+
+_Model = standard_artifacts.Model
+
+
+class LiteValidatorSpec(ComponentSpec):
+    """Specification of LiteValidator."""
+
+    PARAMETERS = {
+        "features": ExecutionParameter(type=str),
+        "gates": ExecutionParameter(type=str),
+        "split": ExecutionParameter(type=str),
+        "code_digest": ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "model": ChannelParameter(type=_Model),
+        "keras_model": ChannelParameter(type=_Model),
+        "float_model": ChannelParameter(type=_Model),
+        **numbered.parameters("stage_model", _Model, len(STAGES)),
+        "control_model": ChannelParameter(type=_Model, optional=True),
+        "trials": ChannelParameter(type=Trials, optional=True),
+        "examples": ChannelParameter(type=standard_artifacts.Examples),
+        "transformed_examples": ChannelParameter(type=standard_artifacts.Examples),
+        "transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph),
+    }
+    OUTPUTS = {
+        "blessing": ChannelParameter(type=standard_artifacts.InfraBlessing),
+        "report": ChannelParameter(type=StageReport),
+    }
+
+
+class LiteValidator(base_component.BaseComponent):
+    """Judges the TFLite file that would ship, in the runtime that ships it.
+
+    Args:
+      model: Channel of the TFLite Model.
+      keras_model: Channel of the checkpoint it came from.
+      float_model: Channel of the float parent's TFLite Model.
+      examples: Channel of raw Examples.
+      transformed_examples: Channel of Examples.
+      transform_graph: Channel of the TransformGraph.
+      features: JSON of a FeatureSet.
+      gates: JSON of a GatesConfig.
+      split: The split to measure on.
+      code_digest: Digest of the executor's code.
+      stage_models: Channels of the TFLite Models of the stages between float and shipped.
+      control_model: Channel of the float control's checkpoint.
+      trials: Channel of the Trials of the search that chose the model.
+    """
+
+    SPEC_CLASS = LiteValidatorSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        model: channel.Channel,
+        keras_model: channel.Channel,
+        float_model: channel.Channel,
+        examples: channel.Channel,
+        transformed_examples: channel.Channel,
+        transform_graph: channel.Channel,
+        features: str,
+        gates: str,
+        split: str,
+        code_digest: str,
+        stage_models: Sequence[channel.BaseChannel] = (),
+        control_model: channel.Channel | None = None,
+        trials: channel.Channel | None = None,
+    ) -> None:
+        super().__init__(
+            LiteValidatorSpec(
+                model=model,
+                keras_model=keras_model,
+                float_model=float_model,
+                **numbered.channels("stage_model", stage_models),
+                control_model=control_model,
+                trials=trials,
+                examples=examples,
+                transformed_examples=transformed_examples,
+                transform_graph=transform_graph,
+                features=features,
+                gates=gates,
+                split=split,
+                code_digest=code_digest,
+                blessing=channel.Channel(type=standard_artifacts.InfraBlessing),
+                report=channel.Channel(type=StageReport),
+            )
+        )

@@ -1,0 +1,209 @@
+"""Executor of LiteValidator."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from typing import Any
+
+import numpy as np
+import tensorflow_transform as tft
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import io_utils
+
+from ranklite.components import artifact_io as checkpoint_io
+from ranklite.components import artifact_json as documents
+from ranklite.components import repeated_inputs as numbered
+from ranklite.components.budget_search.artifacts import TRIALS_FILE
+from ranklite.components.file_validator import validation
+from ranklite.components.file_validator.artifacts import REPORT_FILE, SCORES_FILE
+from ranklite.models import environment as software
+from ranklite.models import progress
+from ranklite.models.compression.rounding_error import rounding_error
+from ranklite.models.evaluation import bootstrap, metrics
+from ranklite.models.evaluation.gates import GatesConfig, Verdict
+from ranklite.models.evaluation.scored_rows import ScoredRows
+from ranklite.models.export.tflite import is_quantized
+from ranklite.models.export.tflite_runtime import LiteModel
+from ranklite.models.features.constants import GROUP, evaluation_slices
+from ranklite.models.features.examples import (
+    as_sparse,
+    raw_inputs,
+    read_records,
+    row_identity,
+    transformed_inputs,
+)
+from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.features.layout import IDS, NUMERIC, TIMESTAMP
+from ranklite.models.training import fit as training
+
+ROUNDING_ROWS = 4096
+
+_log = logging.getLogger(__name__)
+
+
+def _lite(artifacts: list[Any]) -> LiteModel:
+    return LiteModel(checkpoint_io.tflite_path(artifacts))
+
+
+class Executor(base_executor.BaseExecutor):
+    """Validates the file that ships."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Any]],
+        output_dict: dict[str, list[Any]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Measures every stage, judges the last one, and blesses it or not.
+
+        Args:
+          input_dict:
+            - model: Model, the TFLite file that would ship.
+            - keras_model: Model with the checkpoint that it was converted from.
+            - float_model: Model, the TFLite file of the float parent.
+            - stage_model_0, ...: Models, the TFLite files of the stages in between, if any.
+            - control_model: Model with the checkpoint of the float control, if there is one.
+            - trials: Trials of the search that chose the model, if there was one.
+            - examples: Raw Examples.
+            - transformed_examples: Examples.
+            - transform_graph: TransformGraph.
+          output_dict:
+            - blessing: InfraBlessing, as TFX's InfraValidator writes it.
+            - report: StageReport, and the scores row by row.
+          exec_properties:
+            - features: JSON of a FeatureSet.
+            - gates: JSON of a GatesConfig.
+            - split: The split to measure on.
+            - code_digest: Only keys the cache.
+
+        Raises:
+          UnreadableModel: ai-edge-litert cannot load a file.
+        """
+        features = FeatureSet.model_validate_json(exec_properties["features"])
+        gates = GatesConfig.model_validate_json(exec_properties["gates"])
+        split = exec_properties["split"]
+        checkpoint = checkpoint_io.load(input_dict["keras_model"])
+        files = checkpoint_io.split_files(input_dict["transformed_examples"], split)
+        columns = [*evaluation_slices(features), *([GROUP] if features.user else [])]
+        ids, labels, texts = transformed_inputs(read_records(files), checkpoint.layout, columns)
+        groups = texts.pop(GROUP, None)
+
+        shipped = _lite(input_dict["model"])
+        quantized = is_quantized(checkpoint)
+        models = {"float": _lite(input_dict["float_model"])}
+        for artifact in numbered.artifacts("stage_model", input_dict):
+            models[artifact.get_string_custom_property("stage")] = _lite([artifact])
+        stages: dict[str, Any] = {}
+        scores: dict[str, Any] = {}
+        for stage, model in models.items():
+            progress.report(f"measuring the {stage} file")
+            stages[stage], scores[stage] = validation.measure(model, ids, labels, groups)
+        if input_dict.get("control_model"):
+            control = checkpoint_io.load(input_dict["control_model"])
+            scores["control"], _ = training.predict(control.model, control.layout, files)
+            stages["control"] = metrics.binary_metrics(labels, scores["control"])
+        progress.report("measuring the shipped file")
+        keras_scores, _ = training.predict(checkpoint.model, checkpoint.layout, files)
+        if quantized:
+            scores["quantized"] = keras_scores
+            stages["quantized"] = metrics.binary_metrics(labels, keras_scores)
+        stages["shipped"], scores["shipped"] = validation.measure(
+            shipped, ids, labels, groups, gates
+        )
+
+        records = read_records(checkpoint_io.split_files(input_dict["examples"], split))
+        verdicts = validation.judge(
+            gates,
+            stages["shipped"],
+            stages["float"],
+            scores["shipped"],
+            scores.get("control", scores["float"]),
+            keras_scores,
+            self._raw_difference(shipped, input_dict, features, records),
+            len(np.unique(np.concatenate([v.astype(np.float64) for v in ids.values()], 1), axis=0)),
+            quantized,
+        )
+        if input_dict.get("trials"):
+            trials = artifact_utils.get_single_uri(input_dict["trials"])
+            miss = documents.read(trials, TRIALS_FILE)["miss"]
+            verdicts.append(Verdict("recipes within the budget", not miss, not miss, detail=miss))
+        certainty = bootstrap.intervals(labels, scores, groups, against="float")
+        for stage, found in certainty.items():
+            stages[stage]["interval"] = found
+        report = {
+            "split": split,
+            "rows": len(labels),
+            "positives": int(labels.sum()),
+            "stages": stages,
+            "slices": validation.slices(
+                texts, labels, {s: scores[s] for s in ("float", "shipped")}
+            ),
+            "verdicts": [verdict.to_dict() for verdict in verdicts],
+            "validation": {k: v for k, v in checkpoint.metrics.items() if _plain(v)},
+            "layout": checkpoint.layout.to_dict(),
+            "software": software.versions(),
+            "processor": software.processor(),
+            "evidence": validation.evidence(labels, scores)
+            | {
+                "unseen": validation.unseen(ids[IDS], checkpoint.layout),
+                "tensors": shipped.constants(),
+                "rounding_db": rounding_error(checkpoint, _first(ids)) if quantized else {},
+            },
+        }
+        (artifact,) = output_dict["report"]
+        os.makedirs(artifact.uri, exist_ok=True)
+        with open(os.path.join(artifact.uri, REPORT_FILE), "w", encoding="utf-8") as file:
+            json.dump(report, file, indent=2)
+        rows = row_identity(records, _roles(features), labels)
+        kept = ScoredRows.of(labels, groups, scores, texts, rows)
+        kept.save(os.path.join(artifact.uri, SCORES_FILE))
+        self._bless(output_dict["blessing"], [v for v in verdicts if not v.passed])
+        progress.report(figures={"auc": stages["shipped"]["auc"]})
+
+    def _raw_difference(
+        self,
+        shipped: LiteModel,
+        input_dict: dict[str, list[Any]],
+        features: FeatureSet,
+        records: list[bytes],
+    ) -> float:
+        """Largest difference between the raw signature and Transform followed by the other one."""
+        raw = raw_inputs(records, features)
+        gaps = validation.raw_rows_with_gaps(raw, features)
+        graph = artifact_utils.get_single_uri(input_dict["transform_graph"])
+        layer = tft.TFTransformOutput(graph).transform_features_layer()
+        worst = 0.0
+        for rows in (raw, gaps):
+            transformed = layer(as_sparse(rows, features))
+            ids = {n: transformed[n].numpy() for n in (IDS, NUMERIC) if n in transformed}
+            worst = max(worst, validation.raw_against_ids(shipped, rows, ids))
+        return worst
+
+    def _bless(self, blessings: list[Any], failed: list[Any]) -> None:
+        (blessing,) = blessings
+        os.makedirs(blessing.uri, exist_ok=True)
+        names = ("INFRA_BLESSED", "INFRA_NOT_BLESSED")
+        io_utils.write_string_file(os.path.join(blessing.uri, names[bool(failed)]), "")
+        blessing.set_int_custom_property("blessed", 0 if failed else 1)
+        for verdict in failed:
+            _log.warning(
+                "gate %s: %s, threshold %s", verdict.name, verdict.value, verdict.threshold
+            )
+
+
+def _first(inputs: dict[str, Any]) -> dict[str, Any]:
+    """As many rows as show what rounding does to a layer."""
+    return {name: values[:ROUNDING_ROWS] for name, values in inputs.items()}
+
+
+def _roles(features: FeatureSet) -> dict[str, str]:
+    """Columns of raw Examples that tell one row from another, by what they are."""
+    roles = {"label": features.label, "user": features.user, "item": features.item}
+    return {role: name for role, name in roles.items() if name} | {"time": TIMESTAMP}
+
+
+def _plain(value: Any) -> bool:
+    return isinstance(value, (int, float, str, dict))

@@ -1,0 +1,194 @@
+"""Measures TFLite files stage by stage and judges the one that ships."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ranklite.models.evaluation import curves, metrics
+from ranklite.models.evaluation.gates import GatesConfig, Verdict, at_least, at_most, file_verdicts
+from ranklite.models.export.tflite_runtime import FOREIGN_PREFIXES, SERVING_RAW, LiteModel
+from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.features.layout import (
+    MISSING_INT64,
+    MISSING_STRING,
+    NUMERIC,
+    PADDING_ROW,
+    RESERVED_ROWS,
+    FeatureLayout,
+)
+
+Array = npt.NDArray[Any]
+MAX_MADE_UP = 512  # rows with missing and unseen values
+LATENCY_BATCHES = (1, 512)
+LAST_BITS = 2.0**-21  # of a float32 near 1: four of its steps
+
+
+def measure(
+    model: LiteModel,
+    inputs: Mapping[str, Array],
+    labels: Array,
+    groups: Array | None,
+    gates: GatesConfig | None = None,
+) -> tuple[dict[str, Any], Array]:
+    """Figures of one file: accuracy, sizes, latency, operators; and its scores [R].
+
+    Args:
+      model: The file.
+      inputs: Rows by input of `serving_default`.
+      labels: [R] of 0 and 1.
+      groups: [R] users, or None.
+      gates: Of the file that ships: what its latency is held to.
+    """
+    scores = model.score(dict(inputs))
+    figures: dict[str, Any] = metrics.binary_metrics(labels, scores)
+    if groups is not None:
+        figures["gauc"] = metrics.gauc(labels, scores, groups)
+        figures["ndcg_at_10"] = metrics.ndcg(labels, scores, groups)
+    figures |= {
+        "bytes": len(model.content),
+        "gzip_bytes": model.gzip_bytes,
+        "integer_share": model.integer_share(),
+        "operators": model.operators(),
+    }
+    for batch in LATENCY_BATCHES:
+        limit = getattr(gates, f"max_latency_{batch}_us", None)
+        figures[f"latency_{batch}_us"] = model.latency(dict(inputs), batch, limit)
+    return figures, scores
+
+
+def slices(
+    columns: Mapping[str, Array], labels: Array, scores: Mapping[str, Array]
+) -> list[dict[str, Any]]:
+    """Figures of each value of each slice column, for every file in `scores`."""
+    found = []
+    for column, values in columns.items():
+        for value in np.unique(values):
+            rows = values == value
+            entry = {"column": column, "value": str(value), "rows": int(rows.sum())}
+            for stage, stage_scores in scores.items():
+                entry[stage] = metrics.binary_metrics(labels[rows], stage_scores[rows])
+            found.append(entry)
+    return found
+
+
+def evidence(labels: Array, scores: Mapping[str, Array]) -> dict[str, Any]:
+    """Curves of the float and the shipped file, and what became of single scores."""
+    shown = {stage: scores[stage] for stage in ("float", "shipped")}
+    return {
+        "roc": {stage: curves.roc(labels, values) for stage, values in shown.items()},
+        "precision_recall": {
+            stage: curves.precision_recall(labels, values) for stage, values in shown.items()
+        },
+        "calibration": {
+            stage: curves.calibration(labels, values) for stage, values in shown.items()
+        },
+        "score_pairs": curves.score_pairs(
+            scores.get("control", scores["float"]), scores["shipped"]
+        ),
+        "score_change": {
+            stage: score_change(scores["shipped"], scores[stage])
+            for stage in ("float", "control")
+            if stage in scores
+        },
+    }
+
+
+def score_change(scores: Array, others: Array) -> dict[str, float]:
+    """The largest difference of a single score, and its 99.9th percentile."""
+    change = np.abs(scores - others)
+    return {"max": float(change.max()), "p999": float(np.quantile(change, 0.999))}
+
+
+def unseen(ids: Array, layout: FeatureLayout) -> dict[str, dict[str, float]]:
+    """Share of the values of each field that were not seen in training, and that are missing."""
+    found = {}
+    for field in layout.fields:
+        values = ids[:, field.start : field.start + field.length]
+        values = values[values != PADDING_ROW]
+        found[field.name] = {
+            "vocabulary": field.rows - RESERVED_ROWS,
+            "unseen": float(np.mean(values == field.oov_row)) if values.size else 0.0,
+            "missing": float(np.mean(values == field.missing_row)) if values.size else 0.0,
+        }
+    return found
+
+
+def raw_rows_with_gaps(raw: Mapping[str, Array], features: FeatureSet) -> dict[str, Array]:
+    """Rows in which one feature each is missing, or has a value that was never seen."""
+    rows = min(MAX_MADE_UP, len(next(iter(raw.values()))))
+    made = {name: np.array(values[:rows]) for name, values in raw.items()}
+    names = list(made)
+    for index in range(rows):
+        feature = features.features[index % len(names)]
+        column = made[feature.name]
+        if feature.kind == "numeric":
+            column[index] = np.nan if index % 2 else 1e6
+        elif feature.dtype == "string":
+            column[index] = MISSING_STRING.encode() if index % 2 else b"\x02never seen"
+        else:
+            column[index] = MISSING_INT64 if index % 2 else 2**62
+    return made
+
+
+def judge(
+    gates: GatesConfig,
+    shipped: dict[str, Any],
+    parent: dict[str, Any],
+    scores: Array,
+    control_scores: Array,
+    keras_scores: Array,
+    raw_difference: float,
+    distinct_rows: int,
+    quantized: bool,
+) -> list[Verdict]:
+    """The verdict of each gate on the file that ships.
+
+    Args:
+      gates: The thresholds.
+      shipped: Its figures.
+      parent: Those of the float parent's file.
+      scores: Its scores [R].
+      control_scores: Those of the float control, trained as long, or of the parent without one.
+      keras_scores: Those of the Keras model that it was converted from.
+      raw_difference: Largest difference of a score between its two signatures.
+      distinct_rows: Number of distinct inputs among the R rows.
+      quantized: Whether it is supposed to be int8.
+    """
+    foreign = [name for name in shipped["operators"] if name.startswith(FOREIGN_PREFIXES)]
+    change = score_change(scores, control_scores)
+    distinct = len(np.unique(scores)) / max(1, distinct_rows)
+    return [
+        Verdict("plain TFLite operators", not foreign, len(foreign), detail=", ".join(foreign)),
+        *file_verdicts(gates, shipped, parent),
+        *at_most(
+            "score against Keras", float(np.abs(scores - keras_scores).max()), gates.max_parity
+        ),
+        *at_most("score raw against ids", raw_difference, gates.max_raw_parity),
+        *at_most("largest score change", change["max"], gates.max_score_change),
+        *at_most("score change, 99.9 %", change["p999"], gates.max_score_change_p999),
+        *at_least("distinct scores", distinct, gates.min_distinct_scores),
+        *(
+            at_least("integer share", shipped["integer_share"], gates.min_integer_share)
+            if quantized
+            else []
+        ),
+    ]
+
+
+def raw_against_ids(model: LiteModel, raw: dict[str, Array], ids: dict[str, Array]) -> float:
+    """Largest difference of a score between the two signatures of a file on the same rows.
+
+    What the last bits of numbers do is taken off: TFLite and TensorFlow standardize them by other
+    operations, and where activations are integers one of them may be rounded the other way.
+    """
+    scores = model.score(ids)
+    noise = 0.0
+    for sign in (-1, 1) if NUMERIC in ids else ():
+        numbers = ids[NUMERIC]
+        nudged = (numbers + sign * LAST_BITS * (1 + np.abs(numbers))).astype(numbers.dtype)
+        noise = max(noise, float(np.abs(model.score({**ids, NUMERIC: nudged}) - scores).max()))
+    return max(0.0, float(np.abs(model.score(raw, SERVING_RAW) - scores).max()) - noise)

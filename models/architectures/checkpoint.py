@@ -1,0 +1,82 @@
+"""The Keras model that one stage hands to the next: a folder with `model.h5` and `deepfm.json`.
+
+HDF5 is the one full-model format that a quantization-aware tfmot model survives in a form that can
+be loaded and trained further (`.keras` saves but does not load with tfmot 0.8.1). The JSON holds
+the layout and the hyperparameters, so that a stage can rebuild the model in another form.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import warnings
+from typing import Any
+
+import tensorflow_model_optimization as tfmot
+import tf_keras as keras
+
+from ranklite.models.architectures import deepfm  # noqa: F401  registers layers
+from ranklite.models.architectures.deepfm import DeepFMConfig
+from ranklite.models.config import SPEC_FILE, Format
+from ranklite.models.features.layout import FeatureLayout
+from ranklite.models.layers import quantizers as quantize_config  # noqa: F401  registers layers
+from ranklite.models.layers.tables import WRAPPED_LAYERS
+
+MODEL_FILE = "model.h5"
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A trained model with all that is needed to continue from it.
+
+    Attributes:
+      model: From {`ids`, `numeric`} to the logit [B, 1].
+      layout: Where the features live in its inputs.
+      config: Its hyperparameters; `batch_norm` is False once it was folded.
+      metrics: Figures that the stage measured, by name.
+      format: How the exported file stores the weights.
+    """
+
+    model: keras.Model
+    layout: FeatureLayout
+    config: DeepFMConfig
+    metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
+    format: Format = "float32"
+
+    def save(self, folder: str) -> None:
+        """Writes the checkpoint into a folder, which is made if needed."""
+        os.makedirs(folder, exist_ok=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # "HDF5 is legacy": see the module's text
+            self.model.save(os.path.join(folder, MODEL_FILE), include_optimizer=False)
+        spec = {
+            "layout": self.layout.to_dict(),
+            "config": self.config.model_dump(mode="json"),
+            "metrics": self.metrics,
+            "format": self.format,
+        }
+        with open(os.path.join(folder, SPEC_FILE), "w", encoding="utf-8") as file:
+            json.dump(spec, file, indent=2, sort_keys=True)
+
+    @classmethod
+    def load(cls, folder: str) -> Checkpoint:
+        """Reads what `save` wrote.
+
+        Raises:
+          FileNotFoundError: The folder holds no checkpoint.
+        """
+        path = os.path.join(folder, SPEC_FILE)
+        if not os.path.exists(path):
+            raise FileNotFoundError(f"no RankLite checkpoint in {folder}: {SPEC_FILE} is missing")
+        with open(path, encoding="utf-8") as file:
+            spec = json.load(file)
+        with tfmot.quantization.keras.quantize_scope(WRAPPED_LAYERS):
+            model = keras.models.load_model(os.path.join(folder, MODEL_FILE), compile=False)
+        return cls(
+            model,
+            FeatureLayout.from_dict(spec["layout"]),
+            DeepFMConfig(**spec["config"]),
+            spec["metrics"],
+            spec["format"],
+        )

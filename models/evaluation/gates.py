@@ -1,0 +1,137 @@
+"""What a model must be to be pushed: typed thresholds and the verdicts on them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from ranklite.models.config import Bytes, Strict
+
+Drop = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+
+
+class GatesConfig(Strict):
+    """Thresholds on the file that ships; None switches one off.
+
+    Attributes:
+      min_auc: Least AUC.
+      max_log_loss: Most log loss.
+      min_calibration: Least ratio of mean score to mean label.
+      max_calibration: Most.
+      max_auc_drop: AUC lost against the float parent.
+      max_log_loss_rise: Log loss added to the float parent's.
+      max_auc_drop_from_blessed: AUC lost against the model pushed last.
+      max_log_loss_rise_from_blessed: Log loss added to that model's.
+      max_bytes: Size of the file.
+      max_gzip_bytes: Size of the file, gzipped.
+      max_latency_1_us: Microseconds for one row.
+      max_latency_512_us: Microseconds a row in a batch of 512.
+      max_parity: Largest difference of a score between the file and its Keras model.
+      max_raw_parity: Largest difference of a score between the two signatures, beyond what the last
+        bits of numbers do.
+      max_score_change: Largest change of a single score between the float control, trained as long
+        (the float parent where there is none), and the shipped file.
+      max_score_change_p999: The same at the 99.9th percentile.
+      min_distinct_scores: Least share of distinct scores among distinct rows.
+      min_integer_share: Least share of constant bytes that are integers of 8 bits or fewer, or the
+        16-bit scales of their rows, once quantized to int8.
+    """
+
+    min_auc: Drop | None = 0.5
+    max_log_loss: Positive | None = None
+    min_calibration: Positive | None = 0.5
+    max_calibration: Positive | None = 2.0
+    max_auc_drop: Drop | None = 0.005
+    max_log_loss_rise: Drop | None = 0.02
+    max_auc_drop_from_blessed: Drop | None = 0.01
+    max_log_loss_rise_from_blessed: Drop | None = 0.05
+    max_bytes: Bytes | None = None
+    max_gzip_bytes: Bytes | None = None
+    max_latency_1_us: Positive | None = None
+    max_latency_512_us: Positive | None = None
+    max_parity: Drop | None = 0.05
+    max_raw_parity: Drop | None = 0.0001
+    max_score_change: Drop | None = 0.9
+    max_score_change_p999: Drop | None = 0.5
+    min_distinct_scores: Drop | None = 0.2
+    min_integer_share: Drop | None = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """The outcome of one gate.
+
+    Attributes:
+      name: What was looked at.
+      passed: Whether it is within its threshold.
+      value: What was measured.
+      threshold: The bound, or None for a plain yes or no.
+      at_least: Whether the bound is a lower one.
+      detail: What a person should know besides.
+    """
+
+    name: str
+    passed: bool
+    value: float
+    threshold: float | None = None
+    at_least: bool = False
+    detail: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready data."""
+        return dataclasses.asdict(self)
+
+
+def file_verdicts(
+    gates: GatesConfig, shipped: Mapping[str, float], parent: Mapping[str, float]
+) -> list[Verdict]:
+    """The verdicts that a file's accuracy, size and latency are enough for.
+
+    Args:
+      gates: The thresholds.
+      shipped: Figures of the file.
+      parent: Those of the float parent's file.
+    """
+    return [
+        *at_least("AUC", shipped["auc"], gates.min_auc),
+        *at_most("log loss", shipped["log_loss"], gates.max_log_loss),
+        *at_least("calibration", shipped["calibration"], gates.min_calibration),
+        *at_most("calibration", shipped["calibration"], gates.max_calibration),
+        *at_most("AUC lost to float", parent["auc"] - shipped["auc"], gates.max_auc_drop),
+        *at_most(
+            "log loss added to float",
+            shipped["log_loss"] - parent["log_loss"],
+            gates.max_log_loss_rise,
+        ),
+        *at_most("bytes", shipped["bytes"], gates.max_bytes),
+        *at_most("gzipped bytes", shipped["gzip_bytes"], gates.max_gzip_bytes),
+        *at_most("us a row, batch 1", shipped["latency_1_us"], gates.max_latency_1_us),
+        *at_most("us a row, batch 512", shipped["latency_512_us"], gates.max_latency_512_us),
+    ]
+
+
+def cells(verdict: Mapping[str, Any]) -> list[str]:
+    """Name, value, bound (empty where there is none) and outcome of a verdict's `to_dict()`."""
+    bound = ""
+    if verdict["threshold"] is not None:
+        bound = f"{'>=' if verdict['at_least'] else '<='} {verdict['threshold']:g}"
+    name = verdict["name"] + (f" ({verdict['detail']})" if verdict["detail"] else "")
+    return [name, f"{verdict['value']:.6g}", bound, "passed" if verdict["passed"] else "FAILED"]
+
+
+def at_most(name: str, value: float, threshold: float | None) -> list[Verdict]:
+    """The verdict on an upper bound; none where it is switched off. NaN never passes."""
+    if threshold is None:
+        return []
+    return [Verdict(name, bool(value <= threshold), float(value), threshold)]
+
+
+def at_least(name: str, value: float, threshold: float | None) -> list[Verdict]:
+    """The verdict on a lower bound; none where it is switched off. NaN never passes."""
+    if threshold is None:
+        return []
+    return [Verdict(name, bool(value >= threshold), float(value), threshold, at_least=True)]

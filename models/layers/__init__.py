@@ -1,0 +1,1 @@
+"""Keras layers of all families: tables, pooling, interactions, quantizers."""

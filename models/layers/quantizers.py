@@ -1,0 +1,77 @@
+"""Which tensors of a layer tfmot quantizes; apart from the technique, so that loading finds it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow_model_optimization as tfmot
+import tf_keras as keras
+
+from ranklite.models.layers.per_channel import PerUnitQuantizer
+
+_quantizers = tfmot.quantization.keras.quantizers
+
+
+@keras.utils.register_keras_serializable("ranklite")
+class QuantizeWeights(tfmot.quantization.keras.QuantizeConfig):
+    """A kernel of 8 or 4 bits, symmetric, and optionally an output of 8, asymmetric, or 16.
+
+    TFLite's kernels with 16-bit activations take symmetric ones only.
+
+    Args:
+      output: Quantize the output too.
+      kernel: Quantize the kernel.
+      kernel_bits: 8 or 4.
+      output_bits: 8 or 16.
+      per_unit: The kernel has a scale for each unit; the layer is a `PerUnitDense`.
+    """
+
+    def __init__(
+        self,
+        output: bool = False,
+        kernel: bool = True,
+        kernel_bits: int = 8,
+        output_bits: int = 8,
+        per_unit: bool = False,
+    ) -> None:
+        self.output, self.kernel, self.per_unit = output, kernel, per_unit
+        self.kernel_bits, self.output_bits = kernel_bits, output_bits
+
+    def get_weights_and_quantizers(self, layer: Any) -> list[Any]:
+        if not self.kernel:
+            return []
+        if self.per_unit:
+            return [(layer.kernel, PerUnitQuantizer(self.kernel_bits))]
+        quantizer = _quantizers.LastValueQuantizer(
+            num_bits=self.kernel_bits, per_axis=False, symmetric=True, narrow_range=True
+        )
+        return [(layer.kernel, quantizer)]
+
+    def set_quantize_weights(self, layer: Any, quantize_weights: list[Any]) -> None:
+        if self.kernel:
+            (layer.kernel,) = quantize_weights
+
+    def get_activations_and_quantizers(self, layer: Any) -> list[Any]:
+        return []
+
+    def set_quantize_activations(self, layer: Any, quantize_activations: list[Any]) -> None:
+        """There are none."""
+
+    def get_output_quantizers(self, layer: Any) -> list[Any]:
+        if not self.output:
+            return []
+        wide = self.output_bits == 16
+        return [
+            _quantizers.MovingAverageQuantizer(
+                num_bits=self.output_bits, per_axis=False, symmetric=wide, narrow_range=wide
+            )
+        ]
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "output": self.output,
+            "kernel": self.kernel,
+            "kernel_bits": self.kernel_bits,
+            "output_bits": self.output_bits,
+            "per_unit": self.per_unit,
+        }

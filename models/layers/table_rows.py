@@ -1,0 +1,235 @@
+"""From fused ids to rows of what is stored: a rule for each kind of table, or a map."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+import tf_keras as keras
+
+from ranklite.models.features.layout import PADDING_ROW, RESERVED_ROWS, FeatureLayout
+
+ROWS = "rows"
+
+# h(v) = ((a v + b) mod p) mod rows; a, b and the ids are below 2^31, so that int64 holds a v + b.
+_PRIME = 2**31 - 1
+_FACTOR, _SHIFT = 1_640_531_527, 805_306_457
+
+_INT16_ROWS = 2**15
+
+
+def values_of(layout: FeatureLayout) -> tuple[int, ...]:
+    """Vocabulary values of each field: its rows without the reserved ones."""
+    return tuple(field.rows - RESERVED_ROWS for field in layout.fields)
+
+
+def reserved_rows(layout: FeatureLayout) -> int:
+    """1 + 2 F: the rows of padding, and of out-of-vocabulary and missing values in F fields."""
+    return PADDING_ROW + 1 + RESERVED_ROWS * len(layout.fields)
+
+
+def share_of(share: float, count: int) -> int:
+    """ceil(share * count), without the rounding error that makes 0.1 * 30 more than 3."""
+    return math.ceil(round(share * count, 6))
+
+
+class StoredRows(keras.layers.Layer):
+    """From fused ids [B, S] int64 to rows of what is stored; each subclass has a rule.
+
+    A stored table begins with its reserved rows: 0 is padding, 1 + 2 f and 2 + 2 f are the
+    out-of-vocabulary and the missing row of field f.
+
+    Args:
+      layout: Of the ids: a FeatureLayout, or what its `to_dict` gives.
+    """
+
+    def __init__(self, layout: FeatureLayout | dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.layout = FeatureLayout.from_dict(layout) if isinstance(layout, dict) else layout
+        self.reserved = reserved_rows(self.layout)
+        self.first = self._columns([f.offset + RESERVED_ROWS for f in self.layout.fields])
+        self.before = self._columns_before(values_of(self.layout))
+
+    def _columns(self, by_field: Sequence[int]) -> npt.NDArray[np.int64]:
+        """[S]: what belongs to a field, for each of its columns."""
+        lengths = [field.length for field in self.layout.fields]
+        return np.repeat(np.array(by_field, np.int64), lengths)
+
+    def _columns_before(self, counts: Sequence[int]) -> npt.NDArray[np.int64]:
+        """[S]: the sum of `counts` over the fields before a column's own."""
+        return self._columns([sum(counts[:f]) for f in range(len(counts))])
+
+    def _unless_reserved(self, ids: tf.Tensor, rows: Any) -> tf.Tensor:
+        """`rows` for vocabulary values, and its own row for a reserved id."""
+        # Padding lies below every field's ids: only it becomes negative, and 0 again.
+        return tf.where(ids < self.first, tf.maximum(ids - self.before, PADDING_ROW), rows)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "layout": self.layout.to_dict()}
+
+
+@keras.utils.register_keras_serializable("ranklite")
+class HashedRows(StoredRows):
+    r"""The hashing trick (Weinberger et al. 2009, https://arxiv.org/abs/0902.2206).
+
+    A universal hash (Carter & Wegman 1979) sends value i to the row
+
+        1 + 2 F + ((a i + b) mod p) mod rows,    p = 2^31 - 1,
+
+    with constant a and b: a model and the file made from it have to agree for good.
+
+    Args:
+      layout: Of the ids.
+      rows: Rows that the values of all fields share.
+
+    Returns:
+      Rows [B, S] int64.
+    """
+
+    def __init__(self, layout: FeatureLayout | dict[str, Any], rows: int, **kwargs: Any) -> None:
+        super().__init__(layout, **kwargs)
+        self.rows = rows
+
+    def call(self, ids: tf.Tensor) -> tf.Tensor:
+        hashed = (ids * _FACTOR + _SHIFT) % _PRIME % self.rows
+        return self._unless_reserved(ids, self.reserved + hashed)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "rows": self.rows}
+
+
+@keras.utils.register_keras_serializable("ranklite")
+class QuotientRemainderRows(StoredRows):
+    """Quotients and remainders of the values, which are counted through all fields.
+
+    Shi et al., "Compositional Embeddings Using Complementary Partitions for Memory-Efficient
+    Recommendation Systems", KDD 2020, https://arxiv.org/abs/1909.02107.
+
+    Value v has the rows  1 + 2 F + v // m  and  1 + v mod m,  a pair that no other value has. A
+    reserved id has a row of its own in the first table and shares row 0 of the second.
+
+    Args:
+      layout: Of the ids.
+      buckets: m.
+
+    Returns:
+      Rows of the two tables, each [B, S] int32.
+    """
+
+    def __init__(self, layout: FeatureLayout | dict[str, Any], buckets: int, **kwargs: Any) -> None:
+        super().__init__(layout, **kwargs)
+        self.buckets = buckets
+
+    def call(self, ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        value = tf.cast(ids - self.first + self.before, tf.int32)  # TFLite divides no int64
+        quotient = tf.cast(self.reserved + value // self.buckets, tf.int64)
+        remainder = tf.where(ids < self.first, 0, 1 + value % self.buckets)
+        return tf.cast(self._unless_reserved(ids, quotient), tf.int32), remainder
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "buckets": self.buckets}
+
+
+class _ByRank(StoredRows):
+    """A rule about the first `values` of each field, the most frequent ones.
+
+    Args:
+      layout: Of the ids.
+      values: How many, by field.
+    """
+
+    def __init__(
+        self, layout: FeatureLayout | dict[str, Any], values: Sequence[int], **kwargs: Any
+    ) -> None:
+        super().__init__(layout, **kwargs)
+        self.values = tuple(values)
+        self.rare = self.first + self._columns(self.values)  # the first id that is not among them
+
+    def _frequent(self, ids: tf.Tensor) -> tf.Tensor:
+        stored = self.reserved + self._columns_before(self.values)
+        return self._unless_reserved(ids, ids - self.first + stored)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "values": list(self.values)}
+
+
+@keras.utils.register_keras_serializable("ranklite")
+class TruncatedRows(_ByRank):
+    """Rows of the most frequent values; the others go to their field's out-of-vocabulary row.
+
+    Args:
+      layout: Of the ids.
+      values: Values that each field keeps.
+
+    Returns:
+      Rows [B, S] int64.
+    """
+
+    def call(self, ids: tf.Tensor) -> tf.Tensor:
+        unknown = self._columns([1 + RESERVED_ROWS * f for f in range(len(self.values))])
+        return tf.where(ids < self.rare, self._frequent(ids), unknown)
+
+
+@keras.utils.register_keras_serializable("ranklite")
+class ByFrequencyRows(_ByRank):
+    """Rows in a table of frequent values and in one of rare values, which has fewer columns.
+
+    Ginart et al., "Mixed Dimension Embeddings with Application to Memory-Efficient Recommendation
+    Systems", 2019, https://arxiv.org/abs/1909.11810.
+
+    Args:
+      layout: Of the ids.
+      values: Values of each field in the first table.
+
+    Returns:
+      Rows of the two tables, each [B, S] int64; 0 is padding in the first and nothing in the
+      second, where the rare values begin at 1.
+    """
+
+    def call(self, ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        counts = [n - head for n, head in zip(values_of(self.layout), self.values, strict=True)]
+        tail = 1 + ids - self.rare + self._columns_before(counts)
+        is_frequent = ids < self.rare
+        return (
+            tf.where(is_frequent, self._frequent(ids), PADDING_ROW),
+            tf.where(is_frequent, tf.cast(0, tf.int64), tail),
+        )
+
+
+@keras.utils.register_keras_serializable("ranklite")
+class MappedRows(keras.layers.Layer):
+    """Rows that no rule gives: the weight `rows` holds one for each id.
+
+    A file holds the whole map, so it is int16 where that is enough: 2 bytes an id and not 4.
+
+    Args:
+      ids: Number of ids.
+      stored: Number of stored rows.
+
+    Returns:
+      Rows [B, S] int32.
+    """
+
+    def __init__(self, ids: int, stored: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.ids, self.stored = ids, stored
+
+    def build(self, input_shape: Any) -> None:
+        self.rows = self.add_weight(
+            "rows",
+            shape=(self.ids,),
+            dtype=tf.int16 if self.stored <= _INT16_ROWS else tf.int32,
+            initializer="zeros",
+            trainable=False,
+        )
+        super().build(input_shape)
+
+    def call(self, ids: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.gather(self.rows, ids), tf.int32)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "ids": self.ids, "stored": self.stored}

@@ -1,0 +1,1 @@
+"""Scores raw rows with a pushed version: numpy and ai-edge-litert, no TensorFlow."""

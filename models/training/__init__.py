@@ -1,0 +1,1 @@
+"""Fits a model of any family on transformed Examples."""

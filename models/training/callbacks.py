@@ -1,0 +1,273 @@
+"""What happens around the steps of a training: validation, learning rate, TensorBoard."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+import tf_keras as keras
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.histogram.summary import histogram_pb
+from tensorboard.plugins.scalar.summary import scalar_pb
+
+from ranklite.models import progress
+from ranklite.models.compression.sparsity import sparsity
+from ranklite.models.training.config import TrainingConfig
+from ranklite.models.training.ema import WeightAverage
+
+_log = logging.getLogger(__name__)
+
+PLATEAU_FACTOR = 0.1
+HISTOGRAM_VALUES = 8_192
+
+
+class TrainingFailed(ValueError):
+    """Training cannot go on; the message says why and what to change."""
+
+
+class Validation(keras.callbacks.Callback):
+    """Measures every epoch, keeps the best weights, lowers the rate and stops when it is time.
+
+    Args:
+      logits: The model whose weights are kept.
+      measure: Gives `auc` and other figures of the model as it is now.
+      training: Schedule, patience and length.
+      rows: Rows of an epoch.
+      best_from: First epoch (from 0) that may be the best.
+      average: Measure and keep the averaged weights; training goes on from the others.
+
+    Attributes:
+      best: Figures of the best epoch so far.
+      best_epoch: Its number from 0; -1 before the first.
+      weights: Its weights.
+      train_seconds: Time spent in epochs, without measuring.
+    """
+
+    def __init__(
+        self,
+        logits: keras.Model,
+        measure: Callable[[], dict[str, float]],
+        training: TrainingConfig,
+        *,
+        rows: int,
+        best_from: int = 0,
+        average: WeightAverage | None = None,
+    ) -> None:
+        super().__init__()
+        self._logits, self._measure, self._training = logits, measure, training
+        self._average = average
+        self._rows, self._best_from = rows, best_from
+        self._waited = 0
+        self._started = 0.0
+        self.best: dict[str, float] = {}
+        self.best_epoch = -1
+        self.weights: list[npt.NDArray[np.float32]] = []
+        self.train_seconds = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._started = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+        if not math.isfinite(logs["loss"]):
+            raise TrainingFailed(
+                f"the loss became {logs['loss']} at step {batch + 1} of an epoch: lower "
+                f"learning_rate (it is {self._training.learning_rate}) or look for huge values in "
+                "the numeric features"
+            )
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        seconds = time.monotonic() - self._started
+        self.train_seconds += seconds
+        with self._averaged():
+            measured = self._measure()
+            self._note(epoch, logs, measured, seconds)
+
+    @contextlib.contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The model with its averaged weights."""
+        if self._average is None:
+            yield
+            return
+        current = self._logits.get_weights()
+        self._logits.set_weights(self._average.weights())
+        yield
+        self._logits.set_weights(current)
+
+    def _note(
+        self, epoch: int, logs: dict[str, float], measured: dict[str, float], seconds: float
+    ) -> None:
+        if math.isnan(measured["auc"]):
+            raise TrainingFailed(
+                "AUC is not defined on the eval split: it holds a single label. Choose a split "
+                "that leaves positives and negatives in it"
+            )
+        logs.update({f"val_{name}": value for name, value in measured.items()})
+        logs["learning_rate"] = float(keras.backend.get_value(self.model.optimizer.lr))
+        logs["rows_per_second"] = self._rows / seconds
+        _log.info(
+            "epoch %d/%d: loss %.4f, validation auc %.5f, log loss %.4f, calibration %.3f, "
+            "learning rate %.2g, %.0f rows/s",
+            epoch + 1,
+            self._training.epochs,
+            logs["loss"],
+            *(measured[name] for name in ("auc", "log_loss", "calibration")),
+            logs["learning_rate"],
+            logs["rows_per_second"],
+        )
+        if epoch >= self._best_from:
+            self._judge(epoch, measured)
+
+    def _judge(self, epoch: int, measured: dict[str, float]) -> None:
+        """Keeps the weights of a better epoch; counts a worse one."""
+        if not self.best or measured["auc"] > self.best["auc"]:
+            self.best, self.best_epoch, self._waited = measured, epoch, 0
+            self.weights = self._logits.get_weights()
+            return
+        self._waited += 1
+        if self._training.schedule == "plateau":
+            rate = keras.backend.get_value(self.model.optimizer.lr) * PLATEAU_FACTOR
+            keras.backend.set_value(self.model.optimizer.lr, rate)
+        self.model.stop_training = self._waited >= self._training.patience
+
+
+class Cosine(keras.callbacks.Callback):
+    """Lets the learning rate fall to 0 along half a cosine (Loshchilov & Hutter 2017).
+
+        lr_t = lr_0 / 2 * (1 + cos(pi t / T))
+
+    Args:
+      start: lr_0, the rate of the first step.
+      steps: T, steps of the whole training.
+    """
+
+    def __init__(self, start: float, steps: int) -> None:
+        super().__init__()
+        self._start, self._steps, self._step = start, steps, 0
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        rate = 0.5 * self._start * (1 + math.cos(math.pi * self._step / self._steps))
+        keras.backend.set_value(self.model.optimizer.lr, rate)
+        self._step += 1
+
+
+class Steps(keras.callbacks.Callback):
+    """Reports every step to `models.progress`; comes after `Validation`, whose AUC it shows.
+
+    Args:
+      training: Length, batch size and patience.
+      steps: Steps an epoch.
+      rows: Rows a step.
+    """
+
+    def __init__(self, training: TrainingConfig, steps: int, rows: int) -> None:
+        super().__init__()
+        self._epochs, self._steps, self._rows = training.epochs, steps, rows
+        self._may_stop = training.patience < training.epochs
+        self._epoch = 0
+        self._first = 0.0
+        self._auc: dict[str, float] = {}
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+        if not progress.heard():
+            return
+        now = time.monotonic()
+        if not batch:
+            self._first = now  # the first step waits for the shuffle buffer and for tracing
+        last = batch + 1 == self._steps
+        progress.report(
+            f"epoch {self._epoch + 1}/{self._epochs}, "
+            + ("validating" if last else f"step {batch + 1}/{self._steps}"),
+            (self._epoch * self._steps + batch + 1) / (self._epochs * self._steps),
+            rows_per_second=batch * self._rows / (now - self._first) if batch else None,
+            figures={"loss": logs["loss"], **self._auc},
+            at_most=self._may_stop,
+        )
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        self._auc = {"auc": logs["val_auc"]}
+
+
+class Telemetry(keras.callbacks.TensorBoard):
+    """Writes what TensorBoard shows of a training: step 0 is before it, 1 after its first epoch.
+
+    Keras's callback, and its event file, with more in it than the graph and `epoch_<figure>`:
+
+    - `sparsity/<layer>`: share of zeros in each weight that can be pruned;
+    - `range_min/<layer>/<tensor>`, `range_max/<layer>/<tensor>`: of each fake-quantizer, where the
+      tensor is `kernel` or `output`;
+    - `step_ms`: mean of an epoch's steps. Its first one does not count, unless it is the only one:
+      it waits for the shuffle buffer and, in the first epoch, for tracing;
+    - a histogram of every weight, under its name. Of a large one it takes rows at equal distances:
+      more values would not change the picture, and take most of the time of logging.
+
+    Args:
+      logits: The model whose weights are shown.
+      log_dir: TensorBoard's folder of this run.
+    """
+
+    def __init__(self, logits: keras.Model, log_dir: str) -> None:
+        super().__init__(log_dir, update_freq="epoch", profile_batch=0)
+        self._logits = logits
+        self._marks: list[float] = []
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        super().on_train_begin(logs)
+        self._write(0, self._state())
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._marks = [time.monotonic()]
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self._marks.append(time.monotonic())
+        super().on_train_batch_end(batch)  # of logs it would make summaries, to write none of them
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        super().on_epoch_end(epoch + 1, logs)
+        marks = self._marks[1:] if len(self._marks) > 2 else self._marks
+        step_ms = scalar_pb("step_ms", 1e3 * np.diff(marks).mean())
+        self._write(epoch + 1, [step_ms, *self._state()])
+
+    def _write(self, step: int, summaries: Iterable[Any]) -> None:
+        """Writes them at once, counted by numpy: ops take 3 ms for a small weight, numpy 0.2."""
+        everything = Summary(value=[value for summary in summaries for value in summary.value])
+        with self._train_writer.as_default(step=step):
+            tf.summary.experimental.write_raw_pb(everything.SerializeToString())
+        self._train_writer.flush()
+
+    def _state(self) -> Iterator[Any]:
+        """Summaries of the model as it is now."""
+        for name, zeros in sparsity(self._logits).items():
+            yield scalar_pb(f"sparsity/{name}", zeros)
+        for layer in self._logits.layers:
+            for weight in layer.weights:
+                if found := _RANGE.search(weight.name):
+                    name = getattr(layer, "layer", layer).name
+                    tag = f"range_{found['end']}/{name}/{found['tensor']}"
+                    yield scalar_pb(tag, weight.numpy())
+        for weight in self._logits.weights:
+            if weight.shape.rank:
+                yield histogram_pb(weight.name.replace(":", "_"), _sample(weight))
+
+
+_RANGE = re.compile(r"(?P<tensor>kernel|output)_(?P<end>min|max):0$")
+
+
+def _sample(weight: tf.Variable) -> npt.NDArray[Any]:
+    """The finite values of all rows, or of so many that there are about `HISTOGRAM_VALUES`."""
+    rows = int(weight.shape[0])
+    kept = max(1, HISTOGRAM_VALUES * rows // max(1, weight.shape.num_elements()))
+    if rows > kept:
+        weight = tf.gather(weight, np.linspace(0, rows - 1, kept, dtype=int))
+    values = weight.numpy()
+    return values[np.isfinite(values)]

@@ -1,0 +1,75 @@
+"""How a float model is trained, as data; no TensorFlow."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from ranklite.models.config import Name, Strict
+
+
+class RedrawnNegatives(Strict):
+    """Negatives whose items are drawn anew in every epoch, within their own contexts.
+
+    Attributes:
+      user: Feature of the user, who never gets an item that he had.
+      item: Feature of the item.
+      item_columns: Features that belong to the item and change with it.
+      by: Items drawn `uniform`ly or by `popularity`.
+    """
+
+    user: Name
+    item: Name
+    item_columns: tuple[Name, ...] = ()
+    by: Literal["uniform", "popularity"] = "uniform"
+
+
+class TrainingConfig(Strict):
+    """How the float DeepFM is trained.
+
+    Attributes:
+      batch_size: Rows a step, over all replicas.
+      epochs: Most passes over the train split.
+      learning_rate: Of Adam, at the start.
+      schedule: `plateau` multiplies the rate by 0.1 after an epoch without a better validation AUC,
+        `cosine` lets it fall to 0 over all epochs, `constant` leaves it.
+      patience: Epochs without a better validation AUC before training stops; the best weights stay.
+      embedding_l2: Weight of the L2 penalty on the embeddings looked up in a batch.
+      oov_rate: Share of ids sent to their field's out-of-vocabulary row while training, so that
+        the row learns what to say about a new user or item.
+      ema: Decay of the moving average of the weights, which is what is measured and kept; 0 keeps
+        the weights themselves.
+      negatives: Which negatives are redrawn in every epoch; in a RankLite YAML file this follows
+        from `negatives: {redraw: epoch}`.
+      warm_start: Start from the weights of the model pushed last, where its sizes and features are
+        the same; new values of a vocabulary start as unknown ones were scored.
+      precision: `float32`, or `bfloat16` (mixed: computes in bfloat16, keeps float32 weights).
+      strategy: `none`, `mirrored` (all local devices) or `multi_worker` (reads TF_CONFIG).
+      shuffle_rows: Rows in the shuffle buffer.
+      seed: Of everything random: initial weights, order of the rows, dropout, dropped ids.
+    """
+
+    batch_size: int = Field(1024, ge=1)
+    epochs: int = Field(10, ge=1)
+    learning_rate: float = Field(1e-3, gt=0.0, le=1.0)
+    schedule: Literal["plateau", "cosine", "constant"] = "plateau"
+    patience: int = Field(2, ge=1)
+    embedding_l2: float = Field(0.0, ge=0.0)
+    oov_rate: float = Field(0.01, ge=0.0, lt=1.0)
+    ema: float = Field(0.0, ge=0.0, lt=1.0)
+    negatives: RedrawnNegatives | None = None
+    warm_start: bool = False
+    precision: Literal["float32", "bfloat16"] = "float32"
+    strategy: Literal["none", "mirrored", "multi_worker"] = "none"
+    shuffle_rows: int = Field(1_000_000, ge=1)
+    seed: int = Field(42, ge=0, le=2**31 - 1)
+
+    @model_validator(mode="after")
+    def _one_replica_averages(self) -> TrainingConfig:
+        if self.ema and self.strategy != "none":
+            raise ValueError(
+                f"ema {self.ema} with strategy {self.strategy!r}: weights are averaged in one "
+                "process only; set ema to 0 or strategy to none"
+            )
+        return self

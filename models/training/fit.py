@@ -1,0 +1,245 @@
+"""Trains a DeepFM in a TensorFlow Recommenders ranking task; fine-tunes compressed ones too."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+import tf_keras as keras
+
+from ranklite.models import progress
+from ranklite.models.architectures.deepfm import DeepFMConfig, build_deepfm
+from ranklite.models.evaluation import metrics
+from ranklite.models.features.layout import FeatureLayout
+from ranklite.models.training import data, runtime
+from ranklite.models.training.callbacks import Cosine, Steps, Telemetry, TrainingFailed, Validation
+from ranklite.models.training.config import TrainingConfig
+from ranklite.models.training.ema import WeightAverage
+from ranklite.models.training.lazy_adam import LazyAdam
+from ranklite.models.training.negatives import redrawn_negatives
+from ranklite.models.training.task import RankingModel
+
+__all__ = [
+    "TrainingFailed",
+    "as_float32",
+    "build",
+    "evaluate",
+    "fit",
+    "is_chief",
+    "predict",
+    "strategy",
+]
+
+PREDICT_BATCH = 8192
+
+Forward = Callable[[dict[str, tf.Tensor]], tf.Tensor]
+
+
+def strategy(name: str) -> tf.distribute.Strategy:
+    """The distribution strategy of a configuration: `none`, `mirrored` or `multi_worker`."""
+    if name == "mirrored":
+        return tf.distribute.MirroredStrategy()
+    if name == "multi_worker":
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    return tf.distribute.get_strategy()
+
+
+def is_chief(model: keras.Model) -> bool:
+    """Whether this process is the one of its cluster that writes what was trained."""
+    resolver = model.distribute_strategy.cluster_resolver
+    if resolver is None or not resolver.cluster_spec():
+        return True
+    spec = resolver.cluster_spec().as_dict()
+    return (resolver.task_type, resolver.task_id) == ("chief" if "chief" in spec else "worker", 0)
+
+
+@contextmanager
+def _precision(name: str) -> Iterator[None]:
+    before = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy("mixed_bfloat16" if name == "bfloat16" else name)
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy(before)
+
+
+def build(layout: FeatureLayout, config: DeepFMConfig, training: TrainingConfig) -> keras.Model:
+    """Builds a DeepFM ready for `fit`: seeded, in its precision, under its strategy.
+
+    Args:
+      layout: Where the features live.
+      config: Its sizes.
+      training: Seed, precision and strategy.
+
+    Returns:
+      A model as `build_deepfm` gives it; `as_float32` turns it into a plain one after training.
+    """
+    runtime.set_seeds(training.seed)
+    with _precision(training.precision), strategy(training.strategy).scope():
+        return build_deepfm(layout, config)
+
+
+def as_float32(model: keras.Model, layout: FeatureLayout, config: DeepFMConfig) -> keras.Model:
+    """The same model computing in float32, outside of any strategy: what later stages continue."""
+    with _precision("float32"):
+        plain = build_deepfm(layout, config)
+    plain.set_weights(model.get_weights())
+    return plain
+
+
+def _forward(model: keras.Model) -> Forward:
+    return tf.function(
+        lambda features: tf.sigmoid(model(features, training=False)),
+        autograph=False,
+        reduce_retracing=True,
+    )
+
+
+def _score(
+    forward: Forward, layout: FeatureLayout, files: Sequence[str]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    batches = [
+        (forward(features).numpy()[:, 0], label.numpy()[:, 0])
+        for features, label in data.dataset(files, layout, PREDICT_BATCH)
+    ]
+    if not batches:
+        raise ValueError(f"no rows to score in {list(files)}")
+    scores, labels = zip(*batches, strict=True)
+    return np.concatenate(scores), np.concatenate(labels)
+
+
+def _measure(forward: Forward, layout: FeatureLayout, files: Sequence[str]) -> dict[str, float]:
+    scores, labels = _score(forward, layout, files)
+    return metrics.binary_metrics(labels, scores)
+
+
+def predict(
+    model: keras.Model, layout: FeatureLayout, files: Sequence[str]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Scores rows in the order of the files.
+
+    Args:
+      model: From features to the logit.
+      layout: Of the features.
+      files: Gzipped TFRecord files of transformed Examples.
+
+    Returns:
+      Probabilities [R] and labels [R].
+
+    Raises:
+      ValueError: The files hold no rows.
+    """
+    return _score(_forward(model), layout, files)
+
+
+def evaluate(model: keras.Model, layout: FeatureLayout, files: Sequence[str]) -> dict[str, float]:
+    """AUC, log loss and calibration of a model on some files."""
+    return _measure(_forward(model), layout, files)
+
+
+def fit(
+    model: keras.Model,
+    layout: FeatureLayout,
+    train_files: Sequence[str],
+    eval_files: Sequence[str],
+    training: TrainingConfig,
+    *,
+    log_dir: str | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    keep_best: bool = True,
+    best_from: int = 0,
+    optimizer: keras.optimizers.legacy.Optimizer | None = None,
+    task: Callable[[keras.Model, WeightAverage | None], RankingModel] = RankingModel,
+    augment: data.Augment | None = None,
+) -> dict[str, float]:
+    """Trains a logit model in place.
+
+    An epoch is as many whole batches as the train split holds, in another order each time: a last,
+    smaller batch would weigh as much as the others in batch normalization's averages.
+
+    Args:
+      model: From features to the logit [B, 1]; under a strategy if it was built so.
+      layout: Of the features.
+      train_files: Gzipped TFRecord files of the train split.
+      eval_files: Those of the validation split.
+      training: Batch size (over all replicas), epochs, rates, seed.
+      log_dir: Folder for TensorBoard; None logs nothing.
+      callbacks: More Keras callbacks; they see the `tfrs` model around this one, and come before
+        the epoch is measured.
+      keep_best: Put back the weights of the epoch with the best validation AUC at the end.
+      best_from: First epoch (from 0) that may be the best: those of a pruning ramp may not.
+      optimizer: In place of `LazyAdam` with the configured rate and penalty.
+      task: What the model is trained in.
+      augment: Changes the batches, in place of redrawing `training.negatives`.
+
+    Returns:
+      `auc`, `log_loss`, `calibration` of the weights that stay (averaged ones where `ema` says so)
+      on the validation split; `epochs` run, `best_epoch` (from 1), `steps`, `rows_per_second`.
+
+    Raises:
+      TrainingFailed: The loss is not finite, or a split is of no use.
+    """
+    runtime.set_seeds(training.seed)
+    rows = data.count_rows(train_files)
+    if not rows:
+        raise TrainingFailed(f"the train split has no rows: {list(train_files)}")
+    steps = data.steps_per_epoch(rows, training.batch_size)
+    epoch_rows = min(rows, steps * training.batch_size)
+    if augment is None and training.negatives is not None:
+        augment = redrawn_negatives(train_files, layout, training.negatives)
+    batches = data.dataset(
+        train_files,
+        layout,
+        training.batch_size,
+        shuffle_rows=min(training.shuffle_rows, rows),
+        seed=training.seed,
+        oov_rate=training.oov_rate,
+        drop_remainder=rows >= training.batch_size,
+        augment=augment,
+    ).apply(tf.data.experimental.assert_cardinality(steps))
+    forward = _forward(model)
+    average = WeightAverage(model, training.ema, layout.table_rows) if training.ema else None
+    validation = Validation(
+        model,
+        lambda: _measure(forward, layout, eval_files),
+        training,
+        rows=epoch_rows,
+        best_from=best_from,
+        average=average,
+    )
+    following = Steps(training, steps, min(rows, training.batch_size))
+    everything: list[keras.callbacks.Callback] = [*callbacks, validation, following]
+    if training.schedule == "cosine":
+        everything.append(Cosine(training.learning_rate, steps * training.epochs))
+    if log_dir:
+        everything.append(Telemetry(model, log_dir))
+    with model.distribute_strategy.scope():
+        ranking = task(model, average)
+        ranking.compile(optimizer or LazyAdam(training.learning_rate, training.embedding_l2))
+    history = ranking.fit(
+        batches,
+        epochs=training.epochs,
+        callbacks=everything,
+        verbose=1 if sys.stdout.isatty() and not progress.heard() else 0,
+    ).history
+    if keep_best and validation.weights:
+        model.set_weights(validation.weights)
+        final, best_epoch = validation.best, validation.best_epoch + 1
+    else:
+        if average is not None:
+            model.set_weights(average.weights())
+        final = {name: history[f"val_{name}"][-1] for name in ("auc", "log_loss", "calibration")}
+        best_epoch = len(history["loss"])
+    epochs = len(history["loss"])
+    progress.report(f"epoch {epochs}/{training.epochs}", 1.0, figures={"auc": final["auc"]})
+    return {
+        **final,
+        "epochs": epochs,
+        "best_epoch": best_epoch,
+        "steps": epochs * steps,
+        "rows_per_second": epochs * epoch_rows / validation.train_seconds,
+    }

@@ -1,0 +1,255 @@
+"""The configuration of a run: one YAML file, typed and validated."""
+
+from __future__ import annotations
+
+import functools
+import math
+import pathlib
+
+from pydantic import Field, field_validator, model_validator
+
+from ranklite.components.log_example_gen.config import (
+    NEWEST,
+    IngestConfig,
+    NegativesConfig,
+    SourceConfig,
+    SplitConfig,
+)
+from ranklite.components.validation_gate.config import ValidationConfig
+from ranklite.models.architectures.deepfm import DeepFMConfig
+from ranklite.models.compression.config import Compression, CompressionStep, Search
+from ranklite.models.compression.rules import (
+    NotCompressible,
+    check_item_columns,
+    check_recipe,
+    check_trainable,
+    check_user_and_item,
+)
+from ranklite.models.config import Name, Strict
+from ranklite.models.evaluation.gates import GatesConfig
+from ranklite.models.features.feature_set import Feature, FeatureSet
+from ranklite.models.training.config import RedrawnNegatives, TrainingConfig
+from ranklite.pipeline.config.errors import ConfigError, parse
+from ranklite.pipeline.kubeflow.config import KubeflowConfig
+
+__all__ = ["ConfigError", "RunConfig", "load_config"]
+
+
+class PushConfig(Strict):
+    """Where blessed versions go.
+
+    Attributes:
+      directory: Folder of the versions; None takes `pushed` in the run's own folder.
+      keep: Newest versions to keep; None keeps all.
+    """
+
+    directory: str | None = None
+    keep: int | None = Field(None, ge=1)
+
+
+class BeamConfig(Strict):
+    """How the Beam-based stages (statistics, Transform, Evaluator) run.
+
+    Attributes:
+      pipeline_args: Passed to Beam as they are: `--runner=FlinkRunner`, `--flink_master=...`. None
+        run it in this process; any make TFX build a source package for remote workers, a second a
+        stage.
+    """
+
+    pipeline_args: tuple[str, ...] = ()
+
+
+class RunConfig(Strict):
+    """Everything about a run but the folder of the logs.
+
+    Attributes:
+      name: The pipeline's name, also of its folder of runs.
+      synthetic: The log is generated where no data folder is given.
+      source: Where the log is.
+      label: Column of 0 and 1, or an SQL expression such as `rating >= 4`.
+      timestamp: Column of the time.
+      split: How rows are divided into train, eval and test.
+      negatives: How negatives are sampled, for a log of positives only.
+      features: The model's inputs.
+      user: Column of the user, for per-user metrics and the cold-start slice.
+      item: Column of the item, for the popularity and cold-start slices.
+      item_label: Column that names an item for a person, such as a title: for TensorBoard.
+      slices: Columns by whose values the evaluation is sliced as well.
+      schema_file: A schema (text proto) to hold the data to, instead of the configuration's.
+      validation: What makes data unfit.
+      model: The DeepFM.
+      training: How it is trained.
+      compression: Steps in order, or a search for the best ones within a budget.
+      gates: What a model must be to be pushed.
+      push: Where it is pushed.
+      beam: How Beam-based stages run.
+      kubeflow: How the pipeline runs on Kubeflow; nothing else reads it.
+    """
+
+    name: str = Field(min_length=1, max_length=60, pattern=r"^[a-z][a-z0-9-]*$")
+    synthetic: bool = False
+    source: SourceConfig = SourceConfig()
+    label: str | None = None
+    timestamp: Name | None = None
+    split: SplitConfig
+    negatives: NegativesConfig | None = None
+    features: tuple[Feature, ...] = Field(min_length=1)
+    user: Name | None = None
+    item: Name | None = None
+    item_label: Name | None = None
+    slices: tuple[Name, ...] = ()
+    schema_file: str | None = None
+    validation: ValidationConfig = ValidationConfig()
+    model: DeepFMConfig = DeepFMConfig()
+    training: TrainingConfig = TrainingConfig()
+    compression: Compression = ()
+    gates: GatesConfig = GatesConfig()
+    push: PushConfig = PushConfig()
+    beam: BeamConfig = BeamConfig()
+    kubeflow: KubeflowConfig = KubeflowConfig()
+
+    @field_validator("model")
+    @classmethod
+    def _trainable_table(cls, model: DeepFMConfig) -> DeepFMConfig:
+        check_trainable(model)
+        return model
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> RunConfig:
+        _ = self.ingest  # its own rules over several keys
+        if self.training.negatives is not None:
+            raise ValueError("training.negatives: say `negatives: {redraw: epoch}` instead")
+        ensembles = {(s.teachers, s.teacher) for s in self._steps if s.technique == "distill"}
+        if len(ensembles) > 1:
+            raise ValueError(
+                "compression: all recipes that distil share one ensemble: give the same `teachers` "
+                "and `teacher`"
+            )
+        for name, steps in self._recipes.items():
+            try:
+                check_recipe(steps, self.model, self.feature_set)
+            except NotCompressible as error:
+                raise ValueError(f"compression{name}: {error}") from None
+        if self.training.warm_start and self.model.table.kind != "full":
+            raise ValueError(
+                f"training.warm_start with model.table {self.model.table.kind!r}: only tables of "
+                "kind 'full' have a row for each value, which the next night can take over"
+            )
+        if self.negatives and self.negatives.redraw == "epoch":
+            check_user_and_item("negatives.redraw: epoch", self.feature_set)
+            if self.label:  # where negatives are sampled, ingest looks for the columns in the log
+                try:
+                    check_item_columns(self.negatives.item_columns, self.feature_set)
+                except NotCompressible as error:
+                    raise ValueError(f"negatives: {error}") from None
+        return self
+
+    @functools.cached_property
+    def fitting(self) -> TrainingConfig:
+        """The training with what it has to know of the log."""
+        if self.negatives is None or self.negatives.redraw == "never":
+            return self.training
+        redrawn = RedrawnNegatives(
+            user=str(self.user),
+            item=str(self.item),
+            item_columns=self.negatives.item_columns,
+            by=self.negatives.by,
+        )
+        return self.training.model_copy(update={"negatives": redrawn})
+
+    @functools.cached_property
+    def feature_set(self) -> FeatureSet:
+        """The features with the columns that have a role."""
+        return FeatureSet(
+            features=self.features, user=self.user, item=self.item, slices=self.slices
+        )
+
+    @functools.cached_property
+    def ingest(self) -> IngestConfig:
+        """The part that LogExampleGen has to know."""
+        return IngestConfig(
+            source=self.source,
+            label=self.label,
+            timestamp=self.timestamp,
+            split=self.split,
+            negatives=self.negatives,
+            features=self.feature_set,
+            item_label=self.item_label,
+            seed=self.training.seed,
+        )
+
+    @functools.cached_property
+    def judged_by(self) -> GatesConfig:
+        """The gates, tightened to the budget of a search."""
+        if not isinstance(self.compression, Search):
+            return self.gates
+        limits = {f"max_{figure}": n for figure, n in self.compression.budget.limits.items()}
+        tighter = {
+            key: limit
+            for key, limit in limits.items()
+            if limit < (getattr(self.gates, key) or math.inf)
+        }
+        return self.gates.model_copy(update=tighter)
+
+    @property
+    def _recipes(self) -> dict[str, tuple[CompressionStep, ...]]:
+        """All recipes, by what comes after `compression` in their key."""
+        if not isinstance(self.compression, Search):
+            return {"": self.compression}
+        return {f".recipes.{k}": steps for k, steps in (self.compression.recipes or {}).items()}
+
+    @property
+    def _steps(self) -> list[CompressionStep]:
+        return [step for recipe in self._recipes.values() for step in recipe]
+
+    @functools.cached_property
+    def teachers(self) -> list[tuple[DeepFMConfig, TrainingConfig]]:
+        """Model and training of each teacher that a recipe asks for, seed by seed."""
+        asked = [step for step in self._steps if step.technique == "distill"]
+        if not asked:
+            return []
+        first = asked[0]
+        return [
+            (
+                first.teacher or self.model,
+                self.fitting.model_copy(
+                    update={"seed": self.training.seed + 1 + k, "warm_start": False}
+                ),
+            )
+            for k in range(first.teachers)
+        ]
+
+    def check_files(self, data_root: str, span: str = NEWEST) -> None:
+        """Raises FileNotFoundError where a file name of the configuration matches nothing.
+
+        Raises:
+          ValueError: A span is asked for, but file names have none.
+        """
+        self.ingest.at(span).matching_files(data_root)
+
+    def summary(self) -> str:
+        """One line for a person."""
+        kinds = [feature.kind for feature in self.features]
+        counted = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+        if isinstance(self.compression, Search):
+            tried = self.compression.recipes or range(self.compression.trials)
+            steps = f"float -> best of {len(tried)} recipes"
+        else:
+            steps = " -> ".join(["float", *(step.technique for step in self.compression)])
+        return f"{self.name}, {counted}, split by {self.split.by}, {steps}"
+
+
+def load_config(path: str) -> RunConfig:
+    """Reads and validates a YAML file.
+
+    Raises:
+      FileNotFoundError: There is no such file.
+      ConfigError: It is wrong; every mistake is listed with its line.
+    """
+    file = pathlib.Path(path)
+    if not file.is_file():
+        known = sorted(str(p) for p in pathlib.Path("configs").glob("*.yaml"))
+        raise FileNotFoundError(
+            f"no configuration {path!r}; there are {', '.join(known) or 'none'}"
+        )
+    return parse(file.read_text(encoding="utf-8"), path, RunConfig)

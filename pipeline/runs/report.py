@@ -1,0 +1,187 @@
+"""The table that a run ends with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sysconfig
+from collections.abc import Sequence
+from typing import Any
+
+from ranklite.components import artifact_io as checkpoint_io
+from ranklite.components.run_report.artifacts import PAGE_FILE
+from ranklite.models.evaluation.gates import cells
+from ranklite.pipeline.comparison import recipes
+from ranklite.pipeline.local.runner import Outcome
+from ranklite.pipeline.runs.logs import newest
+from ranklite.pipeline.runs.store import document
+from ranklite.pipeline.tables import table
+
+_COLUMNS = (
+    ("AUC", "auc", "{:.4f}"),
+    ("log loss", "log_loss", "{:.4f}"),
+    ("calibr.", "calibration", "{:.3f}"),
+    ("GAUC", "gauc", "{:.4f}"),
+    ("NDCG@10", "ndcg_at_10", "{:.4f}"),
+    ("bytes", "bytes", "{:,}"),
+    ("gzipped", "gzip_bytes", "{:,}"),
+    ("us/row @1", "latency_1_us", "{:.2f}"),
+    ("us/row @512", "latency_512_us", "{:.2f}"),
+)
+_NAMES = {
+    "float": "float",
+    "control": "float control",
+    "quantized": "quantized (Keras)",
+    "shipped": "shipped file",
+}
+_DASH = "-"
+
+
+def stage_name(stage: str) -> str:
+    """What a person calls a stage."""
+    return _NAMES.get(stage, stage.replace("_", " "))
+
+
+def stages(report: dict[str, Any], best: dict[str, float] | None) -> str:
+    """Accuracy, size and speed of every stage, and the best that can be reached where known."""
+    rows = [
+        [stage_name(stage)]
+        + [form.format(figures[key]) if key in figures else _DASH for _, key, form in _COLUMNS]
+        for stage, figures in report["stages"].items()
+    ]
+    if best:
+        rows.append(
+            ["best reachable"]
+            + [form.format(best[key]) if key in best else _DASH for _, key, form in _COLUMNS]
+        )
+    return table(["stage", *(title for title, _, _ in _COLUMNS)], rows)
+
+
+def rounding(report: dict[str, Any]) -> str:
+    """What post-training rounding and training with it reached, and which of them ships."""
+    figures = report["validation"]
+    ways = [way for way in ("calibrated", "trained") if f"{way}_auc" in figures]
+    if len(ways) < 2:
+        return ""
+    shown = ", ".join(
+        f"{way} AUC {figures[f'{way}_auc']:.4f} / log loss {figures[f'{way}_log_loss']:.4f}"
+        for way in ways
+    )
+    return f"validation split: {shown}; ships: {figures['chosen']}"
+
+
+def single_scores(report: dict[str, Any]) -> str:
+    """How far single predictions moved on the way to the shipped file."""
+    moved = "; ".join(
+        f"against {stage_name(stage)} {change['max']:.3f}, 99.9 % of them less than "
+        f"{change['p999']:.3f}"
+        for stage, change in report["evidence"]["score_change"].items()
+    )
+    return f"largest change of a score: {moved}"
+
+
+def gates(verdicts: Sequence[dict[str, Any]]) -> str:
+    """Every gate with its value, its bound and its verdict."""
+    return table(["gate", "value", "bound", ""], [cells(v) for v in verdicts])
+
+
+def slices(report: dict[str, Any]) -> str:
+    """AUC by slice, float against shipped."""
+    rows = [
+        [
+            f"{entry['column'].removeprefix('slice_')} = {entry['value'] or '(missing)'}",
+            f"{entry['rows']:,}",
+            f"{entry['float']['auc']:.4f}",
+            f"{entry['shipped']['auc']:.4f}",
+        ]
+        for entry in report["slices"]
+    ]
+    return table(["slice", "rows", "AUC float", "AUC shipped"], rows) if rows else ""
+
+
+def _command() -> str:
+    """The command as it can be typed here: `make run` leaves it off the PATH."""
+    installed = os.path.join(sysconfig.get_path("scripts"), "ranklite")
+    if shutil.which("ranklite") or not os.path.exists(installed):
+        return "ranklite"
+    return os.path.relpath(installed)
+
+
+def _origin(outcome: Outcome) -> str:
+    """The spans that were read, and where training started from, where either is to be told."""
+    found = outcome.stages
+    said = []
+    log = found.get("LogExampleGen")
+    spans = document(log.folder("report") if log else None, "report.json").get("spans")
+    if spans:
+        said.append(f"spans {spans[0]} to {spans[-1]} ({len(spans)})")
+    model = found["Trainer"].folder("model") if "Trainer" in found else None
+    if model and outcome.config.training.warm_start:
+        metrics = checkpoint_io.metrics(model)
+        warm = metrics.get("warm_started")
+        said.append("warm-started" if warm else "started from scratch")
+    return "".join(f"; {one}" for one in said)
+
+
+def _page(outcome: Outcome) -> str | None:
+    """The page of the run, also of one that failed."""
+    reporter = outcome.stages.get("RunReport")
+    folder = reporter.folder("page") if reporter else None
+    page = os.path.join(folder, PAGE_FILE) if folder else None
+    stopped = outcome.folders.stopped_page(outcome.run.number)
+    if outcome.run.stopped and os.path.isfile(stopped):
+        page = stopped
+    return os.path.relpath(page) if page else None
+
+
+def render(outcome: Outcome) -> str:
+    """What a run made, for a person: stages, gates, slices, where the model is, what comes next."""
+    found, run = outcome.stages, outcome.run
+    stopped = [f"{s.node} {s.state}" + (f": {s.error}" if s.error else "") for s in run.stopped]
+    page = _page(outcome)
+    report = document(
+        found["LiteValidator"].folder("report") if "LiteValidator" in found else None, "report.json"
+    )
+    if not report:
+        log = os.path.relpath(newest(outcome.folders.logs))
+        said = [f"the last run, {run.title}, did not finish; look at {log}", *stopped]
+        return "\n".join(said + ([f"report       {page}"] if page else []))
+    truth = document(outcome.folders.synthetic, "truth.json") if outcome.config.synthetic else {}
+    best = truth.get("best", {}).get(report["split"])
+    pusher = document(
+        found["Pusher"].folder("pushed_model") if "Pusher" in found else None, "pushed.json"
+    )
+    cached = sum(stage.state == "cached" for stage in found.values())
+    title = f"{run.title}, {report['split']} split"
+    lines = [
+        "",
+        f"{title}: {report['rows']:,} rows, {report['positives']:,} positive{_origin(outcome)}",
+        "",
+        stages(report, best),
+        rounding(report),
+        single_scores(report),
+        "",
+        gates(pusher.get("verdicts", report["verdicts"])),
+        "",
+        slices(report),
+        "",
+    ]
+    if "BudgetSearch" in found:
+        trials = recipes.load_trials(outcome)
+        lines += [recipes.render(trials), ""]
+    if pusher.get("version"):
+        version = os.path.relpath(pusher["version"])
+        lines += [f"pushed       {version}"]
+        lines += [f"score        {_command()} score {version} IN.csv -o OUT.csv"]
+    elif pusher:
+        lines += [f"not pushed   refused by {', '.join(pusher['refused_by'])}"]
+    else:
+        lines += [f"not pushed   {'; '.join(stopped) or 'the run was stopped'}"]
+    if page:
+        lines += [f"report       {page}"]
+    runs = os.path.relpath(outcome.folders.runs)
+    lines += [f"TensorBoard  {_command()} tensorboard --runs {runs}"]
+    lines += [f"log          {os.path.relpath(newest(outcome.folders.logs))}"]
+    if "total" in outcome.seconds:
+        lines += [f"time         {outcome.seconds['total']:.0f} s, {cached} of {len(found)} cached"]
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""RankLite: from interaction logs to a small, fast, gated TFLite ranking model."""

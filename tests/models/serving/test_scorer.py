@@ -1,0 +1,206 @@
+"""A pushed version scores raw rows, without TensorFlow."""
+
+from __future__ import annotations
+
+import csv
+import json
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ranklite.models.architectures.checkpoint import Checkpoint
+from ranklite.models.architectures.deepfm import DeepFMConfig, build_deepfm
+from ranklite.models.export import tflite as export
+from ranklite.models.export.tflite_runtime import SERVING_RAW, LiteModel
+from ranklite.models.features.constants import PreprocessingConstants
+from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.features.layout import FeatureLayout
+from ranklite.models.features.raw_signature import RawFeatures
+from ranklite.models.serving import versions as bundle
+from ranklite.models.serving.scorer import Scorer
+
+FEATURES: list[dict[str, Any]] = [
+    {"name": "user", "kind": "categorical", "dtype": "string"},
+    {"name": "item", "kind": "categorical", "dtype": "int64"},
+    {"name": "tags", "kind": "multi_categorical", "dtype": "string", "max_length": 2}
+    | {"separator": "|"},
+    {"name": "price", "kind": "numeric", "dtype": "float32"},
+]
+ROW: dict[str, Any] = {"user": "u1", "item": 2, "tags": ["a", "b"], "price": 1.5}
+
+
+@pytest.fixture(scope="module")
+def pushed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    layout = FeatureLayout.build([("user", 1, 3), ("item", 1, 3), ("tags", 2, 2)], ["price"])
+    config = DeepFMConfig(embedding_dim=4, hidden_units=(8,), embedding_stddev=0.5)
+    checkpoint = Checkpoint(build_deepfm(layout, config), layout, config)
+    constants = PreprocessingConstants(
+        {"user": ["u0", "u1", "u2"], "item": ["1", "2", "3"], "tags": ["a", "b"]},
+        {"price": 1.0},
+        {"price": 2.0},
+        {},
+    )
+    features = FeatureSet.model_validate(
+        {"features": [{k: v for k, v in f.items() if v != "float32"} for f in FEATURES]}
+    )
+    content = export.to_tflite(checkpoint, RawFeatures(features, constants, layout))
+    folder = str(tmp_path_factory.mktemp("pushed"))
+    bundle.write_version(folder, b"an older one", {})
+    bundle.write_version(folder, content, {"model": {"features": FEATURES}})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def scorer(pushed: str) -> Scorer:
+    return Scorer(pushed)
+
+
+def test_the_newest_version_is_taken(scorer: Scorer, pushed: str) -> None:
+    assert scorer.path == f"{pushed}/2"
+    assert Scorer(f"{pushed}/2").path == f"{pushed}/2"
+
+
+def test_rows_become_what_the_raw_signature_takes(scorer: Scorer) -> None:
+    rows = [ROW, {"user": None, "item": "3", "tags": "b|c|d", "price": None, "other": 1}]
+    model = LiteModel(f"{scorer.path}/model.tflite")
+    expected = model.score(
+        {
+            "user": np.array([b"u1", b""], np.object_),
+            "item": np.array([2, 3], np.int64),
+            "tags": np.array([[b"a", b"b"], [b"b", b"c"]], np.object_),
+            "price": np.array([1.5, np.nan], np.float32),
+        },
+        SERVING_RAW,
+    )
+    np.testing.assert_array_equal(scorer.score(rows), expected)
+    assert len(set(expected)) == 2
+
+
+@pytest.mark.parametrize("missing", [None, "", float("nan"), np.float32("nan")])
+def test_every_way_to_say_missing_is_one(scorer: Scorer, missing: Any) -> None:
+    row = {"user": "", "item": -(2**63), "tags": [], "price": float("nan")}
+    other = scorer.score(
+        [dict.fromkeys(ROW, missing), {**ROW, "tags": [missing, " ", -(2**63), "a", "b", "c"]}]
+    )
+    np.testing.assert_array_equal(other, scorer.score([row, ROW]))
+
+
+def test_numpy_values_are_values(scorer: Scorer) -> None:
+    row = {
+        "user": np.str_("u1"),
+        "item": np.float64(2),
+        "tags": np.array(["a", "b"]),
+        "price": np.float32(1.5),
+    }
+    np.testing.assert_array_equal(scorer.score([row]), scorer.score([ROW]))
+
+
+def test_many_rows_are_scored_in_batches(scorer: Scorer) -> None:
+    rows = [{**ROW, "item": k % 5} for k in range(1100)]
+    scores = scorer.score(iter(rows))
+    np.testing.assert_allclose(scores[:5], scorer.score(rows[:5]), rtol=1e-6)
+    assert len(scores) == 1100
+    assert len(scorer.score([])) == 0
+
+
+def test_top_k(scorer: Scorer) -> None:
+    items: list[dict[str, Any]] = [
+        {"item": k, "tags": [], "price": float(k)} for k in (1, 2, 3, 99)
+    ]
+    scores = scorer.score([{**ROW, **item} for item in items])
+    best = scorer.top_k({"user": "u1"}, items, 2)
+    assert [index for index, _ in best] == list(np.argsort(-scores)[:2])
+    assert best[0][1] >= best[1][1]
+    same = scorer.top_k(ROW, [{}, {}, {}], 9)
+    assert [index for index, _ in same] == [0, 1, 2]
+    with pytest.raises(ValueError, match="k = -1"):
+        scorer.top_k(ROW, [{}], -1)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"item": "many"}, ValueError, "row 1: item = 'many' is not of type int64"),
+        ({"item": 1.5}, ValueError, "row 1: item = 1.5 is not of type int64"),
+        ({"price": "dear"}, ValueError, "row 1: price = 'dear' is not of type float32"),
+        ({"user": 1.5}, ValueError, "row 1: user = 1.5 is not of type string"),
+        ({"user": True}, ValueError, "row 1: user = True is not of type string"),
+        ({"item": float("inf")}, ValueError, "row 1: item = inf is not of type int64"),
+        ({"item": 2**63}, ValueError, "row 1: item = 9223372036854775808 is not of type int64"),
+        ({"tags": 1.5}, ValueError, "row 1: tags = 1.5 is not of type string"),
+    ],
+)
+def test_wrong_values_are_named(
+    scorer: Scorer, change: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        scorer.score([ROW, {**ROW, **change}])
+
+
+def test_an_absent_feature_is_named(scorer: Scorer) -> None:
+    with pytest.raises(KeyError, match="row 0 has no feature 'user'"):
+        scorer.score([{"item": 1, "tags": [], "price": 1}])
+
+
+def test_a_csv_file(scorer: Scorer, tmp_path: pathlib.Path) -> None:
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text("user,item,tags,price,note\nu1,2,a|b,1.5,x\n,3,,,y\n")
+    assert scorer.score_csv(str(source), str(target)) == 2
+    with open(target, newline="") as file:
+        rows = list(csv.DictReader(file))
+    expected = scorer.score([ROW, {"user": None, "item": 3, "tags": [], "price": None}])
+    np.testing.assert_allclose([float(row["score"]) for row in rows], expected, rtol=1e-6)
+    assert [row["note"] for row in rows] == ["x", "y"]
+    with pytest.raises(ValueError, match="is the input"):
+        scorer.score_csv(str(source), str(source))
+    source.write_text("user,item\nu,1\n")
+    with pytest.raises(ValueError, match="no column tags, price"):
+        scorer.score_csv(str(source), str(tmp_path / "other.csv"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "user,item,tags,price\n" + "u,1,a,1\n" * 600 + "u,x,a,1\n",
+            r"in.csv: row 600: item = 'x'",
+        ),
+        ("user,item,tags,price\nu,1,a,1,2\n", "more fields than the header"),
+        ("user,item,tags,price,score\nu,1,a,1,2\n", "a column 'score' already"),
+        ("user,item,tags,price,user\nu,1,a,1,u\n", "names user twice"),
+        ("", "no column user"),
+    ],
+)
+def test_a_bad_csv_file_leaves_nothing(
+    scorer: Scorer, tmp_path: pathlib.Path, text: str, message: str
+) -> None:
+    (tmp_path / "in.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        scorer.score_csv(str(tmp_path / "in.csv"), str(tmp_path / "out.csv"))
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(scorer: Scorer, tmp_path: pathlib.Path) -> None:
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text("user,item,tags,price\nu1,2,a|b,1.5\n", encoding="utf-8-sig")
+    assert scorer.score_csv(str(source), str(target)) == 1
+
+
+def test_a_folder_without_versions(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no pushed model"):
+        Scorer(str(tmp_path))
+
+
+def test_no_tensorflow_is_imported(pushed: str) -> None:
+    code = (
+        "import sys, json; from ranklite.models.serving.scorer import Scorer\n"
+        f"Scorer({pushed!r}).score([json.loads({json.dumps(json.dumps(ROW))})])\n"
+        "print([m for m in ('tensorflow', 'tfx', 'pydantic', 'pandas') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,101 @@
+"""A reader of the folder of versions sees whole versions, whatever happens to the writer."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from ranklite.models.serving import versions as bundle
+
+KILLED_PUSH = """
+import os, signal, sys
+from ranklite.models.serving import versions as bundle
+
+calls = {{"n": 0}}
+def dying(real):
+    def call(*args, **kwargs):
+        calls["n"] += 1
+        if calls["n"] == {point}:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*args, **kwargs)
+    return call
+
+os.fsync, os.rename = dying(os.fsync), dying(os.rename)
+bundle.write_version(sys.argv[1], b"new", {{"model": {{"v": 2}}, "report": {{}}}}, keep={keep})
+"""
+
+
+def test_versions_count_up(tmp_path: pathlib.Path) -> None:
+    folder = str(tmp_path / "pushed")
+    assert bundle.latest_version(folder) is None
+    assert bundle.write_version(folder, b"a", {"model": {"v": 1}}).endswith("/1")
+    assert bundle.write_version(folder, b"b", {"model": {"v": 2}}).endswith("/2")
+    os.rename(f"{folder}/2", f"{folder}/10")
+    assert bundle.write_version(folder, b"c", {}).endswith("/11")
+    assert bundle.versions(folder) == [1, 10, 11]
+    assert json.loads((tmp_path / "pushed/10/model.json").read_text()) == {"v": 2}
+
+
+def test_the_same_model_makes_no_second_version(tmp_path: pathlib.Path) -> None:
+    first = bundle.write_version(str(tmp_path), b"a", {})
+    assert bundle.write_version(str(tmp_path), b"a", {}) == first
+    assert bundle.versions(str(tmp_path)) == [1]
+
+
+def test_only_the_newest_are_kept(tmp_path: pathlib.Path) -> None:
+    for number in range(5):
+        bundle.write_version(str(tmp_path), bytes([number]), {}, keep=2)
+    assert bundle.versions(str(tmp_path)) == [4, 5]
+    assert not [name for name in os.listdir(tmp_path) if name.startswith(".pushing")]
+
+
+# 1-3: flushing the three files; 4: their folder; 5: the rename; 6: flushing the destination.
+@pytest.mark.parametrize("point", [1, 2, 3, 4, 5, 6])
+def test_a_killed_push_leaves_nothing_half_visible(tmp_path: pathlib.Path, point: int) -> None:
+    bundle.write_version(str(tmp_path), b"old", {"model": {"v": 1}})
+    code = KILLED_PUSH.format(point=point, keep=None)
+    process = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert process.returncode == -signal.SIGKILL
+    visible = bundle.versions(str(tmp_path))
+    assert visible == ([1] if point < 6 else [1, 2])
+    for version in visible:
+        names = {path.name for path in (tmp_path / str(version)).iterdir()}
+        assert {"model.tflite", "model.json"} <= names
+    after = bundle.write_version(str(tmp_path), b"newer", {"model": {"v": 3}})
+    assert after.endswith(str(visible[-1] + 1))
+    assert not [name for name in os.listdir(tmp_path) if name.startswith(".pushing")]
+
+
+# 7: the rename that hides the old version, after the new one stands.
+def test_a_push_killed_while_pruning_keeps_both(tmp_path: pathlib.Path) -> None:
+    bundle.write_version(str(tmp_path), b"old", {})
+    code = KILLED_PUSH.format(point=7, keep=1)
+    process = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert process.returncode == -signal.SIGKILL
+    assert bundle.versions(str(tmp_path)) == [1, 2]
+
+
+def test_pushers_at_once_get_versions_of_their_own(tmp_path: pathlib.Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        contents = [bytes([n]) for n in range(8)]
+        pushed = list(pool.map(lambda c: bundle.write_version(str(tmp_path), c, {}), contents))
+    assert bundle.versions(str(tmp_path)) == list(range(1, 9))
+    for folder, content in zip(pushed, contents, strict=True):
+        assert (pathlib.Path(folder) / "model.tflite").read_bytes() == content
+
+
+def test_what_holds_no_model_is_no_version(tmp_path: pathlib.Path) -> None:
+    first = bundle.write_version(str(tmp_path), b"a", {})
+    (tmp_path / "7").mkdir()
+    (tmp_path / "9").write_text("")
+    (tmp_path / "010").mkdir()
+    assert bundle.latest_version(str(tmp_path)) == first
+    assert bundle.write_version(str(tmp_path), b"b", {}, keep=1).endswith("/11")
+    assert bundle.versions(str(tmp_path)) == [11]

@@ -1,0 +1,52 @@
+"""Versions, commit and processor are those of this process."""
+
+from __future__ import annotations
+
+import pathlib
+import platform
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from ranklite.models import environment as software
+
+
+def test_versions() -> None:
+    found = software.versions()
+    assert found["python"] == platform.python_version()
+    assert found["numpy"] == np.__version__
+
+
+def test_what_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(software, "_PACKAGES", ("numpy", "no-such-package"))
+    assert set(software.versions()) == {"python", "numpy"}
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
+def test_the_commit_is_that_of_tracked_code(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    def git(*arguments: str) -> str:
+        who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        command = ["git", "-C", str(tmp_path), *who, *arguments]
+        return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
+
+    code = tmp_path / "software.py"
+    code.write_text("1")
+    monkeypatch.setattr(software, "__file__", str(code))
+    assert software.commit() is None  # no repository
+    git("init")
+    assert software.commit() is None  # as in an environment that lies in a repository
+    git("add", ".")
+    git("commit", "-m", "x")
+    git("tag", "v1")
+    head = git("rev-parse", "HEAD")
+    assert software.commit() == head
+    code.write_text("2")
+    assert software.commit() == f"{head}-dirty"
+
+
+def test_processor_has_a_name() -> None:
+    assert software.processor().strip()

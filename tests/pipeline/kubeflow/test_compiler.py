@@ -1,0 +1,227 @@
+"""The compiled pipeline: what Kubeflow and Argo take, and nothing of this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import pathlib
+import re
+import shutil
+import sys
+from typing import Any
+
+import pytest
+import yaml
+
+from ranklite.pipeline.cli.main import main
+from ranklite.pipeline.config.run_config import ConfigError, RunConfig, load_config
+from ranklite.pipeline.kubeflow.compiler import ENTRYPOINT, NotCompilable, compile_pipeline
+from tests.kubeflow_backend import ROOT, load
+from tests.kubeflow_server import kubeflow_server
+
+pytestmark = pytest.mark.slow
+
+KUBEFLOW: dict[str, Any] = {
+    "image": "registry.example/ranklite:1",
+    "pipeline_root": "gs://bucket/ranklite",
+    "data": "gs://bucket/logs",
+    "defaults": {"cpu": 2, "memory": "4G", "retries": 1, "timeout": "2h"},
+    "tasks": {
+        "Trainer": {"memory": "16G", "accelerator": {"count": 1}, "timeout": "6h"},
+        "StatisticsGen": {"cache": False},
+    },
+    "secrets": [{"name": "minio", "env": {"accesskey": "AWS_ACCESS_KEY_ID"}}],
+}
+
+
+def configuration(folder: pathlib.Path, name: str = "synthetic", **changes: Any) -> RunConfig:
+    settings = yaml.safe_load((ROOT / f"configs/{name}.yaml").read_text(encoding="utf-8"))
+    settings |= {"kubeflow": KUBEFLOW, **changes}
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return load_config(str(path))
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
+    folder = tmp_path_factory.mktemp("compiled")
+    config = configuration(
+        folder,
+        source={"files": "log-{SPAN}.csv"},
+        beam={"pipeline_args": ["--runner=FlinkRunner", "--flink_master=flink:8081"]},
+    )
+    path = folder / "pipeline.yaml"
+    compile_pipeline(config, str(path))
+    return load(str(path)), path.read_text(encoding="utf-8")
+
+
+def containers(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Container of each task."""
+    return {
+        name: document["deploymentSpec"]["executors"][
+            document["components"][task["componentRef"]["name"]]["executorLabel"]
+        ]["container"]
+        for name, task in document["root"]["dag"]["tasks"].items()
+    }
+
+
+def test_it_is_a_pipeline_spec_with_names_that_argo_takes(
+    compiled: tuple[dict[str, Any], str],
+) -> None:
+    document, _ = compiled  # `load` has parsed it strictly
+    assert document["schemaVersion"] == "2.1.0"
+    names = [
+        *document["root"]["dag"]["tasks"],
+        *document["components"],
+        *document["deploymentSpec"]["executors"],
+    ]
+    assert all(re.fullmatch(r"[A-Za-z0-9][-A-Za-z0-9_]*", name) for name in names), names
+    for task in document["root"]["dag"]["tasks"].values():
+        assert set(task.get("dependentTasks", [])) <= set(document["root"]["dag"]["tasks"])
+    assert document["root"]["inputDefinitions"]["parameters"] == {
+        "span": {"parameterType": "STRING", "defaultValue": "", "isOptional": True}
+    }
+
+
+def test_every_command_exists(compiled: tuple[dict[str, Any], str]) -> None:
+    document, _ = compiled
+    assert document["deploymentSpec"]["executors"].keys() == {
+        c["executorLabel"] for c in document["components"].values()
+    }
+    for container in containers(document).values():
+        assert tuple(container["command"]) == ENTRYPOINT
+        assert shutil.which(container["command"][0], path=pathlib.Path(sys.executable).parent)
+        assert importlib.util.find_spec(container["command"][2])
+        assert container["image"] == "registry.example/ranklite:1"
+        path = container["args"][container["args"].index("--executor_class_path") + 1]
+        module, _, name = path.rpartition(".")
+        assert hasattr(importlib.import_module(module), name), path
+        assert "--runner=FlinkRunner" in container["args"]
+
+
+def test_nothing_of_this_machine_is_in_it(compiled: tuple[dict[str, Any], str]) -> None:
+    _, text = compiled
+    for path in (ROOT, pathlib.Path.home(), "/tmp/pytest", "site-packages"):
+        assert str(path) not in text
+
+
+def test_tasks_get_what_the_configuration_says(compiled: tuple[dict[str, Any], str]) -> None:
+    document, _ = compiled
+    made = containers(document)
+    tasks = document["root"]["dag"]["tasks"]
+    assert made["Transform"]["resources"] == {"cpuLimit": 2.0, "memoryLimit": 4.0}
+    assert made["Trainer"]["resources"] == {
+        "cpuLimit": 2.0,
+        "memoryLimit": 16.0,
+        "accelerator": {"type": "nvidia.com/gpu", "count": "1"},
+    }
+    assert "--timeout=7200" in made["Transform"]["args"]
+    assert "--timeout=21600" in made["Trainer"]["args"]
+    assert tasks["Transform"]["retryPolicy"] == {
+        "maxRetryCount": 1,
+        "backoffDuration": "30s",
+        "backoffFactor": 2.0,
+    }
+    cached = {name for name, task in tasks.items() if "cachingOptions" in task}
+    assert "Transform" in cached
+    never = {"LogExampleGen", "ValidationGate", "Evaluator-against_blessed", "Pusher"}
+    assert not cached & (never | {"StatisticsGen"})
+
+
+def test_secrets_reach_every_task(compiled: tuple[dict[str, Any], str]) -> None:
+    document, text = compiled
+    _, platform = yaml.safe_load_all(text)
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert executors.keys() == document["deploymentSpec"]["executors"].keys()
+    assert executors["Trainer_executor"]["secretAsEnv"] == [
+        {
+            "secretName": "minio",
+            "keyToEnv": [{"secretKey": "accesskey", "envVar": "AWS_ACCESS_KEY_ID"}],
+        }
+    ]
+
+
+def test_twice_gives_the_same_file(tmp_path: pathlib.Path) -> None:
+    config = configuration(tmp_path)
+    texts = []
+    for name in ("a.yaml", "b.yaml"):
+        compile_pipeline(config, str(tmp_path / name))
+        texts.append((tmp_path / name).read_bytes())
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("name", ["frappe-distilled", "movielens", "criteo", "interactions"])
+def test_every_configuration_compiles(name: str, tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "pipeline.yaml")
+    tasks = compile_pipeline(configuration(tmp_path, name), path)
+    assert {"LogExampleGen", "Trainer", "Pusher"} <= set(tasks)
+    if name == "frappe-distilled":
+        assert {"Trainer-teacher_0", "Trainer-teacher_2", "BudgetSearch"} <= set(tasks)
+    load(path)
+
+
+@pytest.mark.parametrize(
+    ("kubeflow", "changes", "why"),
+    [
+        ({"image": None}, {}, "kubeflow.image is not set.*--image"),
+        ({"pipeline_root": "/mnt/nfs"}, {}, "'/mnt/nfs' is no URI that Kubeflow keeps"),
+        ({"tasks": {"Trainr": {"cpu": 1}}}, {}, "no task 'Trainr'; there are Evaluator"),
+        (
+            {},
+            {"source": {"files": "*.parquet", "engine": "beam"}, "split": {"by": "hash"}},
+            "engine: beam is not supported on Kubeflow yet",
+        ),
+    ],
+)
+def test_what_cannot_run_there_is_refused(
+    kubeflow: dict[str, Any], changes: dict[str, Any], why: str, tmp_path: pathlib.Path
+) -> None:
+    config = configuration(tmp_path, kubeflow={**KUBEFLOW, **kubeflow}, **changes)
+    with pytest.raises(NotCompilable, match=why):
+        compile_pipeline(config, str(tmp_path / "pipeline.yaml"))
+    assert not (tmp_path / "pipeline.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("task", "why"),
+    [
+        ({"memory": "lots"}, "'lots': write such as 512M or 16G"),
+        ({"timeout": "2 hours"}, "'2 hours': write such as 90s, 30m, 2h or 1d"),
+        ({"cpu": 0}, "greater than 0"),
+        ({"retrys": 2}, "retrys"),
+    ],
+)
+def test_a_wrong_task_is_told_by_its_line(
+    task: dict[str, Any], why: str, tmp_path: pathlib.Path
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(why)):
+        configuration(tmp_path, kubeflow={"defaults": task})
+
+
+def test_from_a_configuration_to_a_schedule(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configuration(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = ["--config", str(tmp_path / "config.yaml")]
+    compiled = tmp_path / "compiled.yaml"
+    assert main(["kubeflow", "compile", *config, "-o", str(compiled)]) == 0
+    assert "16 tasks written to" in capsys.readouterr().out
+    with kubeflow_server() as server:
+        command = ["kubeflow", "schedule", *config, "--cron", "30 2 * * mon-fri"]
+        command += ["--host", server.host]
+        assert main([*command, "--dry-run"]) == 0
+        assert "POST /apis/v2beta1/recurringruns" in capsys.readouterr().out
+        assert server.changes() == []
+        assert main(command) == 0
+        printed = capsys.readouterr().out
+        assert "synthetic: version versions-" in printed
+        assert "at '30 2 * * mon-fri' (UTC)" in printed
+        assert server.uploads[-1][1] == compiled.read_bytes()
+        (schedule,) = server.kept["recurringruns"]
+        assert schedule["trigger"]["cron_schedule"]["cron"] == "0 30 2 * * mon-fri"
+        assert main(command) == 0
+        assert "is there already, unchanged" in capsys.readouterr().out
+        assert len(server.kept["recurringruns"]) == 1
+        server.failures = [("GET", "pipelines", 401)]
+        assert main(command) == 1
+        assert "kfp takes credentials from" in capsys.readouterr().err

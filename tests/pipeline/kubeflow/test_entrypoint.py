@@ -1,0 +1,156 @@
+"""What a pod does around an executor."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+
+from ranklite.models import progress
+from ranklite.models.serving.versions import write_version
+from ranklite.pipeline.kubeflow import entrypoint, storage
+from ranklite.pipeline.local import progress as progress_lines
+from tests.kubeflow_backend import ROOT
+
+
+@pytest.fixture
+def bucket(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """`gs://bucket`, kept in a folder."""
+    folder = tmp_path / "bucket"
+    opened = storage._open
+
+    def open_local(uri: str) -> Any:
+        return opened(uri.replace("gs://bucket", str(folder)))
+
+    monkeypatch.setattr(storage, "_open", open_local)
+    monkeypatch.setenv(storage.MOUNTS_ENV, str(tmp_path / "mounts"))
+    return "gs://bucket"
+
+
+def model(uri: str, digest: str = "same") -> dict[str, Any]:
+    return {"uri": uri, "metadata": {"features_digest": digest}}
+
+
+def recall(bucket: str, task: dict[str, Any]) -> list[str]:
+    """URIs of the baseline that a task gets."""
+    entrypoint._recall(task, {"baseline": "LastPushedModel"}, f"{bucket}/history")
+    given = task["inputs"]["artifacts"].get("baseline", {"artifacts": []})
+    return [artifact["uri"] for artifact in given["artifacts"]]
+
+
+def keep(bucket: str, artifact: dict[str, Any]) -> None:
+    storage.write(f"{bucket}/history/LastPushedModel.json", json.dumps(artifact).encode())
+    storage.write(f"{artifact['uri']}/model.tflite", b"weights")
+
+
+def test_a_first_run_recalls_nothing(bucket: str) -> None:
+    assert recall(bucket, {}) == []
+
+
+def test_what_was_kept_is_fetched(bucket: str, tmp_path: pathlib.Path) -> None:
+    keep(bucket, model(f"{bucket}/runs/1"))
+    task = {"inputs": {"artifacts": {"model": {"artifacts": [model("gs://bucket/runs/2")]}}}}
+    assert recall(bucket, task) == [f"{bucket}/runs/1"]
+    mirrored = tmp_path / "mounts/gcs/bucket/runs/1/model.tflite"
+    assert mirrored.read_bytes() == b"weights"
+
+
+def test_a_model_on_other_features_is_no_baseline(bucket: str) -> None:
+    keep(bucket, model(f"{bucket}/runs/1", "other"))
+    task = {"inputs": {"artifacts": {"model": {"artifacts": [model("gs://bucket/runs/2")]}}}}
+    assert recall(bucket, task) == []
+
+
+def test_what_is_gone_from_the_storage_is_left_out(
+    bucket: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    keep(bucket, model(f"{bucket}/runs/1"))
+    storage.remove(f"{bucket}/runs/1")
+    assert recall(bucket, {}) == []
+    assert "is gone from the storage" in caplog.text
+
+
+@pytest.mark.parametrize(("pushed", "kept"), [(1.0, True), (0.0, False), (None, False)])
+def test_a_refused_model_is_not_recalled_later(pushed: float | None, kept: bool) -> None:
+    metadata = {} if pushed is None else {"pushed": pushed}
+    output = {"artifacts": {"pushed_model": {"artifacts": [{"metadata": metadata}]}}}
+    assert entrypoint._kept(output) is kept
+    assert entrypoint._kept({"artifacts": {"anomalies": {"artifacts": [{}]}}})
+
+
+def push(bucket: str, content: bytes, keep: int | None = None) -> list[str]:
+    """Pushes as the task would; returns what the remote folder holds."""
+    parameters = {"push_destination": f"{bucket}/pushed"}
+    with entrypoint._local_folders(parameters):
+        write_version(parameters["push_destination"], content, {"model": {"size": 1}}, keep)
+    return storage.files(f"{bucket}/pushed")
+
+
+def test_versions_are_numbered_on_and_equal_ones_not_repeated(bucket: str) -> None:
+    assert push(bucket, b"one") == ["1/model.json", "1/model.tflite"]
+    assert push(bucket, b"one") == ["1/model.json", "1/model.tflite"]
+    assert "2/model.tflite" in push(bucket, b"two")
+    assert storage.read(f"{bucket}/pushed/2/model.tflite") == b"two"
+    assert push(bucket, b"three", keep=2) == [
+        f"{number}/{name}" for number in (2, 3) for name in ("model.json", "model.tflite")
+    ]
+
+
+def test_a_failed_task_publishes_its_rejects_and_no_version(bucket: str) -> None:
+    parameters = {"push_destination": f"{bucket}/pushed", "rejects_dir": f"{bucket}/rejects"}
+    with pytest.raises(RuntimeError), entrypoint._local_folders(parameters):  # noqa: PT012
+        write_version(parameters["push_destination"], b"one", {})
+        pathlib.Path(parameters["rejects_dir"], "rejects.csv").write_text("why")
+        raise RuntimeError
+    assert storage.files(f"{bucket}/pushed") == []
+    assert storage.read(f"{bucket}/rejects/rejects.csv") == b"why"
+
+
+def test_folders_that_the_pod_sees_are_left_alone(tmp_path: pathlib.Path) -> None:
+    parameters = {"data_root": "/mnt/logs", "push_destination": str(tmp_path), "config": "{}"}
+    with entrypoint._local_folders(parameters) as pushed:
+        assert pushed is None
+        assert parameters["data_root"] == "/mnt/logs"
+
+
+@pytest.mark.parametrize(
+    ("executor", "name"),
+    [
+        ("ranklite.components.pruner.executor.Executor", "pruner"),
+        ("somewhere.Executor", "somewhere"),
+    ],
+)
+def test_a_pod_says_in_plain_lines_how_far_its_task_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, executor: str, name: str
+) -> None:
+    said = threading.Event()
+    monkeypatch.setattr(progress_lines, "PLAIN_SECONDS", 0.3)
+    monkeypatch.setattr(
+        progress_lines.Display, "_line", lambda *args: said.set() or "how far it is"
+    )
+    with entrypoint._progress(executor):
+        assert progress.heard()
+        progress.report("epoch 1/2", 0.5, figures={"auc": 0.75})
+        assert said.wait(10)
+    lines = capsys.readouterr().err.splitlines()
+    assert (lines[0], lines[1]) == (f"{name} ...", "how far it is")
+    assert re.fullmatch(rf"{name} +\d+\.\d s  auc 0\.7500", lines[-1])
+
+
+@pytest.mark.slow
+def test_a_task_that_takes_too_long_is_stopped() -> None:
+    code = (
+        "import time; from ranklite.pipeline.kubeflow import entrypoint as e; "
+        "e._stop_after(0.2, 'Trainer'); time.sleep(60)"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert process.returncode == entrypoint.TIMED_OUT
+    assert "Trainer was stopped: it ran past 0.2 s" in process.stderr

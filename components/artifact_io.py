@@ -11,7 +11,7 @@ from tfx.utils import path_utils
 
 from ranklite.components import artifact_json as documents
 from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.compression import Splits
+from ranklite.models.compression.technique import Splits
 from ranklite.models.config import SPEC_FILE
 from ranklite.models.export.tflite_runtime import TFLITE_FILE
 

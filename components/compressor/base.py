@@ -10,8 +10,9 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 
 from ranklite.components import artifact_io as checkpoint_io
 from ranklite.components import run_logs
-from ranklite.models.compression import compress, technique
 from ranklite.models.compression.config import parse_step
+from ranklite.models.compression.technique import compress
+from ranklite.models.compression.techniques import technique
 from ranklite.models.training.config import TrainingConfig
 
 

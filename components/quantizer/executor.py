@@ -10,8 +10,8 @@ from tfx.types import artifact_utils
 
 from ranklite.components import artifact_io as checkpoint_io
 from ranklite.components import run_logs
-from ranklite.models.compression import quantize
 from ranklite.models.compression.config import Quantization
+from ranklite.models.compression.rounding import quantize
 from ranklite.models.training.config import TrainingConfig
 
 

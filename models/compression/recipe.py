@@ -6,9 +6,11 @@ import dataclasses
 from collections.abc import Sequence
 
 from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.compression import Splits, compress, quantize, technique
 from ranklite.models.compression.config import CompressionStep, Distillation, Quantization
 from ranklite.models.compression.distillation import distill
+from ranklite.models.compression.rounding import quantize
+from ranklite.models.compression.technique import Splits, compress
+from ranklite.models.compression.techniques import technique
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.training.config import TrainingConfig
 

@@ -24,9 +24,10 @@ from tensorboard.plugins.hparams import api as hparams
 from ranklite.models import progress
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import DeepFMConfig
-from ranklite.models.compression import NotCompressible, PostConditionFailed
 from ranklite.models.compression.config import Budget, Recipe, Search, parse_step
 from ranklite.models.compression.recipe import Setting, apply
+from ranklite.models.compression.rules import NotCompressible
+from ranklite.models.compression.technique import PostConditionFailed
 from ranklite.models.evaluation import metrics
 from ranklite.models.evaluation.gates import GatesConfig, cells, file_verdicts
 from ranklite.models.export.tflite import NotExportable

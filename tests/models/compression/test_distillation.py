@@ -11,9 +11,10 @@ import tensorflow as tf
 
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import DeepFMConfig, build_deepfm
-from ranklite.models.compression import NotCompressible, Splits
 from ranklite.models.compression.config import Distillation
 from ranklite.models.compression.distillation import UNLABELLED, DistillationModel, distill
+from ranklite.models.compression.rules import NotCompressible
+from ranklite.models.compression.technique import Splits
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import IDS, NUMERIC, FeatureLayout
 from ranklite.models.training import data

@@ -17,18 +17,15 @@ from ranklite.components.file_validator.validation import judge, measure
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import DeepFMConfig
 from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
-from ranklite.models.compression import (
-    NotCompressible,
-    Splits,
-    compress,
-    quantization,
-    quantize,
-    technique,
-)
+from ranklite.models.compression import quantization
 from ranklite.models.compression.clustering import clustered_weights, distinct_values
 from ranklite.models.compression.config import Clustering, Pruning, Quantization
 from ranklite.models.compression.mixed_bits import choose_bits, weight_bytes
 from ranklite.models.compression.quantization import Bits, Quantize
+from ranklite.models.compression.rounding import quantize
+from ranklite.models.compression.rules import NotCompressible
+from ranklite.models.compression.technique import Splits, compress
+from ranklite.models.compression.techniques import technique
 from ranklite.models.evaluation.gates import GatesConfig
 from ranklite.models.export.tflite import to_tflite
 from ranklite.models.export.tflite_runtime import LiteModel, UnreadableModel

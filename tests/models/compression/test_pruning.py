@@ -19,14 +19,6 @@ from pydantic import TypeAdapter, ValidationError
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import DeepFMConfig, build_deepfm
 from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
-from ranklite.models.compression import (
-    NotCompressible,
-    PostConditionFailed,
-    Splits,
-    compress,
-    quantize,
-    technique,
-)
 from ranklite.models.compression.config import (
     CompressionStep,
     PruneUnits,
@@ -36,9 +28,12 @@ from ranklite.models.compression.config import (
 )
 from ranklite.models.compression.l1 import SoftThreshold
 from ranklite.models.compression.pruning import Prune, holds_two_of_four
+from ranklite.models.compression.rounding import quantize
+from ranklite.models.compression.rules import NotCompressible
 from ranklite.models.compression.sparsity import prunable_weights, sparsity
 from ranklite.models.compression.taylor import TaylorAdam, TaylorMasks, keep_mask
-from ranklite.models.compression.technique import masks
+from ranklite.models.compression.technique import PostConditionFailed, Splits, compress, masks
+from ranklite.models.compression.techniques import technique
 from ranklite.models.compression.units import (
     RemoveUnits,
     keep_units,

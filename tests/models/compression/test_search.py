@@ -16,7 +16,6 @@ import pytest
 from ranklite.models import progress
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import DeepFMConfig
-from ranklite.models.compression import Splits
 from ranklite.models.compression import search as module
 from ranklite.models.compression.config import Budget, Search
 from ranklite.models.compression.recipe import Setting
@@ -27,6 +26,7 @@ from ranklite.models.compression.search import (
     search,
     weight_bytes,
 )
+from ranklite.models.compression.technique import Splits
 from ranklite.models.evaluation.gates import GatesConfig
 from ranklite.models.export.tflite import to_tflite
 from ranklite.models.features.examples import read_records, transformed_inputs

@@ -14,23 +14,17 @@ from ranklite.models import progress
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import DeepFMConfig, build_deepfm
 from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
-from ranklite.models.compression import (
-    NotCompressible,
-    PostConditionFailed,
-    Splits,
-    compress,
-    quantize,
-    rounding,
-    technique,
-)
+from ranklite.models.compression import rounding
 from ranklite.models.compression.config import Pruning, PruningScope, Quantization
 from ranklite.models.compression.equalization import equalize
 from ranklite.models.compression.pruning import Prune, holds_two_of_four
 from ranklite.models.compression.quantization import Quantize
-from ranklite.models.compression.rounding import calibrated, rounding_forms
+from ranklite.models.compression.rounding import calibrated, quantize, rounding_forms
 from ranklite.models.compression.rounding_error import rounding_error
+from ranklite.models.compression.rules import NotCompressible
 from ranklite.models.compression.sparsity import prunable_weights, sparsity
-from ranklite.models.compression.technique import masks
+from ranklite.models.compression.technique import PostConditionFailed, Splits, compress, masks
+from ranklite.models.compression.techniques import technique
 from ranklite.models.export import tflite as export
 from ranklite.models.export.tflite_runtime import (
     SERVING_DEFAULT,

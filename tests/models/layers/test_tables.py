@@ -14,18 +14,14 @@ from pydantic import ValidationError
 
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import DeepFMConfig, build_deepfm
-from ranklite.models.compression import (
-    NotCompressible,
-    PostConditionFailed,
-    Splits,
-    compress,
-    technique,
-)
 from ranklite.models.compression.config import Pruning, PruningScope, Quantization, RowPruning
 from ranklite.models.compression.pruning import Prune
 from ranklite.models.compression.quantization import Quantize
 from ranklite.models.compression.rows import PruneRows
+from ranklite.models.compression.rules import NotCompressible
 from ranklite.models.compression.sparsity import prunable_weights, sparsity
+from ranklite.models.compression.technique import PostConditionFailed, Splits, compress
+from ranklite.models.compression.techniques import technique
 from ranklite.models.export import tflite as export
 from ranklite.models.export.tflite_runtime import LiteModel
 from ranklite.models.features.layout import FeatureLayout

@@ -15,8 +15,9 @@ from tensorflow.python.summary.summary_iterator import summary_iterator
 
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import DeepFMConfig, build_deepfm
-from ranklite.models.compression import Splits, technique
 from ranklite.models.compression.config import Clustering, Pruning, PruningScope, Quantization
+from ranklite.models.compression.technique import Splits
+from ranklite.models.compression.techniques import technique
 from ranklite.models.training import callbacks
 from ranklite.models.training import fit as training
 from ranklite.models.training.callbacks import Cosine, Telemetry, TrainingFailed, Validation

@@ -11,9 +11,9 @@ from tfx.utils import path_utils
 
 from ranklite.components import artifact_json as documents
 from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.compression.technique import Splits
 from ranklite.models.config import SPEC_FILE
 from ranklite.models.export.tflite_runtime import TFLITE_FILE
+from ranklite.models.training.splits import Splits
 
 
 def split_files(examples: list[Any], split: str) -> list[str]:

@@ -1,120 +1,91 @@
-"""What the compression components share: a step and a model in, a smaller model out."""
+"""Compressor."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
-from tfx.dsl.components.base import base_component, base_executor
-from tfx.types import artifact_utils, channel, standard_artifacts
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from ranklite.components import artifact_io as checkpoint_io
-from ranklite.components import run_logs
-from ranklite.models.compression.config import parse_step
-from ranklite.models.compression.technique import compress
-from ranklite.models.compression.techniques import technique
-from ranklite.models.training.config import TrainingConfig
+from ranklite.components import repeated_inputs as numbered
+from ranklite.components.compressor.executor import Executor
+from ranklite.models.compression.technique import MAX_TEACHERS
+from ranklite.models.compression.techniques import from_json
 
 
 class CompressorSpec(ComponentSpec):
-    """What goes into and comes out of a compressor."""
+    """What may go into and come out of a compressor; what does, its technique says."""
 
     PARAMETERS = {
         "config": ExecutionParameter(type=str),
+        "features": ExecutionParameter(type=str, optional=True),
         "training": ExecutionParameter(type=str),
         "code_digest": ExecutionParameter(type=str),
     }
     INPUTS = {
-        "base_model": ChannelParameter(type=standard_artifacts.Model),
+        "base_model": ChannelParameter(type=standard_artifacts.Model, optional=True),
+        **numbered.parameters("teacher", standard_artifacts.Model, MAX_TEACHERS),
         "transformed_examples": ChannelParameter(type=standard_artifacts.Examples),
     }
     OUTPUTS = {
         "model": ChannelParameter(type=standard_artifacts.Model),
+        "control": ChannelParameter(type=standard_artifacts.Model, optional=True),
         "model_run": ChannelParameter(type=standard_artifacts.ModelRun),
     }
 
 
 class Compressor(base_component.BaseComponent):
-    """Base of the components that compress a checkpoint.
+    """Applies one compression technique; its node has the id that the technique says.
+
+    Of the inputs, the node reads those that the technique needs. It has an output `control` where
+    the technique has one.
 
     Args:
-      base_model: Channel of a Model with a float checkpoint.
       transformed_examples: Channel of Examples.
-      config: JSON of the step's configuration, of one of `TECHNIQUES`.
+      config: JSON of a step of a registered technique.
       training: JSON of the float model's TrainingConfig.
-      code_digest: Digest of the executor's code.
+      code_digest: Digest of the executor's and the technique's code.
+      base_model: Channel of a Model with the checkpoint of the stage before.
+      teachers: Channels of float Models.
+      features: JSON of a FeatureSet.
 
     Raises:
-      ValueError: The step is none of the component's.
+      UnknownEntry: The step's technique is not registered.
     """
 
     SPEC_CLASS = CompressorSpec
-    TECHNIQUES: tuple[str, ...]
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
     def __init__(
         self,
-        base_model: channel.Channel,
-        transformed_examples: channel.Channel,
+        transformed_examples: channel.BaseChannel,
         config: str,
         training: str,
         code_digest: str,
+        base_model: channel.BaseChannel | None = None,
+        teachers: Sequence[channel.BaseChannel] = (),
+        features: str | None = None,
     ) -> None:
-        given = parse_step(config).technique
-        if given not in self.TECHNIQUES:
-            raise ValueError(
-                f"{type(self).__name__} does {', '.join(self.TECHNIQUES)}, not {given}"
-            )
-        outputs = {
-            key: channel.Channel(type=output.type)
-            for key, output in self.SPEC_CLASS.OUTPUTS.items()
-        }
+        technique = from_json(config)
+        given: dict[str, object] = {}
+        if technique.needs_base:
+            given["base_model"] = base_model
+        if technique.needs_teachers:
+            given |= numbered.channels("teacher", teachers)
+        if technique.needs_features:
+            given["features"] = features
+        if technique.has_control:
+            given["control"] = channel.Channel(type=standard_artifacts.Model)
         super().__init__(
-            self.SPEC_CLASS(
-                base_model=base_model,
+            CompressorSpec(
+                **given,
                 transformed_examples=transformed_examples,
                 config=config,
                 training=training,
                 code_digest=code_digest,
-                **outputs,
+                model=channel.Channel(type=standard_artifacts.Model),
+                model_run=channel.Channel(type=standard_artifacts.ModelRun),
             )
         )
-
-
-class CompressorExecutor(base_executor.BaseExecutor):
-    """Applies a technique."""
-
-    def Do(
-        self,
-        input_dict: dict[str, list[Any]],
-        output_dict: dict[str, list[Any]],
-        exec_properties: dict[str, Any],
-    ) -> None:
-        """Checks, wraps, fine-tunes, strips and verifies.
-
-        Args:
-          input_dict:
-            - base_model: Model with a float checkpoint.
-            - transformed_examples: Examples, splits `train` and `eval`.
-          output_dict:
-            - model: Model with the compressed checkpoint; its figures and the validation figures
-              before and after are its custom properties.
-            - model_run: TensorBoard's logs.
-          exec_properties:
-            - config: JSON of the step.
-            - training: JSON of the TrainingConfig of the float model.
-            - code_digest: Only keys the cache.
-
-        Raises:
-          NotCompressible: The technique does not fit the model; nothing was trained.
-          PostConditionFailed: The result is not what was asked for.
-        """
-        logs = artifact_utils.get_single_uri(output_dict["model_run"])
-        with run_logs.kept(logs):
-            compressed = compress(
-                technique(parse_step(exec_properties["config"])),
-                checkpoint_io.load(input_dict["base_model"]),
-                checkpoint_io.splits(input_dict["transformed_examples"]),
-                TrainingConfig.model_validate_json(exec_properties["training"]),
-                log_dir=logs,
-            )
-        checkpoint_io.save(compressed, output_dict["model"])
+        self.with_id(technique.component)

@@ -13,7 +13,12 @@ from tensorboard.plugins.hparams import api as hparams
 from tensorboard.plugins.pr_curve import summary as precision_recall
 
 from ranklite.components.run_report.page import Scalars, summary
-from ranklite.models.compression.search import FIGURES_TAG, NAMED_BY_RUN, HParams, run_settings
+from ranklite.models.compression.search.hparams import (
+    FIGURES_TAG,
+    NAMED_BY_RUN,
+    HParams,
+    run_settings,
+)
 from ranklite.models.evaluation.scored_rows import ScoredRows
 
 _FIGURES = (  # those of a search's trials

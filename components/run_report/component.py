@@ -13,9 +13,10 @@ from ranklite.components.file_validator.artifacts import StageReport
 from ranklite.components.log_example_gen.artifacts import IngestReport
 from ranklite.components.run_report.artifacts import RunPage
 from ranklite.components.run_report.executor import Executor
-from ranklite.models.compression.config import MAX_TEACHERS, STAGES
+from ranklite.models.compression.technique import MAX_TEACHERS
+from ranklite.models.compression.techniques import TECHNIQUES
 
-MOST_TRAININGS = 1 + MAX_TEACHERS + len(STAGES)
+MOST_TRAININGS = 1 + MAX_TEACHERS + len(TECHNIQUES.names)
 
 
 class RunReportSpec(ComponentSpec):

@@ -18,6 +18,7 @@ import tf_keras as keras
 
 from ranklite.models.architectures import deepfm  # noqa: F401  registers layers
 from ranklite.models.architectures.deepfm import DeepFMConfig
+from ranklite.models.compression.techniques import TECHNIQUES
 from ranklite.models.config import SPEC_FILE, Format
 from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.layers import quantizers as quantize_config  # noqa: F401  registers layers
@@ -36,6 +37,7 @@ class Checkpoint:
       config: Its hyperparameters; `batch_norm` is False once it was folded.
       metrics: Figures that the stage measured, by name.
       format: How the exported file stores the weights.
+      techniques: Names of the compression techniques that made it, in order.
     """
 
     model: keras.Model
@@ -43,6 +45,7 @@ class Checkpoint:
     config: DeepFMConfig
     metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
     format: Format = "float32"
+    techniques: tuple[str, ...] = ()
 
     def save(self, folder: str) -> None:
         """Writes the checkpoint into a folder, which is made if needed."""
@@ -55,6 +58,7 @@ class Checkpoint:
             "config": self.config.model_dump(mode="json"),
             "metrics": self.metrics,
             "format": self.format,
+            "techniques": list(self.techniques),
         }
         with open(os.path.join(folder, SPEC_FILE), "w", encoding="utf-8") as file:
             json.dump(spec, file, indent=2, sort_keys=True)
@@ -65,13 +69,18 @@ class Checkpoint:
 
         Raises:
           FileNotFoundError: The folder holds no checkpoint.
+          UnknownEntry: It was made by a compression technique that is not registered here.
         """
         path = os.path.join(folder, SPEC_FILE)
         if not os.path.exists(path):
             raise FileNotFoundError(f"no RankLite checkpoint in {folder}: {SPEC_FILE} is missing")
         with open(path, encoding="utf-8") as file:
             spec = json.load(file)
-        with tfmot.quantization.keras.quantize_scope(WRAPPED_LAYERS):
+        techniques = tuple(spec.get("techniques", ()))
+        layers = dict(WRAPPED_LAYERS)
+        for name in techniques:
+            layers |= TECHNIQUES.get(name).custom_objects()
+        with tfmot.quantization.keras.quantize_scope(layers):
             model = keras.models.load_model(os.path.join(folder, MODEL_FILE), compile=False)
         return cls(
             model,
@@ -79,4 +88,5 @@ class Checkpoint:
             DeepFMConfig(**spec["config"]),
             spec["metrics"],
             spec["format"],
+            techniques,
         )

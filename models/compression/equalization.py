@@ -1,4 +1,4 @@
-"""Gives the units of the tower like ranges before they are quantized, exactly."""
+"""Forms of a model that compute the same function but round differently."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import numpy as np
 
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import TOWER
-from ranklite.models.compression.technique import copy
+from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
+from ranklite.models.compression.fine_tuning import copy
+from ranklite.models.compression.invariants import clustered_weights
 
 _SWEEPS = 3
 
@@ -57,3 +59,15 @@ def equalize(checkpoint: Checkpoint) -> Checkpoint:
                 scaled.set_weights([weight * scale for weight in scaled.get_weights()])
             after.set_weights([after_kernel / scale[:, None], *after_bias])
     return dataclasses.replace(checkpoint, model=model)
+
+
+def rounding_forms(checkpoint: Checkpoint) -> list[Checkpoint]:
+    """Models without batch normalization that compute the same function but round differently.
+
+    Returns:
+      The folded model, and the equalized one unless its kernels are clustered: equalizing gives
+      every unit another factor, which shared values would not survive.
+    """
+    folded = fold_batch_norm(checkpoint)
+    clustered = any(name.startswith(TOWER) for name in clustered_weights(folded.model))
+    return [folded] if clustered else [folded, equalize(folded)]

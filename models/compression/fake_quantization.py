@@ -1,4 +1,4 @@
-"""Quantization: calibrated, trained on with tfmot (Jacob et al. 2018), or after training only."""
+"""Fake-quantizers of tfmot in a float model: where they go, and how their ranges start."""
 
 from __future__ import annotations
 
@@ -12,28 +12,11 @@ import tf_keras as keras
 
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import FLATTEN, TOWER, build_deepfm
-from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
-from ranklite.models.compression.clustering import KeepClusters, clustered_weights, distinct_values
-from ranklite.models.compression.config import Quantization
-from ranklite.models.compression.rules import check_four_bits, check_single_valued
-from ranklite.models.compression.sparsity import sparsity, total_sparsity
-from ranklite.models.compression.technique import (
-    KeepZeros,
-    PostConditionFailed,
-    Splits,
-    Technique,
-    lost_zeros,
-    masks,
-)
 from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.layers.per_channel import LEAST_RANGE, PerUnitDense, unit_ranges
-from ranklite.models.layers.quantizers import QuantizeWeights
+from ranklite.models.layers.quantizers import QuantizeWeights, unwrapped_variable
 from ranklite.models.layers.row_quantization import RowQuantizedEmbedding, SummedProducts
 from ranklite.models.layers.tables import WRAPPED_LAYERS, table_layers
-from ranklite.models.training import data
-from ranklite.models.training.config import TrainingConfig
-
-CALIBRATION_ROWS = 1024
 
 
 class _AsAnnotated(tfmot.quantization.keras.QuantizeScheme):
@@ -73,23 +56,13 @@ class Bits:
     activations: int = 8
     per_unit: bool = False
 
-    @classmethod
-    def of(cls, config: Quantization, hidden: int) -> Bits:
-        """What a configuration without `mixed` says for a tower of `hidden` layers."""
-        bits = 8 if config.bits == "mixed" else int(config.bits)
-        kernels = {f"{TOWER}_{k}": bits for k in range(hidden)}
-        if config.format == "int16x8":  # a table with one scale would be stored in 16 bits
-            table = config.table if config.table != "int8" else "int8_per_row"
-            return cls(kernels, table, activations=16)
-        return cls(kernels, config.table, per_unit=config.scales == "unit")
-
     @property
     def row_bits(self) -> int | None:
         """8 or 4 where each row has a scale of its own."""
         return {"int8_per_row": 8, "int4_per_row": 4}.get(self.table)
 
 
-def _quantize_configs(
+def _by_layer(
     layout: FeatureLayout, bits: Bits, table: dict[str, bool], stored: set[str]
 ) -> dict[str, QuantizeWeights]:
     """Where the fake-quantizers go, by layer name.
@@ -125,109 +98,77 @@ def _quantize_configs(
     return configs
 
 
-class Quantize(Technique[Quantization]):
-    """Calibrates the ranges of a model without batch normalization; trains with fake-quantization.
+def quantize_configs(checkpoint: Checkpoint, bits: Bits) -> dict[str, QuantizeWeights]:
+    """Where the fake-quantizers of a model without batch normalization go, by layer name."""
+    stored = {
+        layer.name
+        for layer in checkpoint.model.layers
+        if isinstance(layer, keras.layers.Embedding)
+    }
+    return _by_layer(checkpoint.layout, bits, table_layers(checkpoint.model), stored)
 
-    tfmot starts its ranges at +-6, those of kernels until the first training step, and moves those
-    of activations by a thousandth a step, which a short fine-tuning never recovers from: the ranges
-    are measured first, over some batches of the float model. Zeros that pruning left stay zeros.
+
+def fake_quantized(checkpoint: Checkpoint, bits: Bits) -> keras.Model:
+    """The model with fake-quantizers, their ranges not set.
+
+    Args:
+      checkpoint: A float model without batch normalization; it is not changed.
+      bits: What each layer gets.
     """
+    configs = quantize_configs(checkpoint, bits)
+    row_bits = bits.row_bits
 
-    def __init__(self, config: Quantization, bits: Bits | None = None) -> None:
-        super().__init__(config)
-        self._bits = bits
+    def annotate(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if row_bits and isinstance(layer, keras.layers.Embedding):
+            own = row_bits if layer.output_dim > 1 else 8
+            return RowQuantizedEmbedding.from_config({**layer.get_config(), "bits": own})
+        if layer.name == f"{TOWER}_out" and 4 in bits.kernels.values():
+            return SummedProducts.from_config(layer.get_config())
+        if layer.name not in configs:
+            return layer
+        if configs[layer.name].per_unit:
+            layer = PerUnitDense.from_config(layer.get_config())
+        return tfmot.quantization.keras.quantize_annotate_layer(layer, configs[layer.name])
 
-    def check(self, checkpoint: Checkpoint) -> None:
-        if self.config.format == "int16x8":
-            check_single_valued([f.name for f in checkpoint.layout.fields if f.length > 1])
-        if self.config.bits != 8:
-            check_four_bits(checkpoint.config)
+    copy = build_deepfm(checkpoint.layout, checkpoint.config)
+    annotated = keras.models.clone_model(copy, clone_function=annotate)
+    with tfmot.quantization.keras.quantize_scope(WRAPPED_LAYERS):
+        model = tfmot.quantization.keras.quantize_apply(annotated, scheme=_AsAnnotated())
+    for layer in model.layers:
+        inner = getattr(layer, "layer", layer)
+        source = checkpoint.model.get_layer(inner.name)
+        for name in ("kernel", "bias", "embeddings", "factors", "rows"):
+            if isinstance(getattr(source, name, None), tf.Variable):
+                unwrapped_variable(layer, inner, name).assign(getattr(source, name))
+        if isinstance(layer, RowQuantizedEmbedding):
+            layer.fit_unit()
+    return model
 
-    def bits(self, checkpoint: Checkpoint) -> Bits:
-        """How many bits each layer of a model gets."""
-        return self._bits or Bits.of(self.config, len(checkpoint.config.hidden_units))
 
-    def prepare(
-        self, checkpoint: Checkpoint, splits: Splits, training: TrainingConfig
-    ) -> Checkpoint:
-        return fold_batch_norm(checkpoint)
+def set_ranges(
+    model: keras.Model, ranges: dict[str, tuple[float, float]], *, symmetric: bool
+) -> None:
+    """Starts the ranges of a fake-quantized model: outputs as measured, kernels by their weights.
 
-    def wrap(self, checkpoint: Checkpoint, steps_per_epoch: int) -> keras.Model:
-        configs = self._configs(checkpoint)
-        row_bits = self.bits(checkpoint).row_bits
-
-        def annotate(layer: keras.layers.Layer) -> keras.layers.Layer:
-            if row_bits and isinstance(layer, keras.layers.Embedding):
-                bits = row_bits if layer.output_dim > 1 else 8
-                return RowQuantizedEmbedding.from_config({**layer.get_config(), "bits": bits})
-            if layer.name == f"{TOWER}_out" and 4 in self.bits(checkpoint).kernels.values():
-                return SummedProducts.from_config(layer.get_config())
-            if layer.name not in configs:
-                return layer
-            if configs[layer.name].per_unit:
-                layer = PerUnitDense.from_config(layer.get_config())
-            return tfmot.quantization.keras.quantize_annotate_layer(layer, configs[layer.name])
-
-        copy = build_deepfm(checkpoint.layout, checkpoint.config)
-        annotated = keras.models.clone_model(copy, clone_function=annotate)
-        with tfmot.quantization.keras.quantize_scope(WRAPPED_LAYERS):
-            model = tfmot.quantization.keras.quantize_apply(annotated, scheme=_AsAnnotated())
-        for layer in model.layers:
-            inner = getattr(layer, "layer", layer)
-            source = checkpoint.model.get_layer(inner.name)
-            for name in ("kernel", "bias", "embeddings", "factors", "rows"):
-                if isinstance(getattr(source, name, None), tf.Variable):
-                    unwrapped_variable(layer, inner, name).assign(getattr(source, name))
-            if isinstance(layer, RowQuantizedEmbedding):
-                layer.fit_unit()
-        return model
-
-    def initialize(self, model: keras.Model, checkpoint: Checkpoint, splits: Splits) -> None:
-        ranges = calibrate(
-            checkpoint,
-            [name for name, c in self._configs(checkpoint).items() if c.output],
-            splits,
-            self.config.calibration_batches,
-            seed=0,
-        )
-        for layer in model.layers:
-            inner = getattr(layer, "layer", None)
-            if inner is None:
-                continue
-            _fit_kernel_range(layer)
-            if inner.name in ranges:
-                low, high = ranges[inner.name]
-                if self.config.format == "int16x8":
-                    low, high = -max(-low, high), max(-low, high)
-                for variable in layer.variables:
-                    if variable.name.endswith("output_min:0"):
-                        variable.assign(low)
-                    elif variable.name.endswith("output_max:0"):
-                        variable.assign(high)
-
-    def _configs(self, checkpoint: Checkpoint) -> dict[str, QuantizeWeights]:
-        stored = {
-            layer.name
-            for layer in checkpoint.model.layers
-            if isinstance(layer, keras.layers.Embedding)
-        }
-        return _quantize_configs(
-            checkpoint.layout, self.bits(checkpoint), table_layers(checkpoint.model), stored
-        )
-
-    def callbacks(self, model: keras.Model) -> list[keras.callbacks.Callback]:
-        return [KeepClusters(model), KeepZeros(model, masks(model))]
-
-    def verify(self, before: Checkpoint, model: keras.Model) -> dict[str, Any]:
-        lost = lost_zeros(masks(before.model), model)
-        if lost:
-            raise PostConditionFailed(f"pruned weights are no longer zero: {lost}")
-        now = distinct_values(model)
-        clustered = clustered_weights(before.model)
-        spread = {n: now[n] for n, count in clustered.items() if now[n] > count}
-        if spread:
-            raise PostConditionFailed(f"clustered weights have drifted apart: {spread}")
-        return {"sparsity": total_sparsity(model), "sparsity_by_layer": sparsity(model)}
+    Args:
+      model: From `fake_quantized`; it is changed.
+      ranges: Least and greatest output by layer name, from `calibrate`.
+      symmetric: Whether ranges reach as far below zero as above it, as 16-bit activations do.
+    """
+    for layer in model.layers:
+        inner = getattr(layer, "layer", None)
+        if inner is None:
+            continue
+        _fit_kernel_range(layer)
+        if inner.name in ranges:
+            low, high = ranges[inner.name]
+            if symmetric:
+                low, high = -max(-low, high), max(-low, high)
+            for variable in layer.variables:
+                if variable.name.endswith("output_min:0"):
+                    variable.assign(low)
+                elif variable.name.endswith("output_max:0"):
+                    variable.assign(high)
 
 
 def _fit_kernel_range(layer: keras.layers.Layer) -> None:
@@ -240,47 +181,3 @@ def _fit_kernel_range(layer: keras.layers.Layer) -> None:
     largest = unit_ranges(kernel) if greatest.shape.rank else max(np.abs(kernel).max(), LEAST_RANGE)
     least.assign(-largest)
     greatest.assign(largest)
-
-
-def unwrapped_variable(
-    layer: keras.layers.Layer, inner: keras.layers.Layer, name: str
-) -> tf.Variable:
-    """A weight of a layer, which a quantizing wrapper keeps for itself if it quantizes it."""
-    for variable in layer.trainable_weights:
-        if variable.name.endswith(f"{name}:0"):
-            return variable
-    return getattr(inner, name)
-
-
-def calibrate(
-    checkpoint: Checkpoint, layers: list[str], splits: Splits, batches: int, seed: int
-) -> dict[str, tuple[float, float]]:
-    """Least and greatest output of some layers of a float model, 0 included.
-
-    Args:
-      checkpoint: The float model.
-      layers: Names of the layers.
-      splits: Its train split is read.
-      batches: Batches of CALIBRATION_ROWS to read.
-      seed: Which ones.
-
-    Returns:
-      (min, max) by layer name.
-    """
-    model = checkpoint.model
-    probe = keras.Model(model.inputs, {name: model.get_layer(name).output for name in layers})
-
-    @tf.function(autograph=False)
-    def extremes(features: dict[str, tf.Tensor]) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
-        outputs = probe(features, training=False)
-        return {name: (tf.reduce_min(v), tf.reduce_max(v)) for name, v in outputs.items()}
-
-    low, high = dict.fromkeys(layers, 0.0), dict.fromkeys(layers, 0.0)
-    rows = data.dataset(
-        splits.train, checkpoint.layout, CALIBRATION_ROWS, shuffle_rows=100_000, seed=seed
-    )
-    for features, _ in rows.take(batches):
-        for name, (least, greatest) in extremes(features).items():
-            low[name] = min(low[name], float(least))
-            high[name] = max(high[name], float(greatest))
-    return {name: (low[name], max(high[name], low[name] + 1e-6)) for name in layers}

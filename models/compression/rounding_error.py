@@ -9,7 +9,7 @@ import tf_keras as keras
 
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import build_deepfm
-from ranklite.models.compression.quantization import unwrapped_variable
+from ranklite.models.layers.quantizers import unwrapped_variable
 
 _WEIGHTS = ("kernel", "bias", "embeddings", "factors", "rows")
 

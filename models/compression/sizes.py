@@ -1,23 +1,19 @@
-"""Which recipes fit which models, by their sizes alone: what is wrong is told before training.
+"""What fits which model, by its sizes alone: what is wrong is told before training.
 
 The techniques apply the same rules to the models that they are given.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from ranklite.models.architectures.deepfm import DeepFMConfig
-from ranklite.models.compression.config import (
-    CompressionStep,
-    Distillation,
-    Pruning,
-    PruningScope,
-    Quantization,
-)
-from ranklite.models.features.feature_set import FeatureSet
-from ranklite.models.layers.table_config import TruncatedTable
+if TYPE_CHECKING:
+    from ranklite.models.architectures.deepfm import DeepFMConfig
+    from ranklite.models.features.feature_set import FeatureSet
+    from ranklite.models.features.layout import FeatureLayout
 
 COMPOSED = ("quotient_remainder", "low_rank", "by_frequency")
 PROJECTED = ("low_rank", "by_frequency")
@@ -29,19 +25,48 @@ class NotCompressible(ValueError):
     """A technique cannot be applied to this model; the message says what is allowed."""
 
 
-def check_pattern(name: str, rows: int, columns: int, scope: PruningScope) -> None:
-    """Raises NotCompressible where the pattern of a scope does not divide a kernel."""
-    if scope.pattern == "2:4" and rows % 4:
-        raise NotCompressible(
-            f"{name} is {rows} x {columns}: pattern 2:4 runs along the inputs, whose number four "
-            "has to divide: choose embedding_dim and hidden_units so"
+@dataclasses.dataclass(frozen=True)
+class WeightSize:
+    """About what the weights of a model take in its file.
+
+    Attributes:
+      inputs: Fields whose embeddings the tower reads.
+      numeric: Numbers that it reads beside them.
+      rows: Of the embedding table.
+      dim: Columns of the embedding table.
+      widths: Of the hidden layers.
+      per_weight: Bytes of a weight of the tower.
+      per_value: Bytes of a value of the tables.
+      per_row: Bytes of a row beside its values.
+    """
+
+    inputs: int
+    numeric: int
+    rows: int
+    dim: int
+    widths: tuple[int, ...]
+    per_weight: float = 4.0
+    per_value: float = 4.0
+    per_row: float = 0.0
+
+    @classmethod
+    def of(cls, layout: FeatureLayout, model: DeepFMConfig) -> WeightSize:
+        """Those of a float model."""
+        return cls(
+            inputs=len(layout.fields),
+            numeric=layout.num_numeric,
+            rows=layout.table_rows,
+            dim=model.embedding_dim,
+            widths=model.hidden_units,
         )
-    height, width = scope.block_size
-    if rows % height or columns % width:
-        raise NotCompressible(
-            f"{name} is {rows} x {columns}, which blocks of {height} x {width} do not divide: "
-            "choose a block_size whose sides divide every pruned layer"
-        )
+
+    @property
+    def bytes(self) -> int:
+        """Of all weights."""
+        inputs = [self.inputs * self.dim + self.numeric, *self.widths]
+        tower = sum(a * b for a, b in zip(inputs, [*self.widths, 1], strict=True))
+        table = self.rows * ((self.dim + 1) * self.per_value + self.per_row)
+        return round(table + tower * self.per_weight)
 
 
 def check_widths(wanted: Sequence[int], units: Sequence[int]) -> None:
@@ -80,16 +105,6 @@ def check_four_bits(model: DeepFMConfig) -> None:
         )
 
 
-def check_width(model: DeepFMConfig, scope: PruningScope) -> None:
-    """Raises NotCompressible where blocks do not divide the rows of a table."""
-    width = scope.block_size[1]
-    if model.embedding_dim % width:
-        raise NotCompressible(
-            f"the rows of the table have {model.embedding_dim} columns, which blocks of 1 x "
-            f"{width} do not divide: choose a block_size that does"
-        )
-
-
 def check_whole_table(model: DeepFMConfig) -> None:
     """Raises NotCompressible where rows cannot be taken out of a table."""
     if model.table.kind != "full":
@@ -114,63 +129,6 @@ def kept_units(units: int, keep: float) -> int:
     return share if units < _MULTIPLE else min(units, math.ceil(share / _MULTIPLE) * _MULTIPLE)
 
 
-def check_recipe(
-    steps: Sequence[CompressionStep], model: DeepFMConfig, features: FeatureSet
-) -> None:
-    """Follows the sizes of a model through a recipe.
-
-    Args:
-      steps: In their order.
-      model: The float model.
-      features: The configured features.
-
-    Raises:
-      NotCompressible: A step does not fit what the steps before it make; its number and technique
-        come first in the message.
-    """
-    for number, step in enumerate(steps, 1):
-        try:
-            model = _after(step, model, features)
-        except NotCompressible as error:
-            raise NotCompressible(f"step {number}, {step.technique}: {error}") from None
-
-
-def _after(step: CompressionStep, model: DeepFMConfig, features: FeatureSet) -> DeepFMConfig:
-    """The sizes after a step."""
-    if step.technique == "distill":
-        _check_distillation(step, model, features)
-        return step.student or step.teacher or model
-    if step.technique == "prune_rows":
-        check_whole_table(model)
-        return model.model_copy(update={"table": TruncatedTable(kind="truncated", values=())})
-    if step.technique == "prune_units":
-        if step.hidden_units is not None:
-            check_widths(step.hidden_units, model.hidden_units)
-        units = step.hidden_units or tuple(
-            kept_units(width, step.keep or 1.0) for width in model.hidden_units
-        )
-        return model.model_copy(update={"hidden_units": units})
-    if step.technique == "prune":
-        _check_pruning(step, model, features)
-    elif step.technique == "cluster" and step.embeddings:
-        check_one_matrix(model)
-    elif step.technique == "quantize":
-        _check_quantization(step, model, features)
-    return model
-
-
-def _check_distillation(step: Distillation, model: DeepFMConfig, features: FeatureSet) -> None:
-    for role, sizes in (("teacher", step.teacher), ("student", step.student)):
-        try:
-            check_trainable(sizes or model)
-        except NotCompressible as error:
-            raise NotCompressible(f"{role}: {error}") from None
-    if step.unlabelled is None:
-        return
-    check_user_and_item("unlabelled", features)
-    check_item_columns(step.unlabelled.item_columns, features)
-
-
 def check_user_and_item(what: str, features: FeatureSet) -> None:
     """Raises NotCompressible where items cannot be redrawn for users."""
     single = sorted(f.name for f in features.features if f.kind == "categorical")
@@ -192,33 +150,7 @@ def check_item_columns(columns: Sequence[str], features: FeatureSet) -> None:
         )
 
 
-def _check_quantization(step: Quantization, model: DeepFMConfig, features: FeatureSet) -> None:
-    if step.format == "int16x8":
-        check_single_valued([f.name for f in features.features if f.kind == "multi_categorical"])
-    if step.bits in (4, "mixed"):
-        check_four_bits(model)
-    if step.max_weight_bytes is not None:
-        inputs = _tower_inputs(model, features)
-        least = sum(a * b for a, b in zip(inputs, model.hidden_units, strict=False)) // 2
-        if step.max_weight_bytes < least:
-            raise NotCompressible(
-                f"max_weight_bytes is {step.max_weight_bytes:,}, but the tower alone takes "
-                f"{least:,} with 4 bits everywhere: raise it, or remove units first"
-            )
-
-
-def _check_pruning(step: Pruning, model: DeepFMConfig, features: FeatureSet) -> None:
-    if step.embeddings is not None:
-        check_one_matrix(model)
-        check_width(model, step.embeddings)
-    if step.tower is None:
-        return
-    inputs = _tower_inputs(model, features)
-    for k, units in enumerate(model.hidden_units):
-        check_pattern(f"tower_{k}", inputs[k], units, step.tower)
-
-
-def _tower_inputs(model: DeepFMConfig, features: FeatureSet) -> list[int]:
+def tower_inputs(model: DeepFMConfig, features: FeatureSet) -> list[int]:
     """What each hidden layer reads, and what the last one gives."""
     fields = [f for f in features.features if f.kind != "numeric" or f.buckets is not None]
     return [len(fields) * model.embedding_dim, *model.hidden_units]

@@ -1,4 +1,4 @@
-"""Structured pruning: removes whole units of the tower, so that the model gets narrower.
+"""Which units of the tower matter, and the narrower model that is left without the others.
 
 Li et al. 2017 (https://arxiv.org/abs/1608.08710) remove by norm, Molchanov et al. 2017
 (https://arxiv.org/abs/1611.06440) by a first-order Taylor expansion of the loss.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,73 +16,10 @@ import tf_keras as keras
 
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import TOWER, build_deepfm
-from ranklite.models.compression.config import PruneUnits
-from ranklite.models.compression.rules import check_widths, kept_units
-from ranklite.models.compression.technique import (
-    KeepZeros,
-    PostConditionFailed,
-    Splits,
-    Technique,
-    copy,
-    lost_zeros,
-    masks,
-)
 from ranklite.models.training import data
-from ranklite.models.training.config import TrainingConfig
+from ranklite.models.training.splits import Splits
 
 _TAYLOR_ROWS, _TAYLOR_BATCHES = 1024, 64
-
-
-class RemoveUnits(Technique[PruneUnits]):
-    """Removes the least important units of each hidden layer at once, then fine-tunes the rest.
-
-    What stays keeps its weights. The checkpoint that comes out is one of a smaller DeepFM; zeros
-    that pruning left before stay zeros.
-    """
-
-    def check(self, checkpoint: Checkpoint) -> None:
-        if self.config.hidden_units is not None:
-            check_widths(self.config.hidden_units, checkpoint.config.hidden_units)
-
-    def widths(self, units: Sequence[int]) -> tuple[int, ...]:
-        """How many units of each hidden layer stay.
-
-        Args:
-          units: How many each has.
-        """
-        if self.config.hidden_units is not None:
-            return self.config.hidden_units
-        assert self.config.keep is not None  # the configuration has exactly one of the two
-        return tuple(kept_units(count, self.config.keep) for count in units)
-
-    def prepare(
-        self, checkpoint: Checkpoint, splits: Splits, training: TrainingConfig
-    ) -> Checkpoint:
-        if self.config.importance == "norm":
-            importance = norm_importance(checkpoint)
-        else:
-            importance = taylor_importance(checkpoint, splits, training.seed)
-        widths = self.widths(checkpoint.config.hidden_units)
-        # Stable, so that of equally important units the first ones stay; sorted, to keep the order.
-        kept = [
-            np.sort(np.argsort(-scores, kind="stable")[:width])
-            for scores, width in zip(importance, widths, strict=True)
-        ]
-        return keep_units(checkpoint, kept)
-
-    def wrap(self, checkpoint: Checkpoint, steps_per_epoch: int) -> keras.Model:
-        return copy(checkpoint)
-
-    def callbacks(self, model: keras.Model) -> list[keras.callbacks.Callback]:
-        return [KeepZeros(model, masks(model))]
-
-    def verify(self, before: Checkpoint, model: keras.Model) -> dict[str, Any]:
-        widths = [
-            model.get_layer(f"{TOWER}_{k}").units for k in range(len(before.config.hidden_units))
-        ]
-        if lost := lost_zeros(masks(before.model), model):
-            raise PostConditionFailed(f"pruned weights are no longer zero: {lost}")
-        return {"hidden_units": widths, "weights": model.count_params()}
 
 
 def norm_importance(checkpoint: Checkpoint) -> list[npt.NDArray[np.float64]]:

@@ -75,3 +75,13 @@ class QuantizeWeights(tfmot.quantization.keras.QuantizeConfig):
             "output_bits": self.output_bits,
             "per_unit": self.per_unit,
         }
+
+
+def unwrapped_variable(
+    layer: keras.layers.Layer, inner: keras.layers.Layer, name: str
+) -> tf.Variable:
+    """A weight of a layer, which a quantizing wrapper keeps for itself if it quantizes it."""
+    for variable in layer.trainable_weights:
+        if variable.name.endswith(f"{name}:0"):
+            return variable
+    return getattr(inner, name)

@@ -3,46 +3,79 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import tensorflow as tf
-import tf_keras as keras
-from tensorflow_model_optimization.python.core.clustering.keras import (
-    cluster as clustering,
-)
-from tensorflow_model_optimization.python.core.clustering.keras import (
-    cluster_config,
-)
-from tensorflow_model_optimization.python.core.clustering.keras.experimental import (
-    cluster as experimental,
-)
+from pydantic import Field, model_validator
 
-from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
-from ranklite.models.compression.config import Clustering
-from ranklite.models.compression.equalization import equalize
-from ranklite.models.compression.rules import check_one_matrix
-from ranklite.models.compression.sparsity import prunable_weights
+from ranklite.models.compression.sizes import check_one_matrix
 from ranklite.models.compression.technique import (
+    Dimension,
+    FineTuned,
     PostConditionFailed,
     Splits,
-    Technique,
-    copy,
-    lost_zeros,
-    masks,
+    Step,
 )
-from ranklite.models.layers.tables import EMBEDDING
-from ranklite.models.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    import tf_keras as keras
+
+    from ranklite.models.architectures.checkpoint import Checkpoint
+    from ranklite.models.architectures.deepfm import DeepFMConfig
+    from ranklite.models.features.feature_set import FeatureSet
+    from ranklite.models.training.config import TrainingConfig
 
 
-class Cluster(Technique[Clustering]):
+class Clustering(Step):
+    """Weights that share a few values, found by k-means and trained on.
+
+    Attributes:
+      clusters: Most distinct values of a layer.
+      tower: Cluster the hidden layers of the deep tower.
+      embeddings: Cluster the embedding table.
+      epochs: Passes over the train split.
+      learning_rate: Of Adam.
+    """
+
+    technique: Literal["cluster"]
+    clusters: int = Field(16, ge=2, le=256)
+    tower: bool = True
+    embeddings: bool = False
+    epochs: int = Field(1, ge=1)
+    learning_rate: float = Field(1e-4, gt=0.0, le=1.0)
+
+    @model_validator(mode="after")
+    def _clusters_something(self) -> Clustering:
+        if not (self.tower or self.embeddings):
+            raise ValueError("cluster needs `tower: true`, `embeddings: true` or both")
+        return self
+
+
+class Cluster(FineTuned[Clustering]):
     """Replaces each weight by the nearest of k centroids and trains the centroids on.
 
     Batch normalization is folded and the units evened out first: a factor a unit would drive equal
     weights apart later. Weights that are zero stay zero. The file is as large as before, but
     compresses better.
     """
+
+    settings = Clustering
+    stage = "clustered"
+    place = 500
+    component = "Clusterer"
+    leaves = {"clusters": "ranklite.models.compression.invariants:Clusters"}
+    keeps = frozenset({"zeros"})
+    dimensions = (Dimension("clusters", (0, 16), "clusters{}", (0, 0, 0, 0, 0)),)
+    example = {"clusters": 8, "epochs": 1}
+
+    @classmethod
+    def step_at(cls, point: Mapping[str, Any]) -> dict[str, Any] | None:
+        return {"clusters": point["clusters"], "epochs": 1} if point["clusters"] else None
+
+    def after(self, model: DeepFMConfig, features: FeatureSet) -> DeepFMConfig:
+        if self.config.embeddings:
+            check_one_matrix(model)
+        return model
 
     def check(self, checkpoint: Checkpoint) -> None:
         if self.config.embeddings:
@@ -51,14 +84,28 @@ class Cluster(Technique[Clustering]):
     def prepare(
         self, checkpoint: Checkpoint, splits: Splits, training: TrainingConfig
     ) -> Checkpoint:
+        from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
+        from ranklite.models.compression.equalization import equalize
+
         return equalize(fold_batch_norm(checkpoint))
 
     def _in_scope(self, name: str) -> bool:
+        from ranklite.models.layers.tables import EMBEDDING
+
         if name == EMBEDDING:
             return self.config.embeddings
         return self.config.tower and not name.endswith(("_out", "_numeric"))
 
     def wrap(self, checkpoint: Checkpoint, steps_per_epoch: int) -> keras.Model:
+        import tf_keras as keras
+        from tensorflow_model_optimization.python.core.clustering.keras import cluster_config
+        from tensorflow_model_optimization.python.core.clustering.keras.experimental import (
+            cluster as experimental,
+        )
+
+        from ranklite.models.compression.fine_tuning import copy
+        from ranklite.models.compression.sparsity import prunable_weights
+
         model = copy(checkpoint)
         chosen = [name for name in prunable_weights(model) if self._in_scope(name)]
 
@@ -75,9 +122,15 @@ class Cluster(Technique[Clustering]):
         return keras.models.clone_model(model, clone_function=wrapped)
 
     def strip(self, model: keras.Model) -> keras.Model:
+        from tensorflow_model_optimization.python.core.clustering.keras import (
+            cluster as clustering,
+        )
+
         return clustering.strip_clustering(model)
 
     def verify(self, before: Checkpoint, model: keras.Model) -> dict[str, Any]:
+        from ranklite.models.compression.invariants import distinct_values, lost_zeros, masks
+
         if lost := lost_zeros(masks(before.model), model):
             raise PostConditionFailed(f"pruned weights are no longer zero: {lost}")
         counts = distinct_values(model)
@@ -87,57 +140,3 @@ class Cluster(Technique[Clustering]):
                     f"{name} has {count} distinct values, {self.config.clusters} were asked for"
                 )
         return {"distinct_values": counts}
-
-
-CLUSTERED = 256  # a kernel with as few distinct values was clustered
-_SAMPLE = 4096
-
-
-def distinct_values(model: keras.Model) -> dict[str, int]:
-    """Number of distinct values in each kernel of the tower and in the embedding table.
-
-    Where a sample alone has more than `CLUSTERED`, the number is that of the sample: a large table
-    takes long to sort.
-    """
-    counts = {}
-    for name, weight in prunable_weights(model).items():
-        values = weight.numpy().ravel()
-        counts[name] = len(np.unique(values[:_SAMPLE]))
-        if counts[name] <= CLUSTERED:
-            counts[name] = len(np.unique(values))
-    return counts
-
-
-def clustered_weights(model: keras.Model) -> dict[str, int]:
-    """Distinct values of the kernels, and of the table, whose weights share some but zero.
-
-    Each value has four weights or more on average: zeros alone, which pruning made, are not meant.
-    """
-    weights = prunable_weights(model)
-    return {
-        name: count
-        for name, count in distinct_values(model).items()
-        if count <= min(CLUSTERED, 1 + np.count_nonzero(weights[name].numpy()) // 4)
-    }
-
-
-class KeepClusters(keras.callbacks.Callback):
-    """Keeps weights equal that were equal before the first step: each gets its cluster's mean.
-
-    Args:
-      model: The model being trained; kernels with more than `CLUSTERED` distinct values, or with
-        few weights a value, are left alone.
-    """
-
-    def __init__(self, model: keras.Model) -> None:
-        super().__init__()
-        self._clusters = []
-        weights = prunable_weights(model)
-        for name in clustered_weights(model):
-            values, cluster = np.unique(weights[name].numpy(), return_inverse=True)
-            self._clusters.append((weights[name], tf.constant(cluster.reshape(-1)), len(values)))
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        for weight, cluster, count in self._clusters:
-            means = tf.math.unsorted_segment_mean(tf.reshape(weight, [-1]), cluster, count)
-            weight.assign(tf.reshape(tf.gather(means, cluster), weight.shape))

@@ -4,35 +4,112 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-import tensorflow_model_optimization as tfmot
-import tf_keras as keras
+from pydantic import Field, model_validator
 
-from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.compression.config import Pruning, PruningScope
-from ranklite.models.compression.l1 import SoftThreshold
-from ranklite.models.compression.rules import check_one_matrix, check_pattern
-from ranklite.models.compression.sparsity import prunable_weights, sparsity, total_sparsity
-from ranklite.models.compression.taylor import WINDOW, TaylorAdam, TaylorMasks
+from ranklite.models.compression.patterns import (
+    PruningScope,
+    check_pattern,
+    check_width,
+    holds_two_of_four,
+)
+from ranklite.models.compression.sizes import check_one_matrix, tower_inputs
 from ranklite.models.compression.technique import (
+    Dimension,
+    FineTuned,
     PostConditionFailed,
     Splits,
-    Technique,
-    copy,
-    fine_tuning,
+    Step,
 )
-from ranklite.models.layers.tables import EMBEDDING
-from ranklite.models.training import fit as _training
-from ranklite.models.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    import tensorflow_model_optimization as tfmot
+    import tf_keras as keras
+
+    from ranklite.models.architectures.checkpoint import Checkpoint
+    from ranklite.models.architectures.deepfm import DeepFMConfig
+    from ranklite.models.compression.taylor import TaylorAdam
+    from ranklite.models.features.feature_set import FeatureSet
+    from ranklite.models.training.config import TrainingConfig
 
 _UPDATES = 100  # how often at most the masks are recomputed along the ramp
 _TOLERANCE = 0.02  # a layer's sparsity may miss its target by rounding to whole blocks
 
 
-class Prune(Technique[Pruning]):
+class Pruning(Step):
+    """Pruning of single weights or blocks while fine-tuning.
+
+    Attributes:
+      tower: The hidden layers of the deep tower; None leaves them dense.
+      embeddings: The embedding table; None leaves it dense.
+      importance: What a weight is judged by: its `magnitude` (Zhu & Gupta 2017), or `taylor`, the
+        first-order estimate of what the loss gains without it (Molchanov et al. 2019).
+      schedule: `polynomial` lets the sparsity grow from 0 to its target over the ramp, `constant`
+        goes there at once: with the first step; `taylor` judges for 100 steps first, or for half of
+        a shorter ramp. Pattern 2:4 knows no sparsity in between and always goes there at once.
+      epochs: Passes over the train split.
+      learning_rate: Of Adam.
+      ramp: Share of the steps over which the masks are recomputed.
+      l1: Weight of an L1 penalty on the tower's kernels, trained with before pruning; 0 for none.
+      l1_epochs: Passes over the train split with that penalty.
+    """
+
+    technique: Literal["prune"]
+    tower: PruningScope | None = None
+    embeddings: PruningScope | None = None
+    importance: Literal["magnitude", "taylor"] = "magnitude"
+    schedule: Literal["polynomial", "constant"] = "polynomial"
+    epochs: int = Field(3, ge=1)
+    learning_rate: float = Field(1e-3, gt=0.0, le=1.0)
+    ramp: float = Field(0.6, gt=0.0, le=1.0)
+    l1: float = Field(0.0, ge=0.0)
+    l1_epochs: int = Field(1, ge=1)
+
+    @model_validator(mode="after")
+    def _is_legal(self) -> Pruning:
+        if self.tower is None and self.embeddings is None:
+            raise ValueError("prune needs a scope: give `tower`, `embeddings` or both")
+        for setting, is_set, reason in _NOT_FOR_EMBEDDINGS:
+            if self.embeddings is not None and is_set(self):
+                raise ValueError(
+                    f"{setting} goes with `tower` alone, not with `embeddings`: {reason}"
+                )
+        if self.embeddings and self.embeddings.block_size[0] > 1:
+            raise ValueError(
+                f"embeddings.block_size {list(self.embeddings.block_size)}: rows of a table are no "
+                "neighbours of each other; give blocks of 1 row"
+            )
+        if not self.l1 and self.l1_epochs != 1:
+            raise ValueError(
+                f"l1_epochs is {self.l1_epochs}, but l1 is 0: give l1 a weight greater than 0 or "
+                "leave l1_epochs out"
+            )
+        return self
+
+
+# What may not be set where the embedding table is pruned, and why.
+_NOT_FOR_EMBEDDINGS: tuple[tuple[str, Callable[[Pruning], bool], str], ...] = (
+    (
+        "pattern '2:4'",
+        lambda step: step.embeddings is not None and step.embeddings.pattern == "2:4",
+        "it runs along the inputs of a kernel, and a table has none",
+    ),
+    (
+        "importance 'taylor'",
+        lambda step: step.importance == "taylor",
+        "rows that batches seldom look up have little gradient and would go first; use magnitude",
+    ),
+    (
+        "l1",
+        lambda step: step.l1 > 0,
+        "a penalty on all rows makes a step cost what the vocabulary costs; use embedding_l2",
+    ),
+)
+
+
+class Prune(FineTuned[Pruning]):
     """Zeroes the least important weights step by step while fine-tuning, then freezes the zeros.
 
     The sparsity follows tfmot's polynomial schedule  s_t = s + (0 - s) (1 - t / T)^3  up to the end
@@ -41,13 +118,41 @@ class Prune(Technique[Pruning]):
     masks; by Taylor importance `TaylorMasks` does, on the same schedule.
     """
 
+    settings = Pruning
+    stage = "pruned"
+    place = 400
+    component = "Pruner"
+    leaves = {"zeros": "ranklite.models.compression.invariants:Zeros"}
+    dimensions = (Dimension("sparsity", (0.0, 0.5, 0.8), "zeros{:g}", (0.0, 0.8, 0.0, 0.0, 0.0)),)
+    example = {"tower": {"sparsity": 0.5}, "epochs": 1, "ramp": 0.5}
+
+    @classmethod
+    def step_at(cls, point: Mapping[str, Any]) -> dict[str, Any] | None:
+        if point["sparsity"] == 0.0:
+            return None
+        return {"tower": {"sparsity": point["sparsity"]}, "epochs": 3}
+
+    def after(self, model: DeepFMConfig, features: FeatureSet) -> DeepFMConfig:
+        if self.config.embeddings is not None:
+            check_one_matrix(model)
+            check_width(model, self.config.embeddings)
+        if self.config.tower is not None:
+            inputs = tower_inputs(model, features)
+            for k, units in enumerate(model.hidden_units):
+                check_pattern(f"tower_{k}", inputs[k], units, self.config.tower)
+        return model
+
     def _scope(self, layer_name: str) -> PruningScope | None:
+        from ranklite.models.layers.tables import EMBEDDING
+
         if layer_name == EMBEDDING:
             return self.config.embeddings
         small = layer_name.endswith(("_out", "_numeric"))  # few weights, on every path
         return None if small else self.config.tower
 
     def check(self, checkpoint: Checkpoint) -> None:
+        from ranklite.models.compression.sparsity import prunable_weights
+
         weights = prunable_weights(checkpoint.model)
         if self.config.embeddings is not None:
             check_one_matrix(checkpoint.config)
@@ -60,6 +165,8 @@ class Prune(Technique[Pruning]):
 
     def _scopes(self, model: keras.Model) -> dict[str, PruningScope]:
         """How the layers that are pruned are pruned, by their own name."""
+        from ranklite.models.compression.sparsity import prunable_weights
+
         scopes = {name: self._scope(name) for name in prunable_weights(model)}
         return {name: scope for name, scope in scopes.items() if scope is not None}
 
@@ -68,6 +175,12 @@ class Prune(Technique[Pruning]):
     ) -> Checkpoint:
         if not self.config.l1:
             return checkpoint
+
+        from ranklite.models.compression.fine_tuning import copy, fine_tuning
+        from ranklite.models.compression.l1 import SoftThreshold
+        from ranklite.models.compression.sparsity import prunable_weights
+        from ranklite.models.training import fit as _training
+
         model = copy(checkpoint)
         weights = prunable_weights(model)
         _training.fit(
@@ -86,6 +199,11 @@ class Prune(Technique[Pruning]):
         return dataclasses.replace(checkpoint, model=model)
 
     def wrap(self, checkpoint: Checkpoint, steps_per_epoch: int) -> keras.Model:
+        import tensorflow_model_optimization as tfmot
+        import tf_keras as keras
+
+        from ranklite.models.compression.fine_tuning import copy
+
         # tfmot's clone shares variables with its original: start from a copy.
         model = copy(checkpoint)
         if self.config.importance == "taylor":
@@ -109,6 +227,10 @@ class Prune(Technique[Pruning]):
         self, scope: PruningScope, steps_per_epoch: int
     ) -> tfmot.sparsity.keras.PruningSchedule:
         """After which steps the masks are recomputed, and for which sparsity."""
+        import tensorflow_model_optimization as tfmot
+
+        from ranklite.models.compression.taylor import WINDOW
+
         steps = max(1, int(self.config.ramp * self.config.epochs * steps_per_epoch))
         frequency = max(1, steps // _UPDATES)
         at_once = self.config.schedule == "constant" or scope.pattern == "2:4"
@@ -123,6 +245,10 @@ class Prune(Technique[Pruning]):
     def optimizer(self, model: keras.Model, training: TrainingConfig) -> TaylorAdam | None:
         if self.config.importance == "magnitude":
             return None
+
+        from ranklite.models.compression.sparsity import prunable_weights
+        from ranklite.models.compression.taylor import TaylorAdam
+
         weights = prunable_weights(model)
         return TaylorAdam(
             {name: weights[name] for name in self._scopes(model)},
@@ -132,13 +258,26 @@ class Prune(Technique[Pruning]):
 
     def callbacks(self, model: keras.Model) -> list[keras.callbacks.Callback]:
         if self.config.importance == "magnitude":
+            import tensorflow_model_optimization as tfmot
+
             return [tfmot.sparsity.keras.UpdatePruningStep()]
+
+        from ranklite.models.compression.taylor import TaylorMasks
+
         return [TaylorMasks(model, self._scopes(model), self._schedule)]
 
     def strip(self, model: keras.Model) -> keras.Model:
+        import tensorflow_model_optimization as tfmot
+
         return tfmot.sparsity.keras.strip_pruning(model)
 
     def verify(self, before: Checkpoint, model: keras.Model) -> dict[str, Any]:
+        from ranklite.models.compression.sparsity import (
+            prunable_weights,
+            sparsity,
+            total_sparsity,
+        )
+
         reached = sparsity(model)
         weights = prunable_weights(model)
         for name, scope in self._scopes(model).items():
@@ -150,19 +289,3 @@ class Prune(Technique[Pruning]):
             if scope.pattern == "2:4" and not holds_two_of_four(weights[name].numpy()):
                 raise PostConditionFailed(f"{name} is not 2:4 sparse")
         return {"sparsity": total_sparsity(model), "sparsity_by_layer": reached}
-
-
-def holds_two_of_four(kernel: npt.NDArray[np.float32]) -> bool:
-    """Whether each four weights in a row of a kernel, or each four in a column, have two zeros.
-
-    Args:
-      kernel: [inputs, units].
-    """
-
-    def along(matrix: npt.NDArray[np.float32]) -> bool:
-        if matrix.shape[1] % 4:
-            return False
-        fours = matrix.reshape(matrix.shape[0], -1, 4)
-        return bool(((fours == 0).sum(axis=2) >= 2).all())
-
-    return along(kernel) or along(kernel.T)

@@ -1,166 +1,251 @@
-"""The quantized model, calibrated or trained, whichever is better, and its float control."""
+"""Quantization: calibrated, trained on with tfmot (Jacob et al. 2018), or after training only."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
-import tf_keras as keras
+from pydantic import Field, model_validator
 
-from ranklite.models import progress
-from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.architectures.deepfm import TOWER
-from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
-from ranklite.models.compression.clustering import clustered_weights
-from ranklite.models.compression.config import Quantization
-from ranklite.models.compression.equalization import equalize
-from ranklite.models.compression.mixed_bits import choose_bits
-from ranklite.models.compression.quantization import Quantize
-from ranklite.models.compression.technique import KeepZeros, Splits, compress, fine_tuning, masks
-from ranklite.models.training import fit as training
-from ranklite.models.training.config import TrainingConfig
+from ranklite.models.compression.sizes import (
+    NotCompressible,
+    WeightSize,
+    check_four_bits,
+    check_single_valued,
+    tower_inputs,
+)
+from ranklite.models.compression.technique import (
+    Compressed,
+    Dimension,
+    FineTuned,
+    PostConditionFailed,
+    Setting,
+    Splits,
+    Step,
+)
+from ranklite.models.config import Bytes
 
+if TYPE_CHECKING:
+    import tf_keras as keras
 
-def rounding_forms(checkpoint: Checkpoint) -> list[Checkpoint]:
-    """Models without batch normalization that compute the same function but round differently.
+    from ranklite.models.architectures.checkpoint import Checkpoint
+    from ranklite.models.architectures.deepfm import DeepFMConfig
+    from ranklite.models.compression.fake_quantization import Bits
+    from ranklite.models.features.feature_set import FeatureSet
+    from ranklite.models.training.config import TrainingConfig
 
-    Returns:
-      The folded model, and the equalized one unless its kernels are clustered: equalizing gives
-      every unit another factor, which shared values would not survive.
-    """
-    folded = fold_batch_norm(checkpoint)
-    clustered = any(name.startswith(TOWER) for name in clustered_weights(folded.model))
-    return [folded] if clustered else [folded, equalize(folded)]
-
-
-def quantize(
-    config: Quantization,
-    checkpoint: Checkpoint,
-    splits: Splits,
-    training_config: TrainingConfig,
-    *,
-    log_dir: str | None = None,
-) -> tuple[Checkpoint, Checkpoint]:
-    """Quantizes a model and trains its float control.
-
-    Args:
-      config: What to do.
-      checkpoint: The float model, pruned or not; it is not changed.
-      splits: Data to train and validate on.
-      training_config: The settings that the float model was trained with.
-      log_dir: Folder for TensorBoard; None logs nothing.
-
-    Returns:
-      The quantized model, trained or only calibrated, whichever has the lower log loss on the
-      validation split (`chosen` among its metrics says which), and the control: the folded float
-      model, trained as long where the configuration asks for it.
-    """
-    if config.format in ("dynamic_range", "float16"):
-        rounded = rounding_forms(checkpoint)[-1]
-        metrics = training.evaluate(rounded.model, rounded.layout, splits.eval)
-        return dataclasses.replace(rounded, metrics=dict(metrics), format=config.format), rounded
-    trainings = 2 if config.control and config.epochs else 1
-    start = calibrated(config, checkpoint, splits)
-    before = start.metrics
-    quantized = dataclasses.replace(
-        start.form,
-        model=start.model,
-        metrics={**before, **start.technique.verify(start.form, start.model)},
-        format=config.format,
-    )
-    figures: dict[str, Any] = {f"calibrated_{name}": value for name, value in before.items()}
-    figures["chosen"] = "calibrated"
-    if config.epochs:
-        with progress.part("quantized" if trainings > 1 else "", 0, trainings):
-            trained = compress(
-                start.technique,
-                start.form,
-                splits,
-                training_config,
-                log_dir=log_dir and os.path.join(log_dir, "quantized"),
-            )
-        figures |= {f"trained_{name}": trained.metrics[name] for name in before}
-        if trained.metrics["log_loss"] <= before["log_loss"]:
-            figures["chosen"] = "trained"
-            quantized = dataclasses.replace(trained, format=config.format)
-    quantized.metrics.update(figures)
-    with progress.part("control", trainings - 1, trainings):
-        control = train_control(config, start.form, splits, training_config, log_dir=log_dir)
-    progress.report(figures={"auc": quantized.metrics["auc"]})
-    return quantized, control
+# What the default search varies, from the largest file to the smallest.
+ROUNDING: dict[str, dict[str, Any]] = {
+    "int8": {},
+    "int8_rows": {"table": "int8_per_row"},
+    "int4_rows": {"table": "int4_per_row"},
+    "int4": {"table": "int4_per_row", "bits": 4},
+}
 
 
-class Calibrated(NamedTuple):
-    """A calibrated model and what it was made of.
+class Quantization(Step):
+    """Stores the weights in fewer bits, and computes with them where the format says so.
 
     Attributes:
-      form: The float model without batch normalization.
-      technique: With the bits that were chosen.
-      model: With its fake-quantizers.
-      metrics: On the validation split.
+      format: `int8`: weights and activations, calibrated and trained on; `int16x8`: int8 weights
+        and 16-bit activations, trained likewise; `dynamic_range`: int8 weights, activations
+        rounded while running; `float16`: weights only. The last two need no training.
+      epochs: Passes over the train split after calibration; 0 only calibrates, which is
+        post-training quantization. By default 1, or 0 where the format needs no training.
+      learning_rate: Of Adam.
+      calibration_batches: Train batches that set the ranges before the first step.
+      bits: Of the tower's kernels: 8, 4, or `mixed`, which takes 4 for the layers (the embedding
+        table among them) where it costs least, until the weights fit into `max_weight_bytes`.
+      table: The embedding table: `int8` with one scale (in int16x8 one a row), or
+        `int8_per_row`, `int4_per_row`.
+      scales: Of the tower's kernels: one for a `kernel`, after its units were rescaled to like
+        ranges, or one for each `unit`, with 8 bits in the format int8.
+      max_weight_bytes: For `bits: mixed`.
+      control: Also train the float model for as long, from the same weights and on the same
+        batches, so that the cost of rounding is told apart from the effect of more training.
     """
 
-    form: Checkpoint
-    technique: Quantize
-    model: keras.Model
-    metrics: dict[str, float]
+    technique: Literal["quantize"]
+    format: Literal["int8", "int16x8", "dynamic_range", "float16"] = "int8"
+    epochs: int = Field(1, ge=0)
+    learning_rate: float = Field(1e-4, gt=0.0, le=1.0)
+    calibration_batches: int = Field(32, ge=1)
+    bits: Literal[8, 4, "mixed"] = 8
+    table: Literal["int8", "int8_per_row", "int4_per_row"] = "int8"
+    scales: Literal["kernel", "unit"] = "kernel"
+    max_weight_bytes: Bytes | None = None
+    control: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _untrained_formats(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("format") in ("dynamic_range", "float16"):
+            return {"epochs": 0, **data}
+        return data
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Quantization:
+        if self.format in ("dynamic_range", "float16") and self.epochs:
+            raise ValueError(
+                f"format {self.format} with epochs {self.epochs}: it rounds after training, so "
+                "there is nothing to train: leave epochs out, or choose int8"
+            )
+        if self.format != "int8" and self.bits != 8:
+            raise ValueError(f"format {self.format} with bits {self.bits}: it takes 8, as int8 may")
+        if self.format in ("dynamic_range", "float16") and self.table != "int8":
+            raise ValueError(
+                f"format {self.format} with table {self.table}: rows have scales of their own in "
+                "the formats int8 and int16x8 only"
+            )
+        if (self.bits == "mixed") != (self.max_weight_bytes is not None):
+            raise ValueError("`bits: mixed` and `max_weight_bytes` go together")
+        if self.bits == 4 and self.table == "int8":
+            raise ValueError(
+                "bits 4 with table int8: the converter cannot store both; choose table "
+                "int8_per_row or int4_per_row"
+            )
+        if self.scales == "unit" and (self.format != "int8" or self.bits != 8):
+            raise ValueError(
+                f"scales: unit with format {self.format} and bits {self.bits}: it goes with format "
+                "int8 and bits 8"
+            )
+        if self.bits == "mixed" and self.table != "int8":
+            raise ValueError("`bits: mixed` chooses the table's format itself: leave `table` out")
+        return self
 
 
-def calibrated(config: Quantization, checkpoint: Checkpoint, splits: Splits) -> Calibrated:
-    """The form of a model that rounds best after calibration, by its validation log loss.
+class Quantize(FineTuned[Quantization]):
+    """Calibrates the ranges of a model without batch normalization; trains with fake-quantization.
+
+    tfmot starts its ranges at +-6, those of kernels until the first training step, and moves those
+    of activations by a thousandth a step, which a short fine-tuning never recovers from: the ranges
+    are measured first, over some batches of the float model. Zeros that pruning left stay zeros.
+    The model that is handed on is trained or only calibrated, whichever has the lower log loss on
+    the validation split (`chosen` among its metrics says which).
 
     Args:
-      config: What to do.
-      checkpoint: The float model; it is not changed.
-      splits: Data to calibrate and measure on.
-
-    Raises:
-      NotCompressible: The configuration does not fit the model.
+      config: Its settings.
+      bits: How many bits each layer gets; None takes what the settings say.
     """
-    progress.report("calibrating")
-    Quantize(config).check(checkpoint)
-    candidates = []
-    for form in rounding_forms(checkpoint):
-        bits = choose_bits(config, form, splits) if config.bits == "mixed" else None
-        technique = Quantize(config, bits)
-        model = technique.wrap(form, 1)
-        technique.initialize(model, form, splits)
-        metrics = training.evaluate(model, form.layout, splits.eval)
-        candidates.append(Calibrated(form, technique, model, metrics))
-    return min(candidates, key=lambda candidate: candidate.metrics["log_loss"])
 
-
-def train_control(
-    config: Quantization,
-    checkpoint: Checkpoint,
-    splits: Splits,
-    training_config: TrainingConfig,
-    *,
-    log_dir: str | None = None,
-) -> Checkpoint:
-    """The float model trained as long, on the same batches, with the same weights kept at zero.
-
-    Args:
-      config: Of the quantization that it is compared with.
-      checkpoint: The float model; it is not changed.
-      splits: Data to train and validate on.
-      training_config: The settings that the float model was trained with.
-      log_dir: Folder for TensorBoard; None logs nothing.
-
-    Returns:
-      The model, its batch normalization folded; untrained where `control` is off.
-    """
-    folded = fold_batch_norm(checkpoint)
-    if not (config.control and config.epochs):
-        return folded
-    metrics = training.fit(
-        folded.model,
-        folded.layout,
-        splits.train,
-        splits.eval,
-        fine_tuning(training_config, epochs=config.epochs, learning_rate=config.learning_rate),
-        log_dir=log_dir and os.path.join(log_dir, "control"),
-        callbacks=[KeepZeros(folded.model, masks(folded.model))],
+    settings = Quantization
+    stage = "quantized"
+    place = 600
+    component = "Quantizer"
+    has_control = True
+    keeps = frozenset({"zeros", "clusters"})
+    dimensions = (
+        Dimension(
+            "rounding", tuple(ROUNDING), "{}", ("int8", "int8", "int8", "int4_rows", "int4_rows")
+        ),
     )
-    return dataclasses.replace(folded, metrics=dict(metrics))
+    example = {"epochs": 1, "calibration_batches": 2}
+
+    def __init__(self, config: Quantization, bits: Bits | None = None) -> None:
+        super().__init__(config)
+        self._bits = bits
+
+    @classmethod
+    def step_at(cls, point: Mapping[str, Any]) -> dict[str, Any] | None:
+        return {"epochs": 1, **ROUNDING[point["rounding"]]}
+
+    def after(self, model: DeepFMConfig, features: FeatureSet) -> DeepFMConfig:
+        if self.config.format == "int16x8":
+            multi_valued = [f.name for f in features.features if f.kind == "multi_categorical"]
+            check_single_valued(multi_valued)
+        if self.config.bits in (4, "mixed"):
+            check_four_bits(model)
+        if self.config.max_weight_bytes is not None:
+            inputs = tower_inputs(model, features)
+            least = sum(a * b for a, b in zip(inputs, model.hidden_units, strict=False)) // 2
+            if self.config.max_weight_bytes < least:
+                raise NotCompressible(
+                    f"max_weight_bytes is {self.config.max_weight_bytes:,}, but the tower alone "
+                    f"takes {least:,} with 4 bits everywhere: raise it, or remove units first"
+                )
+        return model
+
+    def weights_after(self, size: WeightSize) -> WeightSize:
+        per_value = per_weight = 2.0 if self.config.format == "float16" else 1.0
+        per_row = size.per_row
+        if self.config.bits == 4:
+            per_weight = 0.5
+        if self.config.table.endswith("per_row"):
+            per_value, per_row = (0.5 if self.config.table.startswith("int4") else 1.0), 1.0
+        return dataclasses.replace(
+            size, per_weight=per_weight, per_value=per_value, per_row=per_row
+        )
+
+    def check(self, checkpoint: Checkpoint) -> None:
+        if self.config.format == "int16x8":
+            check_single_valued([f.name for f in checkpoint.layout.fields if f.length > 1])
+        if self.config.bits != 8:
+            check_four_bits(checkpoint.config)
+
+    def bits(self, checkpoint: Checkpoint) -> Bits:
+        """How many bits each layer of a model gets."""
+        from ranklite.models.architectures.deepfm import TOWER
+        from ranklite.models.compression.fake_quantization import Bits
+
+        if self._bits:
+            return self._bits
+        config = self.config
+        bits = 8 if config.bits == "mixed" else int(config.bits)
+        kernels = {f"{TOWER}_{k}": bits for k in range(len(checkpoint.config.hidden_units))}
+        if config.format == "int16x8":  # a table with one scale would be stored in 16 bits
+            table = config.table if config.table != "int8" else "int8_per_row"
+            return Bits(kernels, table, activations=16)
+        return Bits(kernels, config.table, per_unit=config.scales == "unit")
+
+    def prepare(
+        self, checkpoint: Checkpoint, splits: Splits, training: TrainingConfig
+    ) -> Checkpoint:
+        from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
+
+        return fold_batch_norm(checkpoint)
+
+    def wrap(self, checkpoint: Checkpoint, steps_per_epoch: int) -> keras.Model:
+        from ranklite.models.compression.fake_quantization import fake_quantized
+
+        return fake_quantized(checkpoint, self.bits(checkpoint))
+
+    def initialize(self, model: keras.Model, checkpoint: Checkpoint, splits: Splits) -> None:
+        from ranklite.models.compression.calibration import start_ranges
+
+        batches = self.config.calibration_batches
+        start_ranges(model, checkpoint, self.bits(checkpoint), splits, batches)
+
+    def callbacks(self, model: keras.Model) -> list[keras.callbacks.Callback]:
+        from ranklite.models.compression.invariants import KeepClusters, KeepZeros, masks
+
+        return [KeepClusters(model), KeepZeros(model, masks(model))]
+
+    def verify(self, before: Checkpoint, model: keras.Model) -> dict[str, Any]:
+        from ranklite.models.compression.invariants import Clusters, Zeros
+        from ranklite.models.compression.sparsity import sparsity, total_sparsity
+
+        for invariant in (Zeros(), Clusters()):
+            if broken := invariant.broken(before.model, model):
+                raise PostConditionFailed(broken)
+        return {"sparsity": total_sparsity(model), "sparsity_by_layer": sparsity(model)}
+
+    def with_bits(self, bits: Bits | None) -> Quantize:
+        """The same settings with other bits for each layer."""
+        return Quantize(self.config, bits)
+
+    def apply(
+        self, checkpoint: Checkpoint | None, setting: Setting, log_dir: str | None = None
+    ) -> Compressed:
+        from ranklite.models.compression.rounding import quantize
+
+        assert checkpoint is not None
+        return quantize(self, checkpoint, setting, log_dir=log_dir)
+
+    def control(self, checkpoint: Checkpoint, setting: Setting) -> Checkpoint:
+        from ranklite.models.compression.rounding import calibrated, train_control
+
+        start = checkpoint
+        if self.config.epochs and self.config.format in ("int8", "int16x8"):
+            start = calibrated(self, start, setting.splits).form  # what it started from
+        return train_control(self, start, setting)

@@ -1,0 +1,147 @@
+"""The quantized model, calibrated or trained, whichever is better, and its float control."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import tf_keras as keras
+
+from ranklite.models import progress
+from ranklite.models.architectures.checkpoint import Checkpoint
+from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
+from ranklite.models.compression.equalization import rounding_forms
+from ranklite.models.compression.fine_tuning import compress, fine_tuning
+from ranklite.models.compression.invariants import KeepZeros, masks
+from ranklite.models.compression.mixed_bits import choose_bits
+from ranklite.models.compression.technique import Compressed, Setting, Splits
+from ranklite.models.training import fit as training
+
+if TYPE_CHECKING:
+    from ranklite.models.compression.techniques.quantize import Quantize
+
+
+def quantize(
+    technique: Quantize, checkpoint: Checkpoint, setting: Setting, *, log_dir: str | None = None
+) -> Compressed:
+    """Quantizes a model and trains its float control.
+
+    Args:
+      technique: What to do.
+      checkpoint: The float model, pruned or not; it is not changed.
+      setting: Data and training.
+      log_dir: Folder for TensorBoard; None logs nothing.
+
+    Returns:
+      The quantized model, trained or only calibrated, whichever has the lower log loss on the
+      validation split (`chosen` among its metrics says which), and the control: the folded float
+      model, trained as long where the settings ask for it.
+    """
+    config, splits = technique.config, setting.splits
+    if config.format in ("dynamic_range", "float16"):
+        rounded = rounding_forms(checkpoint)[-1]
+        metrics = training.evaluate(rounded.model, rounded.layout, splits.eval)
+        file = dataclasses.replace(rounded, metrics=dict(metrics), format=config.format)
+        return Compressed(file, rounded)
+    trainings = 2 if config.control and setting.control and config.epochs else 1
+    start = calibrated(technique, checkpoint, splits)
+    before = start.metrics
+    quantized = dataclasses.replace(
+        start.form,
+        model=start.model,
+        metrics={**before, **start.technique.verify(start.form, start.model)},
+        format=config.format,
+    )
+    figures: dict[str, Any] = {f"calibrated_{name}": value for name, value in before.items()}
+    figures["chosen"] = "calibrated"
+    if config.epochs:
+        with progress.part("quantized" if trainings > 1 else "", 0, trainings):
+            trained = compress(
+                start.technique,
+                start.form,
+                splits,
+                setting.training,
+                log_dir=log_dir and os.path.join(log_dir, "quantized"),
+            )
+        figures |= {f"trained_{name}": trained.metrics[name] for name in before}
+        if trained.metrics["log_loss"] <= before["log_loss"]:
+            figures["chosen"] = "trained"
+            quantized = dataclasses.replace(trained, format=config.format)
+    quantized.metrics.update(figures)
+    with progress.part("control", trainings - 1, trainings):
+        control = train_control(technique, start.form, setting, log_dir=log_dir)
+    progress.report(figures={"auc": quantized.metrics["auc"]})
+    return Compressed(quantized, control)
+
+
+class Calibrated(NamedTuple):
+    """A calibrated model and what it was made of.
+
+    Attributes:
+      form: The float model without batch normalization.
+      technique: With the bits that were chosen.
+      model: With its fake-quantizers.
+      metrics: On the validation split.
+    """
+
+    form: Checkpoint
+    technique: Quantize
+    model: keras.Model
+    metrics: dict[str, float]
+
+
+def calibrated(technique: Quantize, checkpoint: Checkpoint, splits: Splits) -> Calibrated:
+    """The form of a model that rounds best after calibration, by its validation log loss.
+
+    Args:
+      technique: What to do.
+      checkpoint: The float model; it is not changed.
+      splits: Data to calibrate and measure on.
+
+    Raises:
+      NotCompressible: The settings do not fit the model.
+    """
+    progress.report("calibrating")
+    config = technique.config
+    technique.check(checkpoint)
+    candidates = []
+    for form in rounding_forms(checkpoint):
+        limit, batches = config.max_weight_bytes, config.calibration_batches
+        bits = choose_bits(form, splits, limit, batches) if limit is not None else None
+        candidate = technique.with_bits(bits)
+        model = candidate.wrap(form, 1)
+        candidate.initialize(model, form, splits)
+        metrics = training.evaluate(model, form.layout, splits.eval)
+        candidates.append(Calibrated(form, candidate, model, metrics))
+    return min(candidates, key=lambda one: one.metrics["log_loss"])
+
+
+def train_control(
+    technique: Quantize, checkpoint: Checkpoint, setting: Setting, *, log_dir: str | None = None
+) -> Checkpoint:
+    """The float model trained as long, on the same batches, with the same weights kept at zero.
+
+    Args:
+      technique: The quantization that it is compared with.
+      checkpoint: The float model; it is not changed.
+      setting: Data and training.
+      log_dir: Folder for TensorBoard; None logs nothing.
+
+    Returns:
+      The model, its batch normalization folded; untrained where `control` is off.
+    """
+    config, splits = technique.config, setting.splits
+    folded = fold_batch_norm(checkpoint)
+    if not (config.control and setting.control and config.epochs):
+        return folded
+    metrics = training.fit(
+        folded.model,
+        folded.layout,
+        splits.train,
+        splits.eval,
+        fine_tuning(setting.training, epochs=config.epochs, learning_rate=config.learning_rate),
+        log_dir=log_dir and os.path.join(log_dir, "control"),
+        callbacks=[KeepZeros(folded.model, masks(folded.model))],
+    )
+    return dataclasses.replace(folded, metrics=dict(metrics))

@@ -132,7 +132,7 @@ def test_secrets_reach_every_task(compiled: tuple[dict[str, Any], str]) -> None:
     _, platform = yaml.safe_load_all(text)
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     assert executors.keys() == document["deploymentSpec"]["executors"].keys()
-    assert executors["Trainer_executor"]["secretAsEnv"] == [
+    assert executors["Trainer-executor"]["secretAsEnv"] == [
         {
             "secretName": "minio",
             "keyToEnv": [{"secretKey": "accesskey", "envVar": "AWS_ACCESS_KEY_ID"}],

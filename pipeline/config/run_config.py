@@ -18,13 +18,14 @@ from ranklite.components.log_example_gen.config import (
 from ranklite.components.validation_gate.config import ValidationConfig
 from ranklite.models.architectures.deepfm import DeepFMConfig
 from ranklite.models.compression.config import Compression, CompressionStep, Search
-from ranklite.models.compression.rules import (
+from ranklite.models.compression.recipe import check_recipe
+from ranklite.models.compression.sizes import (
     NotCompressible,
     check_item_columns,
-    check_recipe,
     check_trainable,
     check_user_and_item,
 )
+from ranklite.models.compression.techniques import technique
 from ranklite.models.config import Name, Strict
 from ranklite.models.evaluation.gates import GatesConfig
 from ranklite.models.features.feature_set import Feature, FeatureSet
@@ -119,8 +120,7 @@ class RunConfig(Strict):
         _ = self.ingest  # its own rules over several keys
         if self.training.negatives is not None:
             raise ValueError("training.negatives: say `negatives: {redraw: epoch}` instead")
-        ensembles = {(s.teachers, s.teacher) for s in self._steps if s.technique == "distill"}
-        if len(ensembles) > 1:
+        if len(self._ensembles) > 1:
             raise ValueError(
                 "compression: all recipes that distil share one ensemble: give the same `teachers` "
                 "and `teacher`"
@@ -199,24 +199,24 @@ class RunConfig(Strict):
         return {f".recipes.{k}": steps for k, steps in (self.compression.recipes or {}).items()}
 
     @property
-    def _steps(self) -> list[CompressionStep]:
-        return [step for recipe in self._recipes.values() for step in recipe]
+    def _ensembles(self) -> list[tuple[DeepFMConfig, ...]]:
+        """Sizes of the teachers that steps ask for, each ensemble once."""
+        steps = [step for recipe in self._recipes.values() for step in recipe]
+        asked = [technique(step).teachers(self.model) for step in steps]
+        return [sizes for k, sizes in enumerate(asked) if sizes and sizes not in asked[:k]]
 
     @functools.cached_property
     def teachers(self) -> list[tuple[DeepFMConfig, TrainingConfig]]:
         """Model and training of each teacher that a recipe asks for, seed by seed."""
-        asked = [step for step in self._steps if step.technique == "distill"]
-        if not asked:
-            return []
-        first = asked[0]
         return [
             (
-                first.teacher or self.model,
+                sizes,
                 self.fitting.model_copy(
                     update={"seed": self.training.seed + 1 + k, "warm_start": False}
                 ),
             )
-            for k in range(first.teachers)
+            for ensemble in self._ensembles
+            for k, sizes in enumerate(ensemble)
         ]
 
     def check_files(self, data_root: str, span: str = NEWEST) -> None:

@@ -16,11 +16,16 @@ from typing import Any
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-from ranklite.models.architectures import deepfm  # noqa: F401  registers layers
 from ranklite.models.architectures.deepfm import DeepFMConfig
 from ranklite.models.config import SPEC_FILE, Format
 from ranklite.models.features.layout import FeatureLayout
-from ranklite.models.layers import quantizers as quantize_config  # noqa: F401  registers layers
+from ranklite.models.layers import (  # noqa: F401  registers what a saved model names
+    interactions,
+    pooling,
+    quantizers,
+    row_quantization,
+    table_rows,
+)
 from ranklite.models.layers.tables import WRAPPED_LAYERS
 
 MODEL_FILE = "model.h5"

@@ -14,7 +14,6 @@ from pydantic import (
     Field,
     Tag,
     TypeAdapter,
-    model_validator,
 )
 
 from ranklite.models.compression.technique import Step

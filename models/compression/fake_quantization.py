@@ -101,9 +101,7 @@ def _by_layer(
 def quantize_configs(checkpoint: Checkpoint, bits: Bits) -> dict[str, QuantizeWeights]:
     """Where the fake-quantizers of a model without batch normalization go, by layer name."""
     stored = {
-        layer.name
-        for layer in checkpoint.model.layers
-        if isinstance(layer, keras.layers.Embedding)
+        layer.name for layer in checkpoint.model.layers if isinstance(layer, keras.layers.Embedding)
     }
     return _by_layer(checkpoint.layout, bits, table_layers(checkpoint.model), stored)
 

@@ -70,8 +70,6 @@ def left_by(techniques: Sequence[str]) -> dict[str, Invariant]:
     return left
 
 
-
-
 class KeepZeros(keras.callbacks.Callback):
     """Puts weights back to zero, after every step, that were zero before the first one.
 

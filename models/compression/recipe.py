@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from ranklite.models.features.layout import FeatureLayout
 
 
-def check_recipe(
-    steps: Sequence[Step], model: DeepFMConfig, features: FeatureSet
-) -> None:
+def check_recipe(steps: Sequence[Step], model: DeepFMConfig, features: FeatureSet) -> None:
     """Follows the sizes of a model through a recipe.
 
     Args:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from ranklite.models.architectures.checkpoint import Checkpoint
     from ranklite.models.architectures.deepfm import DeepFMConfig
-    from ranklite.models.compression.invariants import Invariant
     from ranklite.models.features.feature_set import FeatureSet
     from ranklite.models.training.config import TrainingConfig
 

@@ -67,9 +67,9 @@ def search(
     """Tries recipes and chooses the most accurate file within the budget, or the nearest miss.
 
     Given recipes are all tried, those first that are likely to fit and keep the most. Without any,
-    Optuna's TPE sampler chooses points of `space()`, after `starts()`: for more AUC, less of what the
-    budget limits (bytes and time, where it limits nothing), within its limits if it can. Files that
-    pass the gates on the validation split are preferred to others.
+    Optuna's TPE sampler chooses points of `space()`, after `starts()`: for more AUC, less of what
+    the budget limits (bytes and time, where it limits nothing), within its limits if it can. Files
+    that pass the gates on the validation split are preferred to others.
 
     Args:
       config: Budget and recipes.

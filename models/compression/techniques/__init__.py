@@ -1,10 +1,10 @@
 """The registry of compression techniques: a new one is a file here and its line below.
 
-    >>> from ranklite.models.compression.techniques import TECHNIQUES, from_json
-    >>> TECHNIQUES.get("prune").stage
-    'pruned'
-    >>> from_json('{"technique": "distill", "teachers": 2}').config.temperature
-    1.0
+>>> from ranklite.models.compression.techniques import TECHNIQUES, from_json
+>>> TECHNIQUES.get("prune").stage
+'pruned'
+>>> from_json('{"technique": "distill", "teachers": 2}').config.temperature
+1.0
 """
 
 from __future__ import annotations

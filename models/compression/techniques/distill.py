@@ -157,7 +157,9 @@ class Distill(Technique[Distillation]):
             }
         )
         augment = (
-            redrawn_negatives(splits.train, layout, fitting.negatives) if fitting.negatives else None
+            redrawn_negatives(splits.train, layout, fitting.negatives)
+            if fitting.negatives
+            else None
         )
         if config.unlabelled is not None:
             if features is None or not (features.user and features.item):

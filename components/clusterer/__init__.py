@@ -1,1 +1,1 @@
-"""Clusterer: lets the weights of a trained DeepFM share a few values."""
+"""Clusterer: lets the weights of a trained model share a few values."""

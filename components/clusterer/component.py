@@ -9,7 +9,7 @@ from ranklite.components.compressor.base import Compressor
 
 
 class Clusterer(Compressor):
-    """Clusters the weights of a trained DeepFM, pruned or not."""
+    """Clusters the weights of a trained model, pruned or not."""
 
     TECHNIQUES = ("cluster",)
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)

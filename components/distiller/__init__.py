@@ -1,1 +1,1 @@
-"""Distiller: an ensemble of DeepFMs teaches one student."""
+"""Distiller: an ensemble of models teaches one student."""

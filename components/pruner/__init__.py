@@ -1,1 +1,1 @@
-"""Pruner: removes weights, units or rows of a trained DeepFM."""
+"""Pruner: removes weights, units or rows of a trained model."""

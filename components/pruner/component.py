@@ -9,7 +9,7 @@ from ranklite.components.pruner.executor import Executor
 
 
 class Pruner(Compressor):
-    """Prunes a trained DeepFM: weights, whole units of the tower, or rows of the tables."""
+    """Prunes a trained model: weights, whole units of the tower, or rows of the tables."""
 
     TECHNIQUES = ("prune", "prune_units", "prune_rows")
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)

@@ -1,1 +1,1 @@
-"""Quantizer: int8 quantization-aware training of a DeepFM."""
+"""Quantizer: int8 quantization-aware training of a model."""

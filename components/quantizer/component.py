@@ -20,7 +20,7 @@ class QuantizerSpec(CompressorSpec):
 
 
 class Quantizer(Compressor):
-    """Quantizes a DeepFM, pruned or not, to int8; its `config` is JSON of a Quantization."""
+    """Quantizes a model, pruned or not, to int8; its `config` is JSON of a Quantization."""
 
     TECHNIQUES = ("quantize",)
     SPEC_CLASS = QuantizerSpec

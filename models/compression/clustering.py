@@ -18,6 +18,7 @@ from tensorflow_model_optimization.python.core.clustering.keras.experimental imp
     cluster as experimental,
 )
 
+from ranklite.models.architectures import family
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
 from ranklite.models.compression.config import Clustering
@@ -32,7 +33,6 @@ from ranklite.models.compression.technique import (
     lost_zeros,
     masks,
 )
-from ranklite.models.layers.tables import EMBEDDING
 from ranklite.models.training.config import TrainingConfig
 
 
@@ -53,14 +53,15 @@ class Cluster(Technique[Clustering]):
     ) -> Checkpoint:
         return equalize(fold_batch_norm(checkpoint))
 
-    def _in_scope(self, name: str) -> bool:
-        if name == EMBEDDING:
+    def _in_scope(self, model: keras.Model, name: str) -> bool:
+        role = family.role(model, name)
+        if role is None:  # the embedding table
             return self.config.embeddings
-        return self.config.tower and not name.endswith(("_out", "_numeric"))
+        return self.config.tower and role == "kernel"
 
     def wrap(self, checkpoint: Checkpoint, steps_per_epoch: int) -> keras.Model:
         model = copy(checkpoint)
-        chosen = [name for name in prunable_weights(model) if self._in_scope(name)]
+        chosen = [name for name in prunable_weights(model) if self._in_scope(model, name)]
 
         def wrapped(layer: keras.layers.Layer) -> keras.layers.Layer:
             if layer.name not in chosen:
@@ -82,7 +83,7 @@ class Cluster(Technique[Clustering]):
             raise PostConditionFailed(f"pruned weights are no longer zero: {lost}")
         counts = distinct_values(model)
         for name, count in counts.items():
-            if self._in_scope(name) and count > self.config.clusters:
+            if self._in_scope(model, name) and count > self.config.clusters:
                 raise PostConditionFailed(
                     f"{name} has {count} distinct values, {self.config.clusters} were asked for"
                 )
@@ -94,7 +95,7 @@ _SAMPLE = 4096
 
 
 def distinct_values(model: keras.Model) -> dict[str, int]:
-    """Number of distinct values in each kernel of the tower and in the embedding table.
+    """Number of distinct values in each kernel and in the embedding table.
 
     Where a sample alone has more than `CLUSTERED`, the number is that of the sample: a large table
     takes long to sort.

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from ranklite.models.architectures.deepfm import DeepFMConfig
+from ranklite.models.architectures.settings import ModelSettings
 from ranklite.models.config import Bytes, Name, Strict
 
 
@@ -51,7 +51,8 @@ class Pruning(Strict):
     """Pruning of single weights or blocks while fine-tuning.
 
     Attributes:
-      tower: The hidden layers of the deep tower; None leaves them dense.
+      tower: The large kernels, of the deep tower and of what else the family has beside it, such as
+        cross layers; None leaves them dense.
       embeddings: The embedding table; None leaves it dense.
       importance: What a weight is judged by: its `magnitude` (Zhu & Gupta 2017), or `taylor`, the
         first-order estimate of what the loss gains without it (Molchanov et al. 2019).
@@ -155,7 +156,7 @@ class Clustering(Strict):
 
     Attributes:
       clusters: Most distinct values of a layer.
-      tower: Cluster the hidden layers of the deep tower.
+      tower: Cluster the large kernels: of the deep tower, of cross layers.
       embeddings: Cluster the embedding table.
       epochs: Passes over the train split.
       learning_rate: Of Adam.
@@ -282,8 +283,8 @@ class Distillation(Strict):
 
     technique: Literal["distill"]
     teachers: int = Field(3, ge=1, le=MAX_TEACHERS)
-    teacher: DeepFMConfig | None = None
-    student: DeepFMConfig | None = None
+    teacher: ModelSettings | None = None
+    student: ModelSettings | None = None
     temperature: float = Field(1.0, gt=0.0, le=100.0)
     hard_weight: float = Field(0.5, ge=0.0, le=1.0)
     hidden_weight: float = Field(0.0, ge=0.0)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
+from ranklite.models.architectures import family
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.compression.config import Pruning, PruningScope
 from ranklite.models.compression.l1 import SoftThreshold
@@ -24,7 +25,6 @@ from ranklite.models.compression.technique import (
     copy,
     fine_tuning,
 )
-from ranklite.models.layers.tables import EMBEDDING
 from ranklite.models.training import fit as _training
 from ranklite.models.training.config import TrainingConfig
 
@@ -41,11 +41,10 @@ class Prune(Technique[Pruning]):
     masks; by Taylor importance `TaylorMasks` does, on the same schedule.
     """
 
-    def _scope(self, layer_name: str) -> PruningScope | None:
-        if layer_name == EMBEDDING:
+    def _scope(self, role: family.Role | None) -> PruningScope | None:
+        if role is None:  # the embedding table
             return self.config.embeddings
-        small = layer_name.endswith(("_out", "_numeric"))  # few weights, on every path
-        return None if small else self.config.tower
+        return self.config.tower if role == "kernel" else None
 
     def check(self, checkpoint: Checkpoint) -> None:
         weights = prunable_weights(checkpoint.model)
@@ -60,7 +59,7 @@ class Prune(Technique[Pruning]):
 
     def _scopes(self, model: keras.Model) -> dict[str, PruningScope]:
         """How the layers that are pruned are pruned, by their own name."""
-        scopes = {name: self._scope(name) for name in prunable_weights(model)}
+        scopes = {name: self._scope(family.role(model, name)) for name in prunable_weights(model)}
         return {name: scope for name, scope in scopes.items() if scope is not None}
 
     def prepare(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
 from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.architectures.deepfm import FLATTEN, TOWER, build_deepfm
 from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
+from ranklite.models.architectures.parts import Parts
 from ranklite.models.compression.clustering import KeepClusters, clustered_weights, distinct_values
 from ranklite.models.compression.config import Quantization
 from ranklite.models.compression.rules import check_four_bits, check_single_valued
@@ -62,10 +63,10 @@ class Bits:
     """How many bits everything gets.
 
     Attributes:
-      kernels: Of the tower's kernels, by layer name; 8 where a layer is not named.
+      kernels: Of the large kernels, by layer name; 8 where a layer is not named.
       table: The embedding table's format.
       activations: 8 or 16.
-      per_unit: Whether the tower's kernels have a scale for each unit.
+      per_unit: Whether the large kernels have a scale for each unit.
     """
 
     kernels: dict[str, int]
@@ -74,10 +75,9 @@ class Bits:
     per_unit: bool = False
 
     @classmethod
-    def of(cls, config: Quantization, hidden: int) -> Bits:
-        """What a configuration without `mixed` says for a tower of `hidden` layers."""
-        bits = 8 if config.bits == "mixed" else int(config.bits)
-        kernels = {f"{TOWER}_{k}": bits for k in range(hidden)}
+    def of(cls, config: Quantization, names: Iterable[str]) -> Bits:
+        """What a configuration without `mixed` says for kernels of some names."""
+        kernels = dict.fromkeys(names, 8 if config.bits == "mixed" else int(config.bits))
         if config.format == "int16x8":  # a table with one scale would be stored in 16 bits
             table = config.table if config.table != "int8" else "int8_per_row"
             return cls(kernels, table, activations=16)
@@ -90,17 +90,18 @@ class Bits:
 
 
 def _quantize_configs(
-    layout: FeatureLayout, bits: Bits, table: dict[str, bool], stored: set[str]
+    parts: Parts, layout: FeatureLayout, bits: Bits, table: dict[str, bool], stored: set[str]
 ) -> dict[str, QuantizeWeights]:
     """Where the fake-quantizers go, by layer name.
 
-    The tower computes in integers from the table to its last hidden layer. The sum that makes the
-    logit stays float, since an int8 logit has a few hundred distinct values. A standardized number
-    keeps its float branch, which is small, because an outlier would eat its int8 range; the first
-    hidden layer then needs a range of its own before the two are added. Rows with scales of their
-    own reach the factorization machine as they are; only the tower's input gets a common range.
+    The large kernels compute in integers, from the table to the last hidden layer. The sum that
+    makes the logit stays float, since an int8 logit has a few hundred distinct values. A
+    standardized number keeps its float branch, which is small, because an outlier would eat its
+    int8 range; a product then needs a range of its own before the two are added. Rows with scales
+    of their own reach float arithmetic as they are; only what a kernel reads gets a common range.
 
     Args:
+      parts: Of the model.
       layout: Of the model.
       bits: How many there are.
       table: What its tables are made of, from `table_layers`.
@@ -117,11 +118,14 @@ def _quantize_configs(
         if not (bits.row_bits and name in stored)
     }
     if bits.row_bits or any(field.length > 1 for field in layout.fields):
-        configs[FLATTEN] = output  # what comes from float arithmetic needs a range
-    for k, (name, kernel_bits) in enumerate(bits.kernels.items()):
-        added = k == 0 and layout.num_numeric > 0
-        configs[name] = config(output=added, kernel_bits=kernel_bits, per_unit=bits.per_unit)
-        configs[f"{name}_relu"] = output
+        configs |= dict.fromkeys(parts.inputs, output)  # they come from float arithmetic
+    configs |= dict.fromkeys(parts.ranges, output)
+    for name in parts.kernels:
+        configs[name] = config(
+            output=name in parts.ranges,
+            kernel_bits=bits.kernels.get(name, 8),
+            per_unit=bits.per_unit,
+        )
     return configs
 
 
@@ -145,7 +149,7 @@ class Quantize(Technique[Quantization]):
 
     def bits(self, checkpoint: Checkpoint) -> Bits:
         """How many bits each layer of a model gets."""
-        return self._bits or Bits.of(self.config, len(checkpoint.config.hidden_units))
+        return self._bits or Bits.of(self.config, checkpoint.parts.kernels)
 
     def prepare(
         self, checkpoint: Checkpoint, splits: Splits, training: TrainingConfig
@@ -155,12 +159,13 @@ class Quantize(Technique[Quantization]):
     def wrap(self, checkpoint: Checkpoint, steps_per_epoch: int) -> keras.Model:
         configs = self._configs(checkpoint)
         row_bits = self.bits(checkpoint).row_bits
+        heads = checkpoint.parts.heads if 4 in self.bits(checkpoint).kernels.values() else ()
 
         def annotate(layer: keras.layers.Layer) -> keras.layers.Layer:
             if row_bits and isinstance(layer, keras.layers.Embedding):
                 bits = row_bits if layer.output_dim > 1 else 8
                 return RowQuantizedEmbedding.from_config({**layer.get_config(), "bits": bits})
-            if layer.name == f"{TOWER}_out" and 4 in self.bits(checkpoint).kernels.values():
+            if layer.name in heads:
                 return SummedProducts.from_config(layer.get_config())
             if layer.name not in configs:
                 return layer
@@ -168,16 +173,14 @@ class Quantize(Technique[Quantization]):
                 layer = PerUnitDense.from_config(layer.get_config())
             return tfmot.quantization.keras.quantize_annotate_layer(layer, configs[layer.name])
 
-        copy = build_deepfm(checkpoint.layout, checkpoint.config)
-        annotated = keras.models.clone_model(copy, clone_function=annotate)
+        annotated = keras.models.clone_model(checkpoint.rebuilt().model, clone_function=annotate)
         with tfmot.quantization.keras.quantize_scope(WRAPPED_LAYERS):
             model = tfmot.quantization.keras.quantize_apply(annotated, scheme=_AsAnnotated())
         for layer in model.layers:
             inner = getattr(layer, "layer", layer)
             source = checkpoint.model.get_layer(inner.name)
-            for name in ("kernel", "bias", "embeddings", "factors", "rows"):
-                if isinstance(getattr(source, name, None), tf.Variable):
-                    unwrapped_variable(layer, inner, name).assign(getattr(source, name))
+            for name in weight_names(source):
+                unwrapped_variable(layer, inner, name).assign(getattr(source, name))
             if isinstance(layer, RowQuantizedEmbedding):
                 layer.fit_unit()
         return model
@@ -212,7 +215,11 @@ class Quantize(Technique[Quantization]):
             if isinstance(layer, keras.layers.Embedding)
         }
         return _quantize_configs(
-            checkpoint.layout, self.bits(checkpoint), table_layers(checkpoint.model), stored
+            checkpoint.parts,
+            checkpoint.layout,
+            self.bits(checkpoint),
+            table_layers(checkpoint.model),
+            stored,
         )
 
     def callbacks(self, model: keras.Model) -> list[keras.callbacks.Callback]:
@@ -240,6 +247,12 @@ def _fit_kernel_range(layer: keras.layers.Layer) -> None:
     largest = unit_ranges(kernel) if greatest.shape.rank else max(np.abs(kernel).max(), LEAST_RANGE)
     least.assign(-largest)
     greatest.assign(largest)
+
+
+def weight_names(layer: keras.layers.Layer) -> list[str]:
+    """The weights of a layer that is not wrapped, by the names of its attributes."""
+    names = [weight.name.rpartition("/")[2].removesuffix(":0") for weight in layer.weights]
+    return [name for name in names if isinstance(getattr(layer, name, None), tf.Variable)]
 
 
 def unwrapped_variable(

@@ -1,4 +1,4 @@
-"""Applies a recipe, compression steps in order, to a trained DeepFM."""
+"""Applies a recipe, compression steps in order, to a trained model."""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ import tf_keras as keras
 
 from ranklite.models import progress
 from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.architectures.deepfm import TOWER
 from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
 from ranklite.models.compression.clustering import clustered_weights
 from ranklite.models.compression.config import Quantization
@@ -18,6 +17,7 @@ from ranklite.models.compression.equalization import equalize
 from ranklite.models.compression.mixed_bits import choose_bits
 from ranklite.models.compression.quantization import Quantize
 from ranklite.models.compression.technique import KeepZeros, Splits, compress, fine_tuning, masks
+from ranklite.models.layers.table_config import EMBEDDING
 from ranklite.models.training import fit as training
 from ranklite.models.training.config import TrainingConfig
 
@@ -30,7 +30,7 @@ def rounding_forms(checkpoint: Checkpoint) -> list[Checkpoint]:
       every unit another factor, which shared values would not survive.
     """
     folded = fold_batch_norm(checkpoint)
-    clustered = any(name.startswith(TOWER) for name in clustered_weights(folded.model))
+    clustered = any(name != EMBEDDING for name in clustered_weights(folded.model))
     return [folded] if clustered else [folded, equalize(folded)]
 
 

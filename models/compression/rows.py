@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,6 @@ import numpy.typing as npt
 import tf_keras as keras
 
 from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.architectures.deepfm import build_deepfm
 from ranklite.models.compression.config import RowPruning
 from ranklite.models.compression.rules import NotCompressible, check_whole_table
 from ranklite.models.compression.sparsity import sparsity, total_sparsity
@@ -24,9 +22,8 @@ from ranklite.models.compression.technique import (
     masks,
 )
 from ranklite.models.features.layout import PADDING_ROW, RESERVED_ROWS, FeatureLayout
-from ranklite.models.layers.table_config import PrunedTable, TruncatedTable
+from ranklite.models.layers.table_config import EMBEDDING, PrunedTable, TruncatedTable
 from ranklite.models.layers.table_rows import ROWS, share_of, values_of
-from ranklite.models.layers.tables import EMBEDDING, LINEAR
 from ranklite.models.training.config import TrainingConfig
 
 
@@ -81,17 +78,16 @@ class PruneRows(Technique[RowPruning]):
             if self.config.by == "frequency"
             else PrunedTable(kind="pruned", rows=len(kept))
         )
-        config = checkpoint.config.model_copy(update={"table": table})
-        model = build_deepfm(layout, config)
-        for layer in model.layers:
-            if layer.name in (EMBEDDING, LINEAR):
+        smaller = checkpoint.rebuilt(table=table)
+        for layer in smaller.model.layers:
+            if layer.name in checkpoint.parts.tables:
                 (rows,) = checkpoint.model.get_layer(layer.name).get_weights()
                 layer.set_weights([_with_means(rows, layout, kept)[kept]])
             elif layer.name == ROWS and layer.weights:
                 layer.set_weights([_stored_rows(layout, kept)])
             elif layer.weights:
                 layer.set_weights(checkpoint.model.get_layer(layer.name).get_weights())
-        return dataclasses.replace(checkpoint, model=model, config=config)
+        return smaller
 
     def wrap(self, checkpoint: Checkpoint, steps_per_epoch: int) -> keras.Model:
         return copy(checkpoint)

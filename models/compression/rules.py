@@ -6,9 +6,10 @@ The techniques apply the same rules to the models that they are given.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from ranklite.models.architectures.deepfm import DeepFMConfig
+from ranklite.models.architectures import family
+from ranklite.models.architectures.family import FamilySettings
 from ranklite.models.compression.config import (
     CompressionStep,
     Distillation,
@@ -17,6 +18,7 @@ from ranklite.models.compression.config import (
     Quantization,
 )
 from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.layers.table_config import TruncatedTable
 
 COMPOSED = ("quotient_remainder", "low_rank", "by_frequency")
@@ -53,7 +55,7 @@ def check_widths(wanted: Sequence[int], units: Sequence[int]) -> None:
         )
 
 
-def check_one_matrix(model: DeepFMConfig) -> None:
+def check_one_matrix(model: FamilySettings) -> None:
     """Raises NotCompressible where a table has no rows that are embeddings."""
     if model.table.kind in COMPOSED:
         raise NotCompressible(
@@ -62,7 +64,7 @@ def check_one_matrix(model: DeepFMConfig) -> None:
         )
 
 
-def check_trainable(model: DeepFMConfig) -> None:
+def check_trainable(model: FamilySettings) -> None:
     """Raises NotCompressible where a model cannot be trained from the start."""
     if model.table.kind in MADE_BY_PRUNING:
         raise NotCompressible(
@@ -71,7 +73,7 @@ def check_trainable(model: DeepFMConfig) -> None:
         )
 
 
-def check_four_bits(model: DeepFMConfig) -> None:
+def check_four_bits(model: FamilySettings) -> None:
     """Raises NotCompressible where a file with 4-bit kernels could not be run."""
     if model.table.kind in PROJECTED:
         raise NotCompressible(
@@ -80,7 +82,7 @@ def check_four_bits(model: DeepFMConfig) -> None:
         )
 
 
-def check_width(model: DeepFMConfig, scope: PruningScope) -> None:
+def check_width(model: FamilySettings, scope: PruningScope) -> None:
     """Raises NotCompressible where blocks do not divide the rows of a table."""
     width = scope.block_size[1]
     if model.embedding_dim % width:
@@ -90,7 +92,7 @@ def check_width(model: DeepFMConfig, scope: PruningScope) -> None:
         )
 
 
-def check_whole_table(model: DeepFMConfig) -> None:
+def check_whole_table(model: FamilySettings) -> None:
     """Raises NotCompressible where rows cannot be taken out of a table."""
     if model.table.kind != "full":
         raise NotCompressible(
@@ -115,7 +117,7 @@ def kept_units(units: int, keep: float) -> int:
 
 
 def check_recipe(
-    steps: Sequence[CompressionStep], model: DeepFMConfig, features: FeatureSet
+    steps: Sequence[CompressionStep], model: FamilySettings, features: FeatureSet
 ) -> None:
     """Follows the sizes of a model through a recipe.
 
@@ -135,7 +137,7 @@ def check_recipe(
             raise NotCompressible(f"step {number}, {step.technique}: {error}") from None
 
 
-def _after(step: CompressionStep, model: DeepFMConfig, features: FeatureSet) -> DeepFMConfig:
+def _after(step: CompressionStep, model: FamilySettings, features: FeatureSet) -> FamilySettings:
     """The sizes after a step."""
     if step.technique == "distill":
         _check_distillation(step, model, features)
@@ -159,7 +161,7 @@ def _after(step: CompressionStep, model: DeepFMConfig, features: FeatureSet) -> 
     return model
 
 
-def _check_distillation(step: Distillation, model: DeepFMConfig, features: FeatureSet) -> None:
+def _check_distillation(step: Distillation, model: FamilySettings, features: FeatureSet) -> None:
     for role, sizes in (("teacher", step.teacher), ("student", step.student)):
         try:
             check_trainable(sizes or model)
@@ -192,33 +194,33 @@ def check_item_columns(columns: Sequence[str], features: FeatureSet) -> None:
         )
 
 
-def _check_quantization(step: Quantization, model: DeepFMConfig, features: FeatureSet) -> None:
+def _check_quantization(step: Quantization, model: FamilySettings, features: FeatureSet) -> None:
     if step.format == "int16x8":
         check_single_valued([f.name for f in features.features if f.kind == "multi_categorical"])
     if step.bits in (4, "mixed"):
         check_four_bits(model)
     if step.max_weight_bytes is not None:
-        inputs = _tower_inputs(model, features)
-        least = sum(a * b for a, b in zip(inputs, model.hidden_units, strict=False)) // 2
+        least = sum(a * b for a, b in _kernels(model, features).values()) // 2
         if step.max_weight_bytes < least:
             raise NotCompressible(
-                f"max_weight_bytes is {step.max_weight_bytes:,}, but the tower alone takes "
+                f"max_weight_bytes is {step.max_weight_bytes:,}, but the kernels alone take "
                 f"{least:,} with 4 bits everywhere: raise it, or remove units first"
             )
 
 
-def _check_pruning(step: Pruning, model: DeepFMConfig, features: FeatureSet) -> None:
+def _check_pruning(step: Pruning, model: FamilySettings, features: FeatureSet) -> None:
     if step.embeddings is not None:
         check_one_matrix(model)
         check_width(model, step.embeddings)
     if step.tower is None:
         return
-    inputs = _tower_inputs(model, features)
-    for k, units in enumerate(model.hidden_units):
-        check_pattern(f"tower_{k}", inputs[k], units, step.tower)
+    for name, (rows, columns) in _kernels(model, features).items():
+        check_pattern(name, rows, columns, step.tower)
 
 
-def _tower_inputs(model: DeepFMConfig, features: FeatureSet) -> list[int]:
-    """What each hidden layer reads, and what the last one gives."""
+def _kernels(model: FamilySettings, features: FeatureSet) -> Mapping[str, tuple[int, int]]:
+    """Shapes of the large kernels, which do not depend on the sizes of vocabularies."""
     fields = [f for f in features.features if f.kind != "numeric" or f.buckets is not None]
-    return [len(fields) * model.embedding_dim, *model.hidden_units]
+    numeric = [f.name for f in features.features if f not in fields]
+    layout = FeatureLayout.build([(f.name, 1, 0) for f in fields], numeric)
+    return family.parts(layout, model).kernels

@@ -22,8 +22,9 @@ from optuna.study import StudyDirection
 from tensorboard.plugins.hparams import api as hparams
 
 from ranklite.models import progress
+from ranklite.models.architectures import family
 from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.architectures.deepfm import DeepFMConfig
+from ranklite.models.architectures.family import FamilySettings
 from ranklite.models.compression.config import Budget, Recipe, Search, parse_step
 from ranklite.models.compression.recipe import Setting, apply
 from ranklite.models.compression.rules import NotCompressible
@@ -139,26 +140,29 @@ def default_recipe(
     return tuple(parse_step(json.dumps(step)) for step in steps)
 
 
-def weight_bytes(layout: FeatureLayout, config: DeepFMConfig, steps: Recipe) -> int:
+def weight_bytes(layout: FeatureLayout, config: FamilySettings, steps: Recipe) -> int:
     """About how many bytes the weights take after a recipe: what decides which is tried first."""
-    rows, dim, widths = layout.table_rows, config.embedding_dim, list(config.hidden_units)
+    rows = layout.table_rows
     per_weight, per_value, per_row = 4.0, 4.0, 0.0
     for step in steps:
         if step.technique == "distill" and step.student is not None:
-            dim, widths = step.student.embedding_dim, list(step.student.hidden_units)
+            config = step.student
         elif step.technique == "prune_rows":
             rows = round(rows * step.keep)
         elif step.technique == "prune_units":
-            widths = list(step.hidden_units or [round(w * (step.keep or 1)) for w in widths])
+            widths = step.hidden_units or [round(w * (step.keep or 1)) for w in config.hidden_units]
+            config = config.model_copy(update={"hidden_units": tuple(widths)})
         elif step.technique == "quantize":
             per_weight = per_value = 2.0 if step.format == "float16" else 1.0
             if step.bits == 4:
                 per_weight = 0.5
             if step.table.endswith("per_row"):
                 per_value, per_row = (0.5 if step.table.startswith("int4") else 1.0), 1.0
-    inputs = [len(layout.fields) * dim + layout.num_numeric, *widths]
-    tower = sum(a * b for a, b in zip(inputs, [*widths, 1], strict=True))
-    return round(rows * ((dim + 1) * per_value + per_row) + tower * per_weight)
+    parts = family.parts(layout, config)
+    shapes = [*parts.kernels.values(), *parts.small_kernels.values()]
+    kernels = sum(a * b for a, b in shapes)
+    columns = config.embedding_dim + len(parts.tables) - 1
+    return round(rows * (columns * per_value + per_row) + kernels * per_weight)
 
 
 class _Bench:

@@ -12,7 +12,6 @@ import numpy.typing as npt
 import tf_keras as keras
 
 from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.architectures.deepfm import build_deepfm
 from ranklite.models.compression.sparsity import prunable_weights
 from ranklite.models.config import Strict
 from ranklite.models.training import fit as _training
@@ -108,7 +107,7 @@ def fine_tuning(training: TrainingConfig, *, epochs: int, learning_rate: float) 
 
 def copy(checkpoint: Checkpoint) -> keras.Model:
     """A model of its own with the weights of a checkpoint that is not quantized."""
-    model = build_deepfm(checkpoint.layout, checkpoint.config)
+    model = checkpoint.rebuilt().model
     model.set_weights(checkpoint.model.get_weights())
     return model
 

@@ -16,7 +16,7 @@ from ranklite.components.log_example_gen.config import (
     SplitConfig,
 )
 from ranklite.components.validation_gate.config import ValidationConfig
-from ranklite.models.architectures.deepfm import DeepFMConfig
+from ranklite.models.architectures.settings import ModelSettings, default_settings
 from ranklite.models.compression.config import Compression, CompressionStep, Search
 from ranklite.models.compression.rules import (
     NotCompressible,
@@ -77,7 +77,7 @@ class RunConfig(Strict):
       slices: Columns by whose values the evaluation is sliced as well.
       schema_file: A schema (text proto) to hold the data to, instead of the configuration's.
       validation: What makes data unfit.
-      model: The DeepFM.
+      model: Its family, DeepFM where none is named, and its sizes.
       training: How it is trained.
       compression: Steps in order, or a search for the best ones within a budget.
       gates: What a model must be to be pushed.
@@ -100,7 +100,7 @@ class RunConfig(Strict):
     slices: tuple[Name, ...] = ()
     schema_file: str | None = None
     validation: ValidationConfig = ValidationConfig()
-    model: DeepFMConfig = DeepFMConfig()
+    model: ModelSettings = default_settings()
     training: TrainingConfig = TrainingConfig()
     compression: Compression = ()
     gates: GatesConfig = GatesConfig()
@@ -110,7 +110,7 @@ class RunConfig(Strict):
 
     @field_validator("model")
     @classmethod
-    def _trainable_table(cls, model: DeepFMConfig) -> DeepFMConfig:
+    def _trainable_table(cls, model: ModelSettings) -> ModelSettings:
         check_trainable(model)
         return model
 
@@ -203,7 +203,7 @@ class RunConfig(Strict):
         return [step for recipe in self._recipes.values() for step in recipe]
 
     @functools.cached_property
-    def teachers(self) -> list[tuple[DeepFMConfig, TrainingConfig]]:
+    def teachers(self) -> list[tuple[ModelSettings, TrainingConfig]]:
         """Model and training of each teacher that a recipe asks for, seed by seed."""
         asked = [step for step in self._steps if step.technique == "distill"]
         if not asked:

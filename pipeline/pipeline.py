@@ -360,7 +360,7 @@ def _component_id(kind: type[BaseComponent], technique: str) -> str:
 
 def _code(component: type[BaseComponent]) -> str:
     """Digest of the code that a component runs: edited code is never served from the cache."""
-    return code_digest(component.__module__.replace(".component", ".executor"))
+    return code_digest(component.__module__.removesuffix(".component") + ".executor")
 
 
 def _evaluator(**arguments: Any) -> Evaluator:

@@ -22,7 +22,12 @@ from ranklite.models.architectures.parts import Parts
 from ranklite.models.architectures.settings import parse_settings
 from ranklite.models.config import OLD_SPEC_FILE, SPEC_FILE, Format
 from ranklite.models.features.layout import FeatureLayout
-from ranklite.models.layers import pooling, quantizers  # noqa: F401  register layers
+from ranklite.models.layers import (  # noqa: F401  registers what a saved model names
+    pooling,
+    quantizers,
+    row_quantization,
+    table_rows,
+)
 from ranklite.models.layers.tables import WRAPPED_LAYERS
 
 MODEL_FILE = "model.h5"

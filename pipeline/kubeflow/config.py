@@ -90,7 +90,7 @@ class KubeflowConfig(Strict):
       data: URI or mounted folder of the log.
       defaults: What every task gets.
       tasks: What single tasks get in place of it, key by key, by the names that `ranklite kubeflow
-        compile` lists; `Trainer` stands for `Trainer-teacher_0` too.
+        compile` lists; `Trainer` stands for `Trainer-teacher-0` too.
       secrets: Secrets that every task sees.
     """
 

@@ -4,13 +4,15 @@ TFX's own container program (`kubeflow_v2_run_executor`) opens the URIs it is ha
 launcher hands out those of its object storage, mirrored on the pod's disk, and knows neither
 resolvers nor folders that outlive a run. So this program
 
-    1. replaces URIs by the mirrored folders,
-    2. adds what the task recalls from earlier runs (`ranklite.pipeline.history`),
-    3. fetches the files of the log that the run reads, and gives the task local folders in place of
+    1. gives input artifacts the types that the pipeline was compiled with, and leaves outputs alone
+       that Kubeflow adds,
+    2. replaces URIs by the mirrored folders,
+    3. adds what the task recalls from earlier runs (`pipeline.history`),
+    4. fetches the files of the log that the run reads, and gives the task local folders in place of
        remote ones,
-    4. calls TFX's program,
-    5. uploads what the task left in those folders, puts the URIs back into its output,
-    6. keeps what later runs recall.
+    5. calls TFX's program,
+    6. uploads what the task left in those folders, puts the URIs back into its output,
+    7. keeps what later runs recall.
 """
 
 from __future__ import annotations
@@ -65,6 +67,8 @@ def main(argv: Sequence[str]) -> None:
     if args.timeout:
         _stop_after(args.timeout, args.executor_class_path)
     task = json.loads(args.json_serialized_invocation_args)
+    _name_types(task, json.loads(args.json_serialized_inputs_spec_args or "{}"))
+    _drop_foreign_outputs(task)
     parameters = task.get("inputs", {}).get("parameterValues", {})
     history = json.loads(parameters.get(HISTORY_PROPERTY) or "{}")
     _recall(task, history.get("recalls", {}), args.history)
@@ -120,6 +124,34 @@ def _run(args: argparse.Namespace, task: dict[str, Any], beam_args: list[str]) -
 
 
 # ------------------------------------------------------------------------------------- artifacts
+
+
+def _name_types(task: dict[str, Any], inputs_spec: dict[str, Any]) -> None:
+    """Gives input artifacts the types that the pipeline was compiled with.
+
+    Kubeflow Pipelines stores an artifact without the schema of its type and hands it to the next
+    task as `instanceSchema: ""`, from which TFX cannot tell the class.
+
+    Args:
+      task: The executor's input; changed.
+      inputs_spec: The component's ComponentInputsSpec, as compiled.
+    """
+    compiled = inputs_spec.get("artifacts", {})
+    for key, listed in task.get("inputs", {}).get("artifacts", {}).items():
+        for artifact in listed.get("artifacts", []):
+            given = artifact.get("type", {})
+            is_known = given.get("schemaTitle") or given.get("instanceSchema")
+            if key in compiled and not is_known:
+                artifact["type"] = compiled[key]["artifactType"]
+
+
+def _drop_foreign_outputs(task: dict[str, Any]) -> None:
+    """Leaves outputs of Kubeflow's own types alone: from 2.5 on every task has `executor-logs`."""
+    outputs = task.get("outputs", {}).get("artifacts", {})
+    for key, listed in list(outputs.items()):
+        types = [artifact.get("type", {}) for artifact in listed.get("artifacts", [])]
+        if any(kind.get("schemaTitle", "").startswith("system.") for kind in types):
+            del outputs[key]
 
 
 def _artifacts(task: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -198,7 +198,7 @@ def test_two_nights(cluster: Cluster) -> None:
     assert report["spans"] == list(SPANS[1:])  # the window rolls on
     assert trained(second)["warm_started"] == 1
     assert trained(second)["known_values"] > 100
-    against = second["Evaluator-against_blessed"]
+    against = second["Evaluator-against-blessed"]
     assert against["blessing"]["metadata"]["blessed"] == 1
     assert against["blessing"]["metadata"]["baseline_model_id"]
     assert second["Pusher"]["pushed_model"]["metadata"]["pushed"] == 1

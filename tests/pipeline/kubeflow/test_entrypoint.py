@@ -154,3 +154,30 @@ def test_a_task_that_takes_too_long_is_stopped() -> None:
     )
     assert process.returncode == entrypoint.TIMED_OUT
     assert "Trainer was stopped: it ran past 0.2 s" in process.stderr
+
+
+def test_inputs_get_the_types_that_were_compiled() -> None:
+    compiled = {"model": {"artifactType": {"instanceSchema": "title: tfx.Model", "x": 1}}}
+    empty = {"schemaVersion": "0.0.1", "instanceSchema": ""}
+    task = {
+        "inputs": {
+            "artifacts": {
+                "model": {"artifacts": [{"uri": "a", "type": empty}, {"uri": "b"}]},
+                "recalled": {"artifacts": [{"uri": "c", "type": {"schemaTitle": "tfx.Model"}}]},
+            }
+        }
+    }
+    entrypoint._name_types(task, {"artifacts": compiled})
+    inputs = task["inputs"]["artifacts"]
+    assert [artifact["type"] for artifact in inputs["model"]["artifacts"]] == [
+        compiled["model"]["artifactType"]
+    ] * 2
+    assert inputs["recalled"]["artifacts"][0]["type"] == {"schemaTitle": "tfx.Model"}
+
+
+def test_outputs_of_kubeflow_s_own_are_left_alone() -> None:
+    ours = {"artifacts": [{"uri": "a", "type": {"instanceSchema": "title: tfx.Model"}}]}
+    logs = {"artifacts": [{"uri": "b", "type": {"schemaTitle": "system.Artifact"}}]}
+    task = {"outputs": {"artifacts": {"model": ours, "executor-logs": logs}}}
+    entrypoint._drop_foreign_outputs(task)
+    assert task["outputs"]["artifacts"] == {"model": ours}

@@ -21,8 +21,7 @@ def _named(data: Any) -> Any:
     if not isinstance(data, dict):
         return data
     data = {"family": DEFAULT_FAMILY, **data}
-    if isinstance(data["family"], str):
-        FAMILIES.module(data["family"])
+    FAMILIES.module(str(data["family"]))
     return data
 
 

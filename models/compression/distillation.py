@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 import tf_keras as keras
 
-from ranklite.models.architectures.deepfm import TOWER
+from ranklite.models.architectures.family import last_hidden
 from ranklite.models.training import data
 from ranklite.models.training.ema import WeightAverage
 from ranklite.models.training.negatives import Catalogue
@@ -52,8 +52,8 @@ class DistillationModel(RankingModel):
         self._config = config
         self._hidden = None
         if config.hidden_weight:
-            hidden = _last_hidden(logits)
-            width = sum(_last_hidden(teacher).shape[1] for teacher in teachers)
+            hidden = last_hidden(logits)
+            width = sum(last_hidden(teacher).shape[1] for teacher in teachers)
             self._hidden = keras.Model(logits.inputs, [logits.output, hidden])
             self._project = keras.layers.Dense(width, use_bias=False)
 
@@ -81,17 +81,12 @@ class DistillationModel(RankingModel):
         return total / tf.cast(tf.shape(labels)[0], tf.float32) + penalty
 
 
-def _last_hidden(model: keras.Model) -> Any:
-    units = sum(layer.name.endswith("_relu") for layer in model.layers)
-    return model.get_layer(f"{TOWER}_{units - 1}_relu").output
-
-
 def teaching(
     teachers: Sequence[keras.Model], with_hidden: bool
 ) -> Callable[[data.Features], tuple[tf.Tensor, tf.Tensor | None]]:
     """A function to the mean logit [B, 1] and the last hidden activations of some models."""
     probes = [
-        keras.Model(t.inputs, [t.output, _last_hidden(t)] if with_hidden else [t.output])
+        keras.Model(t.inputs, [t.output, last_hidden(t)] if with_hidden else [t.output])
         for t in teachers
     ]
 

@@ -6,15 +6,14 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
 from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.architectures.deepfm import FLATTEN, TOWER, build_deepfm
+from ranklite.models.architectures.parts import Parts
 from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.layers.per_channel import LEAST_RANGE, PerUnitDense, unit_ranges
-from ranklite.models.layers.quantizers import QuantizeWeights, unwrapped_variable
+from ranklite.models.layers.quantizers import QuantizeWeights, unwrapped_variable, weight_names
 from ranklite.models.layers.row_quantization import RowQuantizedEmbedding, SummedProducts
 from ranklite.models.layers.tables import WRAPPED_LAYERS, table_layers
 
@@ -45,10 +44,10 @@ class Bits:
     """How many bits everything gets.
 
     Attributes:
-      kernels: Of the tower's kernels, by layer name; 8 where a layer is not named.
+      kernels: Of the large kernels, by layer name; 8 where a layer is not named.
       table: The embedding table's format.
       activations: 8 or 16.
-      per_unit: Whether the tower's kernels have a scale for each unit.
+      per_unit: Whether the large kernels have a scale for each unit.
     """
 
     kernels: dict[str, int]
@@ -63,17 +62,18 @@ class Bits:
 
 
 def _by_layer(
-    layout: FeatureLayout, bits: Bits, table: dict[str, bool], stored: set[str]
+    parts: Parts, layout: FeatureLayout, bits: Bits, table: dict[str, bool], stored: set[str]
 ) -> dict[str, QuantizeWeights]:
     """Where the fake-quantizers go, by layer name.
 
-    The tower computes in integers from the table to its last hidden layer. The sum that makes the
-    logit stays float, since an int8 logit has a few hundred distinct values. A standardized number
-    keeps its float branch, which is small, because an outlier would eat its int8 range; the first
-    hidden layer then needs a range of its own before the two are added. Rows with scales of their
-    own reach the factorization machine as they are; only the tower's input gets a common range.
+    The large kernels compute in integers, from the table to the last hidden layer. The sum that
+    makes the logit stays float, since an int8 logit has a few hundred distinct values. A
+    standardized number keeps its float branch, which is small, because an outlier would eat its
+    int8 range; a product then needs a range of its own before the two are added. Rows with scales
+    of their own reach float arithmetic as they are; only what a kernel reads gets a common range.
 
     Args:
+      parts: Of the model.
       layout: Of the model.
       bits: How many there are.
       table: What its tables are made of, from `table_layers`.
@@ -90,11 +90,14 @@ def _by_layer(
         if not (bits.row_bits and name in stored)
     }
     if bits.row_bits or any(field.length > 1 for field in layout.fields):
-        configs[FLATTEN] = output  # what comes from float arithmetic needs a range
-    for k, (name, kernel_bits) in enumerate(bits.kernels.items()):
-        added = k == 0 and layout.num_numeric > 0
-        configs[name] = config(output=added, kernel_bits=kernel_bits, per_unit=bits.per_unit)
-        configs[f"{name}_relu"] = output
+        configs |= dict.fromkeys(parts.inputs, output)  # they come from float arithmetic
+    configs |= dict.fromkeys(parts.ranges, output)
+    for name in parts.kernels:
+        configs[name] = config(
+            output=name in parts.ranges,
+            kernel_bits=bits.kernels.get(name, 8),
+            per_unit=bits.per_unit,
+        )
     return configs
 
 
@@ -103,7 +106,9 @@ def quantize_configs(checkpoint: Checkpoint, bits: Bits) -> dict[str, QuantizeWe
     stored = {
         layer.name for layer in checkpoint.model.layers if isinstance(layer, keras.layers.Embedding)
     }
-    return _by_layer(checkpoint.layout, bits, table_layers(checkpoint.model), stored)
+    return _by_layer(
+        checkpoint.parts, checkpoint.layout, bits, table_layers(checkpoint.model), stored
+    )
 
 
 def fake_quantized(checkpoint: Checkpoint, bits: Bits) -> keras.Model:
@@ -115,12 +120,13 @@ def fake_quantized(checkpoint: Checkpoint, bits: Bits) -> keras.Model:
     """
     configs = quantize_configs(checkpoint, bits)
     row_bits = bits.row_bits
+    heads = checkpoint.parts.heads if 4 in bits.kernels.values() else ()
 
     def annotate(layer: keras.layers.Layer) -> keras.layers.Layer:
         if row_bits and isinstance(layer, keras.layers.Embedding):
             own = row_bits if layer.output_dim > 1 else 8
             return RowQuantizedEmbedding.from_config({**layer.get_config(), "bits": own})
-        if layer.name == f"{TOWER}_out" and 4 in bits.kernels.values():
+        if layer.name in heads:
             return SummedProducts.from_config(layer.get_config())
         if layer.name not in configs:
             return layer
@@ -128,16 +134,14 @@ def fake_quantized(checkpoint: Checkpoint, bits: Bits) -> keras.Model:
             layer = PerUnitDense.from_config(layer.get_config())
         return tfmot.quantization.keras.quantize_annotate_layer(layer, configs[layer.name])
 
-    copy = build_deepfm(checkpoint.layout, checkpoint.config)
-    annotated = keras.models.clone_model(copy, clone_function=annotate)
+    annotated = keras.models.clone_model(checkpoint.rebuilt().model, clone_function=annotate)
     with tfmot.quantization.keras.quantize_scope(WRAPPED_LAYERS):
         model = tfmot.quantization.keras.quantize_apply(annotated, scheme=_AsAnnotated())
     for layer in model.layers:
         inner = getattr(layer, "layer", layer)
         source = checkpoint.model.get_layer(inner.name)
-        for name in ("kernel", "bias", "embeddings", "factors", "rows"):
-            if isinstance(getattr(source, name, None), tf.Variable):
-                unwrapped_variable(layer, inner, name).assign(getattr(source, name))
+        for name in weight_names(source):
+            unwrapped_variable(layer, inner, name).assign(getattr(source, name))
         if isinstance(layer, RowQuantizedEmbedding):
             layer.fit_unit()
     return model

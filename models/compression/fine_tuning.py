@@ -8,7 +8,6 @@ from typing import Any
 import tf_keras as keras
 
 from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.architectures.deepfm import build_deepfm
 from ranklite.models.compression.invariants import left_by
 from ranklite.models.compression.technique import FineTuned, PostConditionFailed, Splits
 from ranklite.models.training import fit as _training
@@ -31,7 +30,7 @@ def fine_tuning(training: TrainingConfig, *, epochs: int, learning_rate: float) 
 
 def copy(checkpoint: Checkpoint) -> keras.Model:
     """A model of its own with the weights of a checkpoint that is not quantized."""
-    model = build_deepfm(checkpoint.layout, checkpoint.config)
+    model = checkpoint.rebuilt().model
     model.set_weights(checkpoint.model.get_weights())
     return model
 

@@ -7,11 +7,11 @@ import dataclasses
 import tf_keras as keras
 
 from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.architectures.deepfm import TOWER
 from ranklite.models.compression.calibration import start_ranges
 from ranklite.models.compression.fake_quantization import Bits, fake_quantized
 from ranklite.models.compression.sizes import NotCompressible
-from ranklite.models.layers.tables import EMBEDDING, table_layers
+from ranklite.models.layers.table_config import EMBEDDING
+from ranklite.models.layers.tables import table_layers
 from ranklite.models.training import fit as training
 from ranklite.models.training.splits import Splits
 
@@ -50,13 +50,13 @@ def choose_bits(folded: Checkpoint, splits: Splits, limit: int, batches: int) ->
     Raises:
       NotCompressible: Not even 4 bits everywhere fit; the message has the least that does.
     """
-    hidden = [f"{TOWER}_{k}" for k in range(len(folded.config.hidden_units))]
-    start = Bits(dict.fromkeys(hidden, 8), "int8_per_row")
+    kernels = list(folded.parts.kernels)
+    start = Bits(dict.fromkeys(kernels, 8), "int8_per_row")
     candidates = {
-        name: dataclasses.replace(start, kernels={**start.kernels, name: 4}) for name in hidden
+        name: dataclasses.replace(start, kernels={**start.kernels, name: 4}) for name in kernels
     }
     candidates[EMBEDDING] = dataclasses.replace(start, table="int4_per_row")
-    least = weight_bytes(folded, Bits(dict.fromkeys(hidden, 4), "int4_per_row"))
+    least = weight_bytes(folded, Bits(dict.fromkeys(kernels, 4), "int4_per_row"))
     if least > limit:
         raise NotCompressible(
             f"max_weight_bytes is {limit:,}, but with 4 bits everywhere the weights still take "

@@ -12,7 +12,7 @@ from ranklite.models.compression.sizes import NotCompressible
 from ranklite.models.config import Strict
 
 if TYPE_CHECKING:
-    from ranklite.models.architectures.deepfm import DeepFMConfig
+    from ranklite.models.architectures.family import FamilySettings
 
 
 class PruningScope(Strict):
@@ -56,7 +56,7 @@ def check_pattern(name: str, rows: int, columns: int, scope: PruningScope) -> No
         )
 
 
-def check_width(model: DeepFMConfig, scope: PruningScope) -> None:
+def check_width(model: FamilySettings, scope: PruningScope) -> None:
     """Raises NotCompressible where blocks do not divide the rows of a table."""
     width = scope.block_size[1]
     if model.embedding_dim % width:

@@ -12,12 +12,12 @@ from ranklite.models.compression.techniques import technique
 
 if TYPE_CHECKING:
     from ranklite.models.architectures.checkpoint import Checkpoint
-    from ranklite.models.architectures.deepfm import DeepFMConfig
+    from ranklite.models.architectures.family import FamilySettings
     from ranklite.models.features.feature_set import FeatureSet
     from ranklite.models.features.layout import FeatureLayout
 
 
-def check_recipe(steps: Sequence[Step], model: DeepFMConfig, features: FeatureSet) -> None:
+def check_recipe(steps: Sequence[Step], model: FamilySettings, features: FeatureSet) -> None:
     """Follows the sizes of a model through a recipe.
 
     Args:
@@ -36,7 +36,7 @@ def check_recipe(steps: Sequence[Step], model: DeepFMConfig, features: FeatureSe
             raise NotCompressible(f"step {number}, {step.technique}: {error}") from None
 
 
-def weight_bytes(layout: FeatureLayout, config: DeepFMConfig, steps: Sequence[Step]) -> int:
+def weight_bytes(layout: FeatureLayout, config: FamilySettings, steps: Sequence[Step]) -> int:
     """About how many bytes the weights take after a recipe: what decides which is tried first."""
     size = WeightSize.of(layout, config)
     for step in steps:

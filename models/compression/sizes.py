@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ranklite.models.architectures import family
+from ranklite.models.features.layout import FeatureLayout
+
 if TYPE_CHECKING:
-    from ranklite.models.architectures.deepfm import DeepFMConfig
+    from ranklite.models.architectures.family import FamilySettings
     from ranklite.models.features.feature_set import FeatureSet
-    from ranklite.models.features.layout import FeatureLayout
 
 COMPOSED = ("quotient_remainder", "low_rank", "by_frequency")
 PROJECTED = ("low_rank", "by_frequency")
@@ -30,43 +32,35 @@ class WeightSize:
     """About what the weights of a model take in its file.
 
     Attributes:
-      inputs: Fields whose embeddings the tower reads.
-      numeric: Numbers that it reads beside them.
+      layout: Where the features live in the model's inputs.
+      model: Its settings.
       rows: Of the embedding table.
-      dim: Columns of the embedding table.
-      widths: Of the hidden layers.
-      per_weight: Bytes of a weight of the tower.
+      per_weight: Bytes of a weight of a kernel.
       per_value: Bytes of a value of the tables.
       per_row: Bytes of a row beside its values.
     """
 
-    inputs: int
-    numeric: int
+    layout: FeatureLayout
+    model: FamilySettings
     rows: int
-    dim: int
-    widths: tuple[int, ...]
     per_weight: float = 4.0
     per_value: float = 4.0
     per_row: float = 0.0
 
     @classmethod
-    def of(cls, layout: FeatureLayout, model: DeepFMConfig) -> WeightSize:
+    def of(cls, layout: FeatureLayout, model: FamilySettings) -> WeightSize:
         """Those of a float model."""
-        return cls(
-            inputs=len(layout.fields),
-            numeric=layout.num_numeric,
-            rows=layout.table_rows,
-            dim=model.embedding_dim,
-            widths=model.hidden_units,
-        )
+        return cls(layout, model, layout.table_rows)
 
     @property
     def bytes(self) -> int:
         """Of all weights."""
-        inputs = [self.inputs * self.dim + self.numeric, *self.widths]
-        tower = sum(a * b for a, b in zip(inputs, [*self.widths, 1], strict=True))
-        table = self.rows * ((self.dim + 1) * self.per_value + self.per_row)
-        return round(table + tower * self.per_weight)
+        parts = family.parts(self.layout, self.model)
+        shapes = [*parts.kernels.values(), *parts.small_kernels.values()]
+        kernels = sum(a * b for a, b in shapes)
+        columns = self.model.embedding_dim + len(parts.tables) - 1
+        table = self.rows * (columns * self.per_value + self.per_row)
+        return round(table + kernels * self.per_weight)
 
 
 def check_widths(wanted: Sequence[int], units: Sequence[int]) -> None:
@@ -78,7 +72,7 @@ def check_widths(wanted: Sequence[int], units: Sequence[int]) -> None:
         )
 
 
-def check_one_matrix(model: DeepFMConfig) -> None:
+def check_one_matrix(model: FamilySettings) -> None:
     """Raises NotCompressible where a table has no rows that are embeddings."""
     if model.table.kind in COMPOSED:
         raise NotCompressible(
@@ -87,7 +81,7 @@ def check_one_matrix(model: DeepFMConfig) -> None:
         )
 
 
-def check_trainable(model: DeepFMConfig) -> None:
+def check_trainable(model: FamilySettings) -> None:
     """Raises NotCompressible where a model cannot be trained from the start."""
     if model.table.kind in MADE_BY_PRUNING:
         raise NotCompressible(
@@ -96,7 +90,7 @@ def check_trainable(model: DeepFMConfig) -> None:
         )
 
 
-def check_four_bits(model: DeepFMConfig) -> None:
+def check_four_bits(model: FamilySettings) -> None:
     """Raises NotCompressible where a file with 4-bit kernels could not be run."""
     if model.table.kind in PROJECTED:
         raise NotCompressible(
@@ -105,7 +99,7 @@ def check_four_bits(model: DeepFMConfig) -> None:
         )
 
 
-def check_whole_table(model: DeepFMConfig) -> None:
+def check_whole_table(model: FamilySettings) -> None:
     """Raises NotCompressible where rows cannot be taken out of a table."""
     if model.table.kind != "full":
         raise NotCompressible(
@@ -150,7 +144,9 @@ def check_item_columns(columns: Sequence[str], features: FeatureSet) -> None:
         )
 
 
-def tower_inputs(model: DeepFMConfig, features: FeatureSet) -> list[int]:
-    """What each hidden layer reads, and what the last one gives."""
+def kernel_shapes(model: FamilySettings, features: FeatureSet) -> Mapping[str, tuple[int, int]]:
+    """Shapes of the large kernels, which do not depend on the sizes of vocabularies."""
     fields = [f for f in features.features if f.kind != "numeric" or f.buckets is not None]
-    return [len(fields) * model.embedding_dim, *model.hidden_units]
+    numeric = [f.name for f in features.features if f not in fields]
+    layout = FeatureLayout.build([(f.name, 1, 0) for f in fields], numeric)
+    return family.parts(layout, model).kernels

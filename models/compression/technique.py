@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import tf_keras as keras
 
     from ranklite.models.architectures.checkpoint import Checkpoint
-    from ranklite.models.architectures.deepfm import DeepFMConfig
+    from ranklite.models.architectures.family import FamilySettings
     from ranklite.models.features.feature_set import FeatureSet
     from ranklite.models.training.config import TrainingConfig
 
@@ -166,7 +166,7 @@ class Technique(abc.ABC, Generic[StepT]):
         """Keras classes that loading its models needs, by registered name; ours need none."""
         return {}
 
-    def after(self, model: DeepFMConfig, features: FeatureSet) -> DeepFMConfig:
+    def after(self, model: FamilySettings, features: FeatureSet) -> FamilySettings:
         """The sizes of its model, from those of the model that comes in.
 
         Raises:
@@ -178,7 +178,7 @@ class Technique(abc.ABC, Generic[StepT]):
         """What about its model's weights take: decides which recipe is tried first."""
         return size
 
-    def teachers(self, model: DeepFMConfig) -> tuple[DeepFMConfig, ...]:
+    def teachers(self, model: FamilySettings) -> tuple[FamilySettings, ...]:
         """Sizes of each float model that it learns from.
 
         Args:

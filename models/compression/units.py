@@ -6,7 +6,6 @@ Li et al. 2017 (https://arxiv.org/abs/1608.08710) remove by norm, Molchanov et a
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,7 +14,6 @@ import tensorflow as tf
 import tf_keras as keras
 
 from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.architectures.deepfm import TOWER, build_deepfm
 from ranklite.models.training import data
 from ranklite.models.training.splits import Splits
 
@@ -41,18 +39,19 @@ def norm_importance(checkpoint: Checkpoint) -> list[npt.NDArray[np.float64]]:
     """
     layers = _weights(checkpoint)
     scores = []
-    for k in range(len(checkpoint.config.hidden_units)):
-        name = f"{TOWER}_{k}"
-        incoming = np.square(layers[name][0].astype(np.float64)).sum(axis=0)
-        if f"{name}_numeric" in layers:
-            incoming += np.square(layers[f"{name}_numeric"][0].astype(np.float64)).sum(axis=0)
+    for hidden in checkpoint.parts.hidden:
+        incoming = np.square(layers[hidden.dense][0].astype(np.float64)).sum(axis=0)
+        for branch in hidden.branches:
+            incoming += np.square(layers[branch][0].astype(np.float64)).sum(axis=0)
         norm = np.sqrt(incoming)
-        if checkpoint.config.batch_norm:
-            gamma, _, _, variance = layers[f"{name}_bn"]
-            epsilon = checkpoint.model.get_layer(f"{name}_bn").epsilon
+        if hidden.norm is not None:
+            gamma, _, _, variance = layers[hidden.norm]
+            epsilon = checkpoint.model.get_layer(hidden.norm).epsilon
             norm *= np.abs(gamma) / np.sqrt(variance + epsilon)
-        outgoing = layers[_next(checkpoint, k)][0].astype(np.float64)
-        scores.append(norm * np.linalg.norm(outgoing, axis=1))
+        outgoing = np.hstack(
+            [layers[r.layer][0][r.first_row :][: hidden.units] for r in hidden.readers]
+        )
+        scores.append(norm * np.linalg.norm(outgoing.astype(np.float64), axis=1))
     return scores
 
 
@@ -74,10 +73,8 @@ def taylor_importance(
       For each hidden layer, [units] float64.
     """
     model = checkpoint.model
-    layers = [f"{TOWER}_{k}_relu" for k in range(len(checkpoint.config.hidden_units))]
-    probe = keras.Model(
-        model.inputs, [model.output, *(model.get_layer(name).output for name in layers)]
-    )
+    hidden = [model.get_layer(layer.activation).output for layer in checkpoint.parts.hidden]
+    probe = keras.Model(model.inputs, [model.output, *hidden])
 
     @tf.function(autograph=False, reduce_retracing=True)
     def batch_importance(features: dict[str, tf.Tensor], label: tf.Tensor) -> list[tf.Tensor]:
@@ -111,28 +108,26 @@ def keep_units(checkpoint: Checkpoint, kept: Sequence[npt.NDArray[np.int64]]) ->
       had zero outgoing weights, it computes the same function.
     """
     widths = tuple(len(units) for units in kept)
-    config = checkpoint.config.model_copy(update={"hidden_units": widths})
-    model = build_deepfm(checkpoint.layout, config)
+    narrower = checkpoint.rebuilt(hidden_units=widths)
     layers = _weights(checkpoint)
-    for k, units in enumerate(kept):
-        name = f"{TOWER}_{k}"
-        for part in (name, f"{name}_numeric", f"{name}_bn"):
-            if part in layers:
+    for hidden, units in zip(checkpoint.parts.hidden, kept, strict=True):
+        for part in (hidden.dense, *hidden.branches, hidden.norm):
+            if part is not None:
                 layers[part] = [weight[..., units] for weight in layers[part]]
-        kernel, *bias = layers[_next(checkpoint, k)]
-        layers[_next(checkpoint, k)] = [kernel[units], *bias]
+    removed: dict[str, list[int]] = {}
+    for hidden, units in zip(checkpoint.parts.hidden, kept, strict=True):
+        gone = np.setdiff1d(np.arange(hidden.units), units)
+        for reader in hidden.readers:
+            removed.setdefault(reader.layer, []).extend(reader.first_row + gone)
+    for name, rows in removed.items():
+        kernel, *bias = layers[name]
+        layers[name] = [np.delete(kernel, np.array(rows, np.int64), axis=0), *bias]
     for name, weights in layers.items():
-        model.get_layer(name).set_weights(weights)
-    return dataclasses.replace(checkpoint, model=model, config=config)
+        narrower.model.get_layer(name).set_weights(weights)
+    return narrower
 
 
 def _weights(checkpoint: Checkpoint) -> dict[str, list[npt.NDArray[np.float32]]]:
     """The weights of the layers that have some, by layer name."""
     weights = {layer.name: layer.get_weights() for layer in checkpoint.model.layers}
     return {name: some for name, some in weights.items() if some}
-
-
-def _next(checkpoint: Checkpoint, k: int) -> str:
-    """The layer that reads hidden layer k."""
-    last = k + 1 == len(checkpoint.config.hidden_units)
-    return f"{TOWER}_out" if last else f"{TOWER}_{k + 1}"

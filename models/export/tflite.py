@@ -1,4 +1,4 @@
-"""Exports a DeepFM to one TFLite file with two signatures over the same weights."""
+"""Exports a model to one TFLite file with two signatures over the same weights."""
 
 from __future__ import annotations
 

@@ -78,6 +78,12 @@ class QuantizeWeights(tfmot.quantization.keras.QuantizeConfig):
         }
 
 
+def weight_names(layer: keras.layers.Layer) -> list[str]:
+    """The weights of a layer that is not wrapped, by the names of its attributes."""
+    names = [weight.name.rpartition("/")[2].removesuffix(":0") for weight in layer.weights]
+    return [name for name in names if isinstance(getattr(layer, name, None), tf.Variable)]
+
+
 def unwrapped_variable(
     layer: keras.layers.Layer, inner: keras.layers.Layer, name: str
 ) -> tf.Variable:

@@ -171,11 +171,15 @@ def _allowed_keys(model: type[pydantic.BaseModel], loc: Sequence[int | str]) -> 
 
 
 def _tags(model: type[pydantic.BaseModel]) -> set[str]:
-    """What selects a class in a union: its name, or a literal value of one of its fields."""
+    """What selects a class in a union: its name, or a literal value of one of its fields.
+
+    A field with a default selects only where it can have no other value.
+    """
     return {model.__name__, model.__name__.lower()} | {
         value
         for field in model.model_fields.values()
-        if field.is_required() and typing.get_origin(field.annotation) is typing.Literal
+        if typing.get_origin(field.annotation) is typing.Literal
+        and (field.is_required() or len(typing.get_args(field.annotation)) == 1)
         for value in typing.get_args(field.annotation)
     }
 

@@ -16,7 +16,7 @@ from ranklite.components.log_example_gen.config import (
     SplitConfig,
 )
 from ranklite.components.validation_gate.config import ValidationConfig
-from ranklite.models.architectures.deepfm import DeepFMConfig
+from ranklite.models.architectures.settings import ModelSettings, default_settings
 from ranklite.models.compression.config import Compression, CompressionStep, Search
 from ranklite.models.compression.recipe import check_recipe
 from ranklite.models.compression.sizes import (
@@ -78,7 +78,7 @@ class RunConfig(Strict):
       slices: Columns by whose values the evaluation is sliced as well.
       schema_file: A schema (text proto) to hold the data to, instead of the configuration's.
       validation: What makes data unfit.
-      model: The DeepFM.
+      model: Its family, DeepFM where none is named, and its sizes.
       training: How it is trained.
       compression: Steps in order, or a search for the best ones within a budget.
       gates: What a model must be to be pushed.
@@ -101,7 +101,7 @@ class RunConfig(Strict):
     slices: tuple[Name, ...] = ()
     schema_file: str | None = None
     validation: ValidationConfig = ValidationConfig()
-    model: DeepFMConfig = DeepFMConfig()
+    model: ModelSettings = default_settings()
     training: TrainingConfig = TrainingConfig()
     compression: Compression = ()
     gates: GatesConfig = GatesConfig()
@@ -111,7 +111,7 @@ class RunConfig(Strict):
 
     @field_validator("model")
     @classmethod
-    def _trainable_table(cls, model: DeepFMConfig) -> DeepFMConfig:
+    def _trainable_table(cls, model: ModelSettings) -> ModelSettings:
         check_trainable(model)
         return model
 
@@ -199,14 +199,14 @@ class RunConfig(Strict):
         return {f".recipes.{k}": steps for k, steps in (self.compression.recipes or {}).items()}
 
     @property
-    def _ensembles(self) -> list[tuple[DeepFMConfig, ...]]:
+    def _ensembles(self) -> list[tuple[ModelSettings, ...]]:
         """Sizes of the teachers that steps ask for, each ensemble once."""
         steps = [step for recipe in self._recipes.values() for step in recipe]
         asked = [technique(step).teachers(self.model) for step in steps]
         return [sizes for k, sizes in enumerate(asked) if sizes and sizes not in asked[:k]]
 
     @functools.cached_property
-    def teachers(self) -> list[tuple[DeepFMConfig, TrainingConfig]]:
+    def teachers(self) -> list[tuple[ModelSettings, TrainingConfig]]:
         """Model and training of each teacher that a recipe asks for, seed by seed."""
         return [
             (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
+from ranklite.models.architectures import family
 from ranklite.models.compression.sizes import check_one_matrix
 from ranklite.models.compression.technique import (
     Dimension,
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import tf_keras as keras
 
     from ranklite.models.architectures.checkpoint import Checkpoint
-    from ranklite.models.architectures.deepfm import DeepFMConfig
+    from ranklite.models.architectures.family import FamilySettings
     from ranklite.models.features.feature_set import FeatureSet
     from ranklite.models.training.config import TrainingConfig
 
@@ -72,7 +73,7 @@ class Cluster(FineTuned[Clustering]):
     def step_at(cls, point: Mapping[str, Any]) -> dict[str, Any] | None:
         return {"clusters": point["clusters"], "epochs": 1} if point["clusters"] else None
 
-    def after(self, model: DeepFMConfig, features: FeatureSet) -> DeepFMConfig:
+    def after(self, model: FamilySettings, features: FeatureSet) -> FamilySettings:
         if self.config.embeddings:
             check_one_matrix(model)
         return model
@@ -89,12 +90,11 @@ class Cluster(FineTuned[Clustering]):
 
         return equalize(fold_batch_norm(checkpoint))
 
-    def _in_scope(self, name: str) -> bool:
-        from ranklite.models.layers.tables import EMBEDDING
-
-        if name == EMBEDDING:
+    def _in_scope(self, model: keras.Model, name: str) -> bool:
+        role = family.role(model, name)
+        if role is None:  # the embedding table
             return self.config.embeddings
-        return self.config.tower and not name.endswith(("_out", "_numeric"))
+        return self.config.tower and role == "kernel"
 
     def wrap(self, checkpoint: Checkpoint, steps_per_epoch: int) -> keras.Model:
         import tf_keras as keras
@@ -107,7 +107,7 @@ class Cluster(FineTuned[Clustering]):
         from ranklite.models.compression.sparsity import prunable_weights
 
         model = copy(checkpoint)
-        chosen = [name for name in prunable_weights(model) if self._in_scope(name)]
+        chosen = [name for name in prunable_weights(model) if self._in_scope(model, name)]
 
         def wrapped(layer: keras.layers.Layer) -> keras.layers.Layer:
             if layer.name not in chosen:
@@ -135,7 +135,7 @@ class Cluster(FineTuned[Clustering]):
             raise PostConditionFailed(f"pruned weights are no longer zero: {lost}")
         counts = distinct_values(model)
         for name, count in counts.items():
-            if self._in_scope(name) and count > self.config.clusters:
+            if self._in_scope(model, name) and count > self.config.clusters:
                 raise PostConditionFailed(
                     f"{name} has {count} distinct values, {self.config.clusters} were asked for"
                 )

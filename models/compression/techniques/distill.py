@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from ranklite.models import progress
-from ranklite.models.architectures.deepfm import DeepFMConfig
+from ranklite.models.architectures.family import FamilySettings
+from ranklite.models.architectures.settings import ModelSettings
 from ranklite.models.compression.sizes import (
     NotCompressible,
     WeightSize,
@@ -64,8 +65,8 @@ class Distillation(Step):
 
     technique: Literal["distill"]
     teachers: int = Field(3, ge=1, le=MAX_TEACHERS)
-    teacher: DeepFMConfig | None = None
-    student: DeepFMConfig | None = None
+    teacher: ModelSettings | None = None
+    student: ModelSettings | None = None
     temperature: float = Field(1.0, gt=0.0, le=100.0)
     hard_weight: float = Field(0.5, ge=0.0, le=1.0)
     hidden_weight: float = Field(0.0, ge=0.0)
@@ -92,7 +93,7 @@ class Distill(Technique[Distillation]):
     needs_features = True
     example = {"teachers": 1, "epochs": 1}
 
-    def after(self, model: DeepFMConfig, features: FeatureSet) -> DeepFMConfig:
+    def after(self, model: FamilySettings, features: FeatureSet) -> FamilySettings:
         for role, sizes in (("teacher", self.config.teacher), ("student", self.config.student)):
             try:
                 check_trainable(sizes or model)
@@ -104,12 +105,9 @@ class Distill(Technique[Distillation]):
         return self.config.student or self.config.teacher or model
 
     def weights_after(self, size: WeightSize) -> WeightSize:
-        student = self.config.student
-        if student is None:
-            return size
-        return dataclasses.replace(size, dim=student.embedding_dim, widths=student.hidden_units)
+        return dataclasses.replace(size, model=self.config.student or size.model)
 
-    def teachers(self, model: DeepFMConfig) -> tuple[DeepFMConfig, ...]:
+    def teachers(self, model: FamilySettings) -> tuple[FamilySettings, ...]:
         return (self.config.teacher or model,) * self.config.teachers
 
     def apply(

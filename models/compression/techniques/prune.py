@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
+from ranklite.models.architectures import family
 from ranklite.models.compression.patterns import (
     PruningScope,
     check_pattern,
     check_width,
     holds_two_of_four,
 )
-from ranklite.models.compression.sizes import check_one_matrix, tower_inputs
+from ranklite.models.compression.sizes import check_one_matrix, kernel_shapes
 from ranklite.models.compression.technique import (
     Dimension,
     FineTuned,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     import tf_keras as keras
 
     from ranklite.models.architectures.checkpoint import Checkpoint
-    from ranklite.models.architectures.deepfm import DeepFMConfig
+    from ranklite.models.architectures.family import FamilySettings
     from ranklite.models.compression.taylor import TaylorAdam
     from ranklite.models.features.feature_set import FeatureSet
     from ranklite.models.training.config import TrainingConfig
@@ -132,23 +133,19 @@ class Prune(FineTuned[Pruning]):
             return None
         return {"tower": {"sparsity": point["sparsity"]}, "epochs": 3}
 
-    def after(self, model: DeepFMConfig, features: FeatureSet) -> DeepFMConfig:
+    def after(self, model: FamilySettings, features: FeatureSet) -> FamilySettings:
         if self.config.embeddings is not None:
             check_one_matrix(model)
             check_width(model, self.config.embeddings)
         if self.config.tower is not None:
-            inputs = tower_inputs(model, features)
-            for k, units in enumerate(model.hidden_units):
-                check_pattern(f"tower_{k}", inputs[k], units, self.config.tower)
+            for name, (rows, columns) in kernel_shapes(model, features).items():
+                check_pattern(name, rows, columns, self.config.tower)
         return model
 
-    def _scope(self, layer_name: str) -> PruningScope | None:
-        from ranklite.models.layers.tables import EMBEDDING
-
-        if layer_name == EMBEDDING:
+    def _scope(self, role: family.Role | None) -> PruningScope | None:
+        if role is None:  # the embedding table
             return self.config.embeddings
-        small = layer_name.endswith(("_out", "_numeric"))  # few weights, on every path
-        return None if small else self.config.tower
+        return self.config.tower if role == "kernel" else None
 
     def check(self, checkpoint: Checkpoint) -> None:
         from ranklite.models.compression.sparsity import prunable_weights
@@ -167,7 +164,7 @@ class Prune(FineTuned[Pruning]):
         """How the layers that are pruned are pruned, by their own name."""
         from ranklite.models.compression.sparsity import prunable_weights
 
-        scopes = {name: self._scope(name) for name in prunable_weights(model)}
+        scopes = {name: self._scope(family.role(model, name)) for name in prunable_weights(model)}
         return {name: scope for name, scope in scopes.items() if scope is not None}
 
     def prepare(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import tf_keras as keras
 
     from ranklite.models.architectures.checkpoint import Checkpoint
-    from ranklite.models.architectures.deepfm import DeepFMConfig
+    from ranklite.models.architectures.family import FamilySettings
     from ranklite.models.features.feature_set import FeatureSet
     from ranklite.models.training.config import TrainingConfig
 
@@ -77,7 +77,7 @@ class PruneRows(FineTuned[RowPruning]):
             return None
         return {"by": "norm", "keep": point["rows"], "epochs": 2}
 
-    def after(self, model: DeepFMConfig, features: FeatureSet) -> DeepFMConfig:
+    def after(self, model: FamilySettings, features: FeatureSet) -> FamilySettings:
         check_whole_table(model)
         return model.model_copy(update={"table": TruncatedTable(kind="truncated", values=())})
 
@@ -122,9 +122,7 @@ class PruneRows(FineTuned[RowPruning]):
         self, checkpoint: Checkpoint, splits: Splits, training: TrainingConfig
     ) -> Checkpoint:
         """The same model without the rows; it is also what `_before` among the metrics is of."""
-        from ranklite.models.architectures.deepfm import build_deepfm
         from ranklite.models.layers.table_rows import ROWS
-        from ranklite.models.layers.tables import EMBEDDING, LINEAR
 
         layout, kept = checkpoint.layout, self._kept(checkpoint)
         table = (
@@ -132,17 +130,16 @@ class PruneRows(FineTuned[RowPruning]):
             if self.config.by == "frequency"
             else PrunedTable(kind="pruned", rows=len(kept))
         )
-        config = checkpoint.config.model_copy(update={"table": table})
-        model = build_deepfm(layout, config)
-        for layer in model.layers:
-            if layer.name in (EMBEDDING, LINEAR):
+        smaller = checkpoint.rebuilt(table=table)
+        for layer in smaller.model.layers:
+            if layer.name in checkpoint.parts.tables:
                 (rows,) = checkpoint.model.get_layer(layer.name).get_weights()
                 layer.set_weights([_with_means(rows, layout, kept)[kept]])
             elif layer.name == ROWS and layer.weights:
                 layer.set_weights([_stored_rows(layout, kept)])
             elif layer.weights:
                 layer.set_weights(checkpoint.model.get_layer(layer.name).get_weights())
-        return dataclasses.replace(checkpoint, model=model, config=config)
+        return smaller
 
     def wrap(self, checkpoint: Checkpoint, steps_per_epoch: int) -> keras.Model:
         from ranklite.models.compression.fine_tuning import copy

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import tf_keras as keras
 
     from ranklite.models.architectures.checkpoint import Checkpoint
-    from ranklite.models.architectures.deepfm import DeepFMConfig
+    from ranklite.models.architectures.family import FamilySettings
     from ranklite.models.features.feature_set import FeatureSet
     from ranklite.models.training.config import TrainingConfig
 
@@ -78,16 +78,17 @@ class RemoveUnits(FineTuned[PruneUnits]):
     def step_at(cls, point: Mapping[str, Any]) -> dict[str, Any] | None:
         return {"keep": point["units"], "epochs": 3} if point["units"] < 1.0 else None
 
-    def after(self, model: DeepFMConfig, features: FeatureSet) -> DeepFMConfig:
+    def after(self, model: FamilySettings, features: FeatureSet) -> FamilySettings:
         if self.config.hidden_units is not None:
             check_widths(self.config.hidden_units, model.hidden_units)
         return model.model_copy(update={"hidden_units": self.widths(model.hidden_units)})
 
     def weights_after(self, size: WeightSize) -> WeightSize:
         widths = self.config.hidden_units or tuple(
-            round(width * (self.config.keep or 1)) for width in size.widths
+            round(width * (self.config.keep or 1)) for width in size.model.hidden_units
         )
-        return dataclasses.replace(size, widths=widths)
+        model = size.model.model_copy(update={"hidden_units": widths})
+        return dataclasses.replace(size, model=model)
 
     def check(self, checkpoint: Checkpoint) -> None:
         if self.config.hidden_units is not None:
@@ -136,12 +137,9 @@ class RemoveUnits(FineTuned[PruneUnits]):
         return [KeepZeros(model, masks(model))]
 
     def verify(self, before: Checkpoint, model: keras.Model) -> dict[str, Any]:
-        from ranklite.models.architectures.deepfm import TOWER
         from ranklite.models.compression.invariants import lost_zeros, masks
 
-        widths = [
-            model.get_layer(f"{TOWER}_{k}").units for k in range(len(before.config.hidden_units))
-        ]
+        widths = [model.get_layer(hidden.dense).units for hidden in before.parts.hidden]
         if lost := lost_zeros(masks(before.model), model):
             raise PostConditionFailed(f"pruned weights are no longer zero: {lost}")
         return {"hidden_units": widths, "weights": model.count_params()}

@@ -13,7 +13,7 @@ from ranklite.models.compression.sizes import (
     WeightSize,
     check_four_bits,
     check_single_valued,
-    tower_inputs,
+    kernel_shapes,
 )
 from ranklite.models.compression.technique import (
     Compressed,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import tf_keras as keras
 
     from ranklite.models.architectures.checkpoint import Checkpoint
-    from ranklite.models.architectures.deepfm import DeepFMConfig
+    from ranklite.models.architectures.family import FamilySettings
     from ranklite.models.compression.fake_quantization import Bits
     from ranklite.models.features.feature_set import FeatureSet
     from ranklite.models.training.config import TrainingConfig
@@ -150,19 +150,18 @@ class Quantize(FineTuned[Quantization]):
     def step_at(cls, point: Mapping[str, Any]) -> dict[str, Any] | None:
         return {"epochs": 1, **ROUNDING[point["rounding"]]}
 
-    def after(self, model: DeepFMConfig, features: FeatureSet) -> DeepFMConfig:
+    def after(self, model: FamilySettings, features: FeatureSet) -> FamilySettings:
         if self.config.format == "int16x8":
             multi_valued = [f.name for f in features.features if f.kind == "multi_categorical"]
             check_single_valued(multi_valued)
         if self.config.bits in (4, "mixed"):
             check_four_bits(model)
         if self.config.max_weight_bytes is not None:
-            inputs = tower_inputs(model, features)
-            least = sum(a * b for a, b in zip(inputs, model.hidden_units, strict=False)) // 2
+            least = sum(a * b for a, b in kernel_shapes(model, features).values()) // 2
             if self.config.max_weight_bytes < least:
                 raise NotCompressible(
-                    f"max_weight_bytes is {self.config.max_weight_bytes:,}, but the tower alone "
-                    f"takes {least:,} with 4 bits everywhere: raise it, or remove units first"
+                    f"max_weight_bytes is {self.config.max_weight_bytes:,}, but the kernels alone "
+                    f"take {least:,} with 4 bits everywhere: raise it, or remove units first"
                 )
         return model
 
@@ -185,14 +184,13 @@ class Quantize(FineTuned[Quantization]):
 
     def bits(self, checkpoint: Checkpoint) -> Bits:
         """How many bits each layer of a model gets."""
-        from ranklite.models.architectures.deepfm import TOWER
         from ranklite.models.compression.fake_quantization import Bits
 
         if self._bits:
             return self._bits
         config = self.config
         bits = 8 if config.bits == "mixed" else int(config.bits)
-        kernels = {f"{TOWER}_{k}": bits for k in range(len(checkpoint.config.hidden_units))}
+        kernels = dict.fromkeys(checkpoint.parts.kernels, bits)
         if config.format == "int16x8":  # a table with one scale would be stored in 16 bits
             table = config.table if config.table != "int8" else "int8_per_row"
             return Bits(kernels, table, activations=16)

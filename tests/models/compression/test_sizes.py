@@ -81,7 +81,7 @@ ROWS = {"technique": "prune_rows", "keep": 0.5}
         ),
         (
             [{**QUANTIZE, "bits": "mixed", "max_weight_bytes": 223}],
-            "max_weight_bytes is 223, but the tower alone takes 224 with 4 bits",
+            "max_weight_bytes is 223, but the kernels alone take 224 with 4 bits",
         ),
         (
             [

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.dcn_v2 import DCNv2Settings, build_dcn_v2
-from ranklite.models.compression.technique import copy
+from ranklite.models.compression.fine_tuning import copy
 from ranklite.models.features.layout import FeatureLayout
 
 LAYOUT = FeatureLayout.build([("user", 1, 5), ("item", 1, 4)], ["x", "y"])

@@ -30,8 +30,7 @@ from ranklite.models.compression.rules import NotCompressible
 from ranklite.models.compression.technique import PostConditionFailed
 from ranklite.models.evaluation import metrics
 from ranklite.models.evaluation.gates import GatesConfig, cells, file_verdicts
-from ranklite.models.export.tflite import NotExportable
-from ranklite.models.export.tflite_runtime import LiteModel, UnreadableModel
+from ranklite.models.export.target import LoadedModel, NotExportable, UnreadableModel
 from ranklite.models.features.layout import FeatureLayout
 
 _log = logging.getLogger(__name__)
@@ -172,7 +171,7 @@ class _Bench:
         self,
         base: Checkpoint,
         setting: Setting,
-        export: Callable[[Checkpoint], bytes],
+        export: Callable[[Checkpoint], LoadedModel],
         inputs: Mapping[str, Array],
         labels: Array,
         folder: str,
@@ -233,14 +232,14 @@ class _Bench:
     def measure(self, checkpoint: Checkpoint) -> dict[str, float]:
         """Figures of the file that a model becomes."""
         progress.report("measuring the file")
-        lite = LiteModel(self._export(checkpoint))
+        file = self._export(checkpoint)
         forms = {name: value for name, value in checkpoint.metrics.items() if name in FORMS}
         return {
-            **metrics.binary_metrics(self._labels, lite.score(self._inputs)),
-            "bytes": len(lite.content),
-            "gzip_bytes": lite.gzip_bytes,
-            "latency_1_us": lite.latency(self._inputs, 1, self._budget.latency_us),
-            "latency_512_us": lite.latency(self._inputs, 512, self._budget.latency_512_us),
+            **metrics.binary_metrics(self._labels, file.score(self._inputs)),
+            "bytes": len(file.content),
+            "gzip_bytes": file.gzip_bytes,
+            "latency_1_us": file.latency(self._inputs, 1, self._budget.latency_us),
+            "latency_512_us": file.latency(self._inputs, 512, self._budget.latency_512_us),
             **forms,
         }
 
@@ -318,7 +317,7 @@ def search(
     config: Search,
     base: Checkpoint,
     setting: Setting,
-    export: Callable[[Checkpoint], bytes],
+    export: Callable[[Checkpoint], LoadedModel],
     inputs: Mapping[str, Array],
     labels: Array,
     folder: str,
@@ -337,7 +336,7 @@ def search(
       config: Budget and recipes.
       base: The float model; it is not changed.
       setting: What the recipes share.
-      export: From a model to the file that would ship.
+      export: From a model to the file that would ship, loaded.
       inputs: Rows of the validation split, by input of `serving_default`.
       labels: [R] of 0 and 1.
       folder: Keeps what finished trials made; the same search goes on from there.

@@ -14,6 +14,7 @@ from ranklite.components.distiller.component import Distiller
 from ranklite.components.pruner.component import Pruner
 from ranklite.components.quantizer.component import Quantizer
 from ranklite.models.compression.config import STAGES, CompressionStep, Search
+from ranklite.models.export import TARGETS
 from ranklite.pipeline.config.run_config import RunConfig
 from ranklite.pipeline.digest import executor_digest
 from ranklite.pipeline.stages.data import Transformed
@@ -79,8 +80,9 @@ def _search(
         features=config.feature_set.model_dump_json(),
         training=config.fitting.model_dump_json(),
         gates=config.judged_by.model_dump_json(),
+        target=config.target,
         work_dir=work_dir,
-        code_digest=executor_digest(BudgetSearch),
+        code_digest=executor_digest(BudgetSearch, TARGETS.module(config.target)),
     )
     return Compressed(
         (component,),

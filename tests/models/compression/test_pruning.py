@@ -40,7 +40,7 @@ from ranklite.models.compression.units import (
     norm_importance,
     taylor_importance,
 )
-from ranklite.models.export import tflite as export
+from ranklite.models.export import tflite_convert as export
 from ranklite.models.export.tflite_runtime import LiteModel
 from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.training.config import TrainingConfig

@@ -28,7 +28,8 @@ from ranklite.models.compression.search import (
 )
 from ranklite.models.compression.technique import Splits
 from ranklite.models.evaluation.gates import GatesConfig
-from ranklite.models.export.tflite import to_tflite
+from ranklite.models.export.tflite_convert import to_tflite
+from ranklite.models.export.tflite_runtime import LiteModel
 from ranklite.models.features.examples import read_records, transformed_inputs
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import FeatureLayout
@@ -78,7 +79,7 @@ def run(
         config,
         base,
         setting,
-        to_tflite,
+        lambda checkpoint: LiteModel(to_tflite(checkpoint)),
         inputs,
         labels,
         str(folder),
@@ -302,9 +303,9 @@ def test_a_file_that_cannot_be_run_is_a_failed_trial(
 ) -> None:
     calls = []
 
-    def broken(checkpoint: Checkpoint) -> bytes:
+    def broken(checkpoint: Checkpoint) -> LiteModel:
         calls.append(checkpoint)
-        return b"no model" if len(calls) == 2 else to_tflite(checkpoint)
+        return LiteModel(b"no model" if len(calls) == 2 else to_tflite(checkpoint))
 
     config = Search.model_validate({"recipes": {k: RECIPES[k] for k in ("int8", "narrow")}})
     inputs, labels, _ = transformed_inputs(read_records(clicks.eval), clicks.layout, [])

@@ -22,7 +22,7 @@ from ranklite.models.compression.rules import NotCompressible
 from ranklite.models.compression.sparsity import prunable_weights, sparsity
 from ranklite.models.compression.technique import PostConditionFailed, Splits, compress
 from ranklite.models.compression.techniques import technique
-from ranklite.models.export import tflite as export
+from ranklite.models.export import tflite_convert as export
 from ranklite.models.export.tflite_runtime import LiteModel
 from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.layers.table_rows import (

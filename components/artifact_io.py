@@ -1,4 +1,4 @@
-"""Reading and writing what our components hand to each other: examples, checkpoints, files."""
+"""Reading and writing what our components hand to each other: examples and checkpoints."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from ranklite.models.architectures.checkpoint import Checkpoint, read_spec
-from ranklite.models.export.tflite_runtime import TFLITE_FILE
 from ranklite.models.training.splits import Splits
 
 
@@ -34,12 +33,6 @@ def metrics(uri: str) -> dict[str, Any]:
     """What the stage that wrote the Model artifact at a URI measured; its weights are not read."""
     found: dict[str, Any] = read_spec(path_utils.serving_model_dir(uri))["metrics"]
     return found
-
-
-def tflite_path(models: list[Any]) -> str:
-    """The TFLite file of a Model artifact."""
-    folder = path_utils.serving_model_dir(artifact_utils.get_single_uri(models))
-    return os.path.join(folder, TFLITE_FILE)
 
 
 def save(checkpoint: Checkpoint, models: list[Any]) -> None:

@@ -1,4 +1,4 @@
-"""LiteValidator."""
+"""FileValidator."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ranklite.models.compression.techniques import TECHNIQUES
 _Model = standard_artifacts.Model
 
 
-class LiteValidatorSpec(ComponentSpec):
-    """Specification of LiteValidator."""
+class FileValidatorSpec(ComponentSpec):
+    """Specification of FileValidator."""
 
     PARAMETERS = {
         "features": ExecutionParameter(type=str),
@@ -43,26 +43,26 @@ class LiteValidatorSpec(ComponentSpec):
     }
 
 
-class LiteValidator(base_component.BaseComponent):
-    """Judges the TFLite file that would ship, in the runtime that ships it.
+class FileValidator(base_component.BaseComponent):
+    """Judges the exported file that would ship, in the runtime that ships it.
 
     Args:
-      model: Channel of the TFLite Model.
+      model: Channel of the Model with the exported file.
       keras_model: Channel of the checkpoint it came from.
-      float_model: Channel of the float parent's TFLite Model.
+      float_model: Channel of the Model with the float parent's file.
       examples: Channel of raw Examples.
       transformed_examples: Channel of Examples.
       transform_graph: Channel of the TransformGraph.
       features: JSON of a FeatureSet.
       gates: JSON of a GatesConfig.
       split: The split to measure on.
-      code_digest: Digest of the executor's code.
-      stage_models: Channels of the TFLite Models of the stages between float and shipped.
+      code_digest: Digest of the executor's code and of the target's.
+      stage_models: Channels of the Models with the files of the stages between float and shipped.
       control_model: Channel of the float control's checkpoint.
       trials: Channel of the Trials of the search that chose the model.
     """
 
-    SPEC_CLASS = LiteValidatorSpec
+    SPEC_CLASS = FileValidatorSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
     def __init__(
@@ -82,7 +82,7 @@ class LiteValidator(base_component.BaseComponent):
         trials: channel.Channel | None = None,
     ) -> None:
         super().__init__(
-            LiteValidatorSpec(
+            FileValidatorSpec(
                 model=model,
                 keras_model=keras_model,
                 float_model=float_model,

@@ -76,7 +76,7 @@ def write(report: dict[str, Any], config: dict[str, Any], rows: ScoredRows, fold
     """Writes the summary of a run.
 
     Args:
-      report: `report.json` of LiteValidator.
+      report: `report.json` of FileValidator.
       config: The run's configuration.
       rows: The scores that were judged.
       folder: Receives TensorBoard's logs.

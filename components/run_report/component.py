@@ -61,7 +61,7 @@ class RunReport(base_component.BaseComponent):
       stage_report: Channel of the StageReport.
       model_blessing: Channel of the Evaluator's verdict against the float parent.
       baseline_blessing: Channel of the Evaluator's verdict against the model pushed last.
-      infra_blessing: Channel of LiteValidator's verdict.
+      infra_blessing: Channel of FileValidator's verdict.
       evaluation: Channel of what TFMA measured against the float parent.
       baseline_evaluation: Channel of what it measured against the model pushed last.
       trainings: Channels of TensorBoard's logs of every training, in order.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import math
 import pathlib
+from typing import Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from ranklite.components.log_example_gen.config import (
     NEWEST,
@@ -28,12 +29,21 @@ from ranklite.models.compression.sizes import (
 from ranklite.models.compression.techniques import technique
 from ranklite.models.config import Name, Strict
 from ranklite.models.evaluation.gates import GatesConfig
+from ranklite.models.export import DEFAULT_TARGET, TARGETS
 from ranklite.models.features.feature_set import Feature, FeatureSet
 from ranklite.models.training.config import RedrawnNegatives, TrainingConfig
 from ranklite.pipeline.config.errors import ConfigError, parse
 from ranklite.pipeline.kubeflow.config import KubeflowConfig
 
 __all__ = ["ConfigError", "RunConfig", "load_config"]
+
+
+def _registered(name: str) -> str:
+    TARGETS.module(name)  # raises with what is registered
+    return name
+
+
+TargetName = Annotated[str, AfterValidator(_registered)]
 
 
 class PushConfig(Strict):
@@ -81,6 +91,7 @@ class RunConfig(Strict):
       model: Its family, DeepFM where none is named, and its sizes.
       training: How it is trained.
       compression: Steps in order, or a search for the best ones within a budget.
+      target: What kind of file ships: the name of an export target.
       gates: What a model must be to be pushed.
       push: Where it is pushed.
       beam: How Beam-based stages run.
@@ -104,6 +115,7 @@ class RunConfig(Strict):
     model: ModelSettings = default_settings()
     training: TrainingConfig = TrainingConfig()
     compression: Compression = ()
+    target: TargetName = DEFAULT_TARGET
     gates: GatesConfig = GatesConfig()
     push: PushConfig = PushConfig()
     beam: BeamConfig = BeamConfig()

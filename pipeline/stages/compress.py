@@ -12,6 +12,7 @@ from ranklite.components.compressor.component import Compressor
 from ranklite.models.compression.config import STAGES, CompressionStep, Search
 from ranklite.models.compression.search.space import searched
 from ranklite.models.compression.techniques import modules
+from ranklite.models.export import TARGETS
 from ranklite.pipeline.config.run_config import RunConfig
 from ranklite.pipeline.digest import executor_digest
 from ranklite.pipeline.stages.data import Transformed
@@ -69,8 +70,11 @@ def _search(
         features=config.feature_set.model_dump_json(),
         training=config.fitting.model_dump_json(),
         gates=config.judged_by.model_dump_json(),
+        target=config.target,
         work_dir=work_dir,
-        code_digest=executor_digest(BudgetSearch, *modules(_tried(search))),
+        code_digest=executor_digest(
+            BudgetSearch, TARGETS.module(config.target), *modules(_tried(search))
+        ),
     )
     return Compressed(
         (component,),

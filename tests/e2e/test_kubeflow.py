@@ -203,8 +203,7 @@ def test_two_nights(cluster: Cluster) -> None:
     assert against["blessing"]["metadata"]["baseline_model_id"]
     assert second["Pusher"]["pushed_model"]["metadata"]["pushed"] == 1
     assert (
-        cluster.recalled("LastPushedModel")["uri"]
-        == second["LiteConverter-quantized"]["model"]["uri"]
+        cluster.recalled("LastPushedModel")["uri"] == second["Exporter-quantized"]["model"]["uri"]
     )
     local = cluster.run_locally(SPANS[2])
     assert weights(cluster.pushed(2)) == weights(local)

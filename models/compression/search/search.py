@@ -23,6 +23,7 @@ from ranklite.models.compression.search.space import name_of, recipe_at, space, 
 from ranklite.models.compression.search.trials import Array, Bench, Trial
 from ranklite.models.compression.technique import Setting
 from ranklite.models.evaluation.gates import GatesConfig, cells, file_verdicts
+from ranklite.models.export.target import LoadedModel
 
 _log = logging.getLogger(__package__)
 
@@ -56,7 +57,7 @@ def search(
     config: Search,
     base: Checkpoint,
     setting: Setting,
-    export: Callable[[Checkpoint], bytes],
+    export: Callable[[Checkpoint], LoadedModel],
     inputs: Mapping[str, Array],
     labels: Array,
     folder: str,
@@ -75,7 +76,7 @@ def search(
       config: Budget and recipes.
       base: The float model; it is not changed.
       setting: What the recipes share.
-      export: From a model to the file that would ship.
+      export: From a model to the file that would ship, loaded.
       inputs: Rows of the validation split, by input of `serving_default`.
       labels: [R] of 0 and 1.
       folder: Keeps what finished trials made; the same search goes on from there.

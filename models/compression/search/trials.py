@@ -20,8 +20,7 @@ from ranklite.models.compression.recipe import apply
 from ranklite.models.compression.technique import NotCompressible, PostConditionFailed, Setting
 from ranklite.models.compression.techniques import technique
 from ranklite.models.evaluation import metrics
-from ranklite.models.export.tflite import NotExportable
-from ranklite.models.export.tflite_runtime import LiteModel, UnreadableModel
+from ranklite.models.export.target import LoadedModel, NotExportable, UnreadableModel
 
 FORMS = ("calibrated_auc", "calibrated_log_loss", "trained_auc", "trained_log_loss")
 TRIAL_FILE = "trial.json"
@@ -69,7 +68,7 @@ class Bench:
         self,
         base: Checkpoint,
         setting: Setting,
-        export: Callable[[Checkpoint], bytes],
+        export: Callable[[Checkpoint], LoadedModel],
         inputs: Mapping[str, Array],
         labels: Array,
         folder: str,
@@ -131,14 +130,14 @@ class Bench:
     def measure(self, checkpoint: Checkpoint) -> dict[str, float]:
         """Figures of the file that a model becomes."""
         progress.report("measuring the file")
-        lite = LiteModel(self._export(checkpoint))
+        file = self._export(checkpoint)
         forms = {name: value for name, value in checkpoint.metrics.items() if name in FORMS}
         return {
-            **metrics.binary_metrics(self._labels, lite.score(self._inputs)),
-            "bytes": len(lite.content),
-            "gzip_bytes": lite.gzip_bytes,
-            "latency_1_us": lite.latency(self._inputs, 1, self._budget.latency_us),
-            "latency_512_us": lite.latency(self._inputs, 512, self._budget.latency_512_us),
+            **metrics.binary_metrics(self._labels, file.score(self._inputs)),
+            "bytes": len(file.content),
+            "gzip_bytes": file.gzip_bytes,
+            "latency_1_us": file.latency(self._inputs, 1, self._budget.latency_us),
+            "latency_512_us": file.latency(self._inputs, 512, self._budget.latency_512_us),
             **forms,
         }
 

@@ -28,8 +28,9 @@ from ranklite.models.compression.techniques.cluster import Clustering
 from ranklite.models.compression.techniques.prune import Pruning
 from ranklite.models.compression.techniques.quantize import Quantization, Quantize
 from ranklite.models.evaluation.gates import GatesConfig
-from ranklite.models.export.tflite import to_tflite
-from ranklite.models.export.tflite_runtime import LiteModel, UnreadableModel
+from ranklite.models.export.target import UnreadableModel
+from ranklite.models.export.tflite_convert import to_tflite
+from ranklite.models.export.tflite_runtime import LiteModel
 from ranklite.models.features.examples import read_records, transformed_inputs
 from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.training import fit as training
@@ -300,7 +301,7 @@ def test_sparse_storage_of_int8_is_caught(
     pruned = compress(technique(prune), base, splits, TRAINING)
     config = Quantization(technique="quantize", epochs=0)
     checkpoint, _ = quantize(config, pruned, splits, TRAINING)
-    convert = tf.lite.TFLiteConverter.from_saved_model
+    convert = tf.lite.TFExporter.from_saved_model
 
     def sparse(*args: Any, **kwargs: Any) -> Any:
         converter = convert(*args, **kwargs)
@@ -317,14 +318,14 @@ def test_sparse_storage_of_int8_is_caught(
         return converter
 
     honest = to_tflite(checkpoint)
-    monkeypatch.setattr(tf.lite.TFLiteConverter, "from_saved_model", sparse)
+    monkeypatch.setattr(tf.lite.TFExporter, "from_saved_model", sparse)
     broken = to_tflite(checkpoint)
     assert broken != honest
     try:
         file = LiteModel(broken)
         expected, shipped = scores(clicks, checkpoint, file)
     except (UnreadableModel, RuntimeError):
-        return  # LiteConverter loads what it made, so the run ends here
+        return  # Exporter loads what it made, so the run ends here
     assert np.abs(shipped - expected).max() > GatesConfig().max_parity
 
 

@@ -33,7 +33,7 @@ from ranklite.models.compression.techniques.prune import Prune, Pruning
 from ranklite.models.compression.techniques.prune_units import PruneUnits, RemoveUnits
 from ranklite.models.compression.techniques.quantize import Quantization
 from ranklite.models.compression.units import keep_units, norm_importance, taylor_importance
-from ranklite.models.export import tflite as export
+from ranklite.models.export import tflite_convert as export
 from ranklite.models.export.tflite_runtime import LiteModel
 from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.training.config import TrainingConfig

@@ -25,7 +25,8 @@ from ranklite.models.compression.search.space import recipe_at, space, starts
 from ranklite.models.compression.search.trials import Trial
 from ranklite.models.compression.technique import Setting
 from ranklite.models.evaluation.gates import GatesConfig
-from ranklite.models.export.tflite import to_tflite
+from ranklite.models.export.tflite_convert import to_tflite
+from ranklite.models.export.tflite_runtime import LiteModel
 from ranklite.models.features.examples import read_records, transformed_inputs
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import FeatureLayout
@@ -76,7 +77,7 @@ def run(
         config,
         base,
         setting,
-        to_tflite,
+        lambda checkpoint: LiteModel(to_tflite(checkpoint)),
         inputs,
         labels,
         str(folder),
@@ -301,9 +302,9 @@ def test_a_file_that_cannot_be_run_is_a_failed_trial(
 ) -> None:
     calls = []
 
-    def broken(checkpoint: Checkpoint) -> bytes:
+    def broken(checkpoint: Checkpoint) -> LiteModel:
         calls.append(checkpoint)
-        return b"no model" if len(calls) == 2 else to_tflite(checkpoint)
+        return LiteModel(b"no model" if len(calls) == 2 else to_tflite(checkpoint))
 
     config = Search.model_validate({"recipes": {k: RECIPES[k] for k in ("int8", "narrow")}})
     inputs, labels, _ = transformed_inputs(read_records(clicks.eval), clicks.layout, [])

@@ -27,13 +27,15 @@ from ranklite.models.compression.technique import PostConditionFailed
 from ranklite.models.compression.techniques import technique
 from ranklite.models.compression.techniques.prune import Prune, Pruning
 from ranklite.models.compression.techniques.quantize import Quantization, Quantize
-from ranklite.models.export import tflite as export
-from ranklite.models.export.tflite_runtime import (
+from ranklite.models.export import tflite_convert as export
+from ranklite.models.export.target import (
     SERVING_DEFAULT,
     SERVING_RAW,
-    LiteModel,
+    NotExportable,
     UnreadableModel,
+    is_quantized,
 )
+from ranklite.models.export.tflite_runtime import LiteModel
 from ranklite.models.export.tflite_strip import slim
 from ranklite.models.features.constants import PreprocessingConstants
 from ranklite.models.features.feature_set import FeatureSet
@@ -365,7 +367,7 @@ def test_a_quantized_checkpoint_survives_saving(
     loaded = Checkpoint.load(str(tmp_path))
     inputs, _ = rows(64, 6)
     np.testing.assert_array_equal(keras_scores(loaded, inputs), keras_scores(quantized[0], inputs))
-    assert export.is_quantized(loaded)
+    assert is_quantized(loaded)
 
 
 def test_the_shipped_file(shipped: LiteModel, quantized: tuple[Checkpoint, Checkpoint]) -> None:
@@ -434,7 +436,7 @@ def test_an_operator_without_a_builtin_is_named(parent: Checkpoint) -> None:
             square = tf.eye(2) * (1 + tf.abs(raw["price"][0]))
             return {**outputs, "numeric": outputs["numeric"] + tf.linalg.cholesky(square)[0, 0]}
 
-    with pytest.raises(export.NotExportable, match="Cholesky"):
+    with pytest.raises(NotExportable, match="Cholesky"):
         export.to_tflite(parent, Cholesky(FEATURES, CONSTANTS, LAYOUT))
 
 

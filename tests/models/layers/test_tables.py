@@ -23,7 +23,7 @@ from ranklite.models.compression.techniques import technique
 from ranklite.models.compression.techniques.prune import Prune, Pruning
 from ranklite.models.compression.techniques.prune_rows import PruneRows, RowPruning
 from ranklite.models.compression.techniques.quantize import Quantization, Quantize
-from ranklite.models.export import tflite as export
+from ranklite.models.export import tflite_convert as export
 from ranklite.models.export.tflite_runtime import LiteModel
 from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.layers.table_rows import (

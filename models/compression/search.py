@@ -29,10 +29,11 @@ from ranklite.models.compression.recipe import Setting, apply
 from ranklite.models.compression.rules import NotCompressible
 from ranklite.models.compression.technique import PostConditionFailed
 from ranklite.models.evaluation import metrics
-from ranklite.models.evaluation.gates import GatesConfig, cells, file_verdicts
+from ranklite.models.evaluation.gates import GatesConfig, file_verdicts
 from ranklite.models.export.tflite import NotExportable
 from ranklite.models.export.tflite_runtime import LiteModel, UnreadableModel
 from ranklite.models.features.layout import FeatureLayout
+from ranklite.models.reporting.metric_names import verdict_cells
 
 _log = logging.getLogger(__name__)
 
@@ -367,7 +368,7 @@ def search(
         if log_dir:
             _log_trial(log_dir, done, common)
         failed = [v for v in file_verdicts(gates, done.figures, parent) if not v.passed]
-        fails = tuple(" ".join(cells(verdict.to_dict())) for verdict in failed)
+        fails = tuple(" ".join(verdict_cells(verdict.to_dict())) for verdict in failed)
         return dataclasses.replace(done, fails=fails)
 
     def attempt(trial: optuna.Trial) -> tuple[float, ...]:

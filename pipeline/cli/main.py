@@ -221,15 +221,16 @@ def _compare(args: argparse.Namespace) -> int:
 
 
 def _list(runs: str) -> int:
-    from ranklite.pipeline.comparison.runs import catalogue
-    from ranklite.pipeline.tables import table
+    from ranklite.models.reporting.tables import table
+    from ranklite.pipeline.comparison.runs import LISTED, catalogue
 
-    print(table(["run", "started (UTC)", "AUC", "log loss", "bytes", "result"], catalogue(runs)))
+    print(table(["run", "started (UTC)", *(m.title for m in LISTED), "result"], catalogue(runs)))
     return 0
 
 
 def _compare_runs(names: Sequence[str], runs: str, folder: str) -> int:
-    from ranklite.pipeline.comparison.page import compare, page, render
+    from ranklite.models.reporting.tables import render
+    from ranklite.pipeline.comparison.compare import compare, page
     from ranklite.pipeline.comparison.runs import find
     from ranklite.pipeline.files import write
 

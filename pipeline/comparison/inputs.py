@@ -8,9 +8,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from ranklite.components.run_report.markup import number, time
-from ranklite.pipeline.comparison.runs import JudgedRun
-from ranklite.pipeline.comparison.sections import Section, Table, differ
+from ranklite.models.reporting.tables import Section, Table, number, utc_time
+from ranklite.pipeline.comparison.runs import JudgedRun, differ
 from ranklite.pipeline.config.run_config import RunConfig
 
 _ABSENT = object()
@@ -128,8 +127,8 @@ def _facts(run: JudgedRun) -> dict[str, str]:
         found[f"{name}: positive"] = f"{split['positives'] / max(1, split['rows']):.2%}"
         found[f"{name}: users"] = number(split["users"], "{:,}")
         found[f"{name}: items"] = number(split["items"], "{:,}")
-        found[f"{name}: from"] = time(split["first_time"])
-        found[f"{name}: to"] = time(split["last_time"])
+        found[f"{name}: from"] = utc_time(split["first_time"])
+        found[f"{name}: to"] = utc_time(split["last_time"])
     for kind in ("rejected", "sampled"):
         for what, count in ingest.get(kind, {}).items():
             found[f"{kind}: {what}"] = f"{count:,}"
@@ -141,7 +140,7 @@ def _coverage(run: JudgedRun) -> dict[str, str]:
     found = {}
     for name, field in unseen.items():
         found[f"{name}: values known"] = f"{field['vocabulary']:,}"
-        found[f"{name}: not seen in training"] = f"{field['unseen']:.2%}"
+        found[f"{name}: OOV"] = f"{field['unseen']:.2%}"
         found[f"{name}: missing"] = f"{field['missing']:.2%}"
     return found
 

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
 from ranklite.components.log_example_gen.config import NEWEST
-from ranklite.components.run_report.current import CurrentRun, current
+from ranklite.components.run_report.current import current
+from ranklite.models.reporting.facts import CurrentRun
 from ranklite.pipeline.config.run_config import RunConfig, load_config
 from ranklite.pipeline.local.progress import Display, StageProgress
 from ranklite.pipeline.runs.folders import Folders

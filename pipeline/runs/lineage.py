@@ -14,9 +14,9 @@ from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from ranklite.models.serving.versions import MODEL_FILE, latest_version
-from ranklite.models.evaluation.gates import cells
+from ranklite.models.reporting.metric_names import verdict_cells
 from ranklite.pipeline.runs.store import FINISHED, Run, all_runs, code_digest, document, open_store, seconds, stores, text_properties
-from ranklite.pipeline.tables import table
+from ranklite.models.reporting.tables import table
 
 TFLITE_PATTERN = "Format-Serving/tflite"  # below the URI of a Model
 _CONFIGS = ("config", "custom_config", "schema_file", "module_file", "module_path")
@@ -231,7 +231,7 @@ def refusals(runs: list[Run]) -> list[dict[str, Any]]:
         pushed = pusher.document("pushed_model", "pushed.json") if pusher else {}
         reasons += [f"refused by {node}" for node in pushed.get("refused_by", [])]
         failed = [v for v in pushed.get("verdicts", []) if not v["passed"]]
-        reasons += [" ".join(filter(None, cells(verdict))) for verdict in failed]
+        reasons += [" ".join(filter(None, verdict_cells(verdict))) for verdict in failed]
         if not reasons and (pusher is None or pusher.state not in FINISHED):
             reasons = [_unfinished(run, newest=run is runs[-1])]
         if reasons:

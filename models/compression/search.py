@@ -240,7 +240,7 @@ class _Bench:
             **metrics.binary_metrics(self._labels, lite.score(self._inputs)),
             "bytes": len(lite.content),
             "gzip_bytes": lite.gzip_bytes,
-            "latency_1_us": lite.latency(self._inputs, 1, self._budget.latency_us),
+            "latency_1_us": lite.latency(self._inputs, 1, self._budget.latency_1_us),
             "latency_512_us": lite.latency(self._inputs, 512, self._budget.latency_512_us),
             **forms,
         }

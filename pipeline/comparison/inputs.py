@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from ranklite.models.reporting.tables import Section, Table, number, utc_time
 from ranklite.pipeline.comparison.runs import JudgedRun, differ
-from ranklite.pipeline.config.run_config import RunConfig
+from ranklite.pipeline.config.errors import parse
+from ranklite.pipeline.config.renamed import RenamedKey
+from ranklite.pipeline.config.run_config import ConfigError, RunConfig
 
 _ABSENT = object()
 _NAMING = ("name", "technique")  # keys that tell one entry of a list from another
@@ -98,11 +100,14 @@ def _by_name(value: Any) -> Any:
 
 
 def _validated(config: dict[str, Any]) -> dict[str, Any]:
-    """With today's defaults for keys that did not exist yet; as it was if it is legal no more."""
+    """With today's names and defaults of its keys; as it was if it is legal no more."""
     try:
-        return RunConfig.model_validate(config).model_dump(mode="json")
-    except ValidationError:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RenamedKey)
+            valid = parse(yaml.safe_dump(config), "configuration", RunConfig)
+    except ConfigError:
         return config
+    return valid.model_dump(mode="json")
 
 
 def _shown(value: Any) -> str:

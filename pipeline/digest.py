@@ -81,3 +81,8 @@ def code_digest(*modules: str) -> str:
         content = path.read_bytes()
         digest.update(f"{module}:{len(content)}:".encode() + content)
     return digest.hexdigest()[:16]
+
+
+def executor_digest(component: type) -> str:
+    """Digest of the code that a component runs, of the `executor` module beside its own."""
+    return code_digest(component.__module__.removesuffix("component") + "executor")

@@ -83,6 +83,11 @@ def code_digest(*modules: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def executor_digest(component: type) -> str:
-    """Digest of the code that a component runs, of the `executor` module beside its own."""
-    return code_digest(component.__module__.removesuffix("component") + "executor")
+def executor_digest(component: type, *entries: str) -> str:
+    """Digest of the code that a component runs, of the `executor` module beside its own.
+
+    Args:
+      component: Its class.
+      *entries: Modules of the registries' entries that it runs, which its executor finds by name.
+    """
+    return code_digest(component.__module__.removesuffix("component") + "executor", *entries)

@@ -80,7 +80,7 @@ def _search(
         training=config.fitting.model_dump_json(),
         gates=config.judged_by.model_dump_json(),
         work_dir=work_dir,
-        code_digest=executor_digest(BudgetSearch),
+        code_digest=executor_digest(BudgetSearch, *config.family_modules),
     )
     return Compressed(
         (component,),
@@ -105,7 +105,7 @@ def _compressor(
             config=step.model_dump_json(),
             features=config.feature_set.model_dump_json(),
             training=training,
-            code_digest=executor_digest(Distiller),
+            code_digest=executor_digest(Distiller, *config.family_modules),
         )
     kind = COMPRESSORS[step.technique]
     return kind(
@@ -113,7 +113,7 @@ def _compressor(
         transformed_examples=transformed.examples,
         config=step.model_dump_json(),
         training=training,
-        code_digest=executor_digest(kind),
+        code_digest=executor_digest(kind, *config.family_modules),
     ).with_id(_component_id(kind, step.technique))
 
 

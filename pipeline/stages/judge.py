@@ -64,7 +64,7 @@ def export(config: RunConfig, compressed: Compressed, transformed: Transformed) 
             transform_graph=transformed.graph,
             features=config.feature_set.model_dump_json(),
             stage=stage,
-            code_digest=executor_digest(LiteConverter),
+            code_digest=executor_digest(LiteConverter, *config.family_modules),
         ).with_id(f"LiteConverter.{stage}")
         for stage, checkpoint in compressed.checkpoints.items()
     }
@@ -128,7 +128,7 @@ def judge(
         features=config.feature_set.model_dump_json(),
         gates=gates.model_dump_json(),
         split=report_split,
-        code_digest=executor_digest(LiteValidator),
+        code_digest=executor_digest(LiteValidator, *config.family_modules),
     )
     return Judged(
         (evaluator, against_blessed, validator),

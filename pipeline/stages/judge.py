@@ -66,7 +66,9 @@ def export(config: RunConfig, compressed: Compressed, transformed: Transformed) 
             features=config.feature_set.model_dump_json(),
             stage=stage,
             target=config.target,
-            code_digest=executor_digest(Exporter, TARGETS.module(config.target)),
+            code_digest=executor_digest(
+                Exporter, TARGETS.module(config.target), *config.family_modules
+            ),
         ).with_id(f"Exporter.{stage}")
         for stage, checkpoint in compressed.checkpoints.items()
     }
@@ -132,7 +134,9 @@ def judge(
         features=config.feature_set.model_dump_json(),
         gates=gates.model_dump_json(),
         split=report_split,
-        code_digest=executor_digest(FileValidator, TARGETS.module(config.target)),
+        code_digest=executor_digest(
+            FileValidator, TARGETS.module(config.target), *config.family_modules
+        ),
     )
     return Judged(
         (evaluator, against_blessed, validator),

@@ -34,7 +34,7 @@ from ranklite.components.validation_gate.component import ValidationGate
 from ranklite.models.architectures.deepfm import DeepFMConfig
 from ranklite.models.compression.config import STAGES, Search
 from ranklite.models.export.tflite_runtime import SERVING_DEFAULT, SERVING_RAW
-from ranklite.models.features.constants import evaluation_slices
+from ranklite.models.features.slices import evaluation_slices
 from ranklite.models.training.config import TrainingConfig
 from ranklite.pipeline.config.run_config import RunConfig
 from ranklite.pipeline.digest import code_digest

@@ -173,7 +173,7 @@ def _check_distillation(step: Distillation, model: DeepFMConfig, features: Featu
 
 def check_user_and_item(what: str, features: FeatureSet) -> None:
     """Raises NotCompressible where items cannot be redrawn for users."""
-    single = sorted(f.name for f in features.features if f.kind == "categorical")
+    single = sorted(f.name for f in features.features if f.is_categorical)
     for role, column in (("user", features.user), ("item", features.item)):
         if column not in single:
             raise NotCompressible(
@@ -194,7 +194,7 @@ def check_item_columns(columns: Sequence[str], features: FeatureSet) -> None:
 
 def _check_quantization(step: Quantization, model: DeepFMConfig, features: FeatureSet) -> None:
     if step.format == "int16x8":
-        check_single_valued([f.name for f in features.features if f.kind == "multi_categorical"])
+        check_single_valued([f.name for f in features.id_features if not f.is_single_valued])
     if step.bits in (4, "mixed"):
         check_four_bits(model)
     if step.max_weight_bytes is not None:
@@ -220,5 +220,4 @@ def _check_pruning(step: Pruning, model: DeepFMConfig, features: FeatureSet) -> 
 
 def _tower_inputs(model: DeepFMConfig, features: FeatureSet) -> list[int]:
     """What each hidden layer reads, and what the last one gives."""
-    fields = [f for f in features.features if f.kind != "numeric" or f.buckets is not None]
-    return [len(fields) * model.embedding_dim, *model.hidden_units]
+    return [len(features.id_features) * model.embedding_dim, *model.hidden_units]

@@ -236,7 +236,9 @@ class RunConfig(Strict):
     @functools.cached_property
     def family_modules(self) -> list[str]:
         """Modules of the families of all models of the run: its own, teachers, students."""
-        chosen = [value for step in self._steps for _, value in step]
+        chosen = [
+            value for recipe in self._recipes.values() for step in recipe for _, value in step
+        ]
         models = [self.model, *(value for value in chosen if isinstance(value, FamilySettings))]
         return sorted({FAMILIES.module(model.family) for model in models})
 

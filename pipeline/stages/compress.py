@@ -76,6 +76,7 @@ def _search(
             BudgetSearch,
             TARGETS.module(config.target),
             *config.family_modules,
+            *config.feature_set.modules,
             *modules(_tried(search)),
         ),
     )
@@ -108,5 +109,10 @@ def _compressor(
         config=step.model_dump_json(),
         features=config.feature_set.model_dump_json(),
         training=config.fitting.model_dump_json(),
-        code_digest=executor_digest(Compressor, *config.family_modules, *modules([step.technique])),
+        code_digest=executor_digest(
+            Compressor,
+            *config.family_modules,
+            *config.feature_set.modules,
+            *modules([step.technique]),
+        ),
     )

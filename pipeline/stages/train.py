@@ -76,6 +76,8 @@ def _trainer(
             "features": config.feature_set.model_dump_json(),
             "model": model.model_dump_json(),
             "training": training.model_dump_json(),
-            "code_digest": code_digest(TRAINER_MODULE, FAMILIES.module(model.family)),
+            "code_digest": code_digest(
+                TRAINER_MODULE, FAMILIES.module(model.family), *config.feature_set.modules
+            ),
         },
     )

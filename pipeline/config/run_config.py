@@ -242,6 +242,11 @@ class RunConfig(Strict):
         models = [self.model, *(value for value in chosen if isinstance(value, FamilySettings))]
         return sorted({FAMILIES.module(model.family) for model in models})
 
+    @property
+    def modules(self) -> list[str]:
+        """Modules of the registered families and kinds that the run uses: digests cover them."""
+        return [*self.family_modules, *self.feature_set.modules]
+
     def check_files(self, data_root: str, span: str = NEWEST) -> None:
         """Raises FileNotFoundError where a file name of the configuration matches nothing.
 

@@ -7,15 +7,13 @@ import glob
 import hashlib
 import json
 import os
-import textwrap
 from typing import Any
 
-import yaml
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from ranklite.models.serving.versions import latest_version, model_files
 from ranklite.models.reporting.metric_names import verdict_cells
+from ranklite.models.serving.versions import latest_version, model_files
 from ranklite.pipeline.runs.nodes import current_name
 from ranklite.pipeline.runs.store import (
     FINISHED,
@@ -29,7 +27,6 @@ from ranklite.pipeline.runs.store import (
     stores,
     text_properties,
 )
-from ranklite.models.reporting.tables import table
 
 EXPORTED = "Format-Serving"  # below the URI of a Model: the folder of an exported file
 _CONFIGS = ("config", "custom_config", "schema_file", "module_file", "module_path")

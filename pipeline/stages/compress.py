@@ -75,8 +75,7 @@ def _search(
         code_digest=executor_digest(
             BudgetSearch,
             TARGETS.module(config.target),
-            *config.family_modules,
-            *config.feature_set.modules,
+            *config.modules,
             *modules(_tried(search)),
         ),
     )
@@ -111,8 +110,7 @@ def _compressor(
         training=config.fitting.model_dump_json(),
         code_digest=executor_digest(
             Compressor,
-            *config.family_modules,
-            *config.feature_set.modules,
+            *config.modules,
             *modules([step.technique]),
         ),
     )

@@ -140,8 +140,7 @@ def judge(
         code_digest=executor_digest(
             FileValidator,
             TARGETS.module(config.target),
-            *config.family_modules,
-            *config.feature_set.modules,
+            *config.modules,
         ),
     )
     return Judged(

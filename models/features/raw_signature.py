@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import types
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
@@ -34,10 +35,11 @@ class RawFeatures(tf.Module):
     ) -> None:
         super().__init__()
         self._features, self._constants = features, constants
-        self.lookups: dict[str, Lookup] = {
+        lookups: dict[str, Lookup] = {
             feature.name: feature.lookup(constants.of(feature.name), layout.field(feature.name))
             for feature in features.id_features
         }
+        self.lookups = types.MappingProxyType(lookups)  # a dict would be followed when saving
         # Saving follows attributes: a table that none leads to is not in the file. How they are
         # arranged shows in the file's bytes: of all features the last table, then the one before.
         self._rows: dict[str, Any] = {}

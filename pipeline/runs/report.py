@@ -43,7 +43,7 @@ def stages(report: dict[str, Any], best: dict[str, float] | None) -> str:
 
 
 def rounding(report: dict[str, Any]) -> str:
-    """What post-training quantization (PTQ) and quantization-aware training (QAT) reached, and which of them ships."""
+    """What post-training quantization and QAT reached, and which of them ships."""
     figures = report["validation"]
     ways = [way for way in ("calibrated", "trained") if f"{way}_auc" in figures]
     if len(ways) < 2:

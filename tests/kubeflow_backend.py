@@ -2,7 +2,8 @@
 
 What the backend's driver and launcher do is done here: the executor's input is made from the
 tasks before it, artifacts are copied from object storage to the pod's disk before the command and
-back after it, and the disk is empty for the next task.
+back after it, and the disk is empty for the next task. As KFP does, from 2.5 on, it hands out an
+output `executor-logs` of its own type; inputs have types without a schema.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from ranklite.pipeline.kubeflow import storage
 from tests.object_store import ObjectStore
 
 ROOT = pathlib.Path(__file__).parents[1]
+LOGS = "executor-logs"
 
 
 class TaskFailed(AssertionError):
@@ -98,13 +100,25 @@ class Backend:
         for key, source in task.get("inputs", {}).get("artifacts", {}).items():
             output = source["taskOutputArtifact"]
             artifact = done[output["producerTask"]][output["outputArtifactKey"]]
-            inputs[key] = {"artifacts": [copy.deepcopy(artifact)]}
+            given_type = {"schemaVersion": "0.0.1", "instanceSchema": ""}  # the schema is not kept
+            inputs[key] = {"artifacts": [{**copy.deepcopy(artifact), "type": given_type}]}
         outputs = {}
         root = document["defaultPipelineRoot"]
         for key, made in component["outputDefinitions"]["artifacts"].items():
             place = f"{root}/run-{self.runs}/{name}/{key}"
             artifact = {"name": place, "uri": place, "type": made["artifactType"], "metadata": {}}
             outputs[key] = {"artifacts": [artifact]}
+        logs = f"{root}/run-{self.runs}/{name}/executor-logs"
+        outputs[LOGS] = {
+            "artifacts": [
+                {
+                    "name": LOGS,
+                    "uri": logs,
+                    "type": {"schemaTitle": "system.Artifact", "schemaVersion": "0.0.1"},
+                    "metadata": {},
+                }
+            ]
+        }
         return {
             "inputs": {"parameterValues": values, "artifacts": inputs},
             "outputs": {"artifacts": outputs},
@@ -137,6 +151,9 @@ class Backend:
             said = json.loads(pathlib.Path(task["outputs"]["outputFile"]).read_text())
             outputs = {}
             for key, listed in task["outputs"]["artifacts"].items():
+                if key == LOGS:
+                    assert LOGS not in said["artifacts"], f"{name}: wrote what is Kubeflow's"
+                    continue
                 (declared,) = listed["artifacts"]
                 (written,) = said["artifacts"][key]["artifacts"]
                 assert written["uri"] == declared["uri"], (

@@ -83,7 +83,7 @@ def compile_pipeline(
             "has no hook for it. Use engine: duckdb, with source.window over spans"
         )
     with tempfile.TemporaryDirectory() as work:
-        document = _without_dots(_compile(config, work, image, root, logs))
+        document = _with_plain_names(_compile(config, work, image, root, logs))
     tasks = sorted(document["root"]["dag"]["tasks"])
     unknown = sorted(set(config.kubeflow.tasks) - {*tasks, *(t.split("-")[0] for t in tasks)})
     if unknown:
@@ -142,13 +142,13 @@ def _compile(
     return yaml.safe_load(pathlib.Path(work, "pipeline.yaml").read_text(encoding="utf-8"))
 
 
-def _without_dots(document: dict[str, Any]) -> dict[str, Any]:
-    """Names as Argo, which runs the tasks, takes them: letters, digits, `-` and `_`."""
+def plain(name: str) -> str:
+    """A node's id as Argo, which runs the tasks, takes names: `[a-zA-Z0-9][-a-zA-Z0-9]*`."""
+    return name.replace(".", "-").replace("_", "-")
 
-    def plain(name: str) -> str:
-        return name.replace(".", "-")
 
-    tasks = {}
+def _with_plain_names(document: dict[str, Any]) -> dict[str, Any]:
+    tasks: dict[str, Any] = {}
     for name, task in document["root"]["dag"]["tasks"].items():
         task["taskInfo"]["name"] = plain(name)
         task["componentRef"]["name"] = plain(task["componentRef"]["name"])
@@ -157,6 +157,8 @@ def _without_dots(document: dict[str, Any]) -> dict[str, Any]:
         for given in task.get("inputs", {}).get("artifacts", {}).values():
             output = given["taskOutputArtifact"]
             output["producerTask"] = plain(output["producerTask"])
+        if plain(name) in tasks:
+            raise NotCompilable(f"two tasks are called {plain(name)!r} in Argo's names")
         tasks[plain(name)] = task
     document["root"]["dag"]["tasks"] = tasks
     for component in document["components"].values():

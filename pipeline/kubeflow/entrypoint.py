@@ -4,13 +4,15 @@ TFX's own container program (`kubeflow_v2_run_executor`) opens the URIs it is ha
 launcher hands out those of its object storage, mirrored on the pod's disk, and knows neither
 resolvers nor folders that outlive a run. So this program
 
-    1. replaces URIs by the mirrored folders,
-    2. adds what the task recalls from earlier runs (`ranklite.pipeline.history`),
-    3. fetches the files of the log that the run reads, and gives the task local folders in place of
+    1. gives input artifacts the types that the pipeline was compiled with, and leaves outputs alone
+       that Kubeflow adds,
+    2. replaces URIs by the mirrored folders,
+    3. adds what the task recalls from earlier runs (`pipeline.history`),
+    4. fetches the files of the log that the run reads, and gives the task local folders in place of
        remote ones,
-    4. calls TFX's program,
-    5. uploads what the task left in those folders, puts the URIs back into its output,
-    6. keeps what later runs recall.
+    5. calls TFX's program,
+    6. uploads what the task left in those folders, puts the URIs back into its output,
+    7. keeps what later runs recall.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ from typing import Any
 
 import ranklite.components
 from ranklite.components.log_example_gen.config import IngestConfig
-from ranklite.models.serving.versions import MODEL_FILE, versions
+from ranklite.models.serving.versions import is_model, model_files, versions
 from ranklite.pipeline.history import HISTORY_PROPERTY
 from ranklite.pipeline.kubeflow import storage
 from ranklite.pipeline.local.beam_progress import counted
@@ -65,6 +67,8 @@ def main(argv: Sequence[str]) -> None:
     if args.timeout:
         _stop_after(args.timeout, args.executor_class_path)
     task = json.loads(args.json_serialized_invocation_args)
+    _name_types(task, json.loads(args.json_serialized_inputs_spec_args or "{}"))
+    _drop_foreign_outputs(task)
     parameters = task.get("inputs", {}).get("parameterValues", {})
     history = json.loads(parameters.get(HISTORY_PROPERTY) or "{}")
     _recall(task, history.get("recalls", {}), args.history)
@@ -120,6 +124,34 @@ def _run(args: argparse.Namespace, task: dict[str, Any], beam_args: list[str]) -
 
 
 # ------------------------------------------------------------------------------------- artifacts
+
+
+def _name_types(task: dict[str, Any], inputs_spec: dict[str, Any]) -> None:
+    """Gives input artifacts the types that the pipeline was compiled with.
+
+    Kubeflow Pipelines stores an artifact without the schema of its type and hands it to the next
+    task as `instanceSchema: ""`, from which TFX cannot tell the class.
+
+    Args:
+      task: The executor's input; changed.
+      inputs_spec: The component's ComponentInputsSpec, as compiled.
+    """
+    compiled = inputs_spec.get("artifacts", {})
+    for key, listed in task.get("inputs", {}).get("artifacts", {}).items():
+        for artifact in listed.get("artifacts", []):
+            given = artifact.get("type", {})
+            is_known = given.get("schemaTitle") or given.get("instanceSchema")
+            if key in compiled and not is_known:
+                artifact["type"] = compiled[key]["artifactType"]
+
+
+def _drop_foreign_outputs(task: dict[str, Any]) -> None:
+    """Leaves outputs of Kubeflow's own types alone: from 2.5 on every task has `executor-logs`."""
+    outputs = task.get("outputs", {}).get("artifacts", {})
+    for key, listed in list(outputs.items()):
+        types = [artifact.get("type", {}) for artifact in listed.get("artifacts", [])]
+        if any(kind.get("schemaTitle", "").startswith("system.") for kind in types):
+            del outputs[key]
 
 
 def _artifacts(task: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -256,12 +288,13 @@ def _fetch_versions(uri: str, folder: str) -> set[int]:
     """Makes the folder of pushed versions as far as pushing another one looks at it."""
     for name in storage.files(uri):
         version, _, file = name.partition("/")
-        if version.isdigit() and file == MODEL_FILE:
-            os.makedirs(os.path.join(folder, version))
+        if version.isdigit() and is_model(file):
+            os.makedirs(os.path.join(folder, version), exist_ok=True)
             pathlib.Path(folder, name).touch()
     found = versions(folder)
     if found:
-        storage.download(uri, folder, [f"{found[-1]}/{MODEL_FILE}"])
+        newest = os.path.join(folder, str(found[-1]))
+        storage.download(uri, folder, [os.path.relpath(p, folder) for p in model_files(newest)])
     return set(found)
 
 
@@ -270,7 +303,8 @@ def _publish_versions(uri: str, folder: str, before: set[int]) -> None:
     after = set(versions(folder))
     for version in sorted(after - before):
         target = storage.join(uri, str(version))
-        storage.upload(os.path.join(folder, str(version)), target, last=MODEL_FILE)
+        source = os.path.join(folder, str(version))
+        storage.upload(source, target, last=os.path.basename(model_files(source)[-1]))
         _log.info("pushed %s", target)
     for version in sorted(before - after):
         storage.remove(storage.join(uri, str(version)))

@@ -65,3 +65,9 @@ def test_the_imports_run_one_way(package: str, above: tuple[str, ...]) -> None:
     assert len(modules) > 40
     reached = digest.reachable(*modules)
     assert not [name for name in reached if name.startswith(tuple(f"ranklite.{a}." for a in above))]
+
+
+def test_a_component_runs_the_executor_beside_it() -> None:
+    component = type("Component", (), {"__module__": "ranklite.components.pusher.component"})
+    expected = digest.code_digest("ranklite.components.pusher.executor")
+    assert digest.executor_digest(component) == expected

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -35,6 +37,21 @@ def test_everything_comes_back(checkpoint: Checkpoint, tmp_path: pathlib.Path) -
     logits = checkpoint.model(features).numpy()
     assert len(np.unique(logits)) == 3
     np.testing.assert_array_equal(again.model(features), logits)
+
+
+def test_a_new_process_reads_it(checkpoint: Checkpoint, tmp_path: pathlib.Path) -> None:
+    """What a saved model names is registered by reading it, not by what was imported before."""
+    checkpoint.save(str(tmp_path))
+    code = (
+        "import sys\n"
+        "from ranklite.models.architectures.checkpoint import Checkpoint\n"
+        "print(len(Checkpoint.load(sys.argv[1]).model.layers))\n"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 0, process.stderr[-2000:]
+    assert int(process.stdout) == len(checkpoint.model.layers)
 
 
 def test_layers_keep_their_names(checkpoint: Checkpoint, tmp_path: pathlib.Path) -> None:

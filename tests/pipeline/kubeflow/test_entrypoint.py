@@ -88,7 +88,8 @@ def push(bucket: str, content: bytes, keep: int | None = None) -> list[str]:
     """Pushes as the task would; returns what the remote folder holds."""
     parameters = {"push_destination": f"{bucket}/pushed"}
     with entrypoint._local_folders(parameters):
-        write_version(parameters["push_destination"], content, {"model": {"size": 1}}, keep)
+        models = {"model.tflite": content}
+        write_version(parameters["push_destination"], models, {"model": {"size": 1}}, keep)
     return storage.files(f"{bucket}/pushed")
 
 
@@ -105,7 +106,7 @@ def test_versions_are_numbered_on_and_equal_ones_not_repeated(bucket: str) -> No
 def test_a_failed_task_publishes_its_rejects_and_no_version(bucket: str) -> None:
     parameters = {"push_destination": f"{bucket}/pushed", "rejects_dir": f"{bucket}/rejects"}
     with pytest.raises(RuntimeError), entrypoint._local_folders(parameters):  # noqa: PT012
-        write_version(parameters["push_destination"], b"one", {})
+        write_version(parameters["push_destination"], {"model.tflite": b"one"}, {})
         pathlib.Path(parameters["rejects_dir"], "rejects.csv").write_text("why")
         raise RuntimeError
     assert storage.files(f"{bucket}/pushed") == []
@@ -154,3 +155,30 @@ def test_a_task_that_takes_too_long_is_stopped() -> None:
     )
     assert process.returncode == entrypoint.TIMED_OUT
     assert "Trainer was stopped: it ran past 0.2 s" in process.stderr
+
+
+def test_inputs_get_the_types_that_were_compiled() -> None:
+    compiled = {"model": {"artifactType": {"instanceSchema": "title: tfx.Model", "x": 1}}}
+    empty = {"schemaVersion": "0.0.1", "instanceSchema": ""}
+    task = {
+        "inputs": {
+            "artifacts": {
+                "model": {"artifacts": [{"uri": "a", "type": empty}, {"uri": "b"}]},
+                "recalled": {"artifacts": [{"uri": "c", "type": {"schemaTitle": "tfx.Model"}}]},
+            }
+        }
+    }
+    entrypoint._name_types(task, {"artifacts": compiled})
+    inputs = task["inputs"]["artifacts"]
+    assert [artifact["type"] for artifact in inputs["model"]["artifacts"]] == [
+        compiled["model"]["artifactType"]
+    ] * 2
+    assert inputs["recalled"]["artifacts"][0]["type"] == {"schemaTitle": "tfx.Model"}
+
+
+def test_outputs_of_kubeflow_s_own_are_left_alone() -> None:
+    ours = {"artifacts": [{"uri": "a", "type": {"instanceSchema": "title: tfx.Model"}}]}
+    logs = {"artifacts": [{"uri": "b", "type": {"schemaTitle": "system.Artifact"}}]}
+    task = {"outputs": {"artifacts": {"model": ours, "executor-logs": logs}}}
+    entrypoint._drop_foreign_outputs(task)
+    assert task["outputs"]["artifacts"] == {"model": ours}

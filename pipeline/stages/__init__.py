@@ -1,0 +1,1 @@
+"""How the components of each part of the pipeline are wired."""

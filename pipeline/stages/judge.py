@@ -1,0 +1,160 @@
+"""Keras -> the file of an export target -> judged in the runtime that ships it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from tfx.components.evaluator.component import Evaluator
+from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.types.channel import BaseChannel
+
+from ranklite.components.evaluator.eval_config import eval_config
+from ranklite.components.exporter.component import Exporter
+from ranklite.components.file_validator.component import FileValidator
+from ranklite.models.export import TARGETS
+from ranklite.models.export.target import SERVING_DEFAULT, SERVING_RAW
+from ranklite.models.features.slices import evaluation_slices
+from ranklite.pipeline.config.run_config import RunConfig
+from ranklite.pipeline.digest import code_digest, executor_digest
+from ranklite.pipeline.history import MODEL, History
+from ranklite.pipeline.stages.compress import Compressed
+from ranklite.pipeline.stages.data import Ingested, Transformed
+
+EVALUATOR_MODULE = "ranklite.components.evaluator.module"
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """The files of the stages.
+
+    Attributes:
+      components: An Exporter a stage.
+      files: Channels of the Models by stage, from `float` to the one that ships.
+    """
+
+    components: tuple[BaseComponent, ...]
+    files: dict[str, BaseChannel]
+
+    @property
+    def shipped(self) -> BaseChannel:
+        """The file of the last stage."""
+        return list(self.files.values())[-1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """What was measured of the shipped file, and the verdicts on it.
+
+    Attributes:
+      components: The Evaluators and FileValidator.
+      verdicts: Channels of blessings and evaluations, by what RunReport and Pusher call them.
+      report: Channel of the StageReport.
+    """
+
+    components: tuple[BaseComponent, ...]
+    verdicts: dict[str, BaseChannel]
+    report: BaseChannel
+
+
+def export(config: RunConfig, compressed: Compressed, transformed: Transformed) -> Exported:
+    """Exporters of all stages."""
+    exporters = {
+        stage: Exporter(
+            keras_model=checkpoint,
+            transform_graph=transformed.graph,
+            features=config.feature_set.model_dump_json(),
+            stage=stage,
+            target=config.target,
+            code_digest=executor_digest(
+                Exporter, TARGETS.module(config.target), *config.feature_set.modules
+            ),
+        ).with_id(f"Exporter.{stage}")
+        for stage, checkpoint in compressed.checkpoints.items()
+    }
+    return Exported(
+        tuple(exporters.values()),
+        {stage: exporter.outputs["model"] for stage, exporter in exporters.items()},
+    )
+
+
+def judge(
+    config: RunConfig,
+    ingested: Ingested,
+    transformed: Transformed,
+    compressed: Compressed,
+    exported: Exported,
+    history: History,
+) -> Judged:
+    """The Evaluators, against the float parent and the model pushed last, and FileValidator."""
+    gates = config.judged_by
+    report_split = config.ingest.split_names[-1]  # the test split, where there is one
+    evaluator = _evaluator(
+        config,
+        examples=transformed.examples,
+        model=exported.shipped,
+        baseline_model=exported.files["float"],
+        example_splits=[report_split],
+        eval_config=eval_config(
+            label=config.feature_set.label,
+            signature=SERVING_DEFAULT,
+            slices=evaluation_slices(config.feature_set),
+            min_auc=gates.min_auc,
+            max_auc_drop=gates.max_auc_drop,
+            max_log_loss=gates.max_log_loss,
+            max_log_loss_rise=gates.max_log_loss_rise,
+            calibration=(gates.min_calibration, gates.max_calibration),
+        ),
+    ).with_id("Evaluator")
+    against_blessed = _evaluator(
+        config,
+        examples=ingested.examples,
+        model=exported.shipped,
+        baseline_model=history.recall(MODEL, exported.shipped),
+        example_splits=[report_split],
+        eval_config=eval_config(
+            label=config.feature_set.label,
+            signature=SERVING_RAW,
+            min_auc=gates.min_auc,
+            max_auc_drop=gates.max_auc_drop_from_blessed,
+            max_log_loss_rise=gates.max_log_loss_rise_from_blessed,
+        ),
+    ).with_id("Evaluator.against_blessed")
+    history.attach(against_blessed, recalls={"baseline_model": MODEL})
+    validator = FileValidator(
+        model=exported.shipped,
+        keras_model=compressed.smallest,
+        float_model=exported.files["float"],
+        stage_models=list(exported.files.values())[1:-1],
+        control_model=compressed.control,
+        trials=compressed.trials,
+        examples=ingested.examples,
+        transformed_examples=transformed.examples,
+        transform_graph=transformed.graph,
+        features=config.feature_set.model_dump_json(),
+        gates=gates.model_dump_json(),
+        split=report_split,
+        code_digest=executor_digest(
+            FileValidator, TARGETS.module(config.target), *config.feature_set.modules
+        ),
+    )
+    return Judged(
+        (evaluator, against_blessed, validator),
+        {
+            "model_blessing": evaluator.outputs["blessing"],
+            "baseline_blessing": against_blessed.outputs["blessing"],
+            "infra_blessing": validator.outputs["blessing"],
+            "evaluation": evaluator.outputs["evaluation"],
+            "baseline_evaluation": against_blessed.outputs["evaluation"],
+        },
+        validator.outputs["report"],
+    )
+
+
+def _evaluator(config: RunConfig, **arguments: Any) -> Evaluator:
+    """TFX's Evaluator with our scoring, its digest among the properties that key the cache."""
+    evaluator = Evaluator(module_path=EVALUATOR_MODULE, **arguments)
+    evaluator.exec_properties["code_digest"] = code_digest(
+        EVALUATOR_MODULE, TARGETS.module(config.target)
+    )
+    return evaluator

@@ -11,7 +11,8 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from ranklite.components import repeated_inputs as numbered
 from ranklite.components.budget_search.artifacts import Trials
 from ranklite.components.budget_search.executor import Executor
-from ranklite.models.compression.config import MAX_TEACHERS, Search
+from ranklite.models.compression.config import Search
+from ranklite.models.compression.technique import MAX_TEACHERS
 
 
 class BudgetSearchSpec(ComponentSpec):

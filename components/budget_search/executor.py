@@ -19,10 +19,10 @@ from ranklite.components import run_logs
 from ranklite.components.budget_search.artifacts import TRIALS_FILE
 from ranklite.models import progress
 from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.compression.config import Quantization, Search, parse_step
-from ranklite.models.compression.recipe import Setting
-from ranklite.models.compression.rounding import calibrated, train_control
-from ranklite.models.compression.search import Found, search
+from ranklite.models.compression.config import Search
+from ranklite.models.compression.search.search import Found, search
+from ranklite.models.compression.technique import Setting
+from ranklite.models.compression.techniques import from_json
 from ranklite.models.evaluation.gates import GatesConfig
 from ranklite.models.export import export_target
 from ranklite.models.features.constants import read_constants
@@ -143,10 +143,6 @@ def _digest(input_dict: dict[str, list[Any]], target: str, code_digest: str) -> 
 def _control(found: Found, setting: Setting) -> Checkpoint:
     """The float model that the chosen one's last step is to be compared with."""
     steps = found.chosen.steps
-    last = parse_step(json.dumps(steps[-1])) if steps else None
-    if not isinstance(last, Quantization):
+    if not steps:
         return found.before_last
-    start = found.before_last
-    if last.epochs and last.format in ("int8", "int16x8"):
-        start = calibrated(last, start, setting.splits).form  # what the chosen one started from
-    return train_control(last, start, setting.splits, setting.training)
+    return from_json(json.dumps(steps[-1])).control(found.before_last, setting)

@@ -12,7 +12,7 @@ from ranklite.components import repeated_inputs as numbered
 from ranklite.components.budget_search.artifacts import Trials
 from ranklite.components.file_validator.artifacts import StageReport
 from ranklite.components.file_validator.executor import Executor
-from ranklite.models.compression.config import STAGES
+from ranklite.models.compression.techniques import TECHNIQUES
 
 _Model = standard_artifacts.Model
 
@@ -30,7 +30,7 @@ class FileValidatorSpec(ComponentSpec):
         "model": ChannelParameter(type=_Model),
         "keras_model": ChannelParameter(type=_Model),
         "float_model": ChannelParameter(type=_Model),
-        **numbered.parameters("stage_model", _Model, len(STAGES)),
+        **numbered.parameters("stage_model", _Model, len(TECHNIQUES.names)),
         "control_model": ChannelParameter(type=_Model, optional=True),
         "trials": ChannelParameter(type=Trials, optional=True),
         "examples": ChannelParameter(type=standard_artifacts.Examples),

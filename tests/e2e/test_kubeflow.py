@@ -160,7 +160,7 @@ def weights(model: LiteModel) -> list[bytes]:
 def trained(outputs: dict[str, Any]) -> dict[str, float]:
     """What the Trainer measured."""
     uri = outputs["Trainer"]["model"]["uri"]
-    spec = json.loads(storage.read(f"{uri}/Format-Serving/deepfm.json") or b"")
+    spec = json.loads(storage.read(f"{uri}/Format-Serving/checkpoint.json") or b"")
     metrics: dict[str, float] = spec["metrics"]
     return metrics
 

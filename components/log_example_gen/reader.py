@@ -9,8 +9,8 @@ from typing import Any
 
 import duckdb
 
+from ranklite.components.log_example_gen import IngestError
 from ranklite.components.log_example_gen.config import IngestConfig
-from ranklite.components.log_example_gen.errors import IngestError
 from ranklite.models.features.feature_set import FeatureSet
 
 MEMORY_LIMIT = "2GB"  # beyond it DuckDB spills to its temporary folder

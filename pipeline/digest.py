@@ -12,6 +12,7 @@ import functools
 import hashlib
 import importlib.util
 import pathlib
+from collections.abc import Iterator
 
 PACKAGES = ("ranklite",)
 
@@ -28,12 +29,15 @@ def _source(module: str) -> pathlib.Path | None:
 
 @functools.cache
 def _imports(module: str) -> frozenset[str]:
-    """Names of our modules that a module imports, at any level of its code."""
+    """Names of our modules that a module imports, at any level of its code.
+
+    What it imports for type checkers only does not count: it never runs.
+    """
     path = _source(module)
     if path is None:
         return frozenset()
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in _running(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -46,6 +50,16 @@ def _imports(module: str) -> frozenset[str]:
         for depth in range(1, name.count(".") + 2)
     }
     return frozenset(name for name in parents if _source(name) is not None)
+
+
+def _running(node: ast.AST) -> Iterator[ast.AST]:
+    """A node and all within it, but for the blocks that only type checkers read."""
+    yield node
+    children = list(ast.iter_child_nodes(node))
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        children = list(node.orelse)
+    for child in children:
+        yield from _running(child)
 
 
 def reachable(*modules: str) -> list[str]:

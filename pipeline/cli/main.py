@@ -15,13 +15,15 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import ranklite
+from ranklite.extras import explained
 from ranklite.pipeline.kubeflow import commands as kubeflow
+from ranklite.pipeline.runs.folders import DEFAULT_RUNS
 
 if TYPE_CHECKING:
     from ranklite.pipeline.runs.retention import Freed
 
 DEFAULT_CONFIG = "configs/synthetic.yaml"
-DEFAULT_RUNS = "runs"
 _BOARD_SECONDS = 30  # how often TensorBoard is told of new runs
 
 
@@ -30,6 +32,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="ranklite",
         description="From interaction logs to a small, fast, gated TFLite ranking model.",
     )
+    parser.add_argument("--version", action="version", version=f"ranklite {ranklite.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
@@ -160,8 +163,8 @@ def _run(args: argparse.Namespace) -> int:
 
     outcome = run(
         args.config,
-        args.runs,
         args.data,
+        args.runs,
         span=args.span,
         name=args.name,
         verbose=args.verbose,
@@ -361,6 +364,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is buffered
             return 141
         print(f"ranklite {args.command}: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        why = explained(f"`ranklite {args.command}`", error)
+        if why is error:
+            raise
+        print(f"ranklite {args.command}: {why}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         goes_on = "; the same command goes on from the last finished stage"

@@ -13,9 +13,19 @@ import yaml
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from ranklite.models.serving.versions import MODEL_FILE, latest_version
 from ranklite.models.evaluation.gates import cells
-from ranklite.pipeline.runs.store import FINISHED, Run, all_runs, code_digest, document, open_store, seconds, stores, text_properties
+from ranklite.models.serving.versions import MODEL_FILE, latest_version
+from ranklite.pipeline.runs.store import (
+    FINISHED,
+    Run,
+    all_runs,
+    code_digest,
+    document,
+    open_store,
+    seconds,
+    stores,
+    text_properties,
+)
 from ranklite.pipeline.tables import table
 
 TFLITE_PATTERN = "Format-Serving/tflite"  # below the URI of a Model

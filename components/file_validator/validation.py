@@ -1,4 +1,4 @@
-"""Measures TFLite files stage by stage and judges the one that ships."""
+"""Measures exported files stage by stage and judges the one that ships."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ranklite.models.evaluation import curves, metrics
 from ranklite.models.evaluation.gates import GatesConfig, Verdict, at_least, at_most, file_verdicts
-from ranklite.models.export.tflite_runtime import FOREIGN_PREFIXES, SERVING_RAW, LiteModel
+from ranklite.models.export.target import SERVING_RAW, LoadedModel, Target
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import (
     MISSING_INT64,
@@ -28,7 +28,7 @@ LAST_BITS = 2.0**-21  # of a float32 near 1: four of its steps
 
 
 def measure(
-    model: LiteModel,
+    model: LoadedModel,
     inputs: Mapping[str, Array],
     labels: Array,
     groups: Array | None,
@@ -144,6 +144,7 @@ def judge(
     raw_difference: float,
     distinct_rows: int,
     quantized: bool,
+    target: Target,
 ) -> list[Verdict]:
     """The verdict of each gate on the file that ships.
 
@@ -157,12 +158,15 @@ def judge(
       raw_difference: Largest difference of a score between its two signatures.
       distinct_rows: Number of distinct inputs among the R rows.
       quantized: Whether it is supposed to be int8.
+      target: What kind of file it is.
     """
-    foreign = [name for name in shipped["operators"] if name.startswith(FOREIGN_PREFIXES)]
+    foreign = target.foreign(shipped["operators"])
     change = score_change(scores, control_scores)
     distinct = len(np.unique(scores)) / max(1, distinct_rows)
     return [
-        Verdict("plain TFLite operators", not foreign, len(foreign), detail=", ".join(foreign)),
+        Verdict(
+            f"plain {target.title} operators", not foreign, len(foreign), detail=", ".join(foreign)
+        ),
         *file_verdicts(gates, shipped, parent),
         *at_most(
             "score against Keras", float(np.abs(scores - keras_scores).max()), gates.max_parity
@@ -179,11 +183,11 @@ def judge(
     ]
 
 
-def raw_against_ids(model: LiteModel, raw: dict[str, Array], ids: dict[str, Array]) -> float:
+def raw_against_ids(model: LoadedModel, raw: dict[str, Array], ids: dict[str, Array]) -> float:
     """Largest difference of a score between the two signatures of a file on the same rows.
 
-    What the last bits of numbers do is taken off: TFLite and TensorFlow standardize them by other
-    operations, and where activations are integers one of them may be rounded the other way.
+    What the last bits of numbers do is taken off: the file and TensorFlow standardize them by
+    other operations, and where activations are integers one of them may be rounded the other way.
     """
     scores = model.score(ids)
     noise = 0.0

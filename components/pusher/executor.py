@@ -13,13 +13,13 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from ranklite.components import artifact_io as checkpoint_io
 from ranklite.components import artifact_json as documents
+from ranklite.components import model_file
 from ranklite.components.blessings import refused_by, verdicts
 from ranklite.components.file_validator.artifacts import REPORT_FILE
 from ranklite.components.pusher.pushed import PUSHED_FILE
 from ranklite.components.run_report.artifacts import PAGE_FILE
-from ranklite.models.export.tflite_runtime import SERVING_DEFAULT, SERVING_RAW, LiteModel
+from ranklite.models.export.target import SERVING_DEFAULT, SERVING_RAW, LoadedModel, Target
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import MISSING_INT64, MISSING_STRING
 from ranklite.models.serving.versions import write_version
@@ -42,7 +42,7 @@ class Executor(base_executor.BaseExecutor):
 
         Args:
           input_dict:
-            - model: Model, the TFLite file.
+            - model: Model, the exported file.
             - model_blessing, baseline_blessing: ModelBlessings.
             - infra_blessing: InfraBlessing.
             - evaluation, baseline_evaluation: ModelEvaluations.
@@ -66,9 +66,10 @@ class Executor(base_executor.BaseExecutor):
         for key in ("model", "float_checkpoint", "examples"):
             artifact = artifact_utils.get_single_instance(input_dict[key])
             pushed.set_int_custom_property(f"{key}_id", artifact.id)
-        lite = LiteModel(checkpoint_io.tflite_path(input_dict["model"]))
+        model = model_file.load(input_dict["model"])
+        target = model_file.target_in(model_file.folder(input_dict["model"]))
         # The model's own artifact may be deleted, its version may go on without us.
-        pushed.set_string_custom_property("sha256", hashlib.sha256(lite.content).hexdigest())
+        pushed.set_string_custom_property("sha256", hashlib.sha256(model.content).hexdigest())
         report_uri = artifact_utils.get_single_uri(input_dict["stage_report"])
         report = documents.read(report_uri, REPORT_FILE)
         judged = verdicts(report, {key: found[0].uri for key, found in input_dict.items()})
@@ -77,7 +78,7 @@ class Executor(base_executor.BaseExecutor):
         if refused:
             _log.warning("not pushed: refused by %s", ", ".join(refused))
         else:
-            version = self._push(lite, report, input_dict, output_dict, exec_properties)
+            version = self._push(target, model, report, input_dict, output_dict, exec_properties)
             pushed.set_string_custom_property("pushed_version", os.path.basename(version))
         pushed.set_int_custom_property("pushed", int(version is not None))
         os.makedirs(pushed.uri, exist_ok=True)
@@ -86,7 +87,8 @@ class Executor(base_executor.BaseExecutor):
 
     def _push(
         self,
-        lite: LiteModel,
+        target: Target,
+        model: LoadedModel,
         report: dict[str, Any],
         input_dict: dict[str, list[Any]],
         output_dict: dict[str, list[Any]],
@@ -94,8 +96,9 @@ class Executor(base_executor.BaseExecutor):
     ) -> str:
         metadata = {
             "schema_version": SCHEMA_VERSION,
+            "target": target.name,
             "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            "signatures": {s: lite.inputs(s) for s in (SERVING_DEFAULT, SERVING_RAW)},
+            "signatures": {s: model.inputs(s) for s in (SERVING_DEFAULT, SERVING_RAW)},
             "missing_values": {"string": MISSING_STRING, "int64": MISSING_INT64, "float32": "NaN"},
             "features": _features(FeatureSet.model_validate_json(exec_properties["features"])),
             "vocabulary_rows": {f["name"]: f["rows"] for f in report["layout"]["fields"]},
@@ -110,7 +113,7 @@ class Executor(base_executor.BaseExecutor):
         }
         return write_version(
             exec_properties["push_destination"],
-            lite.content,
+            {target.file: model.content},
             {"model": metadata, "report": report},
             keep=exec_properties["keep"] or None,
             files={PAGE_FILE: io_utils.read_bytes_file(_page(input_dict))},

@@ -1,4 +1,4 @@
-"""Scores raw rows with a pushed version: numpy and ai-edge-litert, no TensorFlow."""
+"""Scores raw rows with a pushed version: numpy and the runtime of its target, no TensorFlow."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from typing import Any, TextIO
 import numpy as np
 import numpy.typing as npt
 
-from ranklite.models.export.tflite_runtime import BATCH, SCORE, SERVING_RAW, LiteModel
+from ranklite.models.export import DEFAULT_TARGET, export_target
+from ranklite.models.export.target import BATCH, SCORE, SERVING_RAW
 from ranklite.models.features.layout import MISSING_FLOAT, MISSING_INT64, MISSING_STRING
-from ranklite.models.serving.versions import MODEL_FILE, latest_version
+from ranklite.models.serving.versions import METADATA_FILE, latest_version, model_files
 
 Row = Mapping[str, Any]
 
-METADATA_FILE = "model.json"
 _MISSING = {
     "string": MISSING_STRING.encode(),
     "int64": MISSING_INT64,
@@ -42,10 +42,12 @@ class Scorer:
 
     Raises:
       FileNotFoundError: There is no version.
+      UnknownEntry: Its export target is not registered here.
+      UnreadableModel: The runtime cannot load its file.
     """
 
     def __init__(self, path: str) -> None:
-        if not os.path.isfile(os.path.join(path, MODEL_FILE)):
+        if not model_files(path):
             newest = latest_version(path)
             if newest is None:
                 raise FileNotFoundError(f"no pushed model in {path!r}: it has no version folder")
@@ -54,7 +56,8 @@ class Scorer:
         with open(os.path.join(path, METADATA_FILE), encoding="utf-8") as file:
             self.metadata: dict[str, Any] = json.load(file)
         self._features: list[dict[str, Any]] = self.metadata["features"]
-        self._model = LiteModel(os.path.join(path, MODEL_FILE))
+        shipped = export_target(self.metadata.get("target", DEFAULT_TARGET))
+        self._model = shipped.read(os.path.join(path, shipped.file))
 
     def score(self, rows: Iterable[Row]) -> npt.NDArray[np.float32]:
         """Probabilities of a positive [R].

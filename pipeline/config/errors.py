@@ -140,10 +140,20 @@ def _explain(model: type[pydantic.BaseModel], data: Any, error: Any) -> str:
         return f"{key}: unknown key{hint}; allowed: {', '.join(allowed)}"
     if kind == "missing":
         return f"{key}: this key is required"
+    if kind == "union_tag_invalid" and not error["ctx"]["discriminator"].endswith("()"):
+        return _explain_tag(key, **error["ctx"])
     message = error["msg"].removeprefix("Value error, ")
     if kind == "value_error":
         return message if _named(data, error) != loc else f"{key}: {message}"
     return f"{key} = {_shown(error['input'])}: {message[0].lower()}{message[1:]}"
+
+
+def _explain_tag(key: str, discriminator: str, tag: str, expected_tags: str) -> str:
+    """What is registered, where the name of an entry is none of it."""
+    close = difflib.get_close_matches(tag, re.findall(r"'([^']*)'", expected_tags), n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    name = discriminator.strip("'")
+    return f"{key}.{name} = {tag!r}: not registered{hint}; registered are {expected_tags}"
 
 
 def _allowed_keys(model: type[pydantic.BaseModel], loc: Sequence[int | str]) -> list[str]:
@@ -161,11 +171,15 @@ def _allowed_keys(model: type[pydantic.BaseModel], loc: Sequence[int | str]) -> 
 
 
 def _tags(model: type[pydantic.BaseModel]) -> set[str]:
-    """What selects a class in a union: its name, or a literal value of one of its fields."""
+    """What selects a class in a union: its name, or a literal value of one of its fields.
+
+    A field with a default selects only where it can have no other value.
+    """
     return {model.__name__, model.__name__.lower()} | {
         value
         for field in model.model_fields.values()
-        if field.is_required() and typing.get_origin(field.annotation) is typing.Literal
+        if typing.get_origin(field.annotation) is typing.Literal
+        and (field.is_required() or len(typing.get_args(field.annotation)) == 1)
         for value in typing.get_args(field.annotation)
     }
 

@@ -14,6 +14,7 @@ from ranklite.models.evaluation.gates import cells
 from ranklite.pipeline.comparison import recipes
 from ranklite.pipeline.local.runner import Outcome
 from ranklite.pipeline.runs.logs import newest
+from ranklite.pipeline.runs.nodes import current_name
 from ranklite.pipeline.runs.store import document
 from ranklite.pipeline.tables import table
 
@@ -140,7 +141,7 @@ def render(outcome: Outcome) -> str:
     stopped = [f"{s.node} {s.state}" + (f": {s.error}" if s.error else "") for s in run.stopped]
     page = _page(outcome)
     report = document(
-        found["LiteValidator"].folder("report") if "LiteValidator" in found else None, "report.json"
+        found["FileValidator"].folder("report") if "FileValidator" in found else None, "report.json"
     )
     if not report:
         log = os.path.relpath(newest(outcome.folders.logs))
@@ -174,7 +175,7 @@ def render(outcome: Outcome) -> str:
         lines += [f"pushed       {version}"]
         lines += [f"score        {_command()} score {version} IN.csv -o OUT.csv"]
     elif pusher:
-        lines += [f"not pushed   refused by {', '.join(pusher['refused_by'])}"]
+        lines += [f"not pushed   refused by {', '.join(map(current_name, pusher['refused_by']))}"]
     else:
         lines += [f"not pushed   {'; '.join(stopped) or 'the run was stopped'}"]
     if page:

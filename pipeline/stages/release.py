@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ranklite.components.pusher.component import Pusher
 from ranklite.components.run_report.component import RunReport
+from ranklite.models.export import TARGETS
 from ranklite.pipeline.config.run_config import RunConfig
 from ranklite.pipeline.digest import executor_digest
 from ranklite.pipeline.history import CHECKPOINT, MODEL, History
@@ -66,7 +67,7 @@ def push(
         config=config.model_dump_json(),
         push_destination=push_dir,
         keep=config.push.keep or 0,
-        code_digest=executor_digest(Pusher),
+        code_digest=executor_digest(Pusher, TARGETS.module(config.target)),
     )
     history.attach(pusher, keeps={MODEL: "model", CHECKPOINT: "float_checkpoint"})
     return pusher

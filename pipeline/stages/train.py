@@ -8,7 +8,7 @@ from tfx.components.trainer.component import Trainer
 from tfx.proto import trainer_pb2
 from tfx.types.channel import BaseChannel
 
-from ranklite.models.architectures.deepfm import DeepFMConfig
+from ranklite.models.architectures.family import FamilySettings
 from ranklite.models.training.config import TrainingConfig
 from ranklite.pipeline.config.run_config import RunConfig
 from ranklite.pipeline.digest import code_digest
@@ -59,7 +59,7 @@ def train(config: RunConfig, transformed: Transformed, history: History) -> Trai
 def _trainer(
     config: RunConfig,
     transformed: Transformed,
-    model: DeepFMConfig,
+    model: FamilySettings,
     training: TrainingConfig,
     base_model: BaseChannel | None = None,
 ) -> Trainer:

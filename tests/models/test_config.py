@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from ranklite.models.architectures.deepfm import DeepFMConfig
-from ranklite.models.compression.config import CompressionStep, Pruning, PruningScope, Quantization
+from ranklite.models.compression.config import CompressionStep
+from ranklite.models.compression.patterns import PruningScope
+from ranklite.models.compression.techniques.prune import Pruning
+from ranklite.models.compression.techniques.quantize import Quantization
 from ranklite.models.features.feature_set import FeatureSet, NumericFeature
 from ranklite.models.training.config import TrainingConfig
 

@@ -3,34 +3,53 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import tf_keras as keras
+from pydantic import Field
 
-from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.architectures.deepfm import build_deepfm
-from ranklite.models.compression.config import RowPruning
-from ranklite.models.compression.rules import NotCompressible, check_whole_table
-from ranklite.models.compression.sparsity import sparsity, total_sparsity
+from ranklite.models.compression.sizes import NotCompressible, WeightSize, check_whole_table
 from ranklite.models.compression.technique import (
-    KeepZeros,
+    Dimension,
+    FineTuned,
     PostConditionFailed,
     Splits,
-    Technique,
-    copy,
-    lost_zeros,
-    masks,
+    Step,
 )
 from ranklite.models.features.layout import PADDING_ROW, RESERVED_ROWS, FeatureLayout
 from ranklite.models.layers.table_config import PrunedTable, TruncatedTable
-from ranklite.models.layers.table_rows import ROWS, share_of, values_of
-from ranklite.models.layers.tables import EMBEDDING, LINEAR
-from ranklite.models.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    import tf_keras as keras
+
+    from ranklite.models.architectures.checkpoint import Checkpoint
+    from ranklite.models.architectures.family import FamilySettings
+    from ranklite.models.features.feature_set import FeatureSet
+    from ranklite.models.training.config import TrainingConfig
 
 
-class PruneRows(Technique[RowPruning]):
+class RowPruning(Step):
+    """Removes rows of vocabulary values; their ids go to their field's out-of-vocabulary row.
+
+    Attributes:
+      by: `frequency` keeps the first values of each field (a vocabulary is in order of frequency;
+        quantile buckets are not, and lose their upper ones), and costs nothing to find them again;
+        `norm` keeps the longest rows of the whole table, with a map of 2 or 4 bytes an id.
+      keep: Share of the values to keep, rounded up.
+      epochs: Passes over the train split.
+      learning_rate: Of Adam.
+    """
+
+    technique: Literal["prune_rows"]
+    by: Literal["frequency", "norm"] = "frequency"
+    keep: float = Field(gt=0.0, lt=1.0)
+    epochs: int = Field(1, ge=1)
+    learning_rate: float = Field(1e-3, gt=0.0, le=1.0)
+
+
+class PruneRows(FineTuned[RowPruning]):
     r"""Stores the rows of some vocabulary values only, and fine-tunes what is left.
 
     Of a vocabulary of n values `frequency` keeps the first ceil(keep n); `norm` keeps the
@@ -44,7 +63,30 @@ class PruneRows(Technique[RowPruning]):
     always stay.
     """
 
+    settings = RowPruning
+    stage = "rows_pruned"
+    place = 200
+    component = "Pruner.rows"
+    keeps = frozenset({"zeros"})
+    dimensions = (Dimension("rows", (1.0, 0.7, 0.4), "rows{:g}", (1.0, 1.0, 1.0, 1.0, 0.7)),)
+    example = {"keep": 0.5, "epochs": 1}
+
+    @classmethod
+    def step_at(cls, point: Mapping[str, Any]) -> dict[str, Any] | None:
+        if point["rows"] == 1.0:
+            return None
+        return {"by": "norm", "keep": point["rows"], "epochs": 2}
+
+    def after(self, model: FamilySettings, features: FeatureSet) -> FamilySettings:
+        check_whole_table(model)
+        return model.model_copy(update={"table": TruncatedTable(kind="truncated", values=())})
+
+    def weights_after(self, size: WeightSize) -> WeightSize:
+        return dataclasses.replace(size, rows=round(size.rows * self.config.keep))
+
     def check(self, checkpoint: Checkpoint) -> None:
+        from ranklite.models.layers.table_rows import values_of
+
         check_whole_table(checkpoint.config)
         if len(self._kept(checkpoint)) == checkpoint.layout.table_rows:
             raise NotCompressible(
@@ -54,10 +96,15 @@ class PruneRows(Technique[RowPruning]):
 
     def _counts(self, layout: FeatureLayout) -> tuple[int, ...]:
         """Values that each field keeps by frequency."""
+        from ranklite.models.layers.table_rows import share_of, values_of
+
         return tuple(share_of(self.config.keep, n) for n in values_of(layout))
 
     def _kept(self, checkpoint: Checkpoint) -> npt.NDArray[np.int64]:
         """The ids whose rows stay: the reserved ones, then values; each in order."""
+        from ranklite.models.layers.table_rows import share_of
+        from ranklite.models.layers.tables import EMBEDDING
+
         layout = checkpoint.layout
         values = [np.arange(f.offset + RESERVED_ROWS, f.offset + f.rows) for f in layout.fields]
         if self.config.by == "frequency":
@@ -75,31 +122,40 @@ class PruneRows(Technique[RowPruning]):
         self, checkpoint: Checkpoint, splits: Splits, training: TrainingConfig
     ) -> Checkpoint:
         """The same model without the rows; it is also what `_before` among the metrics is of."""
+        from ranklite.models.layers.table_rows import ROWS
+
         layout, kept = checkpoint.layout, self._kept(checkpoint)
         table = (
             TruncatedTable(kind="truncated", values=self._counts(layout))
             if self.config.by == "frequency"
             else PrunedTable(kind="pruned", rows=len(kept))
         )
-        config = checkpoint.config.model_copy(update={"table": table})
-        model = build_deepfm(layout, config)
-        for layer in model.layers:
-            if layer.name in (EMBEDDING, LINEAR):
+        smaller = checkpoint.rebuilt(table=table)
+        for layer in smaller.model.layers:
+            if layer.name in checkpoint.parts.tables:
                 (rows,) = checkpoint.model.get_layer(layer.name).get_weights()
                 layer.set_weights([_with_means(rows, layout, kept)[kept]])
             elif layer.name == ROWS and layer.weights:
                 layer.set_weights([_stored_rows(layout, kept)])
             elif layer.weights:
                 layer.set_weights(checkpoint.model.get_layer(layer.name).get_weights())
-        return dataclasses.replace(checkpoint, model=model, config=config)
+        return smaller
 
     def wrap(self, checkpoint: Checkpoint, steps_per_epoch: int) -> keras.Model:
+        from ranklite.models.compression.fine_tuning import copy
+
         return copy(checkpoint)
 
     def callbacks(self, model: keras.Model) -> list[keras.callbacks.Callback]:
+        from ranklite.models.compression.invariants import KeepZeros, masks
+
         return [KeepZeros(model, masks(model))]
 
     def verify(self, before: Checkpoint, model: keras.Model) -> dict[str, Any]:
+        from ranklite.models.compression.invariants import lost_zeros, masks
+        from ranklite.models.compression.sparsity import sparsity, total_sparsity
+        from ranklite.models.layers.tables import EMBEDDING
+
         lost = lost_zeros(masks(before.model), model)
         if lost:
             raise PostConditionFailed(f"pruned weights are no longer zero: {lost}")

@@ -9,7 +9,8 @@ import pytest
 
 from ranklite.models.architectures.deepfm import DeepFMConfig
 from ranklite.models.compression.config import parse_step
-from ranklite.models.compression.rules import NotCompressible, check_recipe, kept_units
+from ranklite.models.compression.recipe import check_recipe
+from ranklite.models.compression.sizes import NotCompressible, kept_units
 from ranklite.models.features.feature_set import FeatureSet
 
 MODEL = DeepFMConfig(embedding_dim=6, hidden_units=(16, 10))
@@ -80,7 +81,7 @@ ROWS = {"technique": "prune_rows", "keep": 0.5}
         ),
         (
             [{**QUANTIZE, "bits": "mixed", "max_weight_bytes": 223}],
-            "max_weight_bytes is 223, but the tower alone takes 224 with 4 bits",
+            "max_weight_bytes is 223, but the kernels alone take 224 with 4 bits",
         ),
         (
             [

@@ -9,6 +9,7 @@ import pytest
 
 from ranklite.components.file_validator import validation
 from ranklite.models.evaluation.gates import GatesConfig
+from ranklite.models.export import export_target
 from ranklite.models.features.examples import as_sparse
 from ranklite.models.features.feature_set import FeatureSet
 
@@ -57,6 +58,7 @@ def failed(
         raw_difference,
         distinct_rows=len(SCORES),
         quantized=quantized,
+        target=export_target("tflite"),
     )
     return {verdict.name for verdict in verdicts if not verdict.passed}
 

@@ -20,8 +20,8 @@ import tensorflow_model_analysis as tfma
 from ranklite.components import model_file
 from ranklite.models.export.target import SERVING_RAW, LoadedModel
 from ranklite.models.features.examples import raw_inputs
-from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import IDS, NUMERIC
+from ranklite.models.features.raw_column import RawColumn
 
 _DTYPES = {IDS: np.int64, NUMERIC: np.float32}
 
@@ -77,17 +77,11 @@ def _inputs(
 
 def _raw(records: list[bytes], model: LoadedModel) -> dict[str, np.ndarray[Any, Any]]:
     """Raw inputs as the file itself describes them: an older model has its own."""
-    features: list[dict[str, Any]] = []
-    for name, detail in model.inputs(SERVING_RAW).items():
-        if detail["dtype"] == "float32":
-            # A set of features needs one with ids; bucketed or not, a number is read alike.
-            features.append({"kind": "numeric", "name": name, "buckets": 2})
-        elif len(detail["shape"]) == 2:
-            feature = {"kind": "multi_categorical", "max_length": detail["shape"][1]}
-            features.append({"name": name, "dtype": detail["dtype"], **feature})
-        else:
-            features.append({"kind": "categorical", "name": name, "dtype": detail["dtype"]})
-    return raw_inputs(records, FeatureSet.model_validate({"features": features}))
+    columns = [
+        RawColumn.of_input(name, detail["shape"], detail["dtype"])
+        for name, detail in model.inputs(SERVING_RAW).items()
+    ]
+    return raw_inputs(records, columns)
 
 
 def custom_extractors(

@@ -19,10 +19,7 @@ from ranklite.models.features.raw_signature import RawFeatures
 
 def features_digest(features: FeatureSet) -> str:
     """Digest of what the raw signature takes: models that share it can be compared on raw rows."""
-    inputs = [
-        (f.name, f.kind, getattr(f, "dtype", ""), getattr(f, "max_length", 0))
-        for f in features.features
-    ]
+    inputs = [column.digest_entry() for column in features.raw_columns]
     return hashlib.sha256(repr(inputs).encode()).hexdigest()[:16]
 
 

@@ -27,7 +27,6 @@ from ranklite.models.evaluation import bootstrap, metrics
 from ranklite.models.evaluation.gates import GatesConfig, Verdict
 from ranklite.models.evaluation.scored_rows import ScoredRows
 from ranklite.models.export.target import LoadedModel, is_quantized
-from ranklite.models.features.constants import GROUP, evaluation_slices
 from ranklite.models.features.examples import (
     as_sparse,
     raw_inputs,
@@ -37,6 +36,7 @@ from ranklite.models.features.examples import (
 )
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import IDS, NUMERIC, TIMESTAMP
+from ranklite.models.features.slices import GROUP, evaluation_slices
 from ranklite.models.training import fit as training
 
 ROUNDING_ROWS = 4096
@@ -169,13 +169,14 @@ class Executor(base_executor.BaseExecutor):
         records: list[bytes],
     ) -> float:
         """Largest difference between the raw signature and Transform followed by the other one."""
-        raw = raw_inputs(records, features)
-        gaps = validation.raw_rows_with_gaps(raw, features)
+        columns = features.raw_columns
+        raw = raw_inputs(records, columns)
+        gaps = validation.raw_rows_with_gaps(raw, columns)
         graph = artifact_utils.get_single_uri(input_dict["transform_graph"])
         layer = tft.TFTransformOutput(graph).transform_features_layer()
         worst = 0.0
         for rows in (raw, gaps):
-            transformed = layer(as_sparse(rows, features))
+            transformed = layer(as_sparse(rows, columns))
             ids = {n: transformed[n].numpy() for n in (IDS, NUMERIC) if n in transformed}
             worst = max(worst, validation.raw_against_ids(shipped, rows, ids))
         return worst

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,8 @@ import numpy.typing as npt
 from ranklite.models.evaluation import curves, metrics
 from ranklite.models.evaluation.gates import GatesConfig, Verdict, at_least, at_most, file_verdicts
 from ranklite.models.export.target import SERVING_RAW, LoadedModel, Target
-from ranklite.models.features.feature_set import FeatureSet
-from ranklite.models.features.layout import (
-    MISSING_INT64,
-    MISSING_STRING,
-    NUMERIC,
-    PADDING_ROW,
-    RESERVED_ROWS,
-    FeatureLayout,
-)
+from ranklite.models.features.layout import NUMERIC, PADDING_ROW, RESERVED_ROWS, FeatureLayout
+from ranklite.models.features.raw_column import RawColumn
 
 Array = npt.NDArray[Any]
 MAX_MADE_UP = 512  # rows with missing and unseen values
@@ -117,20 +110,13 @@ def unseen(ids: Array, layout: FeatureLayout) -> dict[str, dict[str, float]]:
     return found
 
 
-def raw_rows_with_gaps(raw: Mapping[str, Array], features: FeatureSet) -> dict[str, Array]:
-    """Rows in which one feature each is missing, or has a value that was never seen."""
+def raw_rows_with_gaps(raw: Mapping[str, Array], columns: Sequence[RawColumn]) -> dict[str, Array]:
+    """Rows in which one column each is missing, or has a value that was never seen."""
     rows = min(MAX_MADE_UP, len(next(iter(raw.values()))))
     made = {name: np.array(values[:rows]) for name, values in raw.items()}
-    names = list(made)
     for index in range(rows):
-        feature = features.features[index % len(names)]
-        column = made[feature.name]
-        if feature.kind == "numeric":
-            column[index] = np.nan if index % 2 else 1e6
-        elif feature.dtype == "string":
-            column[index] = MISSING_STRING.encode() if index % 2 else b"\x02never seen"
-        else:
-            column[index] = MISSING_INT64 if index % 2 else 2**62
+        column = columns[index % len(columns)]
+        made[column.name][index] = column.missing if index % 2 else column.unseen
     return made
 
 

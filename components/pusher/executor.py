@@ -94,13 +94,14 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[Any]],
         exec_properties: dict[str, Any],
     ) -> str:
+        features = FeatureSet.model_validate_json(exec_properties["features"])
         metadata = {
             "schema_version": SCHEMA_VERSION,
             "target": target.name,
             "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "signatures": {s: model.inputs(s) for s in (SERVING_DEFAULT, SERVING_RAW)},
             "missing_values": {"string": MISSING_STRING, "int64": MISSING_INT64, "float32": "NaN"},
-            "features": _features(FeatureSet.model_validate_json(exec_properties["features"])),
+            "features": [column.entry() for column in features.raw_columns],
             "vocabulary_rows": {f["name"]: f["rows"] for f in report["layout"]["fields"]},
             "metrics": {"split": report["split"], **report["stages"]},
             "gates": report["verdicts"],
@@ -128,15 +129,3 @@ def _execution_id(uri: str) -> int | None:
     """TFX puts the execution's id at the end of an output's URI."""
     name = os.path.basename(uri.rstrip("/"))
     return int(name) if name.isdigit() else None
-
-
-def _features(features: FeatureSet) -> list[dict[str, Any]]:
-    """The raw inputs as an app has to give them."""
-    described = []
-    for feature in features.features:
-        entry: dict[str, Any] = {"name": feature.name, "kind": feature.kind}
-        entry["dtype"] = "float32" if feature.kind == "numeric" else feature.dtype
-        if feature.kind == "multi_categorical":
-            entry |= {"max_length": feature.max_length, "separator": feature.separator}
-        described.append(entry)
-    return described

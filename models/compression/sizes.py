@@ -125,7 +125,7 @@ def kept_units(units: int, keep: float) -> int:
 
 def check_user_and_item(what: str, features: FeatureSet) -> None:
     """Raises NotCompressible where items cannot be redrawn for users."""
-    single = sorted(f.name for f in features.features if f.kind == "categorical")
+    single = sorted(f.name for f in features.features if f.is_categorical)
     for role, column in (("user", features.user), ("item", features.item)):
         if column not in single:
             raise NotCompressible(
@@ -146,7 +146,6 @@ def check_item_columns(columns: Sequence[str], features: FeatureSet) -> None:
 
 def kernel_shapes(model: FamilySettings, features: FeatureSet) -> Mapping[str, tuple[int, int]]:
     """Shapes of the large kernels, which do not depend on the sizes of vocabularies."""
-    fields = [f for f in features.features if f.kind != "numeric" or f.buckets is not None]
-    numeric = [f.name for f in features.features if f not in fields]
-    layout = FeatureLayout.build([(f.name, 1, 0) for f in fields], numeric)
+    fields = [(feature.name, 1, 0) for feature in features.id_features]
+    layout = FeatureLayout.build(fields, features.numeric_names)
     return family.parts(layout, model).kernels

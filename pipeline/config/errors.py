@@ -15,6 +15,9 @@ from typing import Any, TypeVar
 import pydantic
 import yaml
 
+from ranklite.models.registered import Registered
+from ranklite.pipeline.config.renamed import GivenTwice, rename
+
 Loc = tuple[int | str, ...]
 ConfigT = TypeVar("ConfigT", bound=pydantic.BaseModel)
 
@@ -35,39 +38,43 @@ def parse(text: str, file_name: str, model: type[ConfigT]) -> ConfigT:
       The validated configuration.
 
     Raises:
-      ConfigError: The text is not YAML, repeats a key, or does not fit the class.
+      ConfigError: The text is not YAML, repeats a key, also by an old and a new name, or does
+        not fit the class.
     """
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        repeated = [
+            f"{file_name}:{key.start_mark.line + 1}: key {key.value!r} is given twice"
+            for key in _repeated_keys(root)
+        ]
+        rename(root, file_name)
+        data = yaml.SafeLoader("").construct_document(root) if root else None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error)
         raise ConfigError(f"{file_name}{line}: not valid YAML: {problem}") from error
+    except GivenTwice as error:
+        raise ConfigError(f"{file_name}:{error.line}: {error}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{file_name}: a mapping of keys is expected, not {_shown(data)}")
-    repeated = [
-        f"{file_name}:{key.start_mark.line + 1}: key {key.value!r} is given twice"
-        for key in _repeated_keys(root)
-    ]
     if repeated:
         raise ConfigError("\n".join(repeated))
     try:
         return model.model_validate(data)
     except pydantic.ValidationError as error:
-        found = error.errors(include_url=False)
+        mistakes = error.errors(include_url=False)
         lines = [
             f"{file_name}:{_line(root, _named(data, item))}: {_explain(model, data, item)}"
-            for item in found
+            for item in mistakes
             # An error inside a list makes pydantic find the list too short as well.
-            if not any(_inside(other["loc"], item["loc"]) for other in found)
+            if not any(_inside(other["loc"], item["loc"]) for other in mistakes)
         ]
         raise ConfigError("\n".join(lines)) from error
 
 
 def _named(data: dict[str, Any], error: Any) -> Loc:
-    """The path of an error; one about several keys is told at the key that its text begins with."""
+    """The path of an error; one about several keys lies at the key that its text begins with."""
     first = re.split(r"[^a-z_]", error["msg"].removeprefix("Value error, "), maxsplit=1)[0]
     return error["loc"] or ((first,) if first in data else ())
 
@@ -77,18 +84,18 @@ def _inside(inner: Loc, outer: Loc) -> bool:
 
 
 def _repeated_keys(node: yaml.Node | None) -> list[yaml.Node]:
-    found: list[yaml.Node] = []
+    repeated: list[yaml.Node] = []
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
             if key.value in seen:
-                found.append(key)
+                repeated.append(key)
             seen.add(key.value)
-            found += _repeated_keys(value)
+            repeated += _repeated_keys(value)
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:
-            found += _repeated_keys(value)
-    return found
+            repeated += _repeated_keys(value)
+    return repeated
 
 
 def _line(root: yaml.Node | None, loc: Loc) -> int:
@@ -134,7 +141,7 @@ def _explain(model: type[pydantic.BaseModel], data: Any, error: Any) -> str:
     key = _path(data, loc) or "the file"
     kind = error["type"]
     if kind == "extra_forbidden":
-        allowed = _allowed_keys(model, loc[:-1])
+        allowed = _allowed_keys(model, data, loc[:-1])
         close = difflib.get_close_matches(str(loc[-1]), allowed, n=1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         return f"{key}: unknown key{hint}; allowed: {', '.join(allowed)}"
@@ -156,18 +163,31 @@ def _explain_tag(key: str, discriminator: str, tag: str, expected_tags: str) -> 
     return f"{key}.{name} = {tag!r}: not registered{hint}; registered are {expected_tags}"
 
 
-def _allowed_keys(model: type[pydantic.BaseModel], loc: Sequence[int | str]) -> list[str]:
+def _allowed_keys(
+    model: type[pydantic.BaseModel], data: Any, loc: Sequence[int | str]
+) -> list[str]:
     """Keys that the configuration class at a path accepts."""
     candidates: list[Any] = [model]
     for part in loc:
         found: list[Any] = []
+        data = _at(data, part)
         for candidate in candidates:
-            if isinstance(part, int) or part in _tags(candidate):
+            if isinstance(candidate, Registered):
+                found += [candidate] if not isinstance(data, dict) else [candidate.entry(data)]
+            elif isinstance(part, int) or part in _tags(candidate):
                 found.append(candidate)
             elif part in candidate.model_fields:
-                found += _models(candidate.model_fields[part].annotation)
+                field = candidate.model_fields[part]
+                found += _models(field.annotation)
         candidates = found or candidates
     return sorted({name for candidate in candidates for name in candidate.model_fields})
+
+
+def _at(data: Any, part: int | str) -> Any:
+    """The value at a key or index; the data themselves where the part is a union's tag."""
+    if isinstance(part, int):
+        return data[part] if isinstance(data, (list, tuple)) and part < len(data) else data
+    return data[part] if isinstance(data, dict) and part in data else data
 
 
 def _tags(model: type[pydantic.BaseModel]) -> set[str]:
@@ -184,8 +204,13 @@ def _tags(model: type[pydantic.BaseModel]) -> set[str]:
     }
 
 
-def _models(annotation: Any) -> list[type[pydantic.BaseModel]]:
-    """Configuration classes that occur in a type."""
+def _models(annotation: Any) -> list[Any]:
+    """Configuration classes that occur in a type; a `Registered` where a registry knows them."""
     if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
         return [annotation] if issubclass(annotation, pydantic.BaseModel) else []
+    marks = [
+        mark for mark in getattr(annotation, "__metadata__", ()) if isinstance(mark, Registered)
+    ]
+    if marks:
+        return marks
     return [model for inner in typing.get_args(annotation) for model in _models(inner)]

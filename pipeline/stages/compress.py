@@ -73,7 +73,10 @@ def _search(
         target=config.target,
         work_dir=work_dir,
         code_digest=executor_digest(
-            BudgetSearch, TARGETS.module(config.target), *modules(_tried(search))
+            BudgetSearch,
+            TARGETS.module(config.target),
+            *config.modules,
+            *modules(_tried(search)),
         ),
     )
     return Compressed(
@@ -105,5 +108,9 @@ def _compressor(
         config=step.model_dump_json(),
         features=config.feature_set.model_dump_json(),
         training=config.fitting.model_dump_json(),
-        code_digest=executor_digest(Compressor, *modules([step.technique])),
+        code_digest=executor_digest(
+            Compressor,
+            *config.modules,
+            *modules([step.technique]),
+        ),
     )

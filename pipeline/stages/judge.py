@@ -14,7 +14,7 @@ from ranklite.components.exporter.component import Exporter
 from ranklite.components.file_validator.component import FileValidator
 from ranklite.models.export import TARGETS
 from ranklite.models.export.target import SERVING_DEFAULT, SERVING_RAW
-from ranklite.models.features.constants import evaluation_slices
+from ranklite.models.features.slices import evaluation_slices
 from ranklite.pipeline.config.run_config import RunConfig
 from ranklite.pipeline.digest import code_digest, executor_digest
 from ranklite.pipeline.history import MODEL, History
@@ -66,7 +66,12 @@ def export(config: RunConfig, compressed: Compressed, transformed: Transformed) 
             features=config.feature_set.model_dump_json(),
             stage=stage,
             target=config.target,
-            code_digest=executor_digest(Exporter, TARGETS.module(config.target)),
+            code_digest=executor_digest(
+                Exporter,
+                TARGETS.module(config.target),
+                *config.family_modules,
+                *config.feature_set.modules,
+            ),
         ).with_id(f"Exporter.{stage}")
         for stage, checkpoint in compressed.checkpoints.items()
     }
@@ -132,7 +137,11 @@ def judge(
         features=config.feature_set.model_dump_json(),
         gates=gates.model_dump_json(),
         split=report_split,
-        code_digest=executor_digest(FileValidator, TARGETS.module(config.target)),
+        code_digest=executor_digest(
+            FileValidator,
+            TARGETS.module(config.target),
+            *config.modules,
+        ),
     )
     return Judged(
         (evaluator, against_blessed, validator),

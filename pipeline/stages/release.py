@@ -41,7 +41,7 @@ def report(
         trainings=trainings,
         config=config.model_dump_json(),
         features=config.feature_set.model_dump_json(),
-        code_digest=executor_digest(RunReport),
+        code_digest=executor_digest(RunReport, *config.modules),
     )
 
 
@@ -67,7 +67,9 @@ def push(
         config=config.model_dump_json(),
         push_destination=push_dir,
         keep=config.push.keep or 0,
-        code_digest=executor_digest(Pusher, TARGETS.module(config.target)),
+        code_digest=executor_digest(
+            Pusher, TARGETS.module(config.target), *config.feature_set.modules
+        ),
     )
     history.attach(pusher, keeps={MODEL: "model", CHECKPOINT: "float_checkpoint"})
     return pusher

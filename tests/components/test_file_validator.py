@@ -78,9 +78,9 @@ def test_a_good_file_passes_everything() -> None:
         ({"calibration": 0.4}, "calibration"),
         ({"calibration": 2.1}, "calibration"),
         ({"bytes": 1001}, "bytes"),
-        ({"gzip_bytes": 601}, "gzipped bytes"),
-        ({"latency_1_us": 7.0}, "us a row, batch 1"),
-        ({"latency_512_us": 3.0}, "us a row, batch 512"),
+        ({"gzip_bytes": 601}, "gzipped"),
+        ({"latency_1_us": 7.0}, "us/row, batch 1"),
+        ({"latency_512_us": 3.0}, "us/row, batch 512"),
         ({"integer_share": 0.2}, "integer share"),
         ({"operators": {"FlexCholesky": 1}}, "plain TFLite operators"),
         ({"raw_difference": 0.01}, "score raw against ids"),
@@ -123,12 +123,12 @@ def test_rows_with_gaps_miss_and_invent_each_feature() -> None:
         "item": np.arange(12),
         "price": np.ones(12, np.float32),
     }
-    made = validation.raw_rows_with_gaps(raw, features)
+    made = validation.raw_rows_with_gaps(raw, features.raw_columns)
     assert {b"", b"\x02never seen"} <= set(made["user"])
     assert {-(2**63), 2**62} <= set(made["item"])
     assert np.isnan(made["price"]).sum() == 2
     assert (raw["user"] == b"u").all()
-    sparse = as_sparse(made, features)
+    sparse = as_sparse(made, features.raw_columns)
     assert sparse["user"].indices.shape[0] == 12 - sum(made["user"] == b"")
     assert sparse["price"].indices.shape[0] == 10
 

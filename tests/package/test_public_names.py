@@ -63,7 +63,7 @@ def test_the_version_is_the_package_s() -> None:
 
 def test_a_scorer_loads_nothing_of_the_training_stack() -> None:
     assert loaded("import ranklite; ranklite.Scorer") == []
-    assert loaded("from ranklite.pipeline.cli import main; main._parser()") == []
+    assert loaded("from ranklite.pipeline.cli import main; main.parser()") == []
 
 
 def test_a_configuration_loads_no_tensorflow() -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.components.log_example_gen.ingest import ingest
-from ranklite.pipeline.runs.report import table
+from ranklite.models.reporting.tables import table
 
 TEXTS = ("a", "b", "c", "d")
 NUMBERS = ("w", "x", "y", "z")

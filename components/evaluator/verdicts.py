@@ -8,8 +8,9 @@ from typing import Any
 import tensorflow_model_analysis as tfma
 
 from ranklite.models.evaluation.gates import Verdict, at_least, at_most
+from ranklite.models.reporting.metric_names import slice_title, title
 
-_METRICS = {"auc": "AUC", "binary_crossentropy": "log loss"}
+_METRICS = {"auc": title("auc"), "binary_crossentropy": title("log_loss")}  # by TFMA's name
 
 
 def failed(result: tfma.ValidationResult, node: str, baseline: str) -> list[Verdict]:
@@ -58,4 +59,4 @@ def _slice(key: Any) -> str:
     kind = key.WhichOneof("kind")
     value = getattr(key, kind) if kind else ""
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    return f"{key.column.removeprefix('slice_')} = {text or '(missing)'}"
+    return slice_title({"column": key.column, "value": text})

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TypeAlias
 
 import numpy as np
@@ -11,37 +10,17 @@ import numpy.typing as npt
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from ranklite.components.validation_gate.rules import by_name
+from ranklite.models.reporting.columns import Column
 
 Statistics: TypeAlias = statistics_pb2.DatasetFeatureStatisticsList
 Array: TypeAlias = npt.NDArray[np.float64]
 
-LINE_COLORS = ("#c33", "#393")
 VALUES = 12  # the most frequent ones of the first split
 _TYPES = {
     schema_pb2.BYTES: "string",
     schema_pb2.INT: "int64",
     schema_pb2.FLOAT: "float",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Column:
-    """One column of the examples.
-
-    Attributes:
-      name: Its name.
-      kind: Type, and what the schema asks for.
-      missing: Share of rows without a value, by split.
-      typical: Range and quantiles of numbers; the most frequent values with their shares.
-      bars: Share of the values in each bin or of each frequent value, by split; the bins and the
-        values are those of the first split.
-    """
-
-    name: str
-    kind: str
-    missing: dict[str, float]
-    typical: str
-    bars: dict[str, list[float]]
 
 
 def describe(schema: schema_pb2.Schema, statistics: Mapping[str, Statistics]) -> list[Column]:
@@ -166,30 +145,3 @@ def _buckets(feature: statistics_pb2.FeatureNameStatistics) -> tuple[Array, Arra
             edges = np.array([buckets[0].low_value, *(b.high_value for b in buckets)])
             return edges, np.array([b.sample_count for b in buckets])
     return np.zeros(0), np.zeros(0)
-
-
-def sparkline(bars: Mapping[str, Iterable[float]], width: int = 120, height: int = 28) -> str:
-    """The distribution as a small drawing: bars of the first split, a line for each other one."""
-    drawn = {split: list(values) for split, values in bars.items()}
-    top = max((value for values in drawn.values() for value in values), default=0.0)
-    if not top:
-        return ""
-    parts = []
-    for number, values in enumerate(drawn.values()):
-        step = width / len(values)
-        tops = [height * (1 - value / top) for value in values]
-        if number == 0:
-            parts += [
-                f'<rect x="{k * step:.1f}" y="{y:.1f}" width="{0.85 * step:.1f}" '
-                f'height="{height - y:.1f}" fill="#9bc"/>'
-                for k, y in enumerate(tops)
-            ]
-        else:
-            points = " ".join(f"{(k + 0.42) * step:.1f},{y:.1f}" for k, y in enumerate(tops))
-            color = LINE_COLORS[(number - 1) % len(LINE_COLORS)]
-            parts.append(f'<polyline points="{points}" fill="none" stroke="{color}"/>')
-    return (
-        f'<svg role="img" aria-label="distribution: {", ".join(drawn)}" width="{width}" '
-        f'height="{height}" style="min-width:{width}px" viewBox="0 0 {width} {height}">'
-        f"{''.join(parts)}</svg>"
-    )

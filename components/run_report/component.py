@@ -8,10 +8,8 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from ranklite.components import repeated_inputs as numbered
-from ranklite.components.file_validator.artifacts import StageReport
-from ranklite.components.log_example_gen.artifacts import IngestReport
-from ranklite.components.run_report.artifacts import RunPage
+from ranklite.components import repeated_inputs
+from ranklite.components.artifact_types import IngestReport, RunPage, StageReport
 from ranklite.components.run_report.executor import Executor
 from ranklite.models.compression.technique import MAX_TEACHERS
 from ranklite.models.compression.techniques import TECHNIQUES
@@ -40,7 +38,7 @@ class RunReportSpec(ComponentSpec):
         "infra_blessing": ChannelParameter(type=standard_artifacts.InfraBlessing),
         "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
         "baseline_evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
-        **numbered.parameters("training", standard_artifacts.ModelRun, MOST_TRAININGS),
+        **repeated_inputs.parameters("training", standard_artifacts.ModelRun, MOST_TRAININGS),
     }
     OUTPUTS = {
         "page": ChannelParameter(type=RunPage),
@@ -106,7 +104,7 @@ class RunReport(base_component.BaseComponent):
                 infra_blessing=infra_blessing,
                 evaluation=evaluation,
                 baseline_evaluation=baseline_evaluation,
-                **numbered.channels("training", trainings),
+                **repeated_inputs.channels("training", trainings),
                 config=config,
                 features=features,
                 code_digest=code_digest,

@@ -6,28 +6,9 @@ No property of the stage says it, since those are the key of the cache.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import datetime
 from collections.abc import Iterator
 
-
-@dataclasses.dataclass(frozen=True)
-class CurrentRun:
-    """A run under way.
-
-    Attributes:
-      title: What a person calls it.
-      started: When, in UTC.
-    """
-
-    title: str
-    started: datetime.datetime
-
-    @property
-    def seconds(self) -> float:
-        """Since its start."""
-        return (datetime.datetime.now(datetime.timezone.utc) - self.started).total_seconds()
-
+from ranklite.models.reporting.facts import CurrentRun
 
 _current: list[CurrentRun] = []
 
@@ -43,5 +24,5 @@ def current(run: CurrentRun) -> Iterator[None]:
 
 
 def current_run() -> CurrentRun | None:
-    """The run that is under way; None where nobody said which."""
+    """The run that is under way; None where none was given."""
     return _current[-1] if _current else None

@@ -11,17 +11,15 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from ranklite.components import artifact_io as checkpoint_io
-from ranklite.components import repeated_inputs as numbered
+from ranklite.components import artifact_io, repeated_inputs
+from ranklite.components.artifact_types import ITEM_LABELS_FILE, PAGE_FILE, SCORES_FILE
 from ranklite.components.blessings import refused_by
-from ranklite.components.file_validator.artifacts import SCORES_FILE
-from ranklite.components.log_example_gen.artifacts import ITEM_LABELS_FILE
-from ranklite.components.run_report import board, gather, page, projector
-from ranklite.components.run_report.artifacts import PAGE_FILE
+from ranklite.components.run_report import gather
 from ranklite.components.run_report.current import current_run
 from ranklite.models.evaluation.scored_rows import ScoredRows
 from ranklite.models.features.constants import read_constants
 from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.reporting import page, projector, tensorboard
 
 
 class Executor(base_executor.BaseExecutor):
@@ -33,7 +31,7 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[Any]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Puts together what the stages before it found.
+        """Puts together what the stages before it measured.
 
         Args:
           input_dict:
@@ -57,8 +55,8 @@ class Executor(base_executor.BaseExecutor):
             - code_digest: Goes into the page.
         """
         config = json.loads(exec_properties["config"])
-        trainings = [run.uri for run in numbered.artifacts("training", input_dict)]
-        folders = {key: found[0].uri for key, found in input_dict.items() if found}
+        trainings = [run.uri for run in repeated_inputs.artifacts("training", input_dict)]
+        folders = {key: given[0].uri for key, given in input_dict.items() if given}
         run = current_run()
         facts = dataclasses.replace(
             gather.facts(config, exec_properties["code_digest"], folders, trainings),
@@ -75,10 +73,10 @@ class Executor(base_executor.BaseExecutor):
         io_utils.write_string_file(os.path.join(artifact.uri, PAGE_FILE), page.render(facts))
         logs = artifact_utils.get_single_uri(output_dict["model_run"])
         assert facts.report is not None
-        board.write(facts.report, config, _scores(input_dict["stage_report"]), logs)
+        tensorboard.write(facts.report, config, _scores(input_dict["stage_report"]), logs)
         features = FeatureSet.model_validate_json(exec_properties["features"])
         if features.is_categorical(features.item):
-            self._project(input_dict, features, os.path.join(logs, board.SUMMARY))
+            self._project(input_dict, features, os.path.join(logs, tensorboard.SUMMARY))
 
     def _project(self, input_dict: dict[str, list[Any]], features: FeatureSet, folder: str) -> None:
         item = str(features.item)
@@ -88,7 +86,7 @@ class Executor(base_executor.BaseExecutor):
             report = artifact_utils.get_single_uri(input_dict["ingest_report"])
             labels = projector.read_labels(os.path.join(report, ITEM_LABELS_FILE))
         projector.write(
-            checkpoint_io.load(input_dict["float_checkpoint"]),
+            artifact_io.load(input_dict["float_checkpoint"]),
             item,
             read_constants(graph, features).vocabularies[item],
             labels,

@@ -11,22 +11,23 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.utils import io_utils
 
-from ranklite.components import artifact_io as checkpoint_io
-from ranklite.components import artifact_json as documents
+from ranklite.components import artifact_io, artifact_json
+from ranklite.components.artifact_types import REPORT_FILE
 from ranklite.components.blessings import verdicts
-from ranklite.components.file_validator.artifacts import REPORT_FILE
-from ranklite.components.log_example_gen.artifacts import REPORT_FILE as INGEST_FILE
 from ranklite.components.run_logs import EXECUTION, MODEL_RUN
-from ranklite.components.run_report import board, columns, page
+from ranklite.components.run_report import columns
 from ranklite.components.validation_gate.executor import ANOMALIES_FILE
-from ranklite.models import environment as software
+from ranklite.models import environment
+from ranklite.models.reporting import tensorboard
+from ranklite.models.reporting.columns import Column
+from ranklite.models.reporting.facts import Facts
 
 _SPLIT = "Split-"  # what TFX calls the folder of a split
 
 
 def facts(
     config: dict[str, Any], code_digest: str, folders: Mapping[str, str], trainings: Iterable[str]
-) -> page.Facts:
+) -> Facts:
     """The facts that are there.
 
     Args:
@@ -37,24 +38,24 @@ def facts(
     """
     report = ingest = None
     if "ingest_report" in folders:
-        ingest = documents.read(folders["ingest_report"], INGEST_FILE)
+        ingest = artifact_json.read(folders["ingest_report"], REPORT_FILE)
     if "stage_report" in folders:
-        report = documents.read(folders["stage_report"], REPORT_FILE)
+        report = artifact_json.read(folders["stage_report"], REPORT_FILE)
         report["verdicts"] = verdicts(report, folders)
-    described: list[columns.Column] = []
+    described: list[Column] = []
     if {"schema", "statistics"} <= set(folders):
         described = _columns(folders["schema"], folders["statistics"])
-    return page.Facts(
+    return Facts(
         config,
         code_digest,
         ingest=ingest,
         report=report,
         anomalies=_anomalies(folders["anomalies"]) if "anomalies" in folders else None,
         columns=described,
-        trainings={_stage(logs): board.scalars(logs) for logs in trainings},
-        commit=software.commit(),
-        versions=report["software"] if report else software.versions(),
-        warm=checkpoint_io.metrics(folders["float_checkpoint"])
+        trainings={_stage(logs): tensorboard.scalars(logs) for logs in trainings},
+        commit=environment.commit(),
+        versions=report["software"] if report else environment.versions(),
+        warm=artifact_io.metrics(folders["float_checkpoint"])
         if "float_checkpoint" in folders
         else {},
     )
@@ -84,7 +85,7 @@ def _anomalies(folder: str) -> list[tuple[str, str, str]]:
     return found
 
 
-def _columns(schema: str, statistics: str) -> list[columns.Column]:
+def _columns(schema: str, statistics: str) -> list[Column]:
     """What the examples hold."""
     return columns.describe(
         io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema)),

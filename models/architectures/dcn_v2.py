@@ -175,6 +175,7 @@ class DCNv2(Family[DCNv2Settings]):
         kernels: dict[str, tuple[int, int]] = {}
         small: dict[str, tuple[int, int]] = {}
         ranges: list[str] = []
+        heads: list[str] = []
         for level in range(self.settings.cross_layers):
             name = f"{CROSS}_{level}"
             if level:
@@ -190,6 +191,8 @@ class DCNv2(Family[DCNv2Settings]):
                 small[f"{name}_numeric_to_numeric"] = (numbers, numbers)
             if numbers:
                 small[f"{name}_to_numeric"] = (rank or width, numbers)
+                if level == 0 or rank is not None:  # the others read a float sum
+                    heads.append(f"{name}_to_numeric")
             kernels[name] = (rank or width, width)
             ranges.append(name)
         if self.settings.structure == "stacked":
@@ -207,5 +210,5 @@ class DCNv2(Family[DCNv2Settings]):
             small_kernels={**small, **tower["small_kernels"]},
             ranges=(*ranges, *tower["ranges"]),
             inputs=(FLATTEN,),
-            heads=tower["heads"],
+            heads=(*heads, *tower["heads"]),
         )

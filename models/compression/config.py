@@ -57,25 +57,19 @@ class Budget(Strict):
     Attributes:
       bytes: Its size, the tables of the raw signature included.
       gzip_bytes: Its size, gzipped.
-      latency_us: Microseconds for one row.
+      latency_1_us: Microseconds for one row.
       latency_512_us: Microseconds a row in a batch of 512.
     """
 
     bytes: Bytes | None = None
     gzip_bytes: Bytes | None = None
-    latency_us: float | None = Field(None, gt=0.0)
+    latency_1_us: float | None = Field(None, gt=0.0)
     latency_512_us: float | None = Field(None, gt=0.0)
 
     @property
     def limits(self) -> dict[str, float]:
         """What is limited, by the name of a file's figure; `max_` before it names the gate."""
-        limits = {
-            "bytes": self.bytes,
-            "gzip_bytes": self.gzip_bytes,
-            "latency_1_us": self.latency_us,
-            "latency_512_us": self.latency_512_us,
-        }
-        return {figure: limit for figure, limit in limits.items() if limit is not None}
+        return {name: limit for name, limit in self if limit is not None}
 
 
 class Search(Strict):

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from ranklite.models.config import Bytes, Strict
+from ranklite.models.reporting.metric_names import gate_title
 
 Drop = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -97,30 +98,23 @@ def file_verdicts(
       parent: Those of the float parent's file.
     """
     return [
-        *at_least("AUC", shipped["auc"], gates.min_auc),
-        *at_most("log loss", shipped["log_loss"], gates.max_log_loss),
-        *at_least("calibration", shipped["calibration"], gates.min_calibration),
-        *at_most("calibration", shipped["calibration"], gates.max_calibration),
-        *at_most("AUC lost to float", parent["auc"] - shipped["auc"], gates.max_auc_drop),
+        *at_least(gate_title("min_auc"), shipped["auc"], gates.min_auc),
+        *at_most(gate_title("max_log_loss"), shipped["log_loss"], gates.max_log_loss),
+        *at_least(gate_title("min_calibration"), shipped["calibration"], gates.min_calibration),
+        *at_most(gate_title("max_calibration"), shipped["calibration"], gates.max_calibration),
+        *at_most(gate_title("max_auc_drop"), parent["auc"] - shipped["auc"], gates.max_auc_drop),
         *at_most(
-            "log loss added to float",
+            gate_title("max_log_loss_rise"),
             shipped["log_loss"] - parent["log_loss"],
             gates.max_log_loss_rise,
         ),
-        *at_most("bytes", shipped["bytes"], gates.max_bytes),
-        *at_most("gzipped bytes", shipped["gzip_bytes"], gates.max_gzip_bytes),
-        *at_most("us a row, batch 1", shipped["latency_1_us"], gates.max_latency_1_us),
-        *at_most("us a row, batch 512", shipped["latency_512_us"], gates.max_latency_512_us),
+        *at_most(gate_title("max_bytes"), shipped[gate_title("max_bytes")], gates.max_bytes),
+        *at_most(gate_title("max_gzip_bytes"), shipped["gzip_bytes"], gates.max_gzip_bytes),
+        *at_most(gate_title("max_latency_1_us"), shipped["latency_1_us"], gates.max_latency_1_us),
+        *at_most(
+            gate_title("max_latency_512_us"), shipped["latency_512_us"], gates.max_latency_512_us
+        ),
     ]
-
-
-def cells(verdict: Mapping[str, Any]) -> list[str]:
-    """Name, value, bound (empty where there is none) and outcome of a verdict's `to_dict()`."""
-    bound = ""
-    if verdict["threshold"] is not None:
-        bound = f"{'>=' if verdict['at_least'] else '<='} {verdict['threshold']:g}"
-    name = verdict["name"] + (f" ({verdict['detail']})" if verdict["detail"] else "")
-    return [name, f"{verdict['value']:.6g}", bound, "passed" if verdict["passed"] else "FAILED"]
 
 
 def at_most(name: str, value: float, threshold: float | None) -> list[Verdict]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
-from ranklite.components.run_report.markup import number, time
-from ranklite.pipeline.comparison.runs import JudgedRun
-from ranklite.pipeline.comparison.sections import Section, Table, differ
-from ranklite.pipeline.config.run_config import RunConfig
+from ranklite.models.reporting.tables import Section, Table, number, utc_time
+from ranklite.pipeline.comparison.runs import JudgedRun, differ
+from ranklite.pipeline.config.errors import parse
+from ranklite.pipeline.config.renamed import RenamedKey
+from ranklite.pipeline.config.run_config import ConfigError, RunConfig
 
 _ABSENT = object()
 _NAMING = ("name", "technique")  # keys that tell one entry of a list from another
@@ -99,11 +100,14 @@ def _by_name(value: Any) -> Any:
 
 
 def _validated(config: dict[str, Any]) -> dict[str, Any]:
-    """With today's defaults for keys that did not exist yet; as it was if it is legal no more."""
+    """With today's names and defaults of its keys; as it was if it is legal no more."""
     try:
-        return RunConfig.model_validate(config).model_dump(mode="json")
-    except ValidationError:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RenamedKey)
+            valid = parse(yaml.safe_dump(config), "configuration", RunConfig)
+    except ConfigError:
         return config
+    return valid.model_dump(mode="json")
 
 
 def _shown(value: Any) -> str:
@@ -128,8 +132,8 @@ def _facts(run: JudgedRun) -> dict[str, str]:
         found[f"{name}: positive"] = f"{split['positives'] / max(1, split['rows']):.2%}"
         found[f"{name}: users"] = number(split["users"], "{:,}")
         found[f"{name}: items"] = number(split["items"], "{:,}")
-        found[f"{name}: from"] = time(split["first_time"])
-        found[f"{name}: to"] = time(split["last_time"])
+        found[f"{name}: from"] = utc_time(split["first_time"])
+        found[f"{name}: to"] = utc_time(split["last_time"])
     for kind in ("rejected", "sampled"):
         for what, count in ingest.get(kind, {}).items():
             found[f"{kind}: {what}"] = f"{count:,}"
@@ -141,7 +145,7 @@ def _coverage(run: JudgedRun) -> dict[str, str]:
     found = {}
     for name, field in unseen.items():
         found[f"{name}: values known"] = f"{field['vocabulary']:,}"
-        found[f"{name}: not seen in training"] = f"{field['unseen']:.2%}"
+        found[f"{name}: OOV"] = f"{field['unseen']:.2%}"
         found[f"{name}: missing"] = f"{field['missing']:.2%}"
     return found
 

@@ -9,34 +9,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranklite.components.run_report.markup import interval as bracketed
-from ranklite.components.run_report.markup import number
 from ranklite.models.evaluation import bootstrap
 from ranklite.models.evaluation.bootstrap import Draws, Interval
-from ranklite.models.evaluation.gates import cells
 from ranklite.models.evaluation.scored_rows import ScoredRows
-from ranklite.pipeline.comparison.runs import JudgedRun
-from ranklite.pipeline.comparison.sections import Section, Table, differ
-from ranklite.pipeline.runs.report import stage_name
+from ranklite.models.reporting.metric_names import (
+    ACCURACY,
+    COSTS,
+    Metric,
+    slice_title,
+    stage_title,
+    verdict_cells,
+)
+from ranklite.models.reporting.tables import Section, Table, number
+from ranklite.models.reporting.tables import interval as bracketed
+from ranklite.pipeline.comparison.runs import JudgedRun, differ
 
 REPLICATES = (200, 1000)  # at least and at most
 ROWS_DRAWN = 20_000_000  # in between, so many rows in all: some seconds
 MOST_SLICES = 12
 
 Intervals = dict[str, Interval]  # by metric
-_METRICS = (  # title, key, and whether more of it is better (1), worse (-1), or neither (0)
-    ("AUC", "auc", 1),
-    ("log loss", "log_loss", -1),
-    ("calibration", "calibration", 0),
-    ("GAUC", "gauc", 1),
-    ("NDCG@10", "ndcg_at_10", 1),
-)
-_COSTS = (
-    ("bytes", "bytes", "{:,}"),
-    ("gzipped", "gzip_bytes", "{:,}"),
-    ("us/row, batch 1", "latency_1_us", "{:.2f}"),
-    ("us/row, batch 512", "latency_512_us", "{:.2f}"),
-)
 _MARKS = {1: "better", -1: "worse", 0: "differs"}
 
 
@@ -49,15 +41,17 @@ def metrics(reference: JudgedRun, other: JudgedRun) -> Section:
     rows = []
     for stage in stages:
         before, after = (run.report["stages"][stage] for run in (reference, other))
-        for title, key, sign in _METRICS:
+        for metric in ACCURACY:
+            key = metric.name
             if key in before and key in after:
                 interval = bounds.get(stage, {}).get(key)
-                label = f"{stage_name(stage)}: {title}"
-                rows.append([label, *_difference(before[key], after[key], interval, sign)])
+                label = f"{stage_title(stage)}: {metric.title}"
+                cells = _difference(before[key], after[key], interval, metric.better)
+                rows.append([label, *cells])
     missing = sorted(set(reference.report["stages"]) ^ set(other.report["stages"]))
     notes = [_how(reference, other)]
     if missing:
-        notes.append(f"Only one of them has: {', '.join(map(stage_name, missing))}.")
+        notes.append(f"Only one of them has: {', '.join(map(stage_title, missing))}.")
     head = ["", reference.name, other.name, "difference", "95 % interval", ""]
     title = f"Accuracy: {other.name} against {reference.name}"
     return Section(title, notes, [Table(head, rows)])
@@ -74,8 +68,7 @@ def slices(reference: JudgedRun, other: JudgedRun) -> Section:
     for before, after in pairs[:MOST_SLICES]:
         bounds = _slice_interval(reference, other, *_slice(after))
         cells = _difference(before["shipped"]["auc"], after["shipped"]["auc"], bounds, 1)
-        label = f"{after['column'].removeprefix('slice_')} = {after['value'] or '(missing)'}"
-        rows.append([label, f"{before['rows']:,}", f"{after['rows']:,}", *cells])
+        rows.append([slice_title(after), f"{before['rows']:,}", f"{after['rows']:,}", *cells])
     rows.sort(key=lambda row: not row[-1])
     notes = [f"{MOST_SLICES} of the {len(pairs)} that both have."] * (len(pairs) > MOST_SLICES)
     head = ["", "rows", "rows", reference.name, other.name, "difference", "95 % interval", ""]
@@ -100,13 +93,13 @@ def costs(runs: Sequence[JudgedRun]) -> Section:
     first = runs[0].report["stages"]
     rows = []
     for stage in dict.fromkeys(stage for run in runs for stage in run.report["stages"]):
-        for title, key, form in _COSTS:
-            values = [run.report["stages"].get(stage, {}).get(key) for run in runs]
+        for metric in COSTS:
+            values = [run.report["stages"].get(stage, {}).get(metric.name) for run in runs]
             if all(value is None for value in values):
                 continue
-            reference = first.get(stage, {}).get(key)
-            cells = [number(values[0], form), *(_ratio(v, reference, form) for v in values[1:])]
-            rows.append([f"{stage_name(stage)}: {title}", *cells, ""])
+            reference = first.get(stage, {}).get(metric.name)
+            cells = [metric.text(values[0]), *(_ratio(v, reference, metric) for v in values[1:])]
+            rows.append([f"{stage_title(stage)}: {metric.title}", *cells, ""])
     processors = [run.report.get("processor") for run in runs]
     note = "Times are each run's own measurements: what else the machine did moves them."
     if differ(processors):
@@ -239,9 +232,9 @@ def _slice(entry: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _verdict(verdict: Mapping[str, Any] | None) -> str:
-    return " ".join(filter(None, cells(verdict)[1:])) if verdict else "-"
+    return " ".join(filter(None, verdict_cells(verdict)[1:])) if verdict else "-"
 
 
-def _ratio(value: float | None, reference: float | None, form: str) -> str:
+def _ratio(value: float | None, reference: float | None, metric: Metric) -> str:
     ratio = f" ({value / reference:.2f} x)" if value is not None and reference else ""
-    return number(value, form) + ratio
+    return metric.text(value) + ratio

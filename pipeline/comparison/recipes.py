@@ -8,20 +8,17 @@ import json
 import os
 from typing import Any
 
-from ranklite.components import artifact_json as documents
-from ranklite.components.budget_search.artifacts import TRIALS_FILE
-from ranklite.components.run_report import markup
+from ranklite.components import artifact_json
+from ranklite.components.artifact_types import TRIALS_FILE
+from ranklite.models.reporting import html
+from ranklite.models.reporting.metric_names import METRICS
+from ranklite.models.reporting.tables import table
 from ranklite.pipeline.files import write
 from ranklite.pipeline.local.runner import Outcome
-from ranklite.pipeline.tables import table
 
-_COLUMNS = (
-    ("AUC", "auc", "{:.5f}"),
-    ("log loss", "log_loss", "{:.4f}"),
-    ("bytes", "bytes", "{:,.0f}"),
-    ("gzipped", "gzip_bytes", "{:,.0f}"),
-    ("us/row @1", "latency_1_us", "{:.2f}"),
-    ("us/row @512", "latency_512_us", "{:.2f}"),
+_COLUMNS = tuple(
+    METRICS[name]
+    for name in ("auc", "log_loss", "bytes", "gzip_bytes", "latency_1_us", "latency_512_us")
 )
 _AXES = (("bytes", "bytes of the file"), ("latency_512_us", "microseconds a row, batch of 512"))
 
@@ -45,7 +42,7 @@ def load_trials(outcome: Outcome) -> Trials:
             f"the last run of {outcome.config.name!r} has no finished search: give its "
             "configuration `compression: {budget: ...}` and run it"
         )
-    return documents.read(folder, TRIALS_FILE)
+    return artifact_json.read(folder, TRIALS_FILE)
 
 
 def _rows(trials: Trials) -> list[list[str]]:
@@ -57,8 +54,7 @@ def _rows(trials: Trials) -> list[list[str]]:
         if trial["name"] == trials["chosen"]:
             mark += " chosen" if not trials["miss"] else " nearest"
         figures = [
-            form.format(trial["figures"][key]) if trial["figures"] else "-"
-            for _, key, form in _COLUMNS
+            metric.text(trial["figures"].get(metric.name), precise=True) for metric in _COLUMNS
         ]
         rows.append([trial["name"], *figures, mark.strip()])
     return rows
@@ -66,7 +62,7 @@ def _rows(trials: Trials) -> list[list[str]]:
 
 def render(trials: Trials) -> str:
     """The table for the terminal."""
-    head = ["recipe (validation split)", *(title for title, _, _ in _COLUMNS), "* Pareto"]
+    head = ["recipe (validation split)", *(metric.title for metric in _COLUMNS), "* Pareto"]
     lines = [table(head, _rows(trials))]
     lines += [f"{t['name']}: {t['error']}" for t in trials["trials"] if t["error"]]
     lines += [
@@ -86,7 +82,7 @@ def draw(trials: Trials, folder: str, title: str) -> list[str]:
       Their paths.
     """
     image = _plot(trials, title)
-    page = markup.document(f"{title}: recipes", trials["miss"] or _FRONT, _sections(trials, image))
+    page = html.document(f"{title}: recipes", trials["miss"] or _FRONT, _sections(trials, image))
     return [
         write(os.path.join(folder, "compare.png"), image),
         write(os.path.join(folder, "compare.html"), page.encode()),
@@ -99,11 +95,11 @@ def _sections(trials: Trials, image: bytes) -> list[tuple[str, str]]:
         '<figure><img alt="AUC against bytes and latency of every recipe" '
         f'src="data:image/png;base64,{encoded}"></figure>'
     )
-    figures = markup.table(["recipe", *(name for name, _, _ in _COLUMNS), ""], _rows(trials))
+    figures = html.table(["recipe", *(metric.title for metric in _COLUMNS), ""], _rows(trials))
     steps = "".join(
-        f"<h3>{markup.text(trial['name'])}</h3>"
-        f"<pre>{markup.text(json.dumps(trial['steps'], indent=1))}</pre>"
-        f"{markup.text(trial['error'] or '; '.join(trial.get('fails', ())))}"
+        f"<h3>{html.text(trial['name'])}</h3>"
+        f"<pre>{html.text(json.dumps(trial['steps'], indent=1))}</pre>"
+        f"{html.text(trial['error'] or '; '.join(trial.get('fails', ())))}"
         for trial in trials["trials"]
     )
     return [("What accuracy costs", picture + figures), ("Steps", steps)]

@@ -9,8 +9,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ranklite.components.file_validator.artifacts import REPORT_FILE, SCORES_FILE
+from ranklite.components.artifact_types import REPORT_FILE, SCORES_FILE
 from ranklite.models.evaluation.scored_rows import ScoredRows
+from ranklite.models.reporting.metric_names import METRICS
 from ranklite.pipeline.runs import lineage
 from ranklite.pipeline.runs.nodes import current_name
 from ranklite.pipeline.runs.store import Run, Stage, all_runs, code_digest, document, stores
@@ -20,6 +21,7 @@ _NAME = re.compile(
     r"(?:(?: *#| +run) *(?P<number>-?\d+)(?:[ /].*)?)?"
 )
 _PART = re.compile(r"\d{4}-\d\d-\d\d|#.*")  # what an unquoted name falls apart into
+LISTED = tuple(METRICS[name] for name in ("auc", "log_loss", "bytes"))
 _NO_STAGE = Stage("", "", 0, {})
 
 
@@ -80,10 +82,7 @@ def catalogue(runs: str) -> list[list[str]]:
     for found in every.values():
         for run in found:
             shipped = _report(run).get("stages", {}).get("shipped", {})
-            figures = [
-                form.format(shipped[key]) if key in shipped else "-"
-                for key, form in (("auc", "{:.5f}"), ("log_loss", "{:.5f}"), ("bytes", "{:,}"))
-            ]
+            figures = [m.text(shipped.get(m.name), precise=True) for m in LISTED]
             started = f"{run.started:%Y-%m-%d %H:%M}"
             rows.append([run.label, started, *figures, _result(run)])
     return rows
@@ -228,3 +227,8 @@ def _version(path: str, runs: str, every: dict[str, list[Run]]) -> JudgedRun:
     if traced.run is None:
         raise FileNotFoundError(f"the run that made {file} is not in the store any more")
     return _judged(traced.pipeline, every[traced.pipeline][traced.run["number"] - 1])
+
+
+def differ(values: Sequence[Any]) -> bool:
+    """Whether not all are equal."""
+    return any(value != values[0] for value in values[1:])

@@ -16,6 +16,7 @@ import pydantic
 import yaml
 
 from ranklite.models.registered import Registered
+from ranklite.pipeline.config.renamed import GivenTwice, rename
 
 Loc = tuple[int | str, ...]
 ConfigT = TypeVar("ConfigT", bound=pydantic.BaseModel)
@@ -37,39 +38,43 @@ def parse(text: str, file_name: str, model: type[ConfigT]) -> ConfigT:
       The validated configuration.
 
     Raises:
-      ConfigError: The text is not YAML, repeats a key, or does not fit the class.
+      ConfigError: The text is not YAML, repeats a key, also by an old and a new name, or does
+        not fit the class.
     """
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        repeated = [
+            f"{file_name}:{key.start_mark.line + 1}: key {key.value!r} is given twice"
+            for key in _repeated_keys(root)
+        ]
+        rename(root, file_name)
+        data = yaml.SafeLoader("").construct_document(root) if root else None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error)
         raise ConfigError(f"{file_name}{line}: not valid YAML: {problem}") from error
+    except GivenTwice as error:
+        raise ConfigError(f"{file_name}:{error.line}: {error}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{file_name}: a mapping of keys is expected, not {_shown(data)}")
-    repeated = [
-        f"{file_name}:{key.start_mark.line + 1}: key {key.value!r} is given twice"
-        for key in _repeated_keys(root)
-    ]
     if repeated:
         raise ConfigError("\n".join(repeated))
     try:
         return model.model_validate(data)
     except pydantic.ValidationError as error:
-        found = error.errors(include_url=False)
+        mistakes = error.errors(include_url=False)
         lines = [
             f"{file_name}:{_line(root, _named(data, item))}: {_explain(model, data, item)}"
-            for item in found
+            for item in mistakes
             # An error inside a list makes pydantic find the list too short as well.
-            if not any(_inside(other["loc"], item["loc"]) for other in found)
+            if not any(_inside(other["loc"], item["loc"]) for other in mistakes)
         ]
         raise ConfigError("\n".join(lines)) from error
 
 
 def _named(data: dict[str, Any], error: Any) -> Loc:
-    """The path of an error; one about several keys is told at the key that its text begins with."""
+    """The path of an error; one about several keys lies at the key that its text begins with."""
     first = re.split(r"[^a-z_]", error["msg"].removeprefix("Value error, "), maxsplit=1)[0]
     return error["loc"] or ((first,) if first in data else ())
 
@@ -79,18 +84,18 @@ def _inside(inner: Loc, outer: Loc) -> bool:
 
 
 def _repeated_keys(node: yaml.Node | None) -> list[yaml.Node]:
-    found: list[yaml.Node] = []
+    repeated: list[yaml.Node] = []
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
             if key.value in seen:
-                found.append(key)
+                repeated.append(key)
             seen.add(key.value)
-            found += _repeated_keys(value)
+            repeated += _repeated_keys(value)
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:
-            found += _repeated_keys(value)
-    return found
+            repeated += _repeated_keys(value)
+    return repeated
 
 
 def _line(root: yaml.Node | None, loc: Loc) -> int:

@@ -17,6 +17,8 @@ from ranklite.components.log_example_gen.config import (
     SplitConfig,
 )
 from ranklite.components.validation_gate.config import ValidationConfig
+from ranklite.models.architectures import FAMILIES
+from ranklite.models.architectures.family import FamilySettings
 from ranklite.models.architectures.settings import ModelSettings, default_settings
 from ranklite.models.compression.config import Compression, CompressionStep, Search
 from ranklite.models.compression.recipe import check_recipe
@@ -230,6 +232,20 @@ class RunConfig(Strict):
             for ensemble in self._ensembles
             for k, sizes in enumerate(ensemble)
         ]
+
+    @functools.cached_property
+    def family_modules(self) -> list[str]:
+        """Modules of the families of all models of the run: its own, teachers, students."""
+        chosen = [
+            value for recipe in self._recipes.values() for step in recipe for _, value in step
+        ]
+        models = [self.model, *(value for value in chosen if isinstance(value, FamilySettings))]
+        return sorted({FAMILIES.module(model.family) for model in models})
+
+    @property
+    def modules(self) -> list[str]:
+        """Modules of the registered families and kinds that the run uses: digests cover them."""
+        return [*self.family_modules, *self.feature_set.modules]
 
     def check_files(self, data_root: str, span: str = NEWEST) -> None:
         """Raises FileNotFoundError where a file name of the configuration matches nothing.

@@ -143,9 +143,9 @@ def _uploaded(args: argparse.Namespace, cron: str | None) -> None:
 
 
 def _runs(args: argparse.Namespace) -> int:
+    from ranklite.models.reporting.tables import table
     from ranklite.pipeline.config.run_config import load_config
     from ranklite.pipeline.kubeflow.client import Kubeflow
-    from ranklite.pipeline.tables import table
 
     name = load_config(args.config).name
     found = Kubeflow(args.host, args.namespace).runs(name, args.limit)

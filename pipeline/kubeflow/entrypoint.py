@@ -314,7 +314,7 @@ def _name_pushed_version(output: dict[str, Any], pushed: tuple[str, str] | None)
     """Puts the URI of the pushed version where its local folder stands."""
     if pushed is None:
         return
-    from ranklite.components.pusher.pushed import PUSHED_FILE
+    from ranklite.components.artifact_json import PUSHED_FILE
 
     for artifact in output["artifacts"]["pushed_model"]["artifacts"]:
         path = pathlib.Path(artifact["uri"], PUSHED_FILE)

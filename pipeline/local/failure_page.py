@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Sequence
 
 from ranklite.components.blessings import EVALUATIONS
-from ranklite.components.run_report import gather, page
-from ranklite.components.run_report.current import CurrentRun
+from ranklite.components.run_report import gather
+from ranklite.models.reporting import page
+from ranklite.models.reporting.facts import CurrentRun, StoppedRun
 from ranklite.pipeline.config.run_config import RunConfig
 from ranklite.pipeline.digest import code_digest
 from ranklite.pipeline.files import write
@@ -62,7 +63,7 @@ def write_page(
         ),
         run=about,
         seconds=about.seconds,
-        stopped=page.Stopped(failed, error, [_went(run, stage) for stage in stages], log),
+        stopped=StoppedRun(failed, error, [_went(run, stage) for stage in stages], log),
     )
     return write(folders.stopped_page(run.number), page.render(facts).encode())
 

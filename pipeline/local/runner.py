@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
 from ranklite.components.log_example_gen.config import NEWEST
-from ranklite.components.run_report.current import CurrentRun, current
+from ranklite.components.run_report.current import current
+from ranklite.models.reporting.facts import CurrentRun
 from ranklite.pipeline.config.run_config import RunConfig, load_config
 from ranklite.pipeline.local.progress import Display, StageProgress
 from ranklite.pipeline.runs.folders import Folders
@@ -61,7 +62,7 @@ class Outcome:
     @property
     def pushed(self) -> str | None:
         """The folder of the version that the Pusher made or kept, or None if a gate refused."""
-        from ranklite.components.pusher.pushed import pushed_version
+        from ranklite.components.artifact_json import pushed_version
 
         folder = self.stages["Pusher"].folder("pushed_model") if "Pusher" in self.stages else None
         return pushed_version(folder) if folder else None
@@ -224,15 +225,15 @@ def _run(
                 LocalDagRunner().run(dag)
         except Exception as error:
             _log.exception("%s failed", progress.current)
-            log, words = str(pathlib.Path(logs.path)), _message(error)
-            said = [
-                f"{progress.current} failed: {words}",
-                f"The log is {log}. Finished stages are kept: the same command goes on from here.",
+            log, message = str(pathlib.Path(logs.path)), _message(error)
+            lines = [
+                f"{progress.current} failed: {message}",
+                f"The log is {log}. Rerun the command to resume from the last completed stage.",
             ]
             if progress.current:
-                page = _note_failure(config, folders, new, progress.current, words, log, dag)
-                said += [f"The page of the run is {page}."] if page else []
-            raise StageFailed("\n".join(said)) from error
+                page = _note_failure(config, folders, new, progress.current, message, log, dag)
+                lines += [f"The page of the run is {page}."] if page else []
+            raise StageFailed("\n".join(lines)) from error
         finally:
             _note_name(folders, new)
     result = outcome(config, folders)

@@ -7,15 +7,13 @@ import glob
 import hashlib
 import json
 import os
-import textwrap
 from typing import Any
 
-import yaml
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from ranklite.models.reporting.metric_names import verdict_cells
 from ranklite.models.serving.versions import latest_version, model_files
-from ranklite.models.evaluation.gates import cells
 from ranklite.pipeline.runs.nodes import current_name
 from ranklite.pipeline.runs.store import (
     FINISHED,
@@ -29,7 +27,6 @@ from ranklite.pipeline.runs.store import (
     stores,
     text_properties,
 )
-from ranklite.pipeline.tables import table
 
 EXPORTED = "Format-Serving"  # below the URI of a Model: the folder of an exported file
 _CONFIGS = ("config", "custom_config", "schema_file", "module_file", "module_path")
@@ -238,7 +235,7 @@ def refusals(runs: list[Run]) -> list[dict[str, Any]]:
         pushed = pusher.document("pushed_model", "pushed.json") if pusher else {}
         reasons += [f"refused by {current_name(node)}" for node in pushed.get("refused_by", [])]
         failed = [v for v in pushed.get("verdicts", []) if not v["passed"]]
-        reasons += [" ".join(filter(None, cells(verdict))) for verdict in failed]
+        reasons += [" ".join(filter(None, verdict_cells(verdict))) for verdict in failed]
         if not reasons and (pusher is None or pusher.state not in FINISHED):
             reasons = [_unfinished(run, newest=run is runs[-1])]
         if reasons:
@@ -251,57 +248,8 @@ def _identity(run: Run) -> dict[str, Any]:
     return {"number": run.number, "name": run.name, "started": started}
 
 
-def _said(run: dict[str, Any]) -> str:
-    name = f" {run['name']}" if run["name"] else ""
-    return f"run {run['number']}{name}, {run['started']}"
-
-
 def _unfinished(run: Run, *, newest: bool) -> str:
     """How far a run came; runs of a pipeline exclude each other, so only the newest can go on."""
     begun = [stage.node for stage in run.stopped]
     where = f"in {', '.join(begun)}" if begun else "between two stages"
     return f"unfinished: {'stopped, or still under way,' if newest else 'stopped'} {where}"
-
-
-def render(lineage: Lineage) -> str:
-    """For a person."""
-    run = lineage.run
-    made = _said(run) if run else "a run that the store lacks"
-    lines = [
-        lineage.path,
-        f"sha256    {lineage.sha256}",
-        f"bytes     {lineage.size:,}",
-        f"made by   {lineage.pipeline}, {made}",
-        "",
-    ]
-    if lineage.logs:
-        files = [[f["name"], f"{f['bytes']:,}", f["sha256"]] for f in lineage.logs["files"]]
-        splits = [[name, f"{s['rows']:,}"] for name, s in lineage.logs["splits"].items()]
-        lines += [table(["log", "bytes", "sha256"], files), ""]
-        lines += [table(["split", "rows"], splits), ""]
-        if lineage.logs.get("spans"):
-            lines += [f"spans     {', '.join(map(str, lineage.logs['spans']))}", ""]
-    else:
-        lines += ["(the report on the logs was deleted)", ""]
-    for step in lineage.steps:
-        for key, number, uri in step.outputs:
-            if key == "schema":
-                gone = "" if os.path.isdir(uri) else ", deleted"
-                lines += [f"schema    {os.path.relpath(uri)} (artifact {number}{gone})", ""]
-    stages = [
-        [
-            step.node,
-            str(step.execution),
-            f"{step.seconds:.1f}",
-            step.code_digest[:12] or "-",
-        ]
-        for step in lineage.steps
-    ]
-    lines += [table(["stage", "execution", "seconds", "code"], stages), ""]
-    if lineage.config:  # with what is null: a gate is switched off by it
-        text = yaml.safe_dump(lineage.config, sort_keys=False, allow_unicode=True)
-        lines += ["configuration:", textwrap.indent(text, "  ").rstrip()]
-    for refused in lineage.refused:
-        lines += ["", f"{_said(refused)}, pushed nothing:"]
-        lines += [f"  {reason}" for reason in refused["reasons"]]
-    return "\n".join(lines)

@@ -8,73 +8,58 @@ import sysconfig
 from collections.abc import Sequence
 from typing import Any
 
-from ranklite.components import artifact_io as checkpoint_io
-from ranklite.components.run_report.artifacts import PAGE_FILE
-from ranklite.models.evaluation.gates import cells
+from ranklite.components import artifact_io
+from ranklite.components.artifact_types import PAGE_FILE
+from ranklite.models.reporting.metric_names import (
+    ACCURACY,
+    COSTS,
+    METRICS,
+    rounding_title,
+    slice_title,
+    stage_title,
+    verdict_cells,
+)
+from ranklite.models.reporting.tables import table
 from ranklite.pipeline.comparison import recipes
 from ranklite.pipeline.local.runner import Outcome
 from ranklite.pipeline.runs.logs import newest
 from ranklite.pipeline.runs.nodes import current_name
 from ranklite.pipeline.runs.store import document
-from ranklite.pipeline.tables import table
 
-_COLUMNS = (
-    ("AUC", "auc", "{:.4f}"),
-    ("log loss", "log_loss", "{:.4f}"),
-    ("calibr.", "calibration", "{:.3f}"),
-    ("GAUC", "gauc", "{:.4f}"),
-    ("NDCG@10", "ndcg_at_10", "{:.4f}"),
-    ("bytes", "bytes", "{:,}"),
-    ("gzipped", "gzip_bytes", "{:,}"),
-    ("us/row @1", "latency_1_us", "{:.2f}"),
-    ("us/row @512", "latency_512_us", "{:.2f}"),
-)
-_NAMES = {
-    "float": "float",
-    "control": "float control",
-    "quantized": "quantized (Keras)",
-    "shipped": "shipped file",
-}
-_DASH = "-"
-
-
-def stage_name(stage: str) -> str:
-    """What a person calls a stage."""
-    return _NAMES.get(stage, stage.replace("_", " "))
+_COLUMNS = (*ACCURACY, *COSTS)
 
 
 def stages(report: dict[str, Any], best: dict[str, float] | None) -> str:
     """Accuracy, size and speed of every stage, and the best that can be reached where known."""
     rows = [
-        [stage_name(stage)]
-        + [form.format(figures[key]) if key in figures else _DASH for _, key, form in _COLUMNS]
+        [stage_title(stage), *(metric.text(figures.get(metric.name)) for metric in _COLUMNS)]
         for stage, figures in report["stages"].items()
     ]
     if best:
         rows.append(
-            ["best reachable"]
-            + [form.format(best[key]) if key in best else _DASH for _, key, form in _COLUMNS]
+            ["best reachable", *(metric.text(best.get(metric.name)) for metric in _COLUMNS)]
         )
-    return table(["stage", *(title for title, _, _ in _COLUMNS)], rows)
+    return table(["stage", *(metric.title for metric in _COLUMNS)], rows)
 
 
 def rounding(report: dict[str, Any]) -> str:
-    """What post-training rounding and training with it reached, and which of them ships."""
+    """What post-training quantization and QAT reached, and which of them ships."""
     figures = report["validation"]
     ways = [way for way in ("calibrated", "trained") if f"{way}_auc" in figures]
     if len(ways) < 2:
         return ""
     shown = ", ".join(
-        f"{way} AUC {figures[f'{way}_auc']:.4f} / log loss {figures[f'{way}_log_loss']:.4f}"
+        f"{rounding_title(way)} AUC {figures[f'{way}_auc']:.4f} / "
+        f"log loss {figures[f'{way}_log_loss']:.4f}"
         for way in ways
     )
-    return f"validation split: {shown}; ships: {figures['chosen']}"
+    return f"validation split: {shown}; ships: {rounding_title(figures['chosen'])}"
 
 
 def single_scores(report: dict[str, Any]) -> str:
     """How far single predictions moved on the way to the shipped file."""
     moved = "; ".join(
-        f"against {stage_name(stage)} {change['max']:.3f}, 99.9 % of them less than "
+        f"against {stage_title(stage)} {change['max']:.3f}, 99.9 % of them less than "
         f"{change['p999']:.3f}"
         for stage, change in report["evidence"]["score_change"].items()
     )
@@ -83,17 +68,16 @@ def single_scores(report: dict[str, Any]) -> str:
 
 def gates(verdicts: Sequence[dict[str, Any]]) -> str:
     """Every gate with its value, its bound and its verdict."""
-    return table(["gate", "value", "bound", ""], [cells(v) for v in verdicts])
+    return table(["gate", "value", "bound", ""], [verdict_cells(v) for v in verdicts])
 
 
 def slices(report: dict[str, Any]) -> str:
     """AUC by slice, float against shipped."""
     rows = [
         [
-            f"{entry['column'].removeprefix('slice_')} = {entry['value'] or '(missing)'}",
+            slice_title(entry),
             f"{entry['rows']:,}",
-            f"{entry['float']['auc']:.4f}",
-            f"{entry['shipped']['auc']:.4f}",
+            *(METRICS["auc"].text(entry[stage]["auc"]) for stage in ("float", "shipped")),
         ]
         for entry in report["slices"]
     ]
@@ -118,7 +102,7 @@ def _origin(outcome: Outcome) -> str:
         said.append(f"spans {spans[0]} to {spans[-1]} ({len(spans)})")
     model = found["Trainer"].folder("model") if "Trainer" in found else None
     if model and outcome.config.training.warm_start:
-        metrics = checkpoint_io.metrics(model)
+        metrics = artifact_io.metrics(model)
         warm = metrics.get("warm_started")
         said.append("warm-started" if warm else "started from scratch")
     return "".join(f"; {one}" for one in said)

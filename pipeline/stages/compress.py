@@ -75,8 +75,8 @@ def _search(
         code_digest=executor_digest(
             BudgetSearch,
             TARGETS.module(config.target),
+            *config.modules,
             *modules(_tried(search)),
-            *config.feature_set.modules,
         ),
     )
     return Compressed(
@@ -109,6 +109,8 @@ def _compressor(
         features=config.feature_set.model_dump_json(),
         training=config.fitting.model_dump_json(),
         code_digest=executor_digest(
-            Compressor, *modules([step.technique]), *config.feature_set.modules
+            Compressor,
+            *config.modules,
+            *modules([step.technique]),
         ),
     )

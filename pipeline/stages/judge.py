@@ -67,7 +67,10 @@ def export(config: RunConfig, compressed: Compressed, transformed: Transformed) 
             stage=stage,
             target=config.target,
             code_digest=executor_digest(
-                Exporter, TARGETS.module(config.target), *config.feature_set.modules
+                Exporter,
+                TARGETS.module(config.target),
+                *config.family_modules,
+                *config.feature_set.modules,
             ),
         ).with_id(f"Exporter.{stage}")
         for stage, checkpoint in compressed.checkpoints.items()
@@ -135,7 +138,9 @@ def judge(
         gates=gates.model_dump_json(),
         split=report_split,
         code_digest=executor_digest(
-            FileValidator, TARGETS.module(config.target), *config.feature_set.modules
+            FileValidator,
+            TARGETS.module(config.target),
+            *config.modules,
         ),
     )
     return Judged(

@@ -41,7 +41,7 @@ def report(
         trainings=trainings,
         config=config.model_dump_json(),
         features=config.feature_set.model_dump_json(),
-        code_digest=executor_digest(RunReport, *config.feature_set.modules),
+        code_digest=executor_digest(RunReport, *config.modules),
     )
 
 

@@ -9,7 +9,8 @@ import pytest
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from ranklite.components.run_report.columns import Statistics, describe, sparkline
+from ranklite.components.run_report.columns import Statistics, describe
+from ranklite.models.reporting.columns import sparkline
 
 
 def statistics(**columns: list[Any]) -> Statistics:

@@ -12,7 +12,7 @@ from tensorflow_model_analysis.metrics import metric_types
 
 from ranklite.components.evaluator.eval_config import eval_config
 from ranklite.components.evaluator.verdicts import failed
-from ranklite.models.evaluation.gates import cells
+from ranklite.models.reporting.metric_names import verdict_cells
 
 GATES: dict[str, Any] = {
     "min_auc": 0.6,
@@ -47,7 +47,7 @@ def judged(
 def told(result: tfma.ValidationResult) -> list[str]:
     verdicts = failed(result, "Evaluator", "the blessed model")
     assert not any(verdict.passed for verdict in verdicts)
-    return [" ".join(cells(verdict.to_dict())) for verdict in verdicts]
+    return [" ".join(verdict_cells(verdict.to_dict())) for verdict in verdicts]
 
 
 def test_a_model_within_its_thresholds_has_none() -> None:
@@ -87,7 +87,7 @@ def test_what_was_not_measured_fails_with_tfmas_words() -> None:
     result = judged({"auc": 0.7, "calibration": 1.0}, SAME)
     (verdict,) = failed(result, "Evaluator", "float")
     assert math.isnan(verdict.value)
-    assert cells(verdict.to_dict()) == [
+    assert verdict_cells(verdict.to_dict()) == [
         "log loss by Evaluator (Metric not found.)",
         "nan",
         "<= 0.5",

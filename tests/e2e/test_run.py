@@ -171,7 +171,13 @@ def test_a_killed_run_goes_on_from_its_finished_stages(
         "report.html",
         "report.json",
     ]
-    for words in ("shipped file", "us/row @512", "float control", "user = new", "tensorboard"):
+    for words in (
+        "shipped file",
+        "us/row, batch 512",
+        "float control",
+        "user = new",
+        "tensorboard",
+    ):
         assert words in printed
 
 

@@ -51,22 +51,6 @@ def test_an_unknown_module_is_an_error(package: pathlib.Path) -> None:
         digest.code_digest("fakepackage.no_such")
 
 
-def _modules(package: str) -> list[str]:
-    root = pathlib.Path(digest._source("ranklite.models") or "").parents[1] / package
-    files = [path.relative_to(root).with_suffix("").parts for path in root.rglob("*.py")]
-    return [".".join(["ranklite", package, *parts]).removesuffix(".__init__") for parts in files]
-
-
-@pytest.mark.parametrize(
-    ("package", "above"), [("models", ("components", "pipeline")), ("components", ("pipeline",))]
-)
-def test_the_imports_run_one_way(package: str, above: tuple[str, ...]) -> None:
-    modules = _modules(package)
-    assert len(modules) > 40
-    reached = digest.reachable(*modules)
-    assert not [name for name in reached if name.startswith(tuple(f"ranklite.{a}." for a in above))]
-
-
 def test_a_component_runs_the_executor_beside_it() -> None:
     component = type("Component", (), {"__module__": "ranklite.components.pusher.component"})
     expected = digest.code_digest("ranklite.components.pusher.executor")

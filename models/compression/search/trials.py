@@ -136,7 +136,7 @@ class Bench:
             **metrics.binary_metrics(self._labels, file.score(self._inputs)),
             "bytes": len(file.content),
             "gzip_bytes": file.gzip_bytes,
-            "latency_1_us": file.latency(self._inputs, 1, self._budget.latency_us),
+            "latency_1_us": file.latency(self._inputs, 1, self._budget.latency_1_us),
             "latency_512_us": file.latency(self._inputs, 512, self._budget.latency_512_us),
             **forms,
         }

@@ -152,8 +152,7 @@ class Quantize(FineTuned[Quantization]):
 
     def after(self, model: FamilySettings, features: FeatureSet) -> FamilySettings:
         if self.config.format == "int16x8":
-            multi_valued = [f.name for f in features.id_features if not f.is_single_valued]
-            check_single_valued(multi_valued)
+            check_single_valued([f.name for f in features.id_features if not f.is_single_valued])
         if self.config.bits in (4, "mixed"):
             check_four_bits(model)
         if self.config.max_weight_bytes is not None:

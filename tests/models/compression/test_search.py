@@ -222,7 +222,7 @@ def test_weight_bytes_by_hand() -> None:
 def test_excess_by_hand() -> None:
     figures = {"bytes": 300, "gzip_bytes": 100, "latency_1_us": 2.0, "latency_512_us": 0.5}
     trial = Trial("x", (), figures)
-    budget = Budget(bytes=200, gzip_bytes=100, latency_us=1.0)
+    budget = Budget(bytes=200, gzip_bytes=100, latency_1_us=1.0)
     assert trial.excess(budget) == {"bytes": 1.5, "latency_1_us": 2.0}
     assert trial.excess(Budget()) == {}
     assert (
@@ -321,7 +321,7 @@ def test_latency_is_measured_anew_where_it_is_limited(
 ) -> None:
     found, folder, _ = first
     slow = max(t.figures["latency_1_us"] for t in found.trials if t.figures)
-    limited = run(base, clicks, folder, {"latency_us": 1000 * slow})
+    limited = run(base, clicks, folder, {"latency_1_us": 1000 * slow})
     again = {t.name: t.figures for t in limited.trials if t.figures}
     for trial in found.trials:
         if trial.figures:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pydantic
 import pytest
 
-from ranklite.models.evaluation.gates import GatesConfig, Verdict, at_least, at_most, cells
+from ranklite.models.evaluation.gates import GatesConfig, Verdict, at_least, at_most
+from ranklite.models.reporting.metric_names import verdict_cells
 
 
 @pytest.mark.parametrize(
@@ -39,8 +40,8 @@ def test_nan_never_passes() -> None:
 
 def test_a_verdict_in_words() -> None:
     (auc,) = at_least("AUC", 0.65, 0.7)
-    assert cells(auc.to_dict()) == ["AUC", "0.65", ">= 0.7", "FAILED"]
+    assert verdict_cells(auc.to_dict()) == ["AUC", "0.65", ">= 0.7", "FAILED"]
     (size,) = at_most("bytes", 10, 10)
-    assert cells(size.to_dict()) == ["bytes", "10", "<= 10", "passed"]
+    assert verdict_cells(size.to_dict()) == ["bytes", "10", "<= 10", "passed"]
     flex = Verdict("plain TFLite operators", False, 1, detail="FlexErf")
-    assert cells(flex.to_dict()) == ["plain TFLite operators (FlexErf)", "1", "", "FAILED"]
+    assert verdict_cells(flex.to_dict()) == ["plain TFLite operators (FlexErf)", "1", "", "FAILED"]

@@ -15,8 +15,10 @@ import threading
 from typing import Any
 
 import pytest
+import yaml
 
-from ranklite.pipeline.cli import main as cli
+from ranklite.pipeline.cli import commands
+from ranklite.pipeline.cli import main as cli_main
 from ranklite.pipeline.cli.main import main
 from ranklite.pipeline.config.run_config import load_config
 from ranklite.pipeline.local.runner import Outcome, run
@@ -93,7 +95,7 @@ def test_tensorboard_goes_on_looking_for_runs_while_a_store_is_locked(
         def main(self) -> int:
             return 0 if all(looked.acquire(timeout=60) for _ in range(3)) else 1
 
-    monkeypatch.setattr(cli, "_BOARD_SECONDS", 0.01)
+    monkeypatch.setattr(commands, "TENSORBOARD_SECONDS", 0.01)
     monkeypatch.setattr("ranklite.pipeline.stack.import_tensorflow", lambda: None)
     monkeypatch.setattr("ranklite.pipeline.local.tensorboard.arrange", arrange)
     program = importlib.import_module(
@@ -129,7 +131,7 @@ def stops(monkeypatch: pytest.MonkeyPatch, command: str, error: BaseException) -
     def fail(args: Any) -> int:
         raise error
 
-    monkeypatch.setitem(cli._COMMANDS, command, fail)
+    monkeypatch.setitem(cli_main._COMMANDS, command, fail)
     return main([command])
 
 
@@ -150,7 +152,7 @@ def test_only_a_run_goes_on_where_it_was_stopped(
     assert stops(monkeypatch, command, KeyboardInterrupt()) == 130
     said = capsys.readouterr().err
     assert said.startswith("\nstopped")
-    assert ("goes on from the last finished stage" in said) == goes_on
+    assert ("Rerun the command to resume from the last completed stage" in said) == goes_on
 
 
 FIGURES = {"auc": 0.71234, "log_loss": 0.5, "calibration": 1.0}
@@ -273,3 +275,16 @@ def test_an_unfinished_run(tmp_path: pathlib.Path) -> None:
     page.parent.mkdir(parents=True)
     page.touch()
     assert f"report       {os.path.relpath(page)}" in report.render(outcome)
+
+
+def test_a_renamed_key_is_shown_as_a_line(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = yaml.safe_load(pathlib.Path("configs/synthetic.yaml").read_text(encoding="utf-8"))
+    settings["compression"] = {"budget": {"latency_us": 5}}
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    assert main(["validate", "--config", str(path)]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"ranklite validate: {path}:")
+    assert "latency_us is now called latency_1_us" in line

@@ -15,11 +15,11 @@ import pytest
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from ranklite.models.evaluation.scored_rows import ScoredRows
+from ranklite.models.reporting.tables import Section, render
 from ranklite.pipeline.cli.main import main
 from ranklite.pipeline.comparison import inputs, judgement
-from ranklite.pipeline.comparison.page import compare, page, render
+from ranklite.pipeline.comparison.compare import compare, page
 from ranklite.pipeline.comparison.runs import JudgedRun, catalogue, find
-from ranklite.pipeline.comparison.sections import Section
 from ranklite.pipeline.config.run_config import load_config
 from ranklite.pipeline.runs.store import note_name
 from tests.recorder import Recorder
@@ -315,7 +315,7 @@ def test_data_that_changed() -> None:
     assert row(section, "spans") == ["-", "4 to 5 (2)", ""]
     assert row(section, "a.csv", 1) == ["abababababab", "cdcdcdcdcdcd", "changed"]
     assert row(section, "b.csv", 1) == ["-", "efefefefefef", "added"]
-    assert row(section, "user: not seen in training", 2) == ["25.00%", "50.00%", ""]
+    assert row(section, "user: OOV", 2) == ["25.00%", "50.00%", ""]
     back = inputs.data([changed, judged()])
     assert row(back, "b.csv", 1)[-1] == "removed"
 

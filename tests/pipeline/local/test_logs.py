@@ -137,7 +137,7 @@ def test_a_failure_names_the_file_of_its_stage(
     file = tmp_path / "shop/logs/now/02-Trainer.log"
     assert str(failure.value).splitlines() == [
         "Trainer failed: the loss became nan",
-        f"The log is {file}. Finished stages are kept: the same command goes on from here.",
+        f"The log is {file}. Rerun the command to resume from the last completed stage.",
     ]
     assert "Traceback" in file.read_text()
     assert "the loss became nan" in file.read_text()

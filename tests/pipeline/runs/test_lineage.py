@@ -15,6 +15,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from ranklite.pipeline.cli.main import main
 from ranklite.pipeline.runs import lineage
+from ranklite.pipeline.runs.lineage_text import render
 from ranklite.pipeline.runs.store import note_name
 from tests.recorder import Recorder
 
@@ -165,7 +166,7 @@ def test_deleted_artifacts_leave_the_rest(runs: pathlib.Path) -> None:
     assert found.logs == {}
     assert found.steps[-1].node == "Exporter"
     assert len(found.refused[0]["reasons"]) == 4
-    printed = lineage.render(found)
+    printed = render(found)
     assert "the report on the logs was deleted" in printed
     assert re.search(r"artifacts/schema \(artifact \d+, deleted\)", printed)
 

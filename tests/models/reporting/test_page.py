@@ -13,10 +13,10 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ranklite.components.run_report import board, page
-from ranklite.components.run_report.columns import Column
-from ranklite.components.run_report.current import CurrentRun
 from ranklite.models.evaluation.scored_rows import ScoredRows
+from ranklite.models.reporting import page, tensorboard
+from ranklite.models.reporting.columns import Column
+from ranklite.models.reporting.facts import CurrentRun, Facts, StoppedRun
 from tests.browser import PAPER, PHONE, needs_browser, opened
 
 EVIL = "<script>alert(1)</script>"
@@ -36,7 +36,7 @@ FIGURES = {
 SLICE = {"column": "slice_user", "rows": 10, "float": FIGURES}
 
 
-def facts(**changes: Any) -> page.Facts:
+def facts(**changes: Any) -> Facts:
     report = {
         "split": "test",
         "rows": 100,
@@ -94,7 +94,7 @@ def facts(**changes: Any) -> page.Facts:
         "commit": f"{'c0ffee00' * 5}-dirty",
         "warm": {"auc": 0.7},
     }
-    return page.Facts(**{**given, **changes})
+    return Facts(**{**given, **changes})
 
 
 class Page(html.parser.HTMLParser):
@@ -170,9 +170,9 @@ def test_its_head_says_which_run_it_is() -> None:
 def test_a_run_that_stopped_says_why_and_shows_what_there_is() -> None:
     stages = [("StatisticsGen", "done", 5.84), ("ValidationGate", "failed", 0.2)]
     stages += [("Transform", "did not run", None)]
-    stopped = page.Stopped("ValidationGate", REFUSED, stages, "logs/05-ValidationGate.log")
+    stopped = StoppedRun("ValidationGate", REFUSED, stages, "logs/05-ValidationGate.log")
     whole = facts()
-    given = page.Facts(whole.config, whole.code_digest, ingest=whole.ingest, stopped=stopped)
+    given = Facts(whole.config, whole.code_digest, ingest=whole.ingest, stopped=stopped)
     html_text = page.render(given)
     read = Page(html_text)
     titles = re.findall("<h2>(.*?)</h2>", html_text)
@@ -190,12 +190,12 @@ def test_a_run_that_stopped_says_why_and_shows_what_there_is() -> None:
     ):
         assert words in read.text, words
     assert "No anomalies" not in read.text  # the gate said nothing but its error
-    nothing = page.Facts(whole.config, whole.code_digest, stopped=stopped)
+    nothing = Facts(whole.config, whole.code_digest, stopped=stopped)
     assert re.findall("<h2>(.*?)</h2>", page.render(nothing)) == [titles[0], titles[2]]
 
 
 def test_a_run_that_stopped_after_its_gates_does_not_say_that_they_passed() -> None:
-    stopped = page.Stopped("Pusher", "the disk is full", [], "logs/18-Pusher.log")
+    stopped = StoppedRun("Pusher", "the disk is full", [], "logs/18-Pusher.log")
     text = Page(page.render(facts(stopped=stopped))).text
     assert "Pusher failed: the disk is full" in text
     assert "Every gate passed" not in text
@@ -312,14 +312,14 @@ def test_tensorboard_gets_the_figures_the_text_and_the_settings(tmp_path: pathli
     rows = ScoredRows.of(labels, None, {"float": scores, "shipped": scores}, {}, {})
     given = facts()
     assert given.report is not None
-    board.write(given.report, given.config, rows, str(tmp_path))
+    tensorboard.write(given.report, given.config, rows, str(tmp_path))
     events = EventAccumulator(str(tmp_path / "summary")).Reload()
     assert {"trial/auc", "trial/bytes", "run"} <= set(events.Tags()["tensors"])
     (shown,) = EventAccumulator(str(tmp_path / "summary")).Reload().Tensors("run")
     text = tf.make_ndarray(shown.tensor_proto).item().decode()
     assert "| AUC change from the blessed model | -0.0123 | >= -0.01 | FAILED |" in text
     assert "_hparams_/session_start_info" in events.PluginTagToContent("hparams")
-    found = board.scalars(str(tmp_path))
+    found = tensorboard.scalars(str(tmp_path))
     assert found["summary/trial/bytes"] == [(0, 123456.0)]
     assert not [tag for tag in found if tag.startswith("summary/") and "trial" not in tag]
     for stage in ("float", "shipped"):
@@ -345,14 +345,14 @@ def test_curves_are_read_from_both_kinds_of_events(tmp_path: pathlib.Path) -> No
         value = tf.compat.v1.Summary.Value(tag="loss", simple_value=0.25)
         old.add_summary(tf.compat.v1.Summary(value=[value]), 3)
         old.close()
-    assert board.scalars(str(tmp_path)) == {
+    assert tensorboard.scalars(str(tmp_path)) == {
         "train/epoch_loss": [(1, 0.5)],
         "old/loss": [(3, 0.25)],
     }
 
 
 def test_settings_are_flat() -> None:
-    assert board.settings(facts().config) == {
+    assert tensorboard.settings(facts().config) == {
         "recipe": "quantize",
         "model.embedding_dim": 8,
         "model.hidden_units": "64-32",

@@ -12,11 +12,11 @@ import pytest
 from google.protobuf import text_format
 from tensorboard.plugins.projector import ProjectorConfig
 
-from ranklite.components.run_report import projector
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import DeepFMConfig, build_deepfm
 from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.layers.table_config import HashedTable
+from ranklite.models.reporting import projector
 
 LAYOUT = FeatureLayout.build([("user", 1, 5), ("item", 1, 3), ("tags", 2, 4)], ["x"])
 ITEMS = ["50", "7", "9"]

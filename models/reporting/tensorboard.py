@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from typing import Any
 
@@ -12,7 +13,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import api as hparams
 from tensorboard.plugins.pr_curve import summary as precision_recall
 
-from ranklite.components.run_report.page import Scalars, summary
 from ranklite.models.compression.search.hparams import (
     FIGURES_TAG,
     NAMED_BY_RUN,
@@ -20,16 +20,9 @@ from ranklite.models.compression.search.hparams import (
     run_settings,
 )
 from ranklite.models.evaluation.scored_rows import ScoredRows
+from ranklite.models.reporting.facts import Scalars
+from ranklite.models.reporting.metric_names import OF_TRIALS, verdict_cells
 
-_FIGURES = (  # those of a search's trials
-    "auc",
-    "log_loss",
-    "calibration",
-    "bytes",
-    "gzip_bytes",
-    "latency_1_us",
-    "latency_512_us",
-)
 _SETTINGS = ("model", "training")
 SUMMARY = "summary"  # of TensorBoard's runs, the one with the figures
 
@@ -43,7 +36,7 @@ def scalars(folder: str) -> Scalars:
     Returns:
       (step, value) in order; empty where nothing was logged.
     """
-    found: Scalars = {}
+    curves: Scalars = {}
     for path, _, files in sorted(os.walk(folder)):
         if not any("tfevents" in name for name in files):
             continue
@@ -51,14 +44,14 @@ def scalars(folder: str) -> Scalars:
         events.Reload()
         part = os.path.relpath(path, folder)
         for tag in events.Tags()["scalars"]:
-            found[f"{part}/{tag}"] = [(e.step, e.value) for e in events.Scalars(tag)]
+            curves[f"{part}/{tag}"] = [(e.step, e.value) for e in events.Scalars(tag)]
         for tag in events.Tags()["tensors"]:
             values = [(e.step, tf.make_ndarray(e.tensor_proto)) for e in events.Tensors(tag)]
             if all(
                 value.ndim == 0 and np.issubdtype(value.dtype, np.number) for _, value in values
             ):
-                found[f"{part}/{tag}"] = [(step, float(value)) for step, value in values]
-    return found
+                curves[f"{part}/{tag}"] = [(step, float(value)) for step, value in values]
+    return curves
 
 
 def settings(config: dict[str, Any]) -> HParams:
@@ -84,8 +77,8 @@ def write(report: dict[str, Any], config: dict[str, Any], rows: ScoredRows, fold
     figures = report["stages"]["shipped"]
     with _writer(folder, SUMMARY) as writer, writer.as_default(step=0):
         hparams.hparams(settings(config), trial_id=NAMED_BY_RUN)
-        for name in _FIGURES:
-            tf.summary.scalar(f"{FIGURES_TAG}/{name}", figures[name])
+        for metric in OF_TRIALS:
+            tf.summary.scalar(f"{FIGURES_TAG}/{metric.name}", figures[metric.name])
         tf.summary.text("run", summary(report, config))
     # Apart from the figures: HParams takes every scalar beside it for a figure of the run.
     for stage in ("float", "shipped"):
@@ -101,3 +94,10 @@ def write(report: dict[str, Any], config: dict[str, Any], rows: ScoredRows, fold
 
 def _writer(folder: str, part: str) -> contextlib.closing[Any]:
     return contextlib.closing(tf.summary.create_file_writer(os.path.join(folder, part)))
+
+
+def summary(report: dict[str, Any], config: dict[str, Any]) -> str:
+    """Configuration and gates in Markdown, for TensorBoard's text tab."""
+    gates = "\n".join(f"| {' | '.join(verdict_cells(v))} |" for v in report["verdicts"])
+    indented = "\n".join(f"    {line}" for line in json.dumps(config, indent=2).splitlines())
+    return f"| gate | value | bound | |\n|---|---|---|---|\n{gates}\n\n{indented}"

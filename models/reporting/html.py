@@ -1,28 +1,28 @@
-"""Parts of the pages that a browser shows: nothing in them is loaded, no name is markup."""
+"""Parts of the pages that a browser shows: nothing in them is loaded, and all text is escaped."""
 
 from __future__ import annotations
 
-import datetime
 import html
-import math
 import re
 from collections.abc import Callable, Iterable, Sequence
+
+from ranklite.models.reporting.tables import Section
 
 LONG_WORD = 30  # characters; a longer one, such as a digest, is broken on paper
 
 
-def document(title: str, head: str, sections: Sequence[tuple[str, str]]) -> str:
+def document(title: str, head: str, parts: Sequence[tuple[str, str]]) -> str:
     """A whole page.
 
     Args:
       title: Text.
       head: A line of text below it.
-      sections: Title as text and content as HTML of each.
+      parts: Title as text and content as HTML of each.
     """
-    links = " ".join(f'<a href="#s{k}">{text(name)}</a>' for k, (name, _) in enumerate(sections))
+    links = " ".join(f'<a href="#s{k}">{text(name)}</a>' for k, (name, _) in enumerate(parts))
     body = "".join(
         f'<section id="s{k}"><h2>{text(name)}</h2>{content}</section>'
-        for k, (name, content) in enumerate(sections)
+        for k, (name, content) in enumerate(parts)
     )
     return _PAGE.format(title=text(title), head=text(head), links=links, body=body)
 
@@ -58,27 +58,24 @@ def _cell(content: str) -> str:
 
 
 def text(value: object) -> str:
-    """Anything as text that is no markup."""
+    """Anything as text, escaped."""
     return html.escape(str(value))
 
 
-def number(value: float | None, form: str) -> str:
-    """A number, or a dash where there is none."""
-    return "-" if value is None or math.isnan(value) else form.format(value)
-
-
-def interval(bounds: Sequence[float] | None, form: str = "{:.4f}") -> str:
-    """` [low, high]`, or nothing where there is none."""
-    if not bounds or any(math.isnan(bound) for bound in bounds):
-        return ""
-    return f" [{', '.join(form.format(bound) for bound in bounds)}]"
-
-
-def time(seconds: float | None) -> str:
-    """Seconds of the epoch as a date and a time in UTC."""
-    if seconds is None:
-        return "-"
-    return f"{datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc):%Y-%m-%d %H:%M}"
+def sections(parts: Sequence[Section]) -> list[tuple[str, str]]:
+    """Sections of text as title and HTML; rows that are marked are bold."""
+    return [
+        (
+            part.title,
+            "".join(f"<p>{text(note)}</p>" for note in part.notes)
+            + "".join(
+                table(shown.head, shown.rows, lambda row: bool(row[-1]))
+                for shown in part.tables
+                if shown.rows
+            ),
+        )
+        for part in parts
+    ]
 
 
 _PAGE = """<!doctype html>

@@ -1,0 +1,1 @@
+"""How figures are shown: titles and formats, terminal tables, HTML pages, TensorBoard."""

@@ -1,0 +1,112 @@
+"""One place for the name, title and format of each figure, gate and stage.
+
+A figure has one name everywhere: `latency_1_us` in reports and TensorBoard is limited by
+`compression.budget.latency_1_us` and by `gates.max_latency_1_us`, and titled "us/row, batch 1".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from ranklite.models.reporting.tables import number
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """A figure of a model file.
+
+    Attributes:
+      name: Its key in reports, budgets and TensorBoard; `max_` or `min_` before it names its gate.
+      title: For a column.
+      form: How it is written.
+      precise: How it is written where runs or recipes are compared.
+      better: 1 where more is better, -1 where less is, 0 where neither.
+    """
+
+    name: str
+    title: str
+    form: str
+    precise: str
+    better: int
+
+    def text(self, value: float | None, *, precise: bool = False) -> str:
+        """The figure as text; a dash where there is none.
+
+        Example:
+          >>> METRICS["auc"].text(0.71846)
+          '0.7185'
+        """
+        return number(value, self.precise if precise else self.form)
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("auc", "AUC", "{:.4f}", "{:.5f}", 1),
+        Metric("log_loss", "log loss", "{:.4f}", "{:.5f}", -1),
+        Metric("calibration", "calibration", "{:.3f}", "{:.5f}", 0),
+        Metric("gauc", "GAUC", "{:.4f}", "{:.5f}", 1),
+        Metric("ndcg_at_10", "NDCG@10", "{:.4f}", "{:.5f}", 1),
+        Metric("bytes", "bytes", "{:,.0f}", "{:,.0f}", -1),
+        Metric("gzip_bytes", "gzipped", "{:,.0f}", "{:,.0f}", -1),
+        Metric("latency_1_us", "us/row, batch 1", "{:.2f}", "{:.2f}", -1),
+        Metric("latency_512_us", "us/row, batch 512", "{:.2f}", "{:.2f}", -1),
+    )
+}
+ACCURACY = tuple(METRICS[n] for n in ("auc", "log_loss", "calibration", "gauc", "ndcg_at_10"))
+COSTS = tuple(METRICS[n] for n in ("bytes", "gzip_bytes", "latency_1_us", "latency_512_us"))
+OF_TRIALS = (*ACCURACY[:3], *COSTS)  # no trial is measured by user
+
+_LOST = "AUC lost to float"
+_ADDED = "log loss added to float"
+_GATES = {  # those that do not bound a figure as it is
+    "max_auc_drop": _LOST,
+    "max_log_loss_rise": _ADDED,
+}
+_STAGES = {
+    "control": "float control",
+    "quantized": "quantized (Keras)",
+    "shipped": "shipped file",
+}
+_ROUNDING = {"calibrated": "PTQ", "trained": "QAT"}
+
+
+def title(name: str) -> str:
+    """Title of a figure; of one that is not known, its name."""
+    return METRICS[name].title if name in METRICS else name.replace("_", " ")
+
+
+def gate_title(gate: str) -> str:
+    """Title of a gate by its key.
+
+    Example:
+      >>> gate_title("max_latency_1_us"), gate_title("max_auc_drop")
+      ('us/row, batch 1', 'AUC lost to float')
+    """
+    return _GATES.get(gate) or title(gate.removeprefix("max_").removeprefix("min_"))
+
+
+def stage_title(stage: str) -> str:
+    """What a person calls a stage of a model."""
+    return _STAGES.get(stage, stage.replace("_", " "))
+
+
+def rounding_title(way: str) -> str:
+    """How a file was quantized, in the field's abbreviation."""
+    return _ROUNDING.get(way, way)
+
+
+def slice_title(entry: Mapping[str, Any]) -> str:
+    """What a person calls an entry of a report's `slices`."""
+    return f"{entry['column'].removeprefix('slice_')} = {entry['value'] or '(missing)'}"
+
+
+def verdict_cells(verdict: Mapping[str, Any]) -> list[str]:
+    """Name, value, bound (empty where there is none) and outcome of a verdict's `to_dict()`."""
+    bound = ""
+    if verdict["threshold"] is not None:
+        bound = f"{'>=' if verdict['at_least'] else '<='} {verdict['threshold']:g}"
+    name = verdict["name"] + (f" ({verdict['detail']})" if verdict["detail"] else "")
+    return [name, f"{verdict['value']:.6g}", bound, "passed" if verdict["passed"] else "FAILED"]

@@ -1,0 +1,152 @@
+"""Sections of the page on the model: stages, gates, what compression changed, slices, training."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from ranklite.models.reporting import html
+from ranklite.models.reporting.facts import Scalars
+from ranklite.models.reporting.metric_names import (
+    ACCURACY,
+    COSTS,
+    METRICS,
+    slice_title,
+    stage_title,
+    verdict_cells,
+)
+from ranklite.models.reporting.pictures import label, picture
+from ranklite.models.reporting.tables import interval
+
+_SMALL_CHANGE = 0.05  # a slice that loses more AUC than this is marked
+
+
+def stages(report: dict[str, Any]) -> str:
+    """Figures of every stage, with their intervals."""
+    exact, *others = ACCURACY[:2], *ACCURACY[2:], *COSTS
+    rows = []
+    for stage, figures in report["stages"].items():
+        bounds = figures.get("interval", {})
+        rows.append(
+            [
+                stage_title(stage),
+                *(m.text(figures.get(m.name)) + interval(bounds.get(m.name)) for m in exact),
+                interval(bounds.get("auc_change"), "{:+.4f}").strip(),
+                *(m.text(figures.get(m.name)) for m in others),
+            ]
+        )
+    head = ["stage", *(m.title for m in exact), "AUC against float", *(m.title for m in others)]
+    note = "<p>In brackets: 95 % intervals, users drawn with replacement (all rows of a user).</p>"
+    return html.table(head, rows) + note
+
+
+def gates(report: dict[str, Any]) -> str:
+    """Every gate with its value, its bound and its verdict."""
+    rows = [verdict_cells(verdict) for verdict in report["verdicts"]]
+    return html.table(["gate", "value", "bound", ""], rows, lambda row: row[-1] == "FAILED")
+
+
+def compression(report: dict[str, Any]) -> str:
+    """Scores, curves, SQNR, and where the bytes are."""
+    evidence = report["evidence"]
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots(2, 2).flat
+        pairs = evidence["score_pairs"]
+        axes[0].plot([0, 1], [0, 1], color="grey", lw=0.6)
+        axes[0].scatter(pairs["x"], pairs["y"], s=3, alpha=0.4, rasterized=True)
+        label(axes[0], "score, float control", "score, shipped file", "Every score moved?")
+        axes[1].plot([0, 1], [0, 1], color="grey", lw=0.6)
+        for axis, key, x, y, name in (
+            (axes[1], "calibration", "mean score", "share of positives", "Calibration"),
+            (axes[2], "roc", "false positive rate", "true positive rate", "ROC"),
+            (axes[3], "precision_recall", "recall", "precision", "Precision and recall"),
+        ):
+            for stage, curve in evidence[key].items():
+                style = "o-" if key == "calibration" else "-"
+                axis.plot(curve["x"], curve["y"], style, ms=3, lw=1, label=stage)
+            label(axis, x, y, name)
+            axis.legend(fontsize=8)
+
+    shipped = report["stages"]["shipped"]
+    rounding = html.table(
+        ["layer", "SQNR, dB"],
+        [[name, f"{value:.1f}"] for name, value in evidence["rounding_db"].items()],
+    )
+    sizes = html.table(
+        ["constant", "type", "shape", "bytes"],
+        [
+            [t["name"], t["dtype"], "x".join(map(str, t["shape"])), f"{t['bytes']:,}"]
+            for t in evidence["tensors"][:20]
+        ],
+    )
+    operators = html.table(
+        ["operator", "times"],
+        [[name, str(count)] for name, count in sorted(shipped["operators"].items())],
+    )
+    moved = html.table(
+        ["shipped file against", "largest change of a score", "99.9 % change less than"],
+        [
+            [stage, f"{change['max']:.4f}", f"{change['p999']:.4f}"]
+            for stage, change in evidence["score_change"].items()
+        ],
+    )
+    return (
+        picture(draw, (9, 8), "Scores, calibration, ROC and precision of float and shipped file")
+        + f"<h3>Single scores</h3>{moved}"
+        + (f"<h3>SQNR, layer by layer</h3>{rounding}" if evidence["rounding_db"] else "")
+        + f"<h3>Where the bytes are</h3>{sizes}"
+        + f"<details><summary>Operators of the file</summary>{operators}</details>"
+    )
+
+
+def slices(report: dict[str, Any]) -> str:
+    """Figures by slice, those first that lost most AUC."""
+    if not report["slices"]:
+        return "<p>The configuration names no user, no item and no slices.</p>"
+
+    def lost(entry: dict[str, Any]) -> float:
+        change = float(entry["float"]["auc"] - entry["shipped"]["auc"])
+        return -math.inf if math.isnan(change) else change
+
+    auc, log_loss = METRICS["auc"], METRICS["log_loss"]
+    rows = [
+        [
+            slice_title(entry),
+            f"{entry['rows']:,}",
+            f"{entry['rows'] / report['rows']:.1%}",
+            auc.text(entry["float"]["auc"]),
+            auc.text(entry["shipped"]["auc"]),
+            log_loss.text(entry["shipped"]["log_loss"]),
+            "loses much" if lost(entry) > _SMALL_CHANGE else "",
+        ]
+        for entry in sorted(report["slices"], key=lost, reverse=True)
+    ]
+    titles = [f"{auc.title} float", f"{auc.title} shipped", f"{log_loss.title} shipped"]
+    head = ["slice", "rows", "share", *titles, ""]
+    return html.table(head, rows)
+
+
+def trainings(trainings: dict[str, Scalars]) -> str:
+    """Validation curves of every training, by stage."""
+    shown = {stage: curves for stage, curves in trainings.items() if curves}
+    if not shown:
+        return "<p>Nothing was trained.</p>"
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots(1, 2)
+        for axis, metric in zip(axes, (METRICS["log_loss"], METRICS["auc"]), strict=True):
+            ending = f"epoch_{metric.name}"
+            for stage, curves in shown.items():
+                for tag, points in curves.items():
+                    if tag.endswith(ending):
+                        part = tag.removesuffix(ending).rstrip("/").removesuffix("validation")
+                        curve = f"{stage} {part.rstrip('/')}".strip()
+                        axis.plot(*zip(*points, strict=True), ".-", lw=1, label=curve)
+            label(axis, "epoch", "", f"{metric.title}, validation")
+            if axis.has_data():
+                axis.legend(fontsize=7)
+
+    return picture(draw, (9, 3.6), "Validation log loss and AUC of every training")

@@ -1,0 +1,102 @@
+"""Keys and values of earlier versions, which keep working for one minor version.
+
+The names are replaced in the YAML tree before anything is validated, so that an error further in
+still names its line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+
+import yaml
+
+ANY = "*"  # any key, any entry of a list
+
+
+class RenamedKey(FutureWarning):
+    """A configuration uses a name of an earlier version; the message names the new one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Renamed:
+    """A key that got another name.
+
+    Attributes:
+      under: Keys from the top to the mapping that holds it; `*` is any key or entry.
+      old: Its name in earlier versions.
+      new: Its name.
+      values: New names of its values, by their old ones.
+    """
+
+    under: tuple[str, ...]
+    old: str
+    new: str
+    values: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+RENAMED = (  # in 0.2.0, to be removed in 0.3.0
+    Renamed(("compression", "budget"), "latency_us", "latency_1_us"),
+)
+
+
+class GivenTwice(ValueError):
+    """A key is given by its old and by its new name.
+
+    Attributes:
+      line: Of the old one, counted from 1.
+    """
+
+    def __init__(self, old: str, new: str, line: int) -> None:
+        super().__init__(f"{old} was renamed to {new}, which is given too: leave {old} out")
+        self.line = line
+
+
+def rename(root: yaml.Node | None, file_name: str, renamed: Sequence[Renamed] = RENAMED) -> None:
+    """Replaces old names in a YAML tree, with a `RenamedKey` warning for each.
+
+    Args:
+      root: The composed document; changed in place.
+      file_name: Named in the warnings.
+      renamed: What was renamed.
+
+    Raises:
+      GivenTwice: Both names of a key are given.
+    """
+    for entry in renamed:
+        for mapping in _mappings(root, entry.under):
+            _rename_in(mapping, entry, file_name)
+
+
+def _rename_in(mapping: yaml.MappingNode, entry: Renamed, file_name: str) -> None:
+    keys = {key.value: key for key, _ in mapping.value}
+    for key, value in mapping.value:
+        if key.value != entry.old:
+            continue
+        line = key.start_mark.line + 1
+        if entry.new in keys:
+            raise GivenTwice(entry.old, entry.new, line)
+        message = f"{file_name}:{line}: {entry.old} is now called {entry.new}"
+        key.value = entry.new
+        if isinstance(value, yaml.ScalarNode) and value.value in entry.values:
+            message += f", and its value {value.value!r} {entry.values[value.value]!r}"
+            value.value = entry.values[value.value]
+        warnings.warn(f"{message}; the old name works until 0.3.0", RenamedKey, stacklevel=2)
+
+
+def _mappings(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[yaml.MappingNode]:
+    """The mappings that a path leads to."""
+    if not path:
+        if isinstance(node, yaml.MappingNode):
+            yield node
+        return
+    first, *rest = path
+    if isinstance(node, yaml.MappingNode):
+        children = [value for key, value in node.value if first in (ANY, key.value)]
+    elif isinstance(node, yaml.SequenceNode) and first == ANY:
+        children = node.value
+    else:
+        return
+    for child in children:
+        yield from _mappings(child, tuple(rest))

@@ -1,0 +1,100 @@
+"""Names of earlier versions keep working, with a warning that names the new ones."""
+
+from __future__ import annotations
+
+import pathlib
+import warnings
+
+import pytest
+import yaml
+
+from ranklite.pipeline.config.renamed import GivenTwice, Renamed, RenamedKey, rename
+from ranklite.pipeline.config.run_config import ConfigError, load_config
+
+ROOT = pathlib.Path(__file__).parents[3]
+SEARCH = "compression:\n  budget:\n    bytes: 128k\n    {key}: {value}\n"
+
+
+def configuration(folder: pathlib.Path, tail: str) -> str:
+    settings = yaml.safe_load((ROOT / "configs/synthetic.yaml").read_text(encoding="utf-8"))
+    del settings["compression"]
+    text = tail + yaml.safe_dump(settings, sort_keys=False)
+    path = folder / "run.yaml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_an_old_key_works_and_warns_with_the_new_one(tmp_path: pathlib.Path) -> None:
+    path = configuration(tmp_path, SEARCH.format(key="latency_us", value=5))
+    with pytest.warns(RenamedKey) as caught:
+        config = load_config(path)
+    assert config.compression.budget.limits == {"bytes": 131072, "latency_1_us": 5.0}
+    assert config.judged_by.max_latency_1_us == 5.0
+    (warning,) = caught
+    assert str(warning.message).startswith(
+        f"{path}:4: latency_us is now called latency_1_us; the old name works until "
+    )
+
+
+def test_the_new_key_does_not_warn(tmp_path: pathlib.Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_config(configuration(tmp_path, SEARCH.format(key="latency_1_us", value=5)))
+
+
+def test_an_error_in_an_old_key_names_its_line(tmp_path: pathlib.Path) -> None:
+    path = configuration(tmp_path, SEARCH.format(key="latency_us", value=-1))
+    with pytest.warns(RenamedKey), pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert str(caught.value) == (
+        f"{path}:4: compression.budget.latency_1_us = -1: input should be greater than 0"
+    )
+
+
+def test_both_names_are_an_error(tmp_path: pathlib.Path) -> None:
+    tail = SEARCH.format(key="latency_us", value=5) + "    latency_1_us: 6\n"
+    path = configuration(tmp_path, tail)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert str(caught.value) == (
+        f"{path}:4: latency_us was renamed to latency_1_us, which is given too: leave latency_us "
+        "out"
+    )
+
+
+TABLE = (
+    Renamed(("steps", "*"), "scales", "granularity", {"unit": "per_channel"}),
+    Renamed(("recipes", "*", "*"), "scales", "granularity", {"unit": "per_channel"}),
+)
+
+
+def test_values_and_every_entry_of_a_list_are_renamed() -> None:
+    text = """
+steps: [{scales: unit}, {scales: other}, {kept: unit}]
+recipes: {a: [{scales: unit}], b: [{scales: unit}]}
+scales: unit
+"""
+    root = yaml.compose(text)
+    with pytest.warns(RenamedKey) as caught:
+        rename(root, "my.yaml", TABLE)
+    assert yaml.SafeLoader("").construct_document(root) == {
+        "steps": [{"granularity": "per_channel"}, {"granularity": "other"}, {"kept": "unit"}],
+        "recipes": {"a": [{"granularity": "per_channel"}], "b": [{"granularity": "per_channel"}]},
+        "scales": "unit",
+    }
+    assert len(caught) == 4
+    assert "and its value 'unit' 'per_channel'" in str(caught[0].message)
+
+
+def test_a_name_in_an_alias_is_renamed_once() -> None:
+    root = yaml.compose("steps: [&a {scales: unit}, *a]")
+    with pytest.warns(RenamedKey) as caught:
+        rename(root, "my.yaml", TABLE)
+    assert len(caught) == 1
+
+
+def test_where_both_stand_is_said() -> None:
+    root = yaml.compose("steps:\n- scales: unit\n  granularity: per_tensor\n")
+    with pytest.raises(GivenTwice) as caught:
+        rename(root, "my.yaml", TABLE)
+    assert caught.value.line == 2

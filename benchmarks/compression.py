@@ -104,7 +104,7 @@ def figures_of(config: str, arguments: argparse.Namespace) -> dict[str, dict[str
     from ranklite.pipeline.local.runner import run
 
     outcome = run(config, arguments.runs, arguments.data)
-    folder = outcome.stages["LiteValidator"].folder("report")
+    folder = outcome.stages["FileValidator"].folder("report")
     assert folder is not None
     report = json.loads(pathlib.Path(folder, "report.json").read_text(encoding="utf-8"))
     found = {stage: dict(figures) for stage, figures in report["stages"].items()}

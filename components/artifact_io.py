@@ -1,4 +1,4 @@
-"""Reading and writing what our components hand to each other: examples, checkpoints, files."""
+"""Reading and writing what our components hand to each other: examples and checkpoints."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ from typing import Any
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from ranklite.components import artifact_json as documents
-from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.compression.technique import Splits
-from ranklite.models.config import SPEC_FILE
-from ranklite.models.export.tflite_runtime import TFLITE_FILE
+from ranklite.models.architectures.checkpoint import Checkpoint, read_spec
+from ranklite.models.training.splits import Splits
 
 
 def split_files(examples: list[Any], split: str) -> list[str]:
@@ -34,14 +31,8 @@ def load(models: list[Any]) -> Checkpoint:
 
 def metrics(uri: str) -> dict[str, Any]:
     """What the stage that wrote the Model artifact at a URI measured; its weights are not read."""
-    found: dict[str, Any] = documents.read(path_utils.serving_model_dir(uri), SPEC_FILE)["metrics"]
+    found: dict[str, Any] = read_spec(path_utils.serving_model_dir(uri))["metrics"]
     return found
-
-
-def tflite_path(models: list[Any]) -> str:
-    """The TFLite file of a Model artifact."""
-    folder = path_utils.serving_model_dir(artifact_utils.get_single_uri(models))
-    return os.path.join(folder, TFLITE_FILE)
 
 
 def save(checkpoint: Checkpoint, models: list[Any]) -> None:

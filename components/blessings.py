@@ -12,7 +12,7 @@ from ranklite.components.evaluator.verdicts import failed
 BLESSINGS = {
     "model_blessing": "Evaluator",
     "baseline_blessing": "Evaluator.against_blessed",
-    "infra_blessing": "LiteValidator",
+    "infra_blessing": "FileValidator",
 }
 EVALUATIONS = {  # the Evaluator, and what it compares with
     "evaluation": ("Evaluator", "float"),
@@ -30,10 +30,10 @@ def refused_by(input_dict: dict[str, list[Any]]) -> list[str]:
 
 
 def verdicts(report: dict[str, Any], folders: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Those of every gate of LiteValidator, and those that an Evaluator refused by.
+    """Those of every gate of FileValidator, and those that an Evaluator refused by.
 
     Args:
-      report: `report.json` of LiteValidator.
+      report: `report.json` of FileValidator.
       folders: Of what the Evaluators measured, by the keys of `EVALUATIONS`; only a run that failed
         lacks one.
 

@@ -52,7 +52,7 @@ class LastAcceptedStatistics(resolver.ResolverStrategy):
 
 
 class LastPushedModel(resolver.ResolverStrategy):
-    """The newest TFLite model that was pushed and reads the same raw features as the current one.
+    """The newest exported model that was pushed and reads the same raw features as the current one.
 
     Channels: `current` (one Model), `candidates` (Models), `pushed` (PushedModel). Resolves
     `candidates` to one artifact or none.

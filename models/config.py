@@ -34,7 +34,8 @@ def _parse_bytes(value: Any) -> Any:
 
 Bytes = Annotated[int, BeforeValidator(_parse_bytes), Field(gt=0)]
 
-SPEC_FILE = "deepfm.json"  # of a checkpoint: its layout, sizes and figures
+SPEC_FILE = "checkpoint.json"  # of a checkpoint: its layout, sizes and figures
+OLD_SPEC_FILE = "deepfm.json"  # its name up to version 0.1
 
 # How a file stores the weights.
 Format = Literal["float32", "float16", "dynamic_range", "int8", "int16x8"]

@@ -63,7 +63,7 @@ class Registry(Generic[EntryT]):
           UnknownEntry: There is none; the message lists what is registered.
         """
         target: Any = importlib.import_module(self.module(name))
-        for part in self.paths[name].partition(":")[2].split("."):
+        for part in self._path(name).partition(":")[2].split("."):
             target = getattr(target, part)
         found: EntryT = target
         return found
@@ -74,9 +74,14 @@ class Registry(Generic[EntryT]):
         Raises:
           UnknownEntry: There is none.
         """
+        return self._path(name).partition(":")[0]
+
+    def _path(self, name: str) -> str:
+        if name in self._own:  # entry points are looked for on the whole disk: not to score a row
+            return self._own[name]
         if name not in self.paths:
             raise UnknownEntry(f"no {self.what} {name!r}; registered are {', '.join(self.names)}")
-        return self.paths[name].partition(":")[0]
+        return self.paths[name]
 
     def all(self) -> dict[str, EntryT]:
         """Every entry by name, imported now."""

@@ -50,11 +50,11 @@ def create_pipeline(
     examples = ingest(config, data_root, rejects_dir, span)
     valid = validate(config, examples, history)
     transformed = transform(config, examples, valid)
-    # Trainer -> Pruner, Clusterer, Quantizer, Distiller, or BudgetSearch -> LiteConverter
+    # Trainer -> Pruner, Clusterer, Quantizer, Distiller, or BudgetSearch -> Exporter
     trained = train(config, transformed, history)
     compressed = compress(config, transformed, trained, work_dir)
     exported = export(config, compressed, transformed)
-    # Evaluator, LiteValidator -> RunReport -> Pusher
+    # Evaluator, FileValidator -> RunReport -> Pusher
     judged = judge(config, examples, transformed, compressed, exported, history)
     page = report(config, examples, valid, transformed, trained, compressed, judged)
     pusher = push(config, transformed, trained, exported, judged, page, push_dir, history)

@@ -11,7 +11,8 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from ranklite.components import repeated_inputs as numbered
 from ranklite.components.artifact_types import Trials
 from ranklite.components.budget_search.executor import Executor
-from ranklite.models.compression.config import MAX_TEACHERS, Search
+from ranklite.models.compression.config import Search
+from ranklite.models.compression.technique import MAX_TEACHERS
 
 
 class BudgetSearchSpec(ComponentSpec):
@@ -22,6 +23,7 @@ class BudgetSearchSpec(ComponentSpec):
         "features": ExecutionParameter(type=str),
         "training": ExecutionParameter(type=str),
         "gates": ExecutionParameter(type=str),
+        "target": ExecutionParameter(type=str),
         "work_dir": ExecutionParameter(type=str),
         "code_digest": ExecutionParameter(type=str),
     }
@@ -50,8 +52,9 @@ class BudgetSearch(base_component.BaseComponent):
       features: JSON of a FeatureSet.
       training: JSON of the float model's TrainingConfig.
       gates: JSON of a GatesConfig.
+      target: Name of the export target.
       work_dir: Folder that keeps finished trials, so that a killed search goes on.
-      code_digest: Digest of the executor's code.
+      code_digest: Digest of the executor's code and of the target's.
       teachers: Channels of float Models, where a recipe distils.
     """
 
@@ -67,6 +70,7 @@ class BudgetSearch(base_component.BaseComponent):
         features: str,
         training: str,
         gates: str,
+        target: str,
         work_dir: str,
         code_digest: str,
         teachers: Sequence[channel.BaseChannel] = (),
@@ -82,6 +86,7 @@ class BudgetSearch(base_component.BaseComponent):
                 features=features,
                 training=training,
                 gates=gates,
+                target=target,
                 work_dir=work_dir,
                 code_digest=code_digest,
                 model=channel.Channel(type=standard_artifacts.Model),

@@ -19,12 +19,12 @@ from ranklite.components import run_logs
 from ranklite.components.artifact_types import TRIALS_FILE
 from ranklite.models import progress
 from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.compression.config import Quantization, Search, parse_step
-from ranklite.models.compression.recipe import Setting
-from ranklite.models.compression.rounding import calibrated, train_control
-from ranklite.models.compression.search import Found, search
+from ranklite.models.compression.config import Search
+from ranklite.models.compression.search.search import Found, search
+from ranklite.models.compression.technique import Setting
+from ranklite.models.compression.techniques import from_json
 from ranklite.models.evaluation.gates import GatesConfig
-from ranklite.models.export.tflite import to_tflite
+from ranklite.models.export import export_target
 from ranklite.models.features.constants import read_constants
 from ranklite.models.features.examples import read_records, transformed_inputs
 from ranklite.models.features.feature_set import FeatureSet
@@ -63,6 +63,7 @@ class Executor(base_executor.BaseExecutor):
             - gates: JSON of the GatesConfig: recipes that pass are preferred.
             - work_dir: Folder that keeps finished trials until the inputs or the code change: a
               search that was killed goes on, and one with another budget tries only what is new.
+            - target: Name of the export target.
             - code_digest: Keys the cache and the finished trials.
 
         Raises:
@@ -78,18 +79,20 @@ class Executor(base_executor.BaseExecutor):
         )
         graph = artifact_utils.get_single_uri(input_dict["transform_graph"])
         raw = RawFeatures(features, read_constants(graph, features), base.layout)
+        shipped_as = export_target(exec_properties["target"])
         inputs, labels, _ = transformed_inputs(read_records(setting.splits.eval), base.layout, [])
         logs = artifact_utils.get_single_uri(output_dict["model_run"])
         os.makedirs(logs, exist_ok=True)
         finished = _finished(
-            exec_properties["work_dir"], _digest(input_dict, exec_properties["code_digest"])
+            exec_properties["work_dir"],
+            _digest(input_dict, exec_properties["target"], exec_properties["code_digest"]),
         )
         with run_logs.kept(logs):
             found = search(
                 Search.model_validate_json(exec_properties["config"]),
                 base,
                 setting,
-                lambda checkpoint: to_tflite(checkpoint, raw),
+                lambda checkpoint: shipped_as.load(shipped_as.export(checkpoint, raw)),
                 inputs,
                 labels,
                 finished,
@@ -129,19 +132,17 @@ def _finished(work_dir: str, digest: str) -> str:
     return os.path.join(work_dir, digest)
 
 
-def _digest(input_dict: dict[str, list[Any]], code_digest: str) -> str:
-    """Trials are only valid for the same inputs and the same code."""
+def _digest(input_dict: dict[str, list[Any]], target: str, code_digest: str) -> str:
+    """Trials are only valid for the same inputs, the same target and the same code."""
     ids = {key: [artifact.id for artifact in values] for key, values in input_dict.items()}
-    return hashlib.sha256(json.dumps([ids, code_digest], sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(
+        json.dumps([ids, target, code_digest], sort_keys=True).encode()
+    ).hexdigest()[:16]
 
 
 def _control(found: Found, setting: Setting) -> Checkpoint:
     """The float model that the chosen one's last step is to be compared with."""
     steps = found.chosen.steps
-    last = parse_step(json.dumps(steps[-1])) if steps else None
-    if not isinstance(last, Quantization):
+    if not steps:
         return found.before_last
-    start = found.before_last
-    if last.epochs and last.format in ("int8", "int16x8"):
-        start = calibrated(last, start, setting.splits).form  # what the chosen one started from
-    return train_control(last, start, setting.splits, setting.training)
+    return from_json(json.dumps(steps[-1])).control(found.before_last, setting)

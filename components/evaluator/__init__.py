@@ -1,1 +1,1 @@
-"""TFX's own Evaluator, set up to score TFLite files in the runtime that ships them."""
+"""TFX's own Evaluator, set up to score exported files in the runtime that ships them."""

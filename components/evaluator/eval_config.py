@@ -1,4 +1,4 @@
-"""What TFMA measures and which thresholds it holds a TFLite model to."""
+"""What TFMA measures and which thresholds it holds an exported model to."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _metric(
             change.direction, change.absolute.value = direction.LOWER_IS_BETTER, max_loss
     metric = tfma.MetricConfig(class_name=name)
     if name == "AUC":
-        # TFMA counts a confusion matrix a threshold, 10,000 by default; LiteValidator has the
+        # TFMA counts a confusion matrix a threshold, 10,000 by default; FileValidator has the
         # exact AUC.
         metric.config = json.dumps({"num_thresholds": AUC_THRESHOLDS})
     if threshold.ByteSize():
@@ -54,7 +54,7 @@ def eval_config(
     max_log_loss_rise: float | None = None,
     calibration: tuple[float | None, float | None] = (None, None),
 ) -> tfma.EvalConfig:
-    """Builds TFMA's configuration for a candidate TFLite file and an optional baseline.
+    """Builds TFMA's configuration for a candidate's file and an optional baseline.
 
     Thresholds hold for all rows together; slices are measured, not judged. Where there is no
     baseline, TFX leaves the thresholds on changes out.
@@ -75,7 +75,7 @@ def eval_config(
     models = [
         tfma.ModelSpec(
             name=name,
-            model_type=tfma.TF_LITE,
+            model_type=tfma.TF_LITE,  # a file without metrics in its graph, of whatever target
             signature_name=signature,
             label_key=label,
             is_baseline=name == BASELINE,

@@ -1,15 +1,15 @@
-"""Hooks for TFX's Evaluator: TFMA scores TFLite files in ai-edge-litert, the runtime that ships.
+"""Hooks for TFX's Evaluator: TFMA scores exported files in the runtime that ships them.
 
-TFMA's own TFLite extractor runs TensorFlow's interpreter without its delegates, reads the default
-signature only, and puts -1 where it does not find a feature. This one scores with the signature
-that the model specification names. `serving_raw` reads raw Examples, which makes models comparable
-whose vocabularies differ: tonight's and the one pushed last.
+TFMA's own extractor knows a TFLite file only, runs TensorFlow's interpreter without its delegates,
+reads the default signature, and puts -1 where it does not find a feature. This one takes the
+runtime of the file's export target (see `ranklite.components.model_file`) and the signature that
+the model specification names. `serving_raw` reads raw Examples, which makes models comparable whose
+vocabularies differ: tonight's and the one pushed last.
 """
 
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,29 +17,32 @@ import apache_beam as beam
 import numpy as np
 import tensorflow_model_analysis as tfma
 
-from ranklite.models.export.tflite_runtime import SERVING_RAW, TFLITE_FILE, LiteModel
+from ranklite.components import model_file
+from ranklite.models.export.target import SERVING_RAW, LoadedModel
 from ranklite.models.features.examples import raw_inputs
-from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import IDS, NUMERIC
+from ranklite.models.features.raw_column import RawColumn
 
+# TFMA's stage that looks for preprocessing in a model, and loads the file in TensorFlow to do so.
+_TRANSFORMED_FEATURES = "ExtractTransformedFeatures"
 _DTYPES = {IDS: np.int64, NUMERIC: np.float32}
 
 
-class LitePredict(beam.DoFn):
-    """Adds the scores of one or two TFLite files to TFMA's batched extracts.
+class Predict(beam.DoFn):
+    """Adds the scores of one or two files to TFMA's batched extracts.
 
     Args:
-      paths: The file of each model, by name.
+      folders: Where the file of each model lies, by the model's name.
       signatures: The signature that scores, by model name.
     """
 
-    def __init__(self, paths: dict[str, str], signatures: dict[str, str]) -> None:
-        self._paths, self._signatures = paths, signatures
-        self._models: dict[str, LiteModel] = {}
+    def __init__(self, folders: dict[str, str], signatures: dict[str, str]) -> None:
+        self._folders, self._signatures = folders, signatures
+        self._models: dict[str, LoadedModel] = {}
 
     def setup(self) -> None:
         """Loads the files once a worker."""
-        self._models = {name: LiteModel(path) for name, path in self._paths.items()}
+        self._models = {name: model_file.load_in(path) for name, path in self._folders.items()}
 
     def process(self, extracts: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Scores a batch."""
@@ -55,7 +58,7 @@ class LitePredict(beam.DoFn):
 
 
 def _inputs(
-    extracts: dict[str, Any], model: LiteModel, signature: str
+    extracts: dict[str, Any], model: LoadedModel, signature: str
 ) -> dict[str, np.ndarray[Any, Any]]:
     """What a signature takes, from a batch of Examples.
 
@@ -74,19 +77,13 @@ def _inputs(
     return inputs
 
 
-def _raw(records: list[bytes], model: LiteModel) -> dict[str, np.ndarray[Any, Any]]:
+def _raw(records: list[bytes], model: LoadedModel) -> dict[str, np.ndarray[Any, Any]]:
     """Raw inputs as the file itself describes them: an older model has its own."""
-    features: list[dict[str, Any]] = []
-    for name, detail in model.inputs(SERVING_RAW).items():
-        if detail["dtype"] == "float32":
-            # A set of features needs one with ids; bucketed or not, a number is read alike.
-            features.append({"kind": "numeric", "name": name, "buckets": 2})
-        elif len(detail["shape"]) == 2:
-            feature = {"kind": "multi_categorical", "max_length": detail["shape"][1]}
-            features.append({"name": name, "dtype": detail["dtype"], **feature})
-        else:
-            features.append({"kind": "categorical", "name": name, "dtype": detail["dtype"]})
-    return raw_inputs(records, FeatureSet.model_validate({"features": features}))
+    columns = [
+        RawColumn.of_input(name, detail["shape"], detail["dtype"])
+        for name, detail in model.inputs(SERVING_RAW).items()
+    ]
+    return raw_inputs(records, columns)
 
 
 def custom_extractors(
@@ -96,13 +93,10 @@ def custom_extractors(
     shared = eval_shared_model if isinstance(eval_shared_model, list) else [eval_shared_model]
     names = [spec.name if len(shared) > 1 else "" for spec in eval_config.model_specs]
     predict = tfma.extractors.Extractor(
-        stage_name="ExtractLitePredictions",
+        stage_name="ExtractRuntimePredictions",
         ptransform=beam.ParDo(
-            LitePredict(
-                {
-                    name: os.path.join(model.model_path, TFLITE_FILE)
-                    for name, model in zip(names, shared, strict=True)
-                },
+            Predict(
+                {name: model.model_path for name, model in zip(names, shared, strict=True)},
                 {
                     name: spec.signature_name
                     for name, spec in zip(names, eval_config.model_specs, strict=True)
@@ -110,9 +104,10 @@ def custom_extractors(
             )
         ),
     )
-    return tfma.default_extractors(
+    extractors = tfma.default_extractors(
         eval_shared_model=eval_shared_model,
         eval_config=eval_config,
         tensor_adapter_config=tensor_adapter_config,
         custom_predict_extractor=predict,
     )
+    return [stage for stage in extractors if stage.stage_name != _TRANSFORMED_FEATURES]

@@ -1,4 +1,4 @@
-"""What TFMA's thresholds refused, in the words of LiteValidator's gates."""
+"""What TFMA's thresholds refused, in the words of FileValidator's gates."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""LiteConverter: a Keras checkpoint to a TFLite file."""
+"""Exporter: a Keras checkpoint to the file of an export target."""

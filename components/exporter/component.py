@@ -1,4 +1,4 @@
-"""LiteConverter."""
+"""Exporter."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from ranklite.components.exporter.executor import Executor
 
 
-class LiteConverterSpec(ComponentSpec):
-    """Specification of LiteConverter."""
+class ExporterSpec(ComponentSpec):
+    """Specification of Exporter."""
 
     PARAMETERS = {
         "features": ExecutionParameter(type=str),
         "stage": ExecutionParameter(type=str),
+        "target": ExecutionParameter(type=str),
         "code_digest": ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -24,18 +25,19 @@ class LiteConverterSpec(ComponentSpec):
     OUTPUTS = {"model": ChannelParameter(type=standard_artifacts.Model)}
 
 
-class LiteConverter(base_component.BaseComponent):
-    """Converts a Keras checkpoint to one TFLite file with two signatures.
+class Exporter(base_component.BaseComponent):
+    """Converts a Keras checkpoint to one file with two signatures.
 
     Args:
       keras_model: Channel of a Model with a checkpoint.
       transform_graph: Channel of the TransformGraph.
       features: JSON of a FeatureSet.
       stage: What the checkpoint is, for reports: `float`, `pruned`, ...
-      code_digest: Digest of the executor's code.
+      target: Name of the export target.
+      code_digest: Digest of the executor's code and of the target's.
     """
 
-    SPEC_CLASS = LiteConverterSpec
+    SPEC_CLASS = ExporterSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
     def __init__(
@@ -44,14 +46,16 @@ class LiteConverter(base_component.BaseComponent):
         transform_graph: channel.Channel,
         features: str,
         stage: str,
+        target: str,
         code_digest: str,
     ) -> None:
         super().__init__(
-            LiteConverterSpec(
+            ExporterSpec(
                 keras_model=keras_model,
                 transform_graph=transform_graph,
                 features=features,
                 stage=stage,
+                target=target,
                 code_digest=code_digest,
                 model=channel.Channel(type=standard_artifacts.Model),
             )

@@ -1,17 +1,17 @@
-"""Executor of LiteConverter."""
+"""Executor of Exporter."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 from typing import Any
 
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
 from ranklite.components import artifact_io as checkpoint_io
-from ranklite.models.export.tflite import to_tflite
-from ranklite.models.export.tflite_runtime import SERVING_DEFAULT, SERVING_RAW, LiteModel
+from ranklite.components import model_file
+from ranklite.models.export import export_target
+from ranklite.models.export.target import SERVING_DEFAULT, SERVING_RAW
 from ranklite.models.features.constants import read_constants
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.raw_signature import RawFeatures
@@ -19,10 +19,7 @@ from ranklite.models.features.raw_signature import RawFeatures
 
 def features_digest(features: FeatureSet) -> str:
     """Digest of what the raw signature takes: models that share it can be compared on raw rows."""
-    inputs = [
-        (f.name, f.kind, getattr(f, "dtype", ""), getattr(f, "max_length", 0))
-        for f in features.features
-    ]
+    inputs = [column.digest_entry() for column in features.raw_columns]
     return hashlib.sha256(repr(inputs).encode()).hexdigest()[:16]
 
 
@@ -35,21 +32,22 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[Any]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes a TFLite file with the signatures `serving_default` and `serving_raw`.
+        """Writes a file with the signatures `serving_default` and `serving_raw`.
 
         Args:
           input_dict:
             - keras_model: Model with a checkpoint.
             - transform_graph: TransformGraph that made the model's inputs.
           output_dict:
-            - model: Model; the file is `Format-Serving/tflite`.
+            - model: Model; the file is `Format-Serving/<target>`.
           exec_properties:
             - features: JSON of a FeatureSet.
             - stage: What the checkpoint is; becomes a custom property of the model.
+            - target: Name of the export target.
             - code_digest: Only keys the cache.
 
         Raises:
-          NotExportable: The model needs more than TFLite's builtin operators.
+          NotExportable: The target has no way to compute the model.
           UnreadableModel: The runtime that ships cannot load or run the file.
         """
         features = FeatureSet.model_validate_json(exec_properties["features"])
@@ -57,16 +55,15 @@ class Executor(base_executor.BaseExecutor):
         constants = read_constants(
             artifact_utils.get_single_uri(input_dict["transform_graph"]), features
         )
-        content = to_tflite(checkpoint, RawFeatures(features, constants, checkpoint.layout))
-        lite = LiteModel(content)
-        if set(lite.signatures) != {SERVING_DEFAULT, SERVING_RAW}:
-            raise RuntimeError(f"the converted file has signatures {sorted(lite.signatures)}")
-        lite.try_out()
+        chosen = export_target(exec_properties["target"])
+        raw = RawFeatures(features, constants, checkpoint.layout)
+        content = chosen.export(checkpoint, raw)
+        model = chosen.load(content)
+        if set(model.signatures) != {SERVING_DEFAULT, SERVING_RAW}:
+            raise RuntimeError(f"the converted file has signatures {sorted(model.signatures)}")
+        model.try_out()
         artifact = artifact_utils.get_single_instance(output_dict["model"])
-        path = checkpoint_io.tflite_path([artifact])
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "wb") as file:
-            file.write(content)
+        model_file.write([artifact], chosen, content)
         artifact.set_string_custom_property("features_digest", features_digest(features))
         artifact.set_string_custom_property("stage", exec_properties["stage"])
         artifact.set_int_custom_property("bytes", len(content))

@@ -1,1 +1,1 @@
-"""LiteValidator: checks a TFLite file in the runtime that ships it."""
+"""FileValidator: checks an exported file in the runtime that ships it."""

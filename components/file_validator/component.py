@@ -1,4 +1,4 @@
-"""LiteValidator."""
+"""FileValidator."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from ranklite.components import repeated_inputs as numbered
 from ranklite.components.artifact_types import StageReport, Trials
 from ranklite.components.file_validator.executor import Executor
-from ranklite.models.compression.config import STAGES
+from ranklite.models.compression.techniques import TECHNIQUES
 
 _Model = standard_artifacts.Model
 
 
-class LiteValidatorSpec(ComponentSpec):
-    """Specification of LiteValidator."""
+class FileValidatorSpec(ComponentSpec):
+    """Specification of FileValidator."""
 
     PARAMETERS = {
         "features": ExecutionParameter(type=str),
@@ -29,7 +29,7 @@ class LiteValidatorSpec(ComponentSpec):
         "model": ChannelParameter(type=_Model),
         "keras_model": ChannelParameter(type=_Model),
         "float_model": ChannelParameter(type=_Model),
-        **numbered.parameters("stage_model", _Model, len(STAGES)),
+        **numbered.parameters("stage_model", _Model, len(TECHNIQUES.names)),
         "control_model": ChannelParameter(type=_Model, optional=True),
         "trials": ChannelParameter(type=Trials, optional=True),
         "examples": ChannelParameter(type=standard_artifacts.Examples),
@@ -42,26 +42,26 @@ class LiteValidatorSpec(ComponentSpec):
     }
 
 
-class LiteValidator(base_component.BaseComponent):
-    """Judges the TFLite file that would ship, in the runtime that ships it.
+class FileValidator(base_component.BaseComponent):
+    """Judges the exported file that would ship, in the runtime that ships it.
 
     Args:
-      model: Channel of the TFLite Model.
+      model: Channel of the Model with the exported file.
       keras_model: Channel of the checkpoint it came from.
-      float_model: Channel of the float parent's TFLite Model.
+      float_model: Channel of the Model with the float parent's file.
       examples: Channel of raw Examples.
       transformed_examples: Channel of Examples.
       transform_graph: Channel of the TransformGraph.
       features: JSON of a FeatureSet.
       gates: JSON of a GatesConfig.
       split: The split to measure on.
-      code_digest: Digest of the executor's code.
-      stage_models: Channels of the TFLite Models of the stages between float and shipped.
+      code_digest: Digest of the executor's code and of the target's.
+      stage_models: Channels of the Models with the files of the stages between float and shipped.
       control_model: Channel of the float control's checkpoint.
       trials: Channel of the Trials of the search that chose the model.
     """
 
-    SPEC_CLASS = LiteValidatorSpec
+    SPEC_CLASS = FileValidatorSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
     def __init__(
@@ -81,7 +81,7 @@ class LiteValidator(base_component.BaseComponent):
         trials: channel.Channel | None = None,
     ) -> None:
         super().__init__(
-            LiteValidatorSpec(
+            FileValidatorSpec(
                 model=model,
                 keras_model=keras_model,
                 float_model=float_model,

@@ -1,4 +1,4 @@
-"""Executor of LiteValidator."""
+"""Executor of FileValidator."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tfx.utils import io_utils
 
 from ranklite.components import artifact_io as checkpoint_io
 from ranklite.components import artifact_json as documents
+from ranklite.components import model_file
 from ranklite.components import repeated_inputs as numbered
 from ranklite.components.artifact_types import REPORT_FILE, SCORES_FILE, TRIALS_FILE
 from ranklite.components.file_validator import validation
@@ -24,9 +25,7 @@ from ranklite.models.compression.rounding_error import rounding_error
 from ranklite.models.evaluation import bootstrap, metrics
 from ranklite.models.evaluation.gates import GatesConfig, Verdict
 from ranklite.models.evaluation.scored_rows import ScoredRows
-from ranklite.models.export.tflite import is_quantized
-from ranklite.models.export.tflite_runtime import LiteModel
-from ranklite.models.features.constants import GROUP, evaluation_slices
+from ranklite.models.export.target import LoadedModel, is_quantized
 from ranklite.models.features.examples import (
     as_sparse,
     raw_inputs,
@@ -36,15 +35,12 @@ from ranklite.models.features.examples import (
 )
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import IDS, NUMERIC, TIMESTAMP
+from ranklite.models.features.slices import GROUP, evaluation_slices
 from ranklite.models.training import fit as training
 
 ROUNDING_ROWS = 4096
 
 _log = logging.getLogger(__name__)
-
-
-def _lite(artifacts: list[Any]) -> LiteModel:
-    return LiteModel(checkpoint_io.tflite_path(artifacts))
 
 
 class Executor(base_executor.BaseExecutor):
@@ -60,10 +56,10 @@ class Executor(base_executor.BaseExecutor):
 
         Args:
           input_dict:
-            - model: Model, the TFLite file that would ship.
+            - model: Model, the file that would ship.
             - keras_model: Model with the checkpoint that it was converted from.
-            - float_model: Model, the TFLite file of the float parent.
-            - stage_model_0, ...: Models, the TFLite files of the stages in between, if any.
+            - float_model: Model, the file of the float parent.
+            - stage_model_0, ...: Models, the files of the stages in between, if any.
             - control_model: Model with the checkpoint of the float control, if there is one.
             - trials: Trials of the search that chose the model, if there was one.
             - examples: Raw Examples.
@@ -79,7 +75,7 @@ class Executor(base_executor.BaseExecutor):
             - code_digest: Only keys the cache.
 
         Raises:
-          UnreadableModel: ai-edge-litert cannot load a file.
+          UnreadableModel: A runtime cannot load its file.
         """
         features = FeatureSet.model_validate_json(exec_properties["features"])
         gates = GatesConfig.model_validate_json(exec_properties["gates"])
@@ -90,11 +86,12 @@ class Executor(base_executor.BaseExecutor):
         ids, labels, texts = transformed_inputs(read_records(files), checkpoint.layout, columns)
         groups = texts.pop(GROUP, None)
 
-        shipped = _lite(input_dict["model"])
+        shipped = model_file.load(input_dict["model"])
+        target = model_file.target_in(model_file.folder(input_dict["model"]))
         quantized = is_quantized(checkpoint)
-        models = {"float": _lite(input_dict["float_model"])}
+        models = {"float": model_file.load(input_dict["float_model"])}
         for artifact in numbered.artifacts("stage_model", input_dict):
-            models[artifact.get_string_custom_property("stage")] = _lite([artifact])
+            models[artifact.get_string_custom_property("stage")] = model_file.load([artifact])
         stages: dict[str, Any] = {}
         scores: dict[str, Any] = {}
         for stage, model in models.items():
@@ -124,6 +121,7 @@ class Executor(base_executor.BaseExecutor):
             self._raw_difference(shipped, input_dict, features, records),
             len(np.unique(np.concatenate([v.astype(np.float64) for v in ids.values()], 1), axis=0)),
             quantized,
+            target,
         )
         if input_dict.get("trials"):
             trials = artifact_utils.get_single_uri(input_dict["trials"])
@@ -164,19 +162,20 @@ class Executor(base_executor.BaseExecutor):
 
     def _raw_difference(
         self,
-        shipped: LiteModel,
+        shipped: LoadedModel,
         input_dict: dict[str, list[Any]],
         features: FeatureSet,
         records: list[bytes],
     ) -> float:
         """Largest difference between the raw signature and Transform followed by the other one."""
-        raw = raw_inputs(records, features)
-        gaps = validation.raw_rows_with_gaps(raw, features)
+        columns = features.raw_columns
+        raw = raw_inputs(records, columns)
+        gaps = validation.raw_rows_with_gaps(raw, columns)
         graph = artifact_utils.get_single_uri(input_dict["transform_graph"])
         layer = tft.TFTransformOutput(graph).transform_features_layer()
         worst = 0.0
         for rows in (raw, gaps):
-            transformed = layer(as_sparse(rows, features))
+            transformed = layer(as_sparse(rows, columns))
             ids = {n: transformed[n].numpy() for n in (IDS, NUMERIC) if n in transformed}
             worst = max(worst, validation.raw_against_ids(shipped, rows, ids))
         return worst

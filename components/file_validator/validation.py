@@ -1,8 +1,8 @@
-"""Measures TFLite files stage by stage and judges the one that ships."""
+"""Measures exported files stage by stage and judges the one that ships."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,16 +10,9 @@ import numpy.typing as npt
 
 from ranklite.models.evaluation import curves, metrics
 from ranklite.models.evaluation.gates import GatesConfig, Verdict, at_least, at_most, file_verdicts
-from ranklite.models.export.tflite_runtime import FOREIGN_PREFIXES, SERVING_RAW, LiteModel
-from ranklite.models.features.feature_set import FeatureSet
-from ranklite.models.features.layout import (
-    MISSING_INT64,
-    MISSING_STRING,
-    NUMERIC,
-    PADDING_ROW,
-    RESERVED_ROWS,
-    FeatureLayout,
-)
+from ranklite.models.export.target import SERVING_RAW, LoadedModel, Target
+from ranklite.models.features.layout import NUMERIC, PADDING_ROW, RESERVED_ROWS, FeatureLayout
+from ranklite.models.features.raw_column import RawColumn
 
 Array = npt.NDArray[Any]
 MAX_MADE_UP = 512  # rows with missing and unseen values
@@ -28,7 +21,7 @@ LAST_BITS = 2.0**-21  # of a float32 near 1: four of its steps
 
 
 def measure(
-    model: LiteModel,
+    model: LoadedModel,
     inputs: Mapping[str, Array],
     labels: Array,
     groups: Array | None,
@@ -117,20 +110,13 @@ def unseen(ids: Array, layout: FeatureLayout) -> dict[str, dict[str, float]]:
     return found
 
 
-def raw_rows_with_gaps(raw: Mapping[str, Array], features: FeatureSet) -> dict[str, Array]:
-    """Rows in which one feature each is missing, or has a value that was never seen."""
+def raw_rows_with_gaps(raw: Mapping[str, Array], columns: Sequence[RawColumn]) -> dict[str, Array]:
+    """Rows in which one column each is missing, or has a value that was never seen."""
     rows = min(MAX_MADE_UP, len(next(iter(raw.values()))))
     made = {name: np.array(values[:rows]) for name, values in raw.items()}
-    names = list(made)
     for index in range(rows):
-        feature = features.features[index % len(names)]
-        column = made[feature.name]
-        if feature.kind == "numeric":
-            column[index] = np.nan if index % 2 else 1e6
-        elif feature.dtype == "string":
-            column[index] = MISSING_STRING.encode() if index % 2 else b"\x02never seen"
-        else:
-            column[index] = MISSING_INT64 if index % 2 else 2**62
+        column = columns[index % len(columns)]
+        made[column.name][index] = column.missing if index % 2 else column.unseen
     return made
 
 
@@ -144,6 +130,7 @@ def judge(
     raw_difference: float,
     distinct_rows: int,
     quantized: bool,
+    target: Target,
 ) -> list[Verdict]:
     """The verdict of each gate on the file that ships.
 
@@ -157,12 +144,15 @@ def judge(
       raw_difference: Largest difference of a score between its two signatures.
       distinct_rows: Number of distinct inputs among the R rows.
       quantized: Whether it is supposed to be int8.
+      target: What kind of file it is.
     """
-    foreign = [name for name in shipped["operators"] if name.startswith(FOREIGN_PREFIXES)]
+    foreign = target.foreign(shipped["operators"])
     change = score_change(scores, control_scores)
     distinct = len(np.unique(scores)) / max(1, distinct_rows)
     return [
-        Verdict("plain TFLite operators", not foreign, len(foreign), detail=", ".join(foreign)),
+        Verdict(
+            f"plain {target.title} operators", not foreign, len(foreign), detail=", ".join(foreign)
+        ),
         *file_verdicts(gates, shipped, parent),
         *at_most(
             "score against Keras", float(np.abs(scores - keras_scores).max()), gates.max_parity
@@ -179,11 +169,11 @@ def judge(
     ]
 
 
-def raw_against_ids(model: LiteModel, raw: dict[str, Array], ids: dict[str, Array]) -> float:
+def raw_against_ids(model: LoadedModel, raw: dict[str, Array], ids: dict[str, Array]) -> float:
     """Largest difference of a score between the two signatures of a file on the same rows.
 
-    What the last bits of numbers do is taken off: TFLite and TensorFlow standardize them by other
-    operations, and where activations are integers one of them may be rounded the other way.
+    What the last bits of numbers do is taken off: the file and TensorFlow standardize them by
+    other operations, and where activations are integers one of them may be rounded the other way.
     """
     scores = model.score(ids)
     noise = 0.0

@@ -33,13 +33,7 @@ def custom_config(config: IngestConfig, code_digest: str) -> example_gen_pb2.Cus
 def columns(config: IngestConfig) -> dict[str, pa.DataType]:
     """Arrow type of each column that is read."""
     features = config.features
-    types: dict[str, pa.DataType] = {}
-    for feature in features.features:
-        if feature.kind == "numeric":
-            types[feature.name] = pa.float32()
-            continue
-        kind = pa.string() if feature.dtype == "string" else pa.int64()
-        types[feature.name] = pa.list_(kind) if feature.kind == "multi_categorical" else kind
+    types = {column.name: column.arrow_type() for column in features.raw_columns}
     for extra in (features.user, features.item, *features.slices):
         if extra:
             types.setdefault(extra, pa.string())

@@ -15,10 +15,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ranklite.components.log_example_gen import negatives, reader, splits, writer
+from ranklite.components.log_example_gen import negatives, reader, rejects, splits, writer
 from ranklite.components.log_example_gen.config import IngestConfig
-from ranklite.components.log_example_gen.reader import name
 from ranklite.models import progress
+from ranklite.models.features.sql import name
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def ingest(
     ):
         _announce(config, data_root)
         reader.load(con, config, data_root)
-        rejected = reader.reject(con, config, rejects_dir, data_root)
+        rejected = rejects.reject(con, config, rejects_dir, data_root)
         splits.assign(con, config)
         splits.check(con, config)
         if config.item_label and item_labels:  # before negatives take over their positives' names

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ranklite.components.log_example_gen.config import IngestConfig
-from ranklite.components.log_example_gen.reader import name, quoted
+from ranklite.models.features.sql import name, quoted
 
 _CHUNK = 200_000  # positives at a time
 _TRIES = 50  # redraws of a negative that the user has

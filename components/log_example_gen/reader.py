@@ -1,21 +1,18 @@
-"""Reads logs into one clean DuckDB table, bad rows apart."""
+"""Reads logs into one DuckDB table, bad rows marked."""
 
 from __future__ import annotations
 
-import csv
 import os
 import re
-from typing import Any
 
 import duckdb
 
 from ranklite.components.log_example_gen import IngestError
 from ranklite.components.log_example_gen.config import IngestConfig
-from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.features.raw_column import RawColumn
+from ranklite.models.features.sql import name, quoted
 
 MEMORY_LIMIT = "2GB"  # beyond it DuckDB spills to its temporary folder
-SHOWN_REJECTS = 5
-_REJECTS = "reject_errors"
 
 
 def connect(data_root: str, work_dir: str) -> duckdb.DuckDBPyConnection:
@@ -37,16 +34,6 @@ def connect(data_root: str, work_dir: str) -> duckdb.DuckDBPyConnection:
     con.execute("SET enable_external_access = false")
     con.execute("SET lock_configuration = true")
     return con
-
-
-def quoted(text: str) -> str:
-    """An SQL string."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def name(column: str) -> str:
-    """An SQL identifier."""
-    return '"' + column.replace('"', '""') + '"'
 
 
 def load(con: duckdb.DuckDBPyConnection, config: IngestConfig, data_root: str) -> None:
@@ -114,24 +101,11 @@ def _csv_reader(con: duckdb.DuckDBPyConnection, config: IngestConfig, path: str)
         ).fetchall()
     except duckdb.Error as error:
         raise IngestError(f"{path}: not readable as CSV: {_first_line(error)}") from error
-    wanted = _csv_types(config.features)
+    wanted = {column.name: column.csv_type for column in config.features.raw_columns}
     types = ", ".join(f"{quoted(c[0])}: '{wanted[c[0]]}'" for c in found if c[0] in wanted)
     if types:
         arguments += f", types = {{{types}}}"
     return f"read_csv({path}, {arguments}, store_rejects = true, rejects_limit = 0)"
-
-
-def _csv_types(features: FeatureSet) -> dict[str, str]:
-    """Types that the features ask for; a value that does not fit is a reject with its line."""
-    types = {}
-    for feature in features.features:
-        if feature.kind == "numeric":
-            types[feature.name] = "DOUBLE"
-        elif feature.kind == "categorical":
-            types[feature.name] = "BIGINT" if feature.dtype == "int64" else "VARCHAR"
-        else:
-            types[feature.name] = "VARCHAR"
-    return types
 
 
 def _jsonl_reader(con: duckdb.DuckDBPyConnection, paths: str, table: str) -> str:
@@ -166,7 +140,7 @@ def _select(
             f"the log has no column {', '.join(map(repr, absent))}; it has {', '.join(types)}"
         )
     columns, reasons = [], []
-    features = {f.name: f for f in config.features.features}
+    features = {column.name: column for column in config.features.raw_columns}
     for column in needed:
         value, reason = _value(column, types[column], features.get(column))
         columns.append(f"{value} AS {name(column)}")
@@ -191,7 +165,7 @@ def _select(
 def needed_columns(config: IngestConfig) -> list[str]:
     """Columns of the log that examples are made of, the label left out."""
     features = config.features
-    columns = [f.name for f in features.features]
+    columns = [column.name for column in features.raw_columns]
     extra = [features.user, features.item, *features.slices, config.timestamp, config.item_label]
     if config.split.by == "hash":
         extra.append(config.split.key)
@@ -200,35 +174,15 @@ def needed_columns(config: IngestConfig) -> list[str]:
     return list(dict.fromkeys(columns + [column for column in extra if column]))
 
 
-def _value(column: str, kind: str, feature: Any) -> tuple[str, str | None]:
+def _value(column: str, kind: str, feature: RawColumn | None) -> tuple[str, str | None]:
     """SQL of a column in its declared type, and of what is wrong with it."""
-    source = name(column)
     if feature is None:
+        source = name(column)
         return (source, None) if kind in ("BIGINT", "DOUBLE") else (f"{source}::VARCHAR", None)
-    if feature.kind == "multi_categorical":
-        inner = "BIGINT" if feature.dtype == "int64" else "VARCHAR"
-        texts = source
-        if not kind.endswith("[]"):
-            if feature.separator is None:
-                raise IngestError(
-                    f"{column!r} is {kind}, not a list: give the feature a `separator`"
-                )
-            texts = f"string_split({source}::VARCHAR, {quoted(feature.separator)})"
-        texts = f"list_filter({texts}::VARCHAR[], lambda x: x IS NOT NULL AND trim(x) != '')"
-        if inner == "VARCHAR":
-            return texts, None
-        numbers = f"list_transform({texts}, lambda x: TRY_CAST(x AS BIGINT))"
-        wrong = f"list_contains(list_transform({numbers}, lambda x: x IS NULL), true)"
-        return numbers, f"CASE WHEN {wrong} THEN {quoted(column)} || ': not integers' END"
-    if feature.kind == "categorical" and feature.dtype == "string":
-        return f"nullif({source}::VARCHAR, '')", None
-    target = "DOUBLE" if feature.kind == "numeric" else "BIGINT"
-    cast = f"TRY_CAST({source} AS {target})"
-    word = "a number" if target == "DOUBLE" else "an integer"
-    return cast, (
-        f"CASE WHEN {source} IS NOT NULL AND {source}::VARCHAR != '' AND {cast} IS NULL "
-        f"THEN {quoted(column)} || ': not {word}: ' || left({source}::VARCHAR, 50) END"
-    )
+    try:
+        return feature.sql(kind)
+    except ValueError as error:
+        raise IngestError(str(error)) from None
 
 
 def _epoch(column: str, kind: str) -> str:
@@ -242,77 +196,6 @@ def _epoch(column: str, kind: str) -> str:
         text = f"epoch(TRY_CAST({source} AS TIMESTAMPTZ))"
         return f"floor(coalesce({seconds}, {text}))::BIGINT"
     return f"floor({seconds})::BIGINT"
-
-
-def reject(
-    con: duckdb.DuckDBPyConnection, config: IngestConfig, rejects_dir: str, data_root: str
-) -> dict[str, int]:
-    """Takes bad rows out of `log`, notes them in a file, and stops where there are too many.
-
-    Args:
-      con: After `load`.
-      config: Its `source.max_bad_rows` is the limit.
-      rejects_dir: Folder for `rejects.csv`; it outlives a failed run.
-      data_root: Files are named relative to it.
-
-    Returns:
-      Number of rejects by reason.
-
-    Raises:
-      IngestError: There are more than allowed, or no good row is left.
-    """
-    parts = ["SELECT '' AS file, row_id AS line, '' AS column_name, bad FROM log WHERE bad != ''"]
-    tables = {row[0] for row in con.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
-    parts += [f"SELECT * FROM {name(t)}" for t in sorted(tables) if t.startswith("bad_json_")]
-    if _REJECTS in tables:
-        parts.append(
-            "SELECT file_path, line, coalesce(column_name, ''), error_message FROM "
-            "(SELECT DISTINCT ON (scan.file_path, line) scan.file_path, line, column_name, "
-            f"error_message FROM {_REJECTS} JOIN reject_scans AS scan USING (scan_id, file_id) "
-            "ORDER BY scan.file_path, line)"
-        )
-    rejects = con.execute(
-        " UNION ALL ".join(f"({part})" for part in parts) + " ORDER BY 1, 2"
-    ).fetchall()
-    con.execute("DELETE FROM log WHERE bad != ''")
-    [(good,)] = con.execute("SELECT count(*) FROM log").fetchall()
-    path = _write_rejects(rejects, rejects_dir, data_root)
-    share = len(rejects) / max(1, good + len(rejects))
-    if share > config.source.max_bad_rows:
-        shown = "\n".join(
-            f"  {os.path.relpath(f, data_root) + ':' if f else 'row '}{line}: "
-            f"{column + ': ' if column else ''}{_short(reason)}"
-            for f, line, column, reason in rejects[:SHOWN_REJECTS]
-        )
-        raise IngestError(
-            f"{len(rejects)} of {good + len(rejects)} rows ({share:.2%}) cannot be read, more than "
-            f"source.max_bad_rows = {config.source.max_bad_rows:.2%} allows. The first ones:\n"
-            f"{shown}\nAll of them are in {path}. Mend the log, or raise the limit."
-        )
-    if not good:
-        raise IngestError("the log has no rows: its files hold a header at the most")
-    reasons: dict[str, int] = {}
-    for _, _, column, reason in rejects:
-        kind = column or reason.split(":")[0]
-        reasons[kind] = reasons.get(kind, 0) + 1
-    return reasons
-
-
-def _write_rejects(rejects: list[Any], folder: str, data_root: str) -> str:
-    os.makedirs(folder, exist_ok=True)
-    path = os.path.join(folder, "rejects.csv")
-    with open(path + ".tmp", "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["file", "line", "column", "reason"])
-        for origin, line, column, reason in rejects:
-            shown = os.path.relpath(origin, data_root) if origin else "(row of the result)"
-            writer.writerow([shown, line, column, _short(reason)])
-    os.replace(path + ".tmp", path)
-    return path
-
-
-def _short(text: str) -> str:
-    return text.strip().splitlines()[0][:200]
 
 
 def _first_line(error: Exception) -> str:

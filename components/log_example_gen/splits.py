@@ -6,7 +6,7 @@ import duckdb
 
 from ranklite.components.log_example_gen import IngestError
 from ranklite.components.log_example_gen.config import HashSplit, IngestConfig, TimeSplit
-from ranklite.components.log_example_gen.reader import name, quoted
+from ranklite.models.features.sql import name, quoted
 
 
 def assign(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> None:

@@ -12,8 +12,8 @@ import tensorflow as tf
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 from ranklite.components.log_example_gen.config import IngestConfig
-from ranklite.components.log_example_gen.reader import name, quoted
 from ranklite.models.features.layout import TIMESTAMP
+from ranklite.models.features.sql import name, quoted
 
 ROWS = 20_000  # rows an Arrow batch
 GZIP_LEVEL = 1  # gzip is what limits: level 6 takes twice as long for a third less space
@@ -40,7 +40,7 @@ def write_split(
       Rows written.
     """
     features = config.features
-    columns = [f.name for f in features.features]
+    columns = [column.name for column in features.raw_columns]
     columns += [c for c in (features.user, features.item, *features.slices) if c]
     select = [f"label AS {name(features.label)}"]
     select += [f"{name(column)}" for column in dict.fromkeys(columns)]

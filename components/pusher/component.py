@@ -36,13 +36,13 @@ class PusherSpec(ComponentSpec):
 
 
 class Pusher(base_component.BaseComponent):
-    """Pushes a TFLite model that every gate blessed; TFX's own copies file by file in sight.
+    """Pushes a model that every gate blessed; TFX's own copies file by file in sight.
 
     Args:
-      model: Channel of the TFLite Model.
+      model: Channel of the Model with the exported file.
       model_blessing: Channel of the Evaluator's verdict against the float parent.
       baseline_blessing: Channel of the Evaluator's verdict against the model pushed last.
-      infra_blessing: Channel of LiteValidator's verdict.
+      infra_blessing: Channel of FileValidator's verdict.
       evaluation: Channel of what TFMA measured against the float parent.
       baseline_evaluation: Channel of what it measured against the model pushed last.
       stage_report: Channel of the StageReport.
@@ -53,7 +53,7 @@ class Pusher(base_component.BaseComponent):
       config: JSON of the run's configuration.
       push_destination: Folder of the versions.
       keep: Newest versions to keep; 0 keeps all.
-      code_digest: Digest of the executor's code.
+      code_digest: Digest of the executor's code and of the target's.
     """
 
     SPEC_CLASS = PusherSpec

@@ -13,12 +13,12 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from ranklite.components import artifact_io as checkpoint_io
 from ranklite.components import artifact_json as documents
+from ranklite.components import model_file
 from ranklite.components.artifact_json import PUSHED_FILE
 from ranklite.components.artifact_types import PAGE_FILE, REPORT_FILE
 from ranklite.components.blessings import refused_by, verdicts
-from ranklite.models.export.tflite_runtime import SERVING_DEFAULT, SERVING_RAW, LiteModel
+from ranklite.models.export.target import SERVING_DEFAULT, SERVING_RAW, LoadedModel, Target
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import MISSING_INT64, MISSING_STRING
 from ranklite.models.serving.versions import write_version
@@ -41,7 +41,7 @@ class Executor(base_executor.BaseExecutor):
 
         Args:
           input_dict:
-            - model: Model, the TFLite file.
+            - model: Model, the exported file.
             - model_blessing, baseline_blessing: ModelBlessings.
             - infra_blessing: InfraBlessing.
             - evaluation, baseline_evaluation: ModelEvaluations.
@@ -65,9 +65,10 @@ class Executor(base_executor.BaseExecutor):
         for key in ("model", "float_checkpoint", "examples"):
             artifact = artifact_utils.get_single_instance(input_dict[key])
             pushed.set_int_custom_property(f"{key}_id", artifact.id)
-        lite = LiteModel(checkpoint_io.tflite_path(input_dict["model"]))
+        model = model_file.load(input_dict["model"])
+        target = model_file.target_in(model_file.folder(input_dict["model"]))
         # The model's own artifact may be deleted, its version may go on without us.
-        pushed.set_string_custom_property("sha256", hashlib.sha256(lite.content).hexdigest())
+        pushed.set_string_custom_property("sha256", hashlib.sha256(model.content).hexdigest())
         report_uri = artifact_utils.get_single_uri(input_dict["stage_report"])
         report = documents.read(report_uri, REPORT_FILE)
         judged = verdicts(report, {key: found[0].uri for key, found in input_dict.items()})
@@ -76,7 +77,7 @@ class Executor(base_executor.BaseExecutor):
         if refused:
             _log.warning("not pushed: refused by %s", ", ".join(refused))
         else:
-            version = self._push(lite, report, input_dict, output_dict, exec_properties)
+            version = self._push(target, model, report, input_dict, output_dict, exec_properties)
             pushed.set_string_custom_property("pushed_version", os.path.basename(version))
         pushed.set_int_custom_property("pushed", int(version is not None))
         os.makedirs(pushed.uri, exist_ok=True)
@@ -85,18 +86,21 @@ class Executor(base_executor.BaseExecutor):
 
     def _push(
         self,
-        lite: LiteModel,
+        target: Target,
+        model: LoadedModel,
         report: dict[str, Any],
         input_dict: dict[str, list[Any]],
         output_dict: dict[str, list[Any]],
         exec_properties: dict[str, Any],
     ) -> str:
+        features = FeatureSet.model_validate_json(exec_properties["features"])
         metadata = {
             "schema_version": SCHEMA_VERSION,
+            "target": target.name,
             "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            "signatures": {s: lite.inputs(s) for s in (SERVING_DEFAULT, SERVING_RAW)},
+            "signatures": {s: model.inputs(s) for s in (SERVING_DEFAULT, SERVING_RAW)},
             "missing_values": {"string": MISSING_STRING, "int64": MISSING_INT64, "float32": "NaN"},
-            "features": _features(FeatureSet.model_validate_json(exec_properties["features"])),
+            "features": [column.entry() for column in features.raw_columns],
             "vocabulary_rows": {f["name"]: f["rows"] for f in report["layout"]["fields"]},
             "metrics": {"split": report["split"], **report["stages"]},
             "gates": report["verdicts"],
@@ -109,7 +113,7 @@ class Executor(base_executor.BaseExecutor):
         }
         return write_version(
             exec_properties["push_destination"],
-            lite.content,
+            {target.file: model.content},
             {"model": metadata, "report": report},
             keep=exec_properties["keep"] or None,
             files={PAGE_FILE: io_utils.read_bytes_file(_page(input_dict))},
@@ -124,15 +128,3 @@ def _execution_id(uri: str) -> int | None:
     """TFX puts the execution's id at the end of an output's URI."""
     name = os.path.basename(uri.rstrip("/"))
     return int(name) if name.isdigit() else None
-
-
-def _features(features: FeatureSet) -> list[dict[str, Any]]:
-    """The raw inputs as an app has to give them."""
-    described = []
-    for feature in features.features:
-        entry: dict[str, Any] = {"name": feature.name, "kind": feature.kind}
-        entry["dtype"] = "float32" if feature.kind == "numeric" else feature.dtype
-        if feature.kind == "multi_categorical":
-            entry |= {"max_length": feature.max_length, "separator": feature.separator}
-        described.append(entry)
-    return described

@@ -11,9 +11,10 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from ranklite.components import repeated_inputs
 from ranklite.components.artifact_types import IngestReport, RunPage, StageReport
 from ranklite.components.run_report.executor import Executor
-from ranklite.models.compression.config import MAX_TEACHERS, STAGES
+from ranklite.models.compression.technique import MAX_TEACHERS
+from ranklite.models.compression.techniques import TECHNIQUES
 
-MOST_TRAININGS = 1 + MAX_TEACHERS + len(STAGES)
+MOST_TRAININGS = 1 + MAX_TEACHERS + len(TECHNIQUES.names)
 
 
 class RunReportSpec(ComponentSpec):
@@ -58,7 +59,7 @@ class RunReport(base_component.BaseComponent):
       stage_report: Channel of the StageReport.
       model_blessing: Channel of the Evaluator's verdict against the float parent.
       baseline_blessing: Channel of the Evaluator's verdict against the model pushed last.
-      infra_blessing: Channel of LiteValidator's verdict.
+      infra_blessing: Channel of FileValidator's verdict.
       evaluation: Channel of what TFMA measured against the float parent.
       baseline_evaluation: Channel of what it measured against the model pushed last.
       trainings: Channels of TensorBoard's logs of every training, in order.

@@ -75,7 +75,7 @@ class Executor(base_executor.BaseExecutor):
         assert facts.report is not None
         tensorboard.write(facts.report, config, _scores(input_dict["stage_report"]), logs)
         features = FeatureSet.model_validate_json(exec_properties["features"])
-        if any(f.name == features.item and f.kind == "categorical" for f in features.features):
+        if features.is_categorical(features.item):
             self._project(input_dict, features, os.path.join(logs, tensorboard.SUMMARY))
 
     def _project(self, input_dict: dict[str, list[Any]], features: FeatureSet, folder: str) -> None:

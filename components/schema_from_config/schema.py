@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-from ranklite.components.schema_from_config.statistics import mark_categorical
-from ranklite.components.validation_gate.config import Comparison, ValidationConfig
-from ranklite.models.features.feature_set import Feature, FeatureSet
-from ranklite.models.features.rules import input_columns
+from ranklite.components.validation_gate.config import ValidationConfig
+from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.features.raw_column import RawColumn
 
-_TYPES = {"string": schema_pb2.BYTES, "int64": schema_pb2.INT}
 _NAMES = {schema_pb2.BYTES: "string", schema_pb2.INT: "int64", schema_pb2.FLOAT: "float"}
 _STATISTICS = {
     statistics_pb2.FeatureNameStatistics.INT: schema_pb2.INT,
@@ -51,23 +49,20 @@ def build_schema(
     label.presence.min_fraction = 1.0
     label.value_count.min = label.value_count.max = 1
     label.float_domain.min, label.float_domain.max = 0.0, 1.0
-    for feature in features.features:
-        _describe(schema.feature.add(name=feature.name), feature, validation)
+    for column in features.raw_columns:
+        _describe(schema.feature.add(name=column.name), column, validation)
     described = {feature.name for feature in schema.feature}
     for name in sorted(set(found) - described):
         schema.feature.add(name=name, type=found[name])
     return schema
 
 
-def _type(feature: Feature) -> int:
-    return schema_pb2.FLOAT if feature.kind == "numeric" else _TYPES[feature.dtype]
-
-
 def _check_columns(found: dict[str, int], features: FeatureSet) -> None:
-    wanted = {features.label: schema_pb2.FLOAT} | {f.name: _type(f) for f in features.features}
+    wanted = {features.label: int(schema_pb2.FLOAT)}
+    wanted |= {column.name: column.schema_type() for column in features.raw_columns}
     problems = [
         f"no column {name!r}, or no value in it"
-        for name in input_columns(features)
+        for name in features.input_columns
         if name not in found
     ]
     problems += [
@@ -84,25 +79,10 @@ def _check_columns(found: dict[str, int], features: FeatureSet) -> None:
         )
 
 
-def _describe(entry: schema_pb2.Feature, feature: Feature, validation: ValidationConfig) -> None:
-    entry.type = _type(feature)
-    if feature.kind != "multi_categorical":
-        entry.value_count.max = 1
-    if feature.kind == "numeric":
-        entry.float_domain.disallow_inf = True
-    elif feature.dtype == "int64":
-        mark_categorical(entry)
-    _compare(entry.drift_comparator, validation.drift, feature)
-    _compare(entry.skew_comparator, validation.skew, feature)
-
-
-def _compare(
-    comparator: schema_pb2.FeatureComparator, comparison: Comparison, feature: Feature
-) -> None:
-    threshold = comparison.of(feature.name)
-    if threshold is None:
-        return
-    if feature.kind == "numeric":
-        comparator.jensen_shannon_divergence.threshold = threshold
-    else:
-        comparator.infinity_norm.threshold = threshold
+def _describe(entry: schema_pb2.Feature, column: RawColumn, validation: ValidationConfig) -> None:
+    column.describe(entry)
+    drift, skew = (rule.of(column.name) for rule in (validation.drift, validation.skew))
+    if drift is not None:
+        column.compare(entry.drift_comparator, drift)
+    if skew is not None:
+        column.compare(entry.skew_comparator, skew)

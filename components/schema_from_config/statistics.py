@@ -15,12 +15,8 @@ def statistics_options(features: FeatureSet) -> tfdv.StatsOptions:
     distance between the shares of their values needs those values counted.
     """
     schema = schema_pb2.Schema()
-    for feature in features.features:
-        if feature.kind != "numeric" and feature.dtype == "int64":
-            mark_categorical(schema.feature.add(name=feature.name, type=schema_pb2.INT))
+    for column in features.raw_columns:
+        if column.counts_integers:
+            entry = schema.feature.add(name=column.name, type=schema_pb2.INT)
+            entry.int_domain.is_categorical = True
     return tfdv.StatsOptions(schema=schema)
-
-
-def mark_categorical(feature: schema_pb2.Feature) -> None:
-    """Says of an integer column that it holds categories."""
-    feature.int_domain.is_categorical = True

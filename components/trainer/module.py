@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import json
 import logging
 import pathlib
 from collections.abc import Sequence
@@ -13,7 +14,8 @@ import tf_keras as keras
 
 from ranklite.components import run_logs
 from ranklite.models.architectures.checkpoint import MODEL_FILE, Checkpoint
-from ranklite.models.architectures.deepfm import DeepFMConfig
+from ranklite.models.architectures.family import FamilySettings
+from ranklite.models.architectures.settings import parse_settings
 from ranklite.models.config import Strict
 from ranklite.models.features.constants import layout_from_transform, read_constants
 from ranklite.models.features.feature_set import FeatureSet
@@ -28,13 +30,14 @@ ConfigT = TypeVar("ConfigT", bound=Strict)
 
 
 def run_fn(fn_args: Any) -> None:
-    """Trains a DeepFM and writes its checkpoint.
+    """Trains a model and writes its checkpoint.
 
     Args:
       fn_args: TFX's FnArgs, of which are read
         `train_files`, `eval_files`: patterns of the files of each split;
         `transform_output`: folder of the transform graph;
-        `custom_config`: JSON of a FeatureSet (`features`), a DeepFMConfig (`model`) and a
+        `custom_config`: JSON of a FeatureSet (`features`), the settings of a model family
+        (`model`) and a
         TrainingConfig (`training`);
         `base_model`: folder of the checkpoint to start from, where `warm_start` asks for one;
         `serving_model_dir`: folder that receives the checkpoint, in plain float32;
@@ -44,7 +47,7 @@ def run_fn(fn_args: Any) -> None:
       ValueError: `custom_config` lacks a key, or a pattern matches no file.
     """
     features = _config(fn_args, "features", FeatureSet)
-    config = _config(fn_args, "model", DeepFMConfig)
+    config = parse_settings(json.loads(_given(fn_args, "model")))
     settings = _config(fn_args, "training", TrainingConfig)
     train, evaluation = _files(fn_args, "train_files"), _files(fn_args, "eval_files")
     layout = layout_from_transform(fn_args.transform_output, features)
@@ -71,7 +74,7 @@ def run_fn(fn_args: Any) -> None:
 def _warm_start(
     model: keras.Model,
     layout: FeatureLayout,
-    config: DeepFMConfig,
+    config: FamilySettings,
     vocabularies: warm_start.Vocabularies,
     base_model: str | None,
 ) -> dict[str, Any]:
@@ -101,13 +104,17 @@ def _warm_start(
 
 
 def _config(fn_args: Any, key: str, kind: type[ConfigT]) -> ConfigT:
+    return kind.model_validate_json(_given(fn_args, key, kind.__name__))
+
+
+def _given(fn_args: Any, key: str, kind: str = "the model's settings") -> str:
     given = fn_args.custom_config or {}
     if key not in given:
         raise ValueError(
             f"custom_config of the Trainer has no {key!r} (it has {sorted(given)}): give it "
-            f"{kind.__name__}.model_dump_json()"
+            f"{kind}.model_dump_json()"
         )
-    return kind.model_validate_json(given[key])
+    return str(given[key])
 
 
 def _files(fn_args: Any, name: str) -> Sequence[str]:

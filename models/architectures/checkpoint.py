@@ -1,4 +1,4 @@
-"""The Keras model that one stage hands to the next: a folder with `model.h5` and `deepfm.json`.
+"""The Keras model that one stage hands to the next: a folder with `model.h5` and `checkpoint.json`.
 
 HDF5 is the one full-model format that a quantization-aware tfmot model survives in a form that can
 be loaded and trained further (`.keras` saves but does not load with tfmot 0.8.1). The JSON holds
@@ -16,11 +16,14 @@ from typing import Any
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-from ranklite.models.architectures.deepfm import DeepFMConfig
-from ranklite.models.config import SPEC_FILE, Format
+from ranklite.models.architectures import family
+from ranklite.models.architectures.family import FamilySettings
+from ranklite.models.architectures.parts import Parts
+from ranklite.models.architectures.settings import parse_settings
+from ranklite.models.compression.techniques import TECHNIQUES
+from ranklite.models.config import OLD_SPEC_FILE, SPEC_FILE, Format
 from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.layers import (  # noqa: F401  registers what a saved model names
-    interactions,
     pooling,
     quantizers,
     row_quantization,
@@ -38,16 +41,32 @@ class Checkpoint:
     Attributes:
       model: From {`ids`, `numeric`} to the logit [B, 1].
       layout: Where the features live in its inputs.
-      config: Its hyperparameters; `batch_norm` is False once it was folded.
+      config: Its family and hyperparameters; `batch_norm` is False once it was folded.
       metrics: Figures that the stage measured, by name.
       format: How the exported file stores the weights.
+      techniques: Names of the compression techniques that made it, in order.
     """
 
     model: keras.Model
     layout: FeatureLayout
-    config: DeepFMConfig
+    config: FamilySettings
     metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
     format: Format = "float32"
+    techniques: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> Parts:
+        """What the model is made of."""
+        return family.parts(self.layout, self.config)
+
+    def rebuilt(self, **changes: Any) -> Checkpoint:
+        """This with a new model, its weights drawn now.
+
+        Args:
+          **changes: Settings that the new model has instead, such as `hidden_units` or `table`.
+        """
+        config = self.config.model_copy(update=changes)
+        return dataclasses.replace(self, model=family.build(self.layout, config), config=config)
 
     def save(self, folder: str) -> None:
         """Writes the checkpoint into a folder, which is made if needed."""
@@ -60,28 +79,47 @@ class Checkpoint:
             "config": self.config.model_dump(mode="json"),
             "metrics": self.metrics,
             "format": self.format,
+            "techniques": list(self.techniques),
         }
         with open(os.path.join(folder, SPEC_FILE), "w", encoding="utf-8") as file:
             json.dump(spec, file, indent=2, sort_keys=True)
 
     @classmethod
     def load(cls, folder: str) -> Checkpoint:
-        """Reads what `save` wrote.
+        """Reads what `save` wrote, now or before there were families.
 
         Raises:
           FileNotFoundError: The folder holds no checkpoint.
+          UnknownEntry: Its family, or a compression technique that made it, is not registered here.
         """
-        path = os.path.join(folder, SPEC_FILE)
-        if not os.path.exists(path):
-            raise FileNotFoundError(f"no RankLite checkpoint in {folder}: {SPEC_FILE} is missing")
-        with open(path, encoding="utf-8") as file:
-            spec = json.load(file)
-        with tfmot.quantization.keras.quantize_scope(WRAPPED_LAYERS):
+        spec = read_spec(folder)
+        config = parse_settings(spec["config"])
+        techniques = tuple(spec.get("techniques", ()))
+        layers = {**WRAPPED_LAYERS, **family.family(config).layers()}
+        for name in techniques:
+            layers |= TECHNIQUES.get(name).custom_objects()
+        with tfmot.quantization.keras.quantize_scope(layers):
             model = keras.models.load_model(os.path.join(folder, MODEL_FILE), compile=False)
         return cls(
             model,
             FeatureLayout.from_dict(spec["layout"]),
-            DeepFMConfig(**spec["config"]),
+            config,
             spec["metrics"],
             spec["format"],
+            techniques,
         )
+
+
+def read_spec(folder: str) -> dict[str, Any]:
+    """The JSON of a checkpoint.
+
+    Raises:
+      FileNotFoundError: The folder holds no checkpoint.
+    """
+    for name in (SPEC_FILE, OLD_SPEC_FILE):
+        path = os.path.join(folder, name)
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as file:
+                spec: dict[str, Any] = json.load(file)
+            return spec
+    raise FileNotFoundError(f"no RankLite checkpoint in {folder}: {SPEC_FILE} is missing")

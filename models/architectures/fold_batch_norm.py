@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 
 from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.architectures.deepfm import TOWER, build_deepfm
 
 
 def fold_batch_norm(checkpoint: Checkpoint) -> Checkpoint:
@@ -27,21 +24,20 @@ def fold_batch_norm(checkpoint: Checkpoint) -> Checkpoint:
     Returns:
       A checkpoint of its own whose config has `batch_norm` False.
     """
-    config = checkpoint.config.model_copy(update={"batch_norm": False})
-    model = build_deepfm(checkpoint.layout, config)
+    folded = checkpoint.rebuilt(batch_norm=False)
     old = {layer.name: layer.get_weights() for layer in checkpoint.model.layers}
-    for layer in model.layers:
+    for layer in folded.model.layers:
         if layer.get_weights():
             layer.set_weights(old[layer.name])
-    if checkpoint.config.batch_norm:
-        for k in range(len(config.hidden_units)):
-            name = f"{TOWER}_{k}"
-            norm = checkpoint.model.get_layer(f"{name}_bn")
-            gamma, beta, mean, variance = (w.astype(np.float64) for w in norm.get_weights())
-            scale = gamma / np.sqrt(variance + norm.epsilon)
-            kernel, bias = old[name]
-            model.get_layer(name).set_weights([kernel * scale, (bias - mean) * scale + beta])
-            branch = f"{name}_numeric"
-            if branch in old:
-                model.get_layer(branch).set_weights([old[branch][0] * scale])
-    return dataclasses.replace(checkpoint, model=model, config=config)
+    for hidden in checkpoint.parts.hidden:
+        if hidden.norm is None:
+            continue
+        norm = checkpoint.model.get_layer(hidden.norm)
+        gamma, beta, mean, variance = (w.astype(np.float64) for w in norm.get_weights())
+        scale = gamma / np.sqrt(variance + norm.epsilon)
+        kernel, bias = old[hidden.dense]
+        dense = folded.model.get_layer(hidden.dense)
+        dense.set_weights([kernel * scale, (bias - mean) * scale + beta])
+        for branch in hidden.branches:
+            folded.model.get_layer(branch).set_weights([old[branch][0] * scale])
+    return folded

@@ -1,26 +1,21 @@
-"""Distils an ensemble of DeepFMs into one (Hinton et al. 2015, https://arxiv.org/abs/1503.02531)."""
+"""What a student learns from: its teachers' logits, their hidden layers, unlabelled pairs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 import tf_keras as keras
 
-from ranklite.models import progress
-from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.architectures.deepfm import TOWER
-from ranklite.models.compression.config import Distillation
-from ranklite.models.compression.rules import NotCompressible
-from ranklite.models.compression.technique import Splits, fine_tuning
-from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.architectures.family import last_hidden
 from ranklite.models.training import data
-from ranklite.models.training import fit as training
-from ranklite.models.training.config import RedrawnNegatives, TrainingConfig
 from ranklite.models.training.ema import WeightAverage
-from ranklite.models.training.negatives import Catalogue, redrawn_negatives
+from ranklite.models.training.negatives import Catalogue
 from ranklite.models.training.task import Batch, RankingModel
+
+if TYPE_CHECKING:
+    from ranklite.models.compression.techniques.distill import Distillation, UnlabelledPairs
 
 UNLABELLED = -1.0
 
@@ -53,12 +48,12 @@ class DistillationModel(RankingModel):
     ) -> None:
         super().__init__(logits, average)
         # Closures, since Keras would train whatever model is an attribute.
-        self._teach = _teaching(teachers, with_hidden=config.hidden_weight > 0)
+        self._teach = teaching(teachers, with_hidden=config.hidden_weight > 0)
         self._config = config
         self._hidden = None
         if config.hidden_weight:
-            hidden = _last_hidden(logits)
-            width = sum(_last_hidden(teacher).shape[1] for teacher in teachers)
+            hidden = last_hidden(logits)
+            width = sum(last_hidden(teacher).shape[1] for teacher in teachers)
             self._hidden = keras.Model(logits.inputs, [logits.output, hidden])
             self._project = keras.layers.Dense(width, use_bias=False)
 
@@ -86,17 +81,12 @@ class DistillationModel(RankingModel):
         return total / tf.cast(tf.shape(labels)[0], tf.float32) + penalty
 
 
-def _last_hidden(model: keras.Model) -> Any:
-    units = sum(layer.name.endswith("_relu") for layer in model.layers)
-    return model.get_layer(f"{TOWER}_{units - 1}_relu").output
-
-
-def _teaching(
+def teaching(
     teachers: Sequence[keras.Model], with_hidden: bool
 ) -> Callable[[data.Features], tuple[tf.Tensor, tf.Tensor | None]]:
     """A function to the mean logit [B, 1] and the last hidden activations of some models."""
     probes = [
-        keras.Model(t.inputs, [t.output, _last_hidden(t)] if with_hidden else [t.output])
+        keras.Model(t.inputs, [t.output, last_hidden(t)] if with_hidden else [t.output])
         for t in teachers
     ]
 
@@ -113,13 +103,12 @@ def _teaching(
     return teach
 
 
-def _with_unlabelled(
-    catalogue: Catalogue, config: Distillation, first: data.Augment | None
+def with_unlabelled(
+    catalogue: Catalogue, pairs: UnlabelledPairs, first: data.Augment | None
 ) -> data.Augment:
     """Appends rows of the batch with another item, which only the teachers have an opinion on."""
-    assert config.unlabelled is not None
-    chances = catalogue.chances(config.unlabelled.by_popularity)
-    per_row = config.unlabelled.per_row
+    chances = catalogue.chances(pairs.by_popularity)
+    per_row = pairs.per_row
 
     def augment(
         features: data.Features, label: tf.Tensor, seed: tf.Tensor
@@ -130,87 +119,11 @@ def _with_unlabelled(
         source = tf.range(tf.cast(tf.cast(rows, tf.float32) * per_row, tf.int32)) % rows
         copies = {name: tf.gather(value, source) for name, value in features.items()}
         everywhere = tf.ones_like(source, tf.bool)
-        pairs = catalogue.redraw(copies, everywhere, chances, seed + 1, exclude_owned=False)
+        drawn = catalogue.redraw(copies, everywhere, chances, seed + 1, exclude_owned=False)
         unlabelled = tf.fill([tf.shape(source)[0], 1], UNLABELLED)
         return (
-            {name: tf.concat([features[name], pairs[name]], axis=0) for name in features},
+            {name: tf.concat([features[name], drawn[name]], axis=0) for name in features},
             tf.concat([label, unlabelled], axis=0),
         )
 
     return augment
-
-
-def distill(
-    config: Distillation,
-    teachers: Sequence[Checkpoint],
-    features: FeatureSet,
-    splits: Splits,
-    settings: TrainingConfig,
-    *,
-    log_dir: str | None = None,
-) -> Checkpoint:
-    """Trains a student on the labels and on what its teachers say.
-
-    Args:
-      config: What to do.
-      teachers: Trained float models over the same layout; they are not changed.
-      features: Names the user and the item, for unlabelled pairs.
-      splits: Data to train and validate on.
-      settings: The settings that the teachers were trained with; what the
-        configuration says itself is replaced.
-      log_dir: Folder for TensorBoard; None logs nothing.
-
-    Returns:
-      The student; its metrics hold the teachers' figures too.
-
-    Raises:
-      NotCompressible: There is no teacher, the teachers' layouts differ, or unlabelled pairs are
-        asked for and the features name no user and item.
-    """
-    if not teachers:
-        raise NotCompressible("distill needs a teacher: give `teachers` a count of at least 1")
-    layout = teachers[0].layout
-    if any(teacher.layout != layout for teacher in teachers):
-        raise NotCompressible("the teachers come from different Transform runs")
-    fitting = fine_tuning(
-        settings, epochs=config.epochs, learning_rate=config.learning_rate
-    ).model_copy(
-        update={
-            "batch_size": config.batch_size or settings.batch_size,
-            "embedding_l2": config.embedding_l2,
-            "ema": settings.ema,
-            "strategy": "none",
-        }
-    )
-    augment = (
-        redrawn_negatives(splits.train, layout, fitting.negatives) if fitting.negatives else None
-    )
-    if config.unlabelled is not None:
-        if not (features.user and features.item):
-            raise NotCompressible("distill.unlabelled needs the keys `user` and `item`")
-        columns = RedrawnNegatives(
-            user=features.user, item=features.item, item_columns=config.unlabelled.item_columns
-        )
-        catalogue = Catalogue.read(splits.train, layout, columns)
-        augment = _with_unlabelled(catalogue, config, augment)
-    student_config = config.student or teachers[0].config
-    student = training.build(layout, student_config, fitting)
-    models = [teacher.model for teacher in teachers]
-    ensemble = keras.Model(
-        (inputs := {tensor.name: tensor for tensor in student.inputs}),
-        _teaching(models, with_hidden=False)({name: inputs[name] for name in inputs})[0],
-    )
-    progress.report("measuring the teachers")
-    taught = training.evaluate(ensemble, layout, splits.eval)
-    measured = training.fit(
-        student,
-        layout,
-        splits.train,
-        splits.eval,
-        fitting,
-        log_dir=log_dir,
-        task=lambda model, average: DistillationModel(model, models, config, average),
-        augment=augment,
-    )
-    figures = {f"teachers_{name}": value for name, value in taught.items()}
-    return Checkpoint(student, layout, student_config, {**figures, **measured})

@@ -1,14 +1,19 @@
-"""Gives the units of the tower like ranges before they are quantized, exactly."""
+"""Forms of a model that compute the same function but round differently."""
 
 from __future__ import annotations
 
 import dataclasses
 
 import numpy as np
+import numpy.typing as npt
+import tf_keras as keras
 
 from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.architectures.deepfm import TOWER
-from ranklite.models.compression.technique import copy
+from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
+from ranklite.models.architectures.parts import Hidden, Reader
+from ranklite.models.compression.fine_tuning import copy
+from ranklite.models.compression.invariants import clustered_weights
+from ranklite.models.layers.table_config import EMBEDDING
 
 _SWEEPS = 3
 
@@ -38,22 +43,43 @@ def equalize(checkpoint: Checkpoint) -> Checkpoint:
       A checkpoint of its own.
     """
     model = copy(checkpoint)
-    hidden = [model.get_layer(f"{TOWER}_{k}") for k in range(len(checkpoint.config.hidden_units))]
-    branches = [layer for layer in model.layers if layer.name == f"{TOWER}_0_numeric"]
-    following = [*hidden[1:], model.get_layer(f"{TOWER}_out")]
+    parts = checkpoint.parts
     for _ in range(_SWEEPS):
-        for k, (layer, after) in enumerate(zip(hidden, following, strict=True)):
-            kernel, bias = layer.get_weights()
-            after_kernel, *after_bias = after.get_weights()
+        for hidden in parts.hidden:
+            kernel, bias = model.get_layer(hidden.dense).get_weights()
             inward = np.maximum(np.abs(kernel).max(axis=0), np.abs(bias))
-            outward = np.abs(after_kernel).max(axis=1)
+            outward = np.max([_outward(model, hidden, r) for r in hidden.readers], axis=0)
             alive = (inward > 0) & (outward > 0)
             scale = np.ones_like(inward)
             scale[alive] = 1 / inward[alive]
-            if after in hidden:
+            if any(reader.layer in parts.kernels for reader in hidden.readers):
                 scale[alive] = np.sqrt(outward[alive] / inward[alive])
             scale[alive] /= np.exp(np.mean(np.log(scale[alive])))
-            for scaled in [layer, *(branches if k == 0 else [])]:
-                scaled.set_weights([weight * scale for weight in scaled.get_weights()])
-            after.set_weights([after_kernel / scale[:, None], *after_bias])
+            for name in (hidden.dense, *hidden.branches):
+                layer = model.get_layer(name)
+                layer.set_weights([weight * scale for weight in layer.get_weights()])
+            for reader in hidden.readers:
+                layer = model.get_layer(reader.layer)
+                kernel, *rest = layer.get_weights()
+                kernel[reader.first_row :][: hidden.units] /= scale[:, None]
+                layer.set_weights([kernel, *rest])
     return dataclasses.replace(checkpoint, model=model)
+
+
+def rounding_forms(checkpoint: Checkpoint) -> list[Checkpoint]:
+    """Models without batch normalization that compute the same function but round differently.
+
+    Returns:
+      The folded model, and the equalized one unless its kernels are clustered: equalizing gives
+      every unit another factor, which shared values would not survive.
+    """
+    folded = fold_batch_norm(checkpoint)
+    clustered = any(name != EMBEDDING for name in clustered_weights(folded.model))
+    return [folded] if clustered else [folded, equalize(folded)]
+
+
+def _outward(model: keras.Model, hidden: Hidden, reader: Reader) -> npt.NDArray[np.float32]:
+    """The largest weight [units] that a reader gives each unit."""
+    kernel = model.get_layer(reader.layer).get_weights()[0]
+    rows: npt.NDArray[np.float32] = kernel[reader.first_row :][: hidden.units]
+    return np.abs(rows).max(axis=1)

@@ -7,13 +7,13 @@ import dataclasses
 import tf_keras as keras
 
 from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.architectures.deepfm import TOWER
-from ranklite.models.compression.config import Quantization
-from ranklite.models.compression.quantization import Bits, Quantize
-from ranklite.models.compression.rules import NotCompressible
-from ranklite.models.compression.technique import Splits
-from ranklite.models.layers.tables import EMBEDDING, table_layers
+from ranklite.models.compression.calibration import start_ranges
+from ranklite.models.compression.fake_quantization import Bits, fake_quantized
+from ranklite.models.compression.sizes import NotCompressible
+from ranklite.models.layers.table_config import EMBEDDING
+from ranklite.models.layers.tables import table_layers
 from ranklite.models.training import fit as training
+from ranklite.models.training.splits import Splits
 
 
 def weight_bytes(checkpoint: Checkpoint, bits: Bits) -> int:
@@ -33,7 +33,7 @@ def weight_bytes(checkpoint: Checkpoint, bits: Bits) -> int:
     return total
 
 
-def choose_bits(config: Quantization, folded: Checkpoint, splits: Splits) -> Bits:
+def choose_bits(folded: Checkpoint, splits: Splits, limit: int, batches: int) -> Bits:
     """Gives 4 bits to the layers where that costs least, until the weights fit.
 
     The sensitivity of a layer is the rise of the validation log loss when it alone goes from 8 to
@@ -42,22 +42,21 @@ def choose_bits(config: Quantization, folded: Checkpoint, splits: Splits) -> Bit
     for a tower of a few layers).
 
     Args:
-      config: With `max_weight_bytes`.
       folded: The float model without batch normalization.
       splits: Data to calibrate and measure on.
+      limit: Bytes of all weights.
+      batches: Train batches that set the ranges.
 
     Raises:
       NotCompressible: Not even 4 bits everywhere fit; the message has the least that does.
     """
-    hidden = [f"{TOWER}_{k}" for k in range(len(folded.config.hidden_units))]
-    start = Bits(dict.fromkeys(hidden, 8), "int8_per_row")
+    kernels = list(folded.parts.kernels)
+    start = Bits(dict.fromkeys(kernels, 8), "int8_per_row")
     candidates = {
-        name: dataclasses.replace(start, kernels={**start.kernels, name: 4}) for name in hidden
+        name: dataclasses.replace(start, kernels={**start.kernels, name: 4}) for name in kernels
     }
     candidates[EMBEDDING] = dataclasses.replace(start, table="int4_per_row")
-    limit = config.max_weight_bytes
-    assert limit is not None
-    least = weight_bytes(folded, Bits(dict.fromkeys(hidden, 4), "int4_per_row"))
+    least = weight_bytes(folded, Bits(dict.fromkeys(kernels, 4), "int4_per_row"))
     if least > limit:
         raise NotCompressible(
             f"max_weight_bytes is {limit:,}, but with 4 bits everywhere the weights still take "
@@ -65,9 +64,8 @@ def choose_bits(config: Quantization, folded: Checkpoint, splits: Splits) -> Bit
         )
 
     def log_loss(bits: Bits) -> float:
-        technique = Quantize(config, bits)
-        model = technique.wrap(folded, 1)
-        technique.initialize(model, folded, splits)
+        model = fake_quantized(folded, bits)
+        start_ranges(model, folded, bits, splits, batches)
         return training.evaluate(model, folded.layout, splits.eval)["log_loss"]
 
     base, size = log_loss(start), weight_bytes(folded, start)

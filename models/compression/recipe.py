@@ -1,58 +1,69 @@
-"""Applies a recipe, compression steps in order, to a trained DeepFM."""
+"""Recipes: compression steps in order, their sizes, and how one step is applied to a model."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.compression.config import CompressionStep, Distillation, Quantization
-from ranklite.models.compression.distillation import distill
-from ranklite.models.compression.rounding import quantize
-from ranklite.models.compression.technique import Splits, compress
+from ranklite.models.compression.sizes import NotCompressible, WeightSize
+from ranklite.models.compression.technique import Compressed, Setting, Step, Technique
 from ranklite.models.compression.techniques import technique
-from ranklite.models.features.feature_set import FeatureSet
-from ranklite.models.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from ranklite.models.architectures.checkpoint import Checkpoint
+    from ranklite.models.architectures.family import FamilySettings
+    from ranklite.models.features.feature_set import FeatureSet
+    from ranklite.models.features.layout import FeatureLayout
 
 
-@dataclasses.dataclass(frozen=True)
-class Setting:
-    """What all steps of all recipes share.
+def check_recipe(steps: Sequence[Step], model: FamilySettings, features: FeatureSet) -> None:
+    """Follows the sizes of a model through a recipe.
 
-    Attributes:
+    Args:
+      steps: In their order.
+      model: The float model.
       features: The configured features.
-      splits: Data to train and validate on.
-      training: The settings that the float model was trained with.
-      teachers: Float models to distil from.
-    """
 
-    features: FeatureSet
-    splits: Splits
-    training: TrainingConfig
-    teachers: Sequence[Checkpoint] = ()
+    Raises:
+      NotCompressible: A step does not fit what the steps before it make; its number and technique
+        come first in the message.
+    """
+    for number, step in enumerate(steps, 1):
+        try:
+            model = technique(step).after(model, features)
+        except NotCompressible as error:
+            raise NotCompressible(f"step {number}, {step.technique}: {error}") from None
+
+
+def weight_bytes(layout: FeatureLayout, config: FamilySettings, steps: Sequence[Step]) -> int:
+    """About how many bytes the weights take after a recipe: what decides which is tried first."""
+    size = WeightSize.of(layout, config)
+    for step in steps:
+        size = technique(step).weights_after(size)
+    return size.bytes
 
 
 def apply(
-    step: CompressionStep, checkpoint: Checkpoint, setting: Setting, log_dir: str | None = None
-) -> Checkpoint:
-    """Applies one step to a model, which is not changed.
+    technique: Technique[Any],
+    checkpoint: Checkpoint | None,
+    setting: Setting,
+    log_dir: str | None = None,
+) -> Compressed:
+    """Applies a technique to a model, whose checkpoint then names it among its `techniques`.
+
+    Args:
+      technique: With its settings.
+      checkpoint: The model of the stage before, which is not changed; a technique that needs none
+        may be given one.
+      setting: What the steps of a recipe share.
+      log_dir: Folder for TensorBoard; None logs nothing.
 
     Raises:
-      NotCompressible: The step does not fit the model; nothing was trained.
+      NotCompressible: The technique does not fit the model; nothing was trained.
       PostConditionFailed: The result is not what was asked for.
     """
-    if isinstance(step, Distillation):
-        return distill(
-            step,
-            setting.teachers,
-            setting.features,
-            setting.splits,
-            setting.training,
-            log_dir=log_dir,
-        )
-    if isinstance(step, Quantization):
-        without_control = step.model_copy(update={"control": False})
-        return quantize(
-            without_control, checkpoint, setting.splits, setting.training, log_dir=log_dir
-        )[0]
-    return compress(technique(step), checkpoint, setting.splits, setting.training, log_dir=log_dir)
+    base = checkpoint if technique.needs_base else None
+    made = technique.apply(base, setting, log_dir)
+    applied = (*(base.techniques if base else ()), technique.config.technique)
+    return dataclasses.replace(made, model=dataclasses.replace(made.model, techniques=applied))

@@ -4,64 +4,48 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tf_keras as keras
 
 from ranklite.models import progress
 from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.architectures.deepfm import TOWER
 from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
-from ranklite.models.compression.clustering import clustered_weights
-from ranklite.models.compression.config import Quantization
-from ranklite.models.compression.equalization import equalize
+from ranklite.models.compression.equalization import rounding_forms
+from ranklite.models.compression.fine_tuning import compress, fine_tuning
+from ranklite.models.compression.invariants import KeepZeros, masks
 from ranklite.models.compression.mixed_bits import choose_bits
-from ranklite.models.compression.quantization import Quantize
-from ranklite.models.compression.technique import KeepZeros, Splits, compress, fine_tuning, masks
+from ranklite.models.compression.technique import Compressed, Setting, Splits
 from ranklite.models.training import fit as training
-from ranklite.models.training.config import TrainingConfig
 
-
-def rounding_forms(checkpoint: Checkpoint) -> list[Checkpoint]:
-    """Models without batch normalization that compute the same function but round differently.
-
-    Returns:
-      The folded model, and the equalized one unless its kernels are clustered: equalizing gives
-      every unit another factor, which shared values would not survive.
-    """
-    folded = fold_batch_norm(checkpoint)
-    clustered = any(name.startswith(TOWER) for name in clustered_weights(folded.model))
-    return [folded] if clustered else [folded, equalize(folded)]
+if TYPE_CHECKING:
+    from ranklite.models.compression.techniques.quantize import Quantize
 
 
 def quantize(
-    config: Quantization,
-    checkpoint: Checkpoint,
-    splits: Splits,
-    training_config: TrainingConfig,
-    *,
-    log_dir: str | None = None,
-) -> tuple[Checkpoint, Checkpoint]:
+    technique: Quantize, checkpoint: Checkpoint, setting: Setting, *, log_dir: str | None = None
+) -> Compressed:
     """Quantizes a model and trains its float control.
 
     Args:
-      config: What to do.
+      technique: What to do.
       checkpoint: The float model, pruned or not; it is not changed.
-      splits: Data to train and validate on.
-      training_config: The settings that the float model was trained with.
+      setting: Data and training.
       log_dir: Folder for TensorBoard; None logs nothing.
 
     Returns:
       The quantized model, trained or only calibrated, whichever has the lower log loss on the
       validation split (`chosen` among its metrics says which), and the control: the folded float
-      model, trained as long where the configuration asks for it.
+      model, trained as long where the settings ask for it.
     """
+    config, splits = technique.config, setting.splits
     if config.format in ("dynamic_range", "float16"):
         rounded = rounding_forms(checkpoint)[-1]
         metrics = training.evaluate(rounded.model, rounded.layout, splits.eval)
-        return dataclasses.replace(rounded, metrics=dict(metrics), format=config.format), rounded
-    trainings = 2 if config.control and config.epochs else 1
-    start = calibrated(config, checkpoint, splits)
+        file = dataclasses.replace(rounded, metrics=dict(metrics), format=config.format)
+        return Compressed(file, rounded)
+    trainings = 2 if config.control and setting.control and config.epochs else 1
+    start = calibrated(technique, checkpoint, splits)
     before = start.metrics
     quantized = dataclasses.replace(
         start.form,
@@ -77,7 +61,7 @@ def quantize(
                 start.technique,
                 start.form,
                 splits,
-                training_config,
+                setting.training,
                 log_dir=log_dir and os.path.join(log_dir, "quantized"),
             )
         figures |= {f"trained_{name}": trained.metrics[name] for name in before}
@@ -86,9 +70,9 @@ def quantize(
             quantized = dataclasses.replace(trained, format=config.format)
     quantized.metrics.update(figures)
     with progress.part("control", trainings - 1, trainings):
-        control = train_control(config, start.form, splits, training_config, log_dir=log_dir)
+        control = train_control(technique, start.form, setting, log_dir=log_dir)
     progress.report(figures={"auc": quantized.metrics["auc"]})
-    return quantized, control
+    return Compressed(quantized, control)
 
 
 class Calibrated(NamedTuple):
@@ -107,59 +91,56 @@ class Calibrated(NamedTuple):
     metrics: dict[str, float]
 
 
-def calibrated(config: Quantization, checkpoint: Checkpoint, splits: Splits) -> Calibrated:
+def calibrated(technique: Quantize, checkpoint: Checkpoint, splits: Splits) -> Calibrated:
     """The form of a model that rounds best after calibration, by its validation log loss.
 
     Args:
-      config: What to do.
+      technique: What to do.
       checkpoint: The float model; it is not changed.
       splits: Data to calibrate and measure on.
 
     Raises:
-      NotCompressible: The configuration does not fit the model.
+      NotCompressible: The settings do not fit the model.
     """
     progress.report("calibrating")
-    Quantize(config).check(checkpoint)
+    config = technique.config
+    technique.check(checkpoint)
     candidates = []
     for form in rounding_forms(checkpoint):
-        bits = choose_bits(config, form, splits) if config.bits == "mixed" else None
-        technique = Quantize(config, bits)
-        model = technique.wrap(form, 1)
-        technique.initialize(model, form, splits)
+        limit, batches = config.max_weight_bytes, config.calibration_batches
+        bits = choose_bits(form, splits, limit, batches) if limit is not None else None
+        candidate = technique.with_bits(bits)
+        model = candidate.wrap(form, 1)
+        candidate.initialize(model, form, splits)
         metrics = training.evaluate(model, form.layout, splits.eval)
-        candidates.append(Calibrated(form, technique, model, metrics))
-    return min(candidates, key=lambda candidate: candidate.metrics["log_loss"])
+        candidates.append(Calibrated(form, candidate, model, metrics))
+    return min(candidates, key=lambda one: one.metrics["log_loss"])
 
 
 def train_control(
-    config: Quantization,
-    checkpoint: Checkpoint,
-    splits: Splits,
-    training_config: TrainingConfig,
-    *,
-    log_dir: str | None = None,
+    technique: Quantize, checkpoint: Checkpoint, setting: Setting, *, log_dir: str | None = None
 ) -> Checkpoint:
     """The float model trained as long, on the same batches, with the same weights kept at zero.
 
     Args:
-      config: Of the quantization that it is compared with.
+      technique: The quantization that it is compared with.
       checkpoint: The float model; it is not changed.
-      splits: Data to train and validate on.
-      training_config: The settings that the float model was trained with.
+      setting: Data and training.
       log_dir: Folder for TensorBoard; None logs nothing.
 
     Returns:
       The model, its batch normalization folded; untrained where `control` is off.
     """
+    config, splits = technique.config, setting.splits
     folded = fold_batch_norm(checkpoint)
-    if not (config.control and config.epochs):
+    if not (config.control and setting.control and config.epochs):
         return folded
     metrics = training.fit(
         folded.model,
         folded.layout,
         splits.train,
         splits.eval,
-        fine_tuning(training_config, epochs=config.epochs, learning_rate=config.learning_rate),
+        fine_tuning(setting.training, epochs=config.epochs, learning_rate=config.learning_rate),
         log_dir=log_dir and os.path.join(log_dir, "control"),
         callbacks=[KeepZeros(folded.model, masks(folded.model))],
     )

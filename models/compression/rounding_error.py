@@ -8,10 +8,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.architectures.deepfm import build_deepfm
-from ranklite.models.compression.quantization import unwrapped_variable
-
-_WEIGHTS = ("kernel", "bias", "embeddings", "factors", "rows")
+from ranklite.models.layers.quantizers import unwrapped_variable, weight_names
 
 
 def rounding_error(
@@ -33,7 +30,8 @@ def rounding_error(
       By layer name, in the order of the model.
     """
     model = checkpoint.model
-    plain = build_deepfm(checkpoint.layout, checkpoint.config)
+    plain = checkpoint.rebuilt().model
+    ranges = {*checkpoint.parts.ranges, *checkpoint.parts.inputs}
     rounded, exact = {}, {}
     for layer in model.layers:
         inner = getattr(layer, "layer", layer)
@@ -43,10 +41,9 @@ def rounding_error(
             twin = plain.get_layer(inner.name)
         except ValueError:  # a quantizer of an input
             continue
-        for name in _WEIGHTS:
-            if isinstance(getattr(twin, name, None), tf.Variable):
-                getattr(twin, name).assign(unwrapped_variable(layer, inner, name))
-        if inner.weights or inner.name.endswith("_relu"):
+        for name in weight_names(twin):
+            getattr(twin, name).assign(unwrapped_variable(layer, inner, name))
+        if inner.weights or inner.name in ranges:
             rounded[inner.name] = layer.get_output_at(
                 -1
             )  # tfmot called it before, in another graph

@@ -6,12 +6,12 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from ranklite.models.architectures.deepfm import TOWER
-from ranklite.models.layers.tables import EMBEDDING
+from ranklite.models.architectures import family
+from ranklite.models.layers.table_config import EMBEDDING
 
 
 def prunable_weights(model: keras.Model) -> dict[str, tf.Variable]:
-    """The kernels of the tower and the embedding table, by their layer's own name.
+    """The kernels of the family and the embedding table, by their layer's own name.
 
     A table that is composed of several matrices has no row that is an embedding, and is left out.
     A wrapper of tfmot replaces the attribute by a tensor and keeps the variable for itself.
@@ -21,13 +21,13 @@ def prunable_weights(model: keras.Model) -> dict[str, tf.Variable]:
         inner = getattr(layer, "layer", layer)
         table = inner.name == EMBEDDING and isinstance(inner, keras.layers.Embedding)
         kind = "embeddings:0" if table else "kernel:0"
-        if table or (inner.name.startswith(f"{TOWER}_") and isinstance(inner, keras.layers.Dense)):
+        if table or (family.role(model, inner.name) and isinstance(inner, keras.layers.Dense)):
             found[inner.name] = next(v for v in layer.trainable_weights if v.name.endswith(kind))
     return found
 
 
 def sparsity(model: keras.Model) -> dict[str, float]:
-    """Share of zeros in each kernel of the tower and in the embedding table."""
+    """Share of zeros in each kernel and in the embedding table."""
     return {
         name: float(np.mean(weight.numpy() == 0.0))
         for name, weight in prunable_weights(model).items()
@@ -35,6 +35,6 @@ def sparsity(model: keras.Model) -> dict[str, float]:
 
 
 def total_sparsity(model: keras.Model) -> float:
-    """Share of zeros over all kernels of the tower and the embedding table."""
+    """Share of zeros over all kernels and the embedding table."""
     values = [weight.numpy() for weight in prunable_weights(model).values()]
     return float(sum(np.sum(v == 0.0) for v in values) / sum(v.size for v in values))

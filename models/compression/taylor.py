@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-from ranklite.models.compression.config import PruningScope
+from ranklite.models.compression.patterns import PruningScope
 from ranklite.models.compression.sparsity import prunable_weights
 from ranklite.models.training.lazy_adam import LazyAdam
 

@@ -1,62 +1,241 @@
-"""What a compression technique is, and the one fine-tuning step that all of them share."""
+"""The protocol of a compression technique: what an entry of the registry says about itself.
+
+An entry is one file: its settings (a `Step`) and a `Technique` that holds them. A technique that
+fine-tunes the model that comes in is a `FineTuned` and fills in its hooks; any other, such as
+distillation, writes `apply` itself. Nothing here imports TensorFlow, and no entry does when it is
+imported, since a configuration is read by the entries' settings.
+"""
 
 from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-import tf_keras as keras
-
-from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.architectures.deepfm import build_deepfm
-from ranklite.models.compression.sparsity import prunable_weights
+from ranklite.models.compression.sizes import NotCompressible, WeightSize
 from ranklite.models.config import Strict
-from ranklite.models.training import fit as _training
-from ranklite.models.training.config import TrainingConfig
+from ranklite.models.training.splits import Splits
 
-ConfigT = TypeVar("ConfigT", bound=Strict)
+if TYPE_CHECKING:
+    import tf_keras as keras
+
+    from ranklite.models.architectures.checkpoint import Checkpoint
+    from ranklite.models.architectures.family import FamilySettings
+    from ranklite.models.features.feature_set import FeatureSet
+    from ranklite.models.training.config import TrainingConfig
+
+__all__ = [
+    "MAX_TEACHERS",
+    "Compressed",
+    "Dimension",
+    "FineTuned",
+    "NotCompressible",
+    "PostConditionFailed",
+    "Setting",
+    "Splits",
+    "Step",
+    "Technique",
+]
+
+MAX_TEACHERS = 8  # a component's inputs are numbered
 
 
 class PostConditionFailed(RuntimeError):
     """A compressed model is not what its technique promises."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Splits:
-    """Files of transformed Examples.
+class Step(Strict):
+    """Settings of a step of a recipe, of which each technique has a class of its own.
 
     Attributes:
-      train: Gzipped TFRecord files of the train split.
-      eval: Those of the validation split.
+      technique: Its name in the registry; the entry's class narrows it to a Literal.
     """
 
-    train: Sequence[str]
-    eval: Sequence[str]
+    technique: str
 
 
-class Technique(abc.ABC, Generic[ConfigT]):
-    """One compression technique: how to wrap a model, fine-tune it, strip it and check it.
+StepT = TypeVar("StepT", bound=Step)
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What all steps of all recipes share.
+
+    Attributes:
+      features: The configured features; None where no technique asks for them.
+      splits: Data to train and validate on.
+      training: The settings that the float model was trained with.
+      teachers: Float models to distil from.
+      control: Whether controls are trained, in a technique that has one.
+    """
+
+    features: FeatureSet | None
+    splits: Splits
+    training: TrainingConfig
+    teachers: Sequence[Checkpoint] = ()
+    control: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Compressed:
+    """What a technique makes.
+
+    Attributes:
+      model: The model to hand on; its metrics hold what was measured.
+      control: The float model that it is to be compared with, of a technique that `has_control`.
+    """
+
+    model: Checkpoint
+    control: Checkpoint | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Dimension:
+    """What a technique lets the default search vary.
+
+    Attributes:
+      key: Its name: `units`.
+      values: Its values; the first one is the gentlest.
+      label: A format of a value, for the names of trials: `units{:g}`.
+      starts: Its value in each of the recipes that a search starts from, from the gentlest to the
+        harshest; where there are fewer than other dimensions have, the first of `values` follows.
+    """
+
+    key: str
+    values: tuple[Any, ...]
+    label: str
+    starts: tuple[Any, ...] = ()
+
+
+class Technique(abc.ABC, Generic[StepT]):
+    """A compression technique with its settings.
 
     Args:
       config: Its settings.
+
+    Attributes:
+      settings: Class of its settings; `technique` is a Literal of its name in the registry.
+      stage: Name of the models that it makes: `pruned`. It has to be unique.
+      place: Where it stands in a recipe: steps go in ascending order of it, each technique at most
+        once. Ours are 100 `distill`, 200 `prune_rows`, 300 `prune_units`, 400 `prune`,
+        500 `cluster` and 600 `quantize`: a student is new, so it comes first; what removes weights
+        comes before what zeroes them, and what rounds them last.
+      component: Id of its node in the pipeline: `Pruner`. It has to be unique.
+      needs_base: Whether it starts from the model of the stage before.
+      needs_teachers: Whether it learns from an ensemble of float models.
+      needs_features: Whether it has to know the configured features.
+      has_control: Whether it hands on a float model that its own is to be compared with.
+      leaves: What is true of its models and has to stay true when later steps train them on, by
+        name: path of an `Invariant`, "module:Class".
+      keeps: Names of the invariants that it keeps by itself. Of others, `fine_tuning` sees to it.
+      dimensions: What it lets the default search vary.
+      example: Settings that train within seconds, for the tests and the documentation.
     """
 
-    def __init__(self, config: ConfigT) -> None:
+    settings: ClassVar[type[Step]]
+    stage: ClassVar[str]
+    place: ClassVar[int]
+    component: ClassVar[str]
+    needs_base: ClassVar[bool] = True
+    needs_teachers: ClassVar[bool] = False
+    needs_features: ClassVar[bool] = False
+    has_control: ClassVar[bool] = False
+    leaves: ClassVar[Mapping[str, str]] = {}
+    keeps: ClassVar[frozenset[str]] = frozenset()
+    dimensions: ClassVar[tuple[Dimension, ...]] = ()
+    example: ClassVar[Mapping[str, Any]]
+
+    def __init__(self, config: StepT) -> None:
         self.config = config
+
+    @classmethod
+    def step_at(cls, point: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Settings of its step, without `technique`, at a point of the default search.
+
+        Args:
+          point: A value for each of its `dimensions`, by key; others' are among them.
+
+        Returns:
+          None where the step is left out.
+        """
+        return None
+
+    @classmethod
+    def custom_objects(cls) -> dict[str, Any]:
+        """Keras classes that loading its models needs, by registered name; ours need none."""
+        return {}
+
+    def after(self, model: FamilySettings, features: FeatureSet) -> FamilySettings:
+        """The sizes of its model, from those of the model that comes in.
+
+        Raises:
+          NotCompressible: It does not fit them; the message says what is allowed.
+        """
+        return model
+
+    def weights_after(self, size: WeightSize) -> WeightSize:
+        """What about its model's weights take: decides which recipe is tried first."""
+        return size
+
+    def teachers(self, model: FamilySettings) -> tuple[FamilySettings, ...]:
+        """Sizes of each float model that it learns from.
+
+        Args:
+          model: The configured model.
+        """
+        return ()
+
+    @abc.abstractmethod
+    def apply(
+        self, checkpoint: Checkpoint | None, setting: Setting, log_dir: str | None = None
+    ) -> Compressed:
+        """Compresses a model.
+
+        Args:
+          checkpoint: The model of the stage before, which is not changed; None where it needs none.
+          setting: Data, teachers and what else recipes share.
+          log_dir: Folder for TensorBoard; None logs nothing.
+
+        Raises:
+          NotCompressible: It does not fit the model; nothing was trained.
+          PostConditionFailed: The result is not what was asked for.
+        """
+
+    def control(self, checkpoint: Checkpoint, setting: Setting) -> Checkpoint:
+        """The float model that its model is to be compared with, by default what came in.
+
+        Args:
+          checkpoint: The model that it was applied to.
+          setting: As in `apply`.
+        """
+        return checkpoint
+
+
+class FineTuned(Technique[StepT]):
+    """A technique that changes a model while it is fine-tuned: check, wrap, train, strip, verify.
+
+    Its settings have `epochs` and `learning_rate`.
+    """
+
+    def apply(
+        self, checkpoint: Checkpoint | None, setting: Setting, log_dir: str | None = None
+    ) -> Compressed:
+        from ranklite.models.compression.fine_tuning import compress
+
+        assert checkpoint is not None
+        model = compress(self, checkpoint, setting.splits, setting.training, log_dir=log_dir)
+        return Compressed(model)
+
+    @abc.abstractmethod
+    def check(self, checkpoint: Checkpoint) -> None:
+        """Raises NotCompressible, before anything trains, where the technique does not fit."""
 
     def prepare(
         self, checkpoint: Checkpoint, splits: Splits, training: TrainingConfig
     ) -> Checkpoint:
         """The model to start from, by default the one that came in, which is left as it is."""
         return checkpoint
-
-    @abc.abstractmethod
-    def check(self, checkpoint: Checkpoint) -> None:
-        """Raises NotCompressible, before anything trains, where the technique does not fit."""
 
     @abc.abstractmethod
     def wrap(self, checkpoint: Checkpoint, steps_per_epoch: int) -> keras.Model:
@@ -90,112 +269,3 @@ class Technique(abc.ABC, Generic[ConfigT]):
         Raises:
           PostConditionFailed: It is not what the technique promises.
         """
-
-
-def fine_tuning(training: TrainingConfig, *, epochs: int, learning_rate: float) -> TrainingConfig:
-    """The settings of a fine-tuning: the training's own but for its length and rate."""
-    return training.model_copy(
-        update={
-            "epochs": epochs,
-            "learning_rate": learning_rate,
-            "schedule": "cosine",
-            "patience": epochs,
-            "precision": "float32",
-            "ema": 0.0,  # an average over steps would bring back what was pruned in between
-        }
-    )
-
-
-def copy(checkpoint: Checkpoint) -> keras.Model:
-    """A model of its own with the weights of a checkpoint that is not quantized."""
-    model = build_deepfm(checkpoint.layout, checkpoint.config)
-    model.set_weights(checkpoint.model.get_weights())
-    return model
-
-
-class KeepZeros(keras.callbacks.Callback):
-    """Puts weights back to zero, after every step, that were zero before the first one.
-
-    Args:
-      model: The model being trained.
-      masks: By layer name, True where a weight may change; from `masks`.
-    """
-
-    def __init__(self, model: keras.Model, masks: dict[str, npt.NDArray[np.bool_]]) -> None:
-        super().__init__()
-        weights = prunable_weights(model)
-        self._pairs = [(weights[name], mask.astype(np.float32)) for name, mask in masks.items()]
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        for weight, mask in self._pairs:
-            weight.assign(weight * mask)
-
-
-def masks(model: keras.Model) -> dict[str, npt.NDArray[np.bool_]]:
-    """Where the weights of layers with zeros are not zero."""
-    return {
-        name: values != 0.0
-        for name, weight in prunable_weights(model).items()
-        if not (values := weight.numpy()).all()
-    }
-
-
-def lost_zeros(before: dict[str, npt.NDArray[np.bool_]], model: keras.Model) -> dict[str, int]:
-    """Number of weights a layer, masked in `before`, that are no longer zero."""
-    weights = prunable_weights(model)
-    counts = {
-        name: int(np.count_nonzero(weights[name].numpy()[~mask])) for name, mask in before.items()
-    }
-    return {name: count for name, count in counts.items() if count}
-
-
-def compress(
-    technique: Technique[Any],
-    checkpoint: Checkpoint,
-    splits: Splits,
-    training: TrainingConfig,
-    *,
-    log_dir: str | None = None,
-) -> Checkpoint:
-    """Applies a technique: check, wrap, fine-tune, strip, verify.
-
-    Args:
-      technique: The technique with its settings.
-      checkpoint: The model to compress; it is not changed.
-      splits: Data to fine-tune and validate on.
-      training: The settings that the float model was trained with.
-      log_dir: Folder for TensorBoard; None logs nothing.
-
-    Returns:
-      The compressed model; its metrics hold the validation figures before and after.
-
-    Raises:
-      NotCompressible: The technique does not fit the model; nothing was trained.
-      PostConditionFailed: The result is not what was asked for.
-    """
-    technique.check(checkpoint)
-    start = technique.prepare(checkpoint, splits, training)
-    rows = _training.data.count_rows(splits.train)
-    model = technique.wrap(start, _training.data.steps_per_epoch(rows, training.batch_size))
-    technique.initialize(model, start, splits)
-    settings = fine_tuning(
-        training,
-        epochs=technique.config.epochs,
-        learning_rate=technique.config.learning_rate,
-    )
-    before = _training.evaluate(checkpoint.model, checkpoint.layout, splits.eval)
-    after = _training.fit(
-        model,
-        start.layout,
-        splits.train,
-        splits.eval,
-        settings,
-        log_dir=log_dir,
-        callbacks=technique.callbacks(model),
-        best_from=technique.first_final_epoch(),
-        optimizer=technique.optimizer(model, settings),
-    )
-    final = technique.strip(model)
-    figures = technique.verify(start, final)
-    measured = {f"{name}_before": value for name, value in before.items()}
-    return dataclasses.replace(start, model=final, metrics={**measured, **after, **figures})

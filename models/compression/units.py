@@ -1,4 +1,4 @@
-"""Structured pruning: removes whole units of the tower, so that the model gets narrower.
+"""Which units of the tower matter, and the narrower model that is left without the others.
 
 Li et al. 2017 (https://arxiv.org/abs/1608.08710) remove by norm, Molchanov et al. 2017
 (https://arxiv.org/abs/1611.06440) by a first-order Taylor expansion of the loss.
@@ -6,9 +6,7 @@ Li et al. 2017 (https://arxiv.org/abs/1608.08710) remove by norm, Molchanov et a
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,74 +14,10 @@ import tensorflow as tf
 import tf_keras as keras
 
 from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.architectures.deepfm import TOWER, build_deepfm
-from ranklite.models.compression.config import PruneUnits
-from ranklite.models.compression.rules import check_widths, kept_units
-from ranklite.models.compression.technique import (
-    KeepZeros,
-    PostConditionFailed,
-    Splits,
-    Technique,
-    copy,
-    lost_zeros,
-    masks,
-)
 from ranklite.models.training import data
-from ranklite.models.training.config import TrainingConfig
+from ranklite.models.training.splits import Splits
 
 _TAYLOR_ROWS, _TAYLOR_BATCHES = 1024, 64
-
-
-class RemoveUnits(Technique[PruneUnits]):
-    """Removes the least important units of each hidden layer at once, then fine-tunes the rest.
-
-    What stays keeps its weights. The checkpoint that comes out is one of a smaller DeepFM; zeros
-    that pruning left before stay zeros.
-    """
-
-    def check(self, checkpoint: Checkpoint) -> None:
-        if self.config.hidden_units is not None:
-            check_widths(self.config.hidden_units, checkpoint.config.hidden_units)
-
-    def widths(self, units: Sequence[int]) -> tuple[int, ...]:
-        """How many units of each hidden layer stay.
-
-        Args:
-          units: How many each has.
-        """
-        if self.config.hidden_units is not None:
-            return self.config.hidden_units
-        assert self.config.keep is not None  # the configuration has exactly one of the two
-        return tuple(kept_units(count, self.config.keep) for count in units)
-
-    def prepare(
-        self, checkpoint: Checkpoint, splits: Splits, training: TrainingConfig
-    ) -> Checkpoint:
-        if self.config.importance == "norm":
-            importance = norm_importance(checkpoint)
-        else:
-            importance = taylor_importance(checkpoint, splits, training.seed)
-        widths = self.widths(checkpoint.config.hidden_units)
-        # Stable, so that of equally important units the first ones stay; sorted, to keep the order.
-        kept = [
-            np.sort(np.argsort(-scores, kind="stable")[:width])
-            for scores, width in zip(importance, widths, strict=True)
-        ]
-        return keep_units(checkpoint, kept)
-
-    def wrap(self, checkpoint: Checkpoint, steps_per_epoch: int) -> keras.Model:
-        return copy(checkpoint)
-
-    def callbacks(self, model: keras.Model) -> list[keras.callbacks.Callback]:
-        return [KeepZeros(model, masks(model))]
-
-    def verify(self, before: Checkpoint, model: keras.Model) -> dict[str, Any]:
-        widths = [
-            model.get_layer(f"{TOWER}_{k}").units for k in range(len(before.config.hidden_units))
-        ]
-        if lost := lost_zeros(masks(before.model), model):
-            raise PostConditionFailed(f"pruned weights are no longer zero: {lost}")
-        return {"hidden_units": widths, "weights": model.count_params()}
 
 
 def norm_importance(checkpoint: Checkpoint) -> list[npt.NDArray[np.float64]]:
@@ -105,18 +39,19 @@ def norm_importance(checkpoint: Checkpoint) -> list[npt.NDArray[np.float64]]:
     """
     layers = _weights(checkpoint)
     scores = []
-    for k in range(len(checkpoint.config.hidden_units)):
-        name = f"{TOWER}_{k}"
-        incoming = np.square(layers[name][0].astype(np.float64)).sum(axis=0)
-        if f"{name}_numeric" in layers:
-            incoming += np.square(layers[f"{name}_numeric"][0].astype(np.float64)).sum(axis=0)
+    for hidden in checkpoint.parts.hidden:
+        incoming = np.square(layers[hidden.dense][0].astype(np.float64)).sum(axis=0)
+        for branch in hidden.branches:
+            incoming += np.square(layers[branch][0].astype(np.float64)).sum(axis=0)
         norm = np.sqrt(incoming)
-        if checkpoint.config.batch_norm:
-            gamma, _, _, variance = layers[f"{name}_bn"]
-            epsilon = checkpoint.model.get_layer(f"{name}_bn").epsilon
+        if hidden.norm is not None:
+            gamma, _, _, variance = layers[hidden.norm]
+            epsilon = checkpoint.model.get_layer(hidden.norm).epsilon
             norm *= np.abs(gamma) / np.sqrt(variance + epsilon)
-        outgoing = layers[_next(checkpoint, k)][0].astype(np.float64)
-        scores.append(norm * np.linalg.norm(outgoing, axis=1))
+        outgoing = np.hstack(
+            [layers[r.layer][0][r.first_row :][: hidden.units] for r in hidden.readers]
+        )
+        scores.append(norm * np.linalg.norm(outgoing.astype(np.float64), axis=1))
     return scores
 
 
@@ -138,10 +73,8 @@ def taylor_importance(
       For each hidden layer, [units] float64.
     """
     model = checkpoint.model
-    layers = [f"{TOWER}_{k}_relu" for k in range(len(checkpoint.config.hidden_units))]
-    probe = keras.Model(
-        model.inputs, [model.output, *(model.get_layer(name).output for name in layers)]
-    )
+    hidden = [model.get_layer(layer.activation).output for layer in checkpoint.parts.hidden]
+    probe = keras.Model(model.inputs, [model.output, *hidden])
 
     @tf.function(autograph=False, reduce_retracing=True)
     def batch_importance(features: dict[str, tf.Tensor], label: tf.Tensor) -> list[tf.Tensor]:
@@ -175,28 +108,26 @@ def keep_units(checkpoint: Checkpoint, kept: Sequence[npt.NDArray[np.int64]]) ->
       had zero outgoing weights, it computes the same function.
     """
     widths = tuple(len(units) for units in kept)
-    config = checkpoint.config.model_copy(update={"hidden_units": widths})
-    model = build_deepfm(checkpoint.layout, config)
+    narrower = checkpoint.rebuilt(hidden_units=widths)
     layers = _weights(checkpoint)
-    for k, units in enumerate(kept):
-        name = f"{TOWER}_{k}"
-        for part in (name, f"{name}_numeric", f"{name}_bn"):
-            if part in layers:
+    for hidden, units in zip(checkpoint.parts.hidden, kept, strict=True):
+        for part in (hidden.dense, *hidden.branches, hidden.norm):
+            if part is not None:
                 layers[part] = [weight[..., units] for weight in layers[part]]
-        kernel, *bias = layers[_next(checkpoint, k)]
-        layers[_next(checkpoint, k)] = [kernel[units], *bias]
+    removed: dict[str, list[int]] = {}
+    for hidden, units in zip(checkpoint.parts.hidden, kept, strict=True):
+        gone = np.setdiff1d(np.arange(hidden.units), units)
+        for reader in hidden.readers:
+            removed.setdefault(reader.layer, []).extend(reader.first_row + gone)
+    for name, rows in removed.items():
+        kernel, *bias = layers[name]
+        layers[name] = [np.delete(kernel, np.array(rows, np.int64), axis=0), *bias]
     for name, weights in layers.items():
-        model.get_layer(name).set_weights(weights)
-    return dataclasses.replace(checkpoint, model=model, config=config)
+        narrower.model.get_layer(name).set_weights(weights)
+    return narrower
 
 
 def _weights(checkpoint: Checkpoint) -> dict[str, list[npt.NDArray[np.float32]]]:
     """The weights of the layers that have some, by layer name."""
     weights = {layer.name: layer.get_weights() for layer in checkpoint.model.layers}
     return {name: some for name, some in weights.items() if some}
-
-
-def _next(checkpoint: Checkpoint, k: int) -> str:
-    """The layer that reads hidden layer k."""
-    last = k + 1 == len(checkpoint.config.hidden_units)
-    return f"{TOWER}_out" if last else f"{TOWER}_{k + 1}"

@@ -1,111 +1,39 @@
-"""Exports a DeepFM to one TFLite file with two signatures over the same weights."""
+"""TFLite: flat buffers for ai-edge-litert, the runtime of phones."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import re
-import tempfile
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-import tensorflow as tf
+from ranklite.models.export.target import LoadedModel, Target
 
-from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
-from ranklite.models.export.tflite_runtime import SCORE, SERVING_DEFAULT, SERVING_RAW
-from ranklite.models.export.tflite_strip import slim
-from ranklite.models.features.layout import IDS, NUMERIC
-from ranklite.models.features.raw_signature import RawFeatures
-from ranklite.models.layers.quantizers import QuantizeWeights
-from ranklite.models.layers.row_quantization import RowQuantizedEmbedding
+if TYPE_CHECKING:
+    from ranklite.models.architectures.checkpoint import Checkpoint
+    from ranklite.models.features.raw_signature import RawFeatures
+
+# Operators that only other runtimes have, or that hide a fallback to TensorFlow.
+FOREIGN_PREFIXES = ("Flex", "CUSTOM", "DELEGATE")
 
 
-class NotExportable(ValueError):
-    """A model needs an operator that plain TFLite does not have."""
+class TFLite(Target):
+    """TFLite's builtin operators, without the Flex delegate.
 
-
-def is_quantized(checkpoint: Checkpoint) -> bool:
-    """Whether a model is to compute in int8."""
-    return checkpoint.format == "int8"
-
-
-def _has_four_bits(checkpoint: Checkpoint) -> bool:
-    """Whether a kernel has 4 bits, which the converter is then told to store as such."""
-    configs = (getattr(layer, "quantize_config", None) for layer in checkpoint.model.layers)
-    return any(
-        isinstance(config, QuantizeWeights) and config.kernel and config.kernel_bits == 4
-        for config in configs
-    )
-
-
-def to_tflite(checkpoint: Checkpoint, raw: RawFeatures | None = None) -> bytes:
-    """Converts a model, batch normalization folded, to TFLite's builtin operators.
-
-    Args:
-      checkpoint: The model; its `format` says how its weights are stored.
-      raw: Adds the signature on raw features; its vocabularies become hash tables in the file.
-
-    Returns:
-      The file. `serving_default` takes `ids` [B, S] int64 and `numeric` [B, N] float32 (where
-      N > 0); `serving_raw` takes what `raw.input_signature()` says. Both give `score` [B, 1]
-      float32, the probability of a positive.
-
-    Raises:
-      NotExportable: An operator would need TensorFlow's Flex delegate.
+    Its name is also the one under which TFMA looks for such a file in a Model's folder.
     """
-    if checkpoint.config.batch_norm:
-        checkpoint = fold_batch_norm(checkpoint)
-    with contextlib.ExitStack() as stack:
-        for layer in checkpoint.model.layers:
-            if isinstance(layer, RowQuantizedEmbedding):
-                stack.enter_context(layer.stored())
-        module = _Serving(checkpoint, raw)
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        path = os.path.join(folder, "saved_model")
-        tf.saved_model.save(module, path, module.functions)
-        converter = tf.lite.TFLiteConverter.from_saved_model(
-            path, signature_keys=list(module.functions)
-        )
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        if checkpoint.format != "float32":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if checkpoint.format == "float16":
-            converter.target_spec.supported_types = [tf.float16]
-        if _has_four_bits(checkpoint):
-            converter._experimental_low_bit_qat = True
-        try:
-            content: bytes = converter.convert()
-        except Exception as error:
-            flex = re.search(r"TF Select ops: (.*)", str(error))
-            if flex is None:
-                raise
-            raise NotExportable(
-                f"TFLite has no builtin operator for {flex.group(1)}; the model may use only what "
-                "TFLite has, since the Flex delegate does not ship to phones"
-            ) from error
-    return slim(content)
 
+    name = "tflite"
+    title = "TFLite"
+    suffix = "tflite"
 
-class _Serving(tf.Module):
-    """The functions that become signatures."""
+    def export(self, checkpoint: Checkpoint, raw: RawFeatures | None = None) -> bytes:
+        from ranklite.models.export.tflite_convert import to_tflite
 
-    def __init__(self, checkpoint: Checkpoint, raw: RawFeatures | None) -> None:
-        super().__init__()
-        self.model, self.raw = checkpoint.model, raw
-        layout = checkpoint.layout
-        inputs = {IDS: tf.TensorSpec([None, layout.num_ids], tf.int64, name=IDS)}
-        if layout.num_numeric:
-            inputs[NUMERIC] = tf.TensorSpec([None, layout.num_numeric], tf.float32, name=NUMERIC)
+        return to_tflite(checkpoint, raw)
 
-        def score(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            return {SCORE: tf.sigmoid(self.model(features, training=False))}
+    def load(self, content: bytes) -> LoadedModel:
+        from ranklite.models.export.tflite_runtime import LiteModel
 
-        self.functions: dict[str, Any] = {
-            SERVING_DEFAULT: tf.function(
-                lambda **features: score(features), autograph=False
-            ).get_concrete_function(**inputs)
-        }
-        if raw is not None:
-            self.functions[SERVING_RAW] = tf.function(
-                lambda **features: score(raw(features)), autograph=False
-            ).get_concrete_function(**raw.input_signature())
+        return LiteModel(content)
+
+    def foreign(self, operators: Iterable[str]) -> list[str]:
+        return [name for name in operators if name.startswith(FOREIGN_PREFIXES)]

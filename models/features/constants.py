@@ -1,4 +1,4 @@
-"""What Transform makes of raw features: its columns, its layout and what it learned.
+"""What Transform learned of the features, read back bit by bit, and the layout that follows.
 
 `models.features.transform` is the TensorFlow Transform code itself; `models.features.raw_signature`
 does the same inside a TFLite file, from the constants read here.
@@ -7,6 +7,7 @@ does the same inside a TFLite file, from the constants read here.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from typing import Any
 
@@ -14,40 +15,13 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from ranklite.models.features.feature_set import FeatureSet, NumericFeature
+from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import FeatureLayout
-from ranklite.models.features.rules import (
-    id_features,
-    id_length,
-    numeric_names,
-    standardized_features,
-)
-
-GROUP = "group"
-SLICE = "slice_"
-SLICE_USER, SLICE_ITEM, SLICE_POPULARITY = "slice_user", "slice_item", "slice_popularity"
 
 SURROGATES = "surrogateescape"  # keeps the bytes of a value that is not UTF-8
+MEAN, VARIANCE = "mean", "variance"  # of all standardized numbers
+VOCABULARY, BOUNDARIES = "vocabulary", "boundaries"  # of a feature
 _CONSTANT = "ranklite_constant"  # starts the names under which a graph keeps what it learned
-
-
-def evaluation_slices(features: FeatureSet) -> list[str]:
-    """Columns that Transform writes for slicing the evaluation.
-
-    Raises:
-      ValueError: A column of `slices` would take the name of a slice that is always there.
-    """
-    categorical = {f.name for f in features.features if f.kind == "categorical"}
-    slices = [SLICE_USER] if features.user in categorical else []
-    slices += [SLICE_ITEM, SLICE_POPULARITY] if features.item in categorical else []
-    taken = [name for name in features.slices if SLICE + name in slices]
-    if taken:
-        raise ValueError(
-            f"slices: {', '.join(map(repr, taken))} would be written as "
-            f"{', '.join(repr(SLICE + name) for name in taken)}, a slice that is always made; "
-            "rename the column in source.query"
-        )
-    return slices + [SLICE + name for name in features.slices]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,17 +29,28 @@ class PreprocessingConstants:
     """All that Transform learned from the train split.
 
     Attributes:
-      vocabularies: Values of each categorical feature, most frequent first; bytes that are not
-        UTF-8 are kept by `SURROGATES`.
-      means: Of each standardized feature, after its logarithm.
+      vocabularies: Values of each feature that has a vocabulary, most frequent first; bytes that
+        are not UTF-8 are kept by `SURROGATES`.
+      means: Of each standardized number, after its logarithm.
       stds: Likewise.
       boundaries: Bucket boundaries of each bucketed feature, ascending.
+      others: What else the kinds of the features learned, by feature and name.
     """
 
     vocabularies: dict[str, list[str]]
     means: dict[str, float]
     stds: dict[str, float]
     boundaries: dict[str, list[float]]
+    others: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+
+    def of(self, name: str) -> dict[str, Any]:
+        """The constants of a feature by name, as its kind gave them."""
+        named: dict[str, dict[str, Any]] = {
+            VOCABULARY: self.vocabularies,
+            BOUNDARIES: self.boundaries,
+        }
+        own = {what: values[name] for what, values in named.items() if name in values}
+        return own | self.others.get(name, {})
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready data; `from_dict` reads it back."""
@@ -77,9 +62,9 @@ class PreprocessingConstants:
         return cls(**data)
 
 
-def constant_name(kind: str, *names: str) -> str:
-    """Name of the operation that holds what an analyzer learned of some features."""
-    return ".".join([_CONSTANT, kind, *names])
+def constant_name(what: str, *names: str) -> str:
+    """Name of the operation that holds what an analyzer learned of some features or numbers."""
+    return ".".join([_CONSTANT, what, *names])
 
 
 def moments(mean: Any, variance: Any) -> tuple[tf.Tensor, tf.Tensor]:
@@ -94,11 +79,59 @@ def moments(mean: Any, variance: Any) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.cast(mean, tf.float32), tf.cast(std, tf.float32)
 
 
+class Learned:
+    """What analyzers left in a transform graph.
+
+    Args:
+      transform_dir: The TransformGraph artifact's folder.
+    """
+
+    def __init__(self, transform_dir: str) -> None:
+        self._folder = transform_dir
+        self._output = tft.TFTransformOutput(transform_dir)
+
+    def vocabulary(self, name: str) -> list[str]:
+        """The values of a vocabulary, most frequent first."""
+        words = self._output.vocabulary_by_name(name)
+        return [word.decode(errors=SURROGATES) for word in words]
+
+    def vocabulary_size(self, name: str) -> int:
+        """The number of values of a vocabulary."""
+        return int(self._output.vocabulary_size_by_name(name))
+
+    @functools.cached_property
+    def _constants(self) -> dict[str, np.ndarray[Any, Any]]:
+        """What an analyzer found enters the saved graph as a captured tensor, and an identity
+        operation with the name that `constant_name` gives reads it."""
+        folder = os.path.join(self._folder, self._output.TRANSFORM_FN_DIR)
+        saved = tf.saved_model.load(folder)
+        graph, captured = saved.transform_fn.graph, saved.transform_fn.captured_inputs
+        values = {
+            inner.name: outer
+            for inner, outer in zip(graph.internal_captures, captured, strict=True)
+        }
+        return {
+            op.name: values[op.inputs[0].name].numpy()
+            for op in graph.get_operations()
+            if op.type == "Identity" and op.name.startswith(_CONSTANT)
+        }
+
+    def constant(self, what: str, *names: str) -> np.ndarray[Any, Any]:
+        """What was kept under a name, flat.
+
+        Raises:
+          ValueError: The graph was made for other features.
+        """
+        key = constant_name(what, *names)
+        if key not in self._constants:
+            raise ValueError(
+                f"the transform graph has no {what} of {', '.join(names)}: run Transform again"
+            )
+        return np.asarray(self._constants[key]).reshape(-1)
+
+
 def read_constants(transform_dir: str, features: FeatureSet) -> PreprocessingConstants:
     """Reads back what Transform learned, bit by bit.
-
-    What an analyzer found enters the saved graph as a captured tensor, and an identity operation
-    with the name that `constant_name` gives reads it.
 
     Args:
       transform_dir: The TransformGraph artifact's folder.
@@ -107,55 +140,32 @@ def read_constants(transform_dir: str, features: FeatureSet) -> PreprocessingCon
     Raises:
       ValueError: The graph was made for other features.
     """
-    output = tft.TFTransformOutput(transform_dir)
-    saved = tf.saved_model.load(os.path.join(transform_dir, output.TRANSFORM_FN_DIR))
-    graph, captured = saved.transform_fn.graph, saved.transform_fn.captured_inputs
-    values = {
-        inner.name: outer for inner, outer in zip(graph.internal_captures, captured, strict=True)
-    }
-    learned = {
-        op.name: values[op.inputs[0].name].numpy()
-        for op in graph.get_operations()
-        if op.type == "Identity" and op.name.startswith(_CONSTANT)
-    }
-
-    def constant(kind: str, *names: str) -> np.ndarray[Any, Any]:
-        key = constant_name(kind, *names)
-        if key not in learned:
-            raise ValueError(
-                f"the transform graph has no {kind} of {', '.join(names)}: run Transform again"
-            )
-        return np.asarray(learned[key]).reshape(-1)
-
-    numbers = [f.name for f in standardized_features(features)]
+    learned = Learned(transform_dir)
+    numbers = [number.name for number in features.numbers if number.standardized]
     means, stds = np.zeros(0), np.zeros(0)
     if numbers:
-        mean, std = moments(constant("mean", *numbers), constant("variance", *numbers))
+        mean, std = moments(learned.constant(MEAN, *numbers), learned.constant(VARIANCE, *numbers))
         means, stds = mean.numpy(), std.numpy()
+    vocabularies, boundaries, others = {}, {}, {}
+    for feature in features.id_features:
+        own = feature.constants(learned)
+        if VOCABULARY in own:
+            vocabularies[feature.name] = own.pop(VOCABULARY)
+        if BOUNDARIES in own:
+            boundaries[feature.name] = own.pop(BOUNDARIES)
+        if own:
+            others[feature.name] = own
     return PreprocessingConstants(
-        vocabularies={
-            f.name: [word.decode(errors=SURROGATES) for word in output.vocabulary_by_name(f.name)]
-            for f in id_features(features)
-            if not isinstance(f, NumericFeature)
-        },
-        means=dict(zip(numbers, means.tolist(), strict=True)),
-        stds=dict(zip(numbers, stds.tolist(), strict=True)),
-        boundaries={
-            f.name: constant("boundaries", f.name).tolist()
-            for f in id_features(features)
-            if isinstance(f, NumericFeature)
-        },
+        vocabularies,
+        dict(zip(numbers, means.tolist(), strict=True)),
+        dict(zip(numbers, stds.tolist(), strict=True)),
+        boundaries,
+        others,
     )
 
 
 def layout_from_transform(transform_dir: str, features: FeatureSet) -> FeatureLayout:
     """The layout of the ids and numbers that a transform graph makes."""
-    output = tft.TFTransformOutput(transform_dir)
-    sizes = []
-    for feature in id_features(features):
-        if isinstance(feature, NumericFeature):
-            values = feature.buckets or 0
-        else:
-            values = int(output.vocabulary_size_by_name(feature.name))
-        sizes.append((feature.name, id_length(feature), values))
-    return FeatureLayout.build(sizes, numeric_names(features))
+    learned = Learned(transform_dir)
+    sizes = [(f.name, f.id_length, f.id_values(learned)) for f in features.id_features]
+    return FeatureLayout.build(sizes, features.numeric_names)

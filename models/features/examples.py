@@ -11,45 +11,31 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ranklite.models.features.columns import lists, scalars
-from ranklite.models.features.feature_set import FeatureSet, MultiCategoricalFeature, NumericFeature
-from ranklite.models.features.layout import (
-    IDS,
-    LABEL,
-    MISSING_INT64,
-    MISSING_STRING,
-    NUMERIC,
-    FeatureLayout,
-)
+from ranklite.models.features.layout import IDS, LABEL, NUMERIC, FeatureLayout
+from ranklite.models.features.raw_column import RawColumn
 
 Arrays = dict[str, npt.NDArray[Any]]
 
+_DTYPES = {"string": tf.string, "int64": tf.int64, "float32": tf.float32}
 
-def raw_inputs(records: Sequence[bytes], features: FeatureSet) -> Arrays:
+
+def raw_inputs(records: Sequence[bytes], columns: Sequence[RawColumn]) -> Arrays:
     """Inputs of `serving_raw` from serialized raw Examples.
 
     Args:
       records: R serialized Examples.
-      features: The configured features.
+      columns: The raw columns: `FeatureSet.raw_columns`.
 
     Returns:
-      An array of R rows by feature, with the missing values that `RawFeatures` documents.
+      An array of R rows by column, with the missing values that `RawFeatures` documents.
     """
-    spec: dict[str, Any] = {}
-    for feature in features.features:
-        if isinstance(feature, NumericFeature):
-            spec[feature.name] = tf.io.VarLenFeature(tf.float32)
-        else:
-            spec[feature.name] = tf.io.VarLenFeature(
-                tf.string if feature.dtype == "string" else tf.int64
-            )
+    spec = {column.name: tf.io.VarLenFeature(_DTYPES[column.dtype]) for column in columns}
     parsed = tf.io.parse_example(tf.constant(list(records), tf.string), spec)
     arrays = {}
-    for feature in features.features:
-        column = parsed[feature.name]
-        if isinstance(feature, MultiCategoricalFeature):
-            arrays[feature.name] = lists(column, feature.max_length).numpy()
-        else:
-            arrays[feature.name] = scalars(column).numpy()
+    for column in columns:
+        values = parsed[column.name]
+        rows = scalars(values) if column.length is None else lists(values, column.length)
+        arrays[column.name] = rows.numpy()
     return arrays
 
 
@@ -129,18 +115,15 @@ def _framed(value: bytes) -> bytes:
     return len(value).to_bytes(8, "little") + value
 
 
-def as_sparse(raw: Arrays, features: FeatureSet) -> dict[str, tf.SparseTensor]:
+def as_sparse(raw: Arrays, columns: Sequence[RawColumn]) -> dict[str, tf.SparseTensor]:
     """Raw inputs as Transform takes them: what is missing is absent."""
     sparse = {}
-    for feature in features.features:
-        value = raw[feature.name]
+    for column in columns:
+        value = raw[column.name]
         rows = value if value.ndim == 2 else value[:, None]
-        if isinstance(feature, NumericFeature):
+        present = rows != column.missing
+        if column.dtype == "float32":
             present = ~np.isnan(rows)
-        elif feature.dtype == "string":
-            present = rows != MISSING_STRING.encode()
-        else:
-            present = rows != MISSING_INT64
         # Values move to the front of their list, as a log writes them.
         where = np.argwhere(present)
         counts = present.sum(axis=1)
@@ -148,7 +131,7 @@ def as_sparse(raw: Arrays, features: FeatureSet) -> dict[str, tf.SparseTensor]:
         indices = np.stack([where[:, 0], position], axis=1).astype(np.int64)
         values = rows[present]
         dtype = tf.string if values.dtype == np.object_ else None
-        sparse[feature.name] = tf.SparseTensor(
+        sparse[column.name] = tf.SparseTensor(
             indices.reshape(-1, 2),
             tf.constant(values.tolist(), dtype) if dtype else tf.constant(values),
             [len(rows), max(1, int(counts.max(initial=0)))],

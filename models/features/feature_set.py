@@ -2,84 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from ranklite.models.config import Name, Strict
+from ranklite.models.features.kind import FeatureKind, Number
+from ranklite.models.features.kinds import KINDS
+from ranklite.models.features.raw_column import RawColumn
+from ranklite.models.registered import Registered
 
-
-class CategoricalFeature(Strict):
-    """One value a row, looked up in a vocabulary made from the train split.
-
-    Attributes:
-      name: Column of the log (or of the query's result).
-      dtype: What an app sends to the raw signature: `string` or `int64`.
-      min_count: Values seen less often in the train split share the out-of-vocabulary row.
-      max_vocabulary: Keep only the most frequent values; None keeps all.
-    """
-
-    kind: Literal["categorical"]
-    name: Name
-    dtype: Literal["string", "int64"] = "string"
-    min_count: int = Field(1, ge=1)
-    max_vocabulary: int | None = Field(None, ge=1)
-
-
-class MultiCategoricalFeature(Strict):
-    """Several values a row (genres, tags); their embeddings are averaged into one field.
-
-    Attributes:
-      name: Column of the log: a list, or a string that `separator` splits.
-      dtype: `string` or `int64`.
-      max_length: Values kept a row, the first ones; longer lists are cut.
-      separator: Splits a string column; None for columns that are lists already.
-      min_count: As for `CategoricalFeature`.
-      max_vocabulary: As for `CategoricalFeature`.
-    """
-
-    kind: Literal["multi_categorical"]
-    name: Name
-    dtype: Literal["string", "int64"] = "string"
-    max_length: int = Field(ge=1, le=1000)
-    separator: str | None = Field(None, min_length=1)
-    min_count: int = Field(1, ge=1)
-    max_vocabulary: int | None = Field(None, ge=1)
-
-
-class NumericFeature(Strict):
-    """A number a row; missing values (null or NaN) are legal.
-
-    Either standardized, z = (x - mean) / std over the train split, with the mean in place of a
-    missing value, or (`buckets`) cut at train quantiles into a categorical field in which a missing
-    value has a row of its own.
-
-    Attributes:
-      name: Column of the log.
-      log: Compress first with sign(x) * log(1 + |x|).
-      buckets: Number of quantile buckets; None standardizes instead.
-      missing_indicator: Standardized only: add a second column that is 1 where x is missing.
-    """
-
-    kind: Literal["numeric"]
-    name: Name
-    log: bool = False
-    buckets: int | None = Field(None, ge=2, le=10_000)
-    missing_indicator: bool = False
-
-    @model_validator(mode="after")
-    def _indicator_needs_standardization(self) -> NumericFeature:
-        if self.buckets is not None and self.missing_indicator:
-            raise ValueError(
-                f"feature {self.name!r}: missing_indicator goes without buckets, since a missing "
-                "value has a bucket of its own"
-            )
-        return self
-
-
-Feature = Annotated[
-    CategoricalFeature | MultiCategoricalFeature | NumericFeature, Field(discriminator="kind")
-]
+Feature = Annotated[FeatureKind, Registered(KINDS, "kind")]
 
 
 class FeatureSet(Strict):
@@ -91,6 +24,9 @@ class FeatureSet(Strict):
       user: Column that identifies the user, for per-user metrics and the cold-start slice.
       item: Column that identifies the item, for the popularity and cold-start slices.
       slices: Columns by whose values the evaluation is sliced as well.
+
+    Example:
+        FeatureSet.model_validate({"features": [{"kind": "categorical", "name": "user"}]})
     """
 
     features: tuple[Feature, ...] = Field(min_length=1)
@@ -102,17 +38,73 @@ class FeatureSet(Strict):
     @model_validator(mode="after")
     def _names_fit(self) -> FeatureSet:
         names = [feature.name for feature in self.features]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = _twice(names)
         if twice:
             raise ValueError(f"features named twice: {', '.join(twice)}")
-        if all(f.kind == "numeric" and f.buckets is None for f in self.features):
+        if not self.id_features:
             raise ValueError(
                 "a factorization machine needs a categorical feature: give one of kind categorical "
                 "or multi_categorical, or cut a numeric one with `buckets`"
             )
-        if self.label in names:
+        if self.label in names or self.label in [c.name for c in self.raw_columns]:
             raise ValueError(
                 f"{self.label!r} is the label and cannot be a feature: the model would read the "
                 "answer"
             )
+        twice = _twice(self.numeric_names)
+        if twice:
+            raise ValueError(f"several features give the number {', '.join(twice)}: rename one")
         return self
+
+    @property
+    def raw_columns(self) -> tuple[RawColumn, ...]:
+        """The columns that the features read, each once, in the order of the configuration.
+
+        Raises:
+          ValueError: Two features read a column differently.
+        """
+        columns: dict[str, RawColumn] = {}
+        for feature in self.features:
+            for column in feature.raw_columns():
+                first = columns.setdefault(column.name, column)
+                if not column.reads_like(first):
+                    raise ValueError(
+                        f"feature {feature.name!r} reads the column {column.name!r} as "
+                        f"{column.dtype}, or as another list, than a feature before it"
+                    )
+        return tuple(columns.values())
+
+    @property
+    def id_features(self) -> list[FeatureKind]:
+        """Features that become ids, in the order of the layout."""
+        with_ids = [feature for feature in self.features if feature.is_id]
+        return sorted(with_ids, key=lambda feature: feature.id_length > 1)
+
+    @property
+    def numbers(self) -> list[Number]:
+        """The numbers of all features, in order."""
+        return [number for feature in self.features for number in feature.numbers]
+
+    @property
+    def numeric_names(self) -> list[str]:
+        """Names of the columns of `numeric`."""
+        return [name for number in self.numbers for name in number.columns]
+
+    @property
+    def input_columns(self) -> list[str]:
+        """Columns of the log that Transform reads."""
+        names = [column.name for column in self.raw_columns] + [self.label, *self.slices]
+        return list(dict.fromkeys(names + ([self.user] if self.user else [])))
+
+    @property
+    def modules(self) -> list[str]:
+        """The modules of the kinds that are used: what a digest of code has to cover besides."""
+        return sorted({KINDS.module(feature.kind) for feature in self.features})
+
+    def is_categorical(self, name: str | None) -> bool:
+        """Whether a column is a feature that may be the user or the item."""
+        return any(feature.name == name and feature.is_categorical for feature in self.features)
+
+
+def _twice(names: list[str]) -> list[str]:
+    return sorted({name for name in names if names.count(name) > 1})

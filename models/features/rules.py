@@ -6,57 +6,19 @@ They use only what both know: `models.features.transform` runs them over a log,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
-from ranklite.models.features.feature_set import (
-    CategoricalFeature,
-    FeatureSet,
-    MultiCategoricalFeature,
-    NumericFeature,
-)
-from ranklite.models.features.layout import PADDING_ROW
-
-IdFeature = CategoricalFeature | MultiCategoricalFeature | NumericFeature
+from ranklite.models.features.kind import Number
+from ranklite.models.features.layout import MISSING, PADDING_ROW
 
 
-def input_columns(features: FeatureSet) -> list[str]:
-    """Columns of the log that Transform reads."""
-    names = [f.name for f in features.features] + [features.label, *features.slices]
-    return list(dict.fromkeys(names + ([features.user] if features.user else [])))
-
-
-def id_features(features: FeatureSet) -> list[IdFeature]:
-    """Features that become ids, in the order of the layout."""
-    found = [f for f in features.features if f.kind != "numeric" or f.buckets is not None]
-    return sorted(found, key=lambda feature: id_length(feature) > 1)
-
-
-def id_length(feature: IdFeature) -> int:
-    """Number of id columns of a feature."""
-    return feature.max_length if isinstance(feature, MultiCategoricalFeature) else 1
-
-
-def standardized_features(features: FeatureSet) -> list[NumericFeature]:
-    """Numeric features that stay numbers."""
-    return [f for f in features.features if f.kind == "numeric" and f.buckets is None]
-
-
-def numeric_names(features: FeatureSet) -> list[str]:
-    """Names of the columns of `numeric`."""
-    names = []
-    for feature in standardized_features(features):
-        names += [feature.name]
-        names += [f"{feature.name}_is_missing"] * feature.missing_indicator
-    return names
-
-
-def squash(x: tf.Tensor, feature: NumericFeature) -> tf.Tensor:
-    """sign(x) log(1 + |x|) where the feature asks for it; in TFLite it overflows beyond 1e36.
+def squash(x: tf.Tensor) -> tf.Tensor:
+    """sign(x) log(1 + |x|); in TFLite it overflows beyond 1e36.
 
     Where 1 + |x| is 1 in float32 it is 0, as it is in TFLite, which has no log1p.
     """
-    if not feature.log:
-        return x
     size = tf.where(tf.abs(x) > 2.0**-24, tf.abs(x), tf.zeros_like(x))
     size = tf.where(is_present(x), size, tf.abs(x))
     return tf.sign(x) * tf.math.log1p(size)
@@ -76,22 +38,47 @@ def standardize(x: tf.Tensor, mean: tf.Tensor, std: tf.Tensor) -> tf.Tensor:
     return tf.where(is_present(x), (x - mean) / std, tf.zeros_like(x))
 
 
+def present_or_zero(x: tf.Tensor) -> tf.Tensor:
+    """x, and 0 where it is missing."""
+    return tf.where(is_present(x), x, tf.zeros_like(x))
+
+
 def numeric_columns(
-    features: FeatureSet, squashed: list[tf.Tensor], standardized: list[tf.Tensor]
+    numbers: Sequence[Number], values: Sequence[tf.Tensor], made: Sequence[tf.Tensor]
 ) -> tf.Tensor:
-    """The tensor `numeric` [B, N], columns as `numeric_names` gives them.
+    """The tensor `numeric` [B, N], columns as `FeatureSet.numeric_names` gives them.
 
     Args:
-      features: The configured features.
-      squashed: [B] of each standardized feature, missing values still in it.
-      standardized: [B] of each, after `standardize`.
+      numbers: Of the features.
+      values: [B] of each, missing values still in it.
+      made: [B] of each, after `standardize` or `present_or_zero`.
     """
     columns = []
-    for feature, x, z in zip(standardized_features(features), squashed, standardized, strict=True):
+    for number, x, z in zip(numbers, values, made, strict=True):
         columns.append(z)
-        if feature.missing_indicator:
+        if number.missing_indicator:
             columns.append(tf.where(is_present(x), tf.zeros_like(x), tf.ones_like(x)))
     return tf.stack(columns, axis=1)
+
+
+def table_rows(rows: tf.Tensor, offset: tf.Tensor | int, length: int, is_list: bool) -> tf.Tensor:
+    """Rows of the fused table from rows within a field.
+
+    Args:
+      rows: [B] or [B, length] int64.
+      offset: Of the field.
+      length: Columns of the field.
+      is_list: Whether missing values are padding, unless a row has no other.
+
+    Returns:
+      [B, length] int64.
+    """
+    rows = tf.reshape(rows, [-1, length]) + offset
+    if not is_list:
+        return rows
+    missing = offset + MISSING
+    rows = tf.where(rows == missing, tf.constant(PADDING_ROW, tf.int64), rows)
+    return fill_empty_lists(rows, missing)
 
 
 def fill_empty_lists(rows: tf.Tensor, missing_row: tf.Tensor | int) -> tf.Tensor:

@@ -2,48 +2,33 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import tensorflow as tf
 import tensorflow_transform as tft
 
 from ranklite.models.features.columns import lists, scalars, text
-from ranklite.models.features.constants import (
+from ranklite.models.features.constants import MEAN, VARIANCE, constant_name, moments
+from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.features.kind import FeatureKind
+from ranklite.models.features.layout import IDS, LABEL, NUMERIC, PADDING_ROW, RESERVED_ROWS
+from ranklite.models.features.rules import (
+    numeric_columns,
+    present_or_zero,
+    standardize,
+    table_rows,
+)
+from ranklite.models.features.slices import (
     GROUP,
+    HEAD,
     SLICE,
     SLICE_ITEM,
     SLICE_POPULARITY,
     SLICE_USER,
-    constant_name,
+    TORSO,
     evaluation_slices,
-    moments,
 )
-from ranklite.models.features.feature_set import FeatureSet, MultiCategoricalFeature, NumericFeature
-from ranklite.models.features.layout import (
-    IDS,
-    LABEL,
-    MISSING,
-    MISSING_STRING,
-    NUMERIC,
-    OOV,
-    PADDING_ROW,
-    RESERVED_ROWS,
-)
-from ranklite.models.features.rules import (
-    IdFeature,
-    fill_empty_lists,
-    id_features,
-    id_length,
-    input_columns,
-    is_present,
-    numeric_columns,
-    squash,
-    standardize,
-    standardized_features,
-)
-
-HEAD, TORSO = 0.1, 0.5  # shares of the item vocabulary, by rank, that end the head and the torso
-_QUANTILE_ERROR = 0.001
 
 Tensors = dict[str, tf.Tensor]
 Ranks = dict[str, tuple[tf.Tensor, tf.Tensor]]
@@ -63,89 +48,75 @@ def preprocessing_fn(inputs: dict[str, Any], features: FeatureSet) -> Tensors:
     Raises:
       KeyError: A configured column is not among the inputs.
     """
-    absent = sorted(set(input_columns(features)) - set(inputs))
+    absent = sorted(set(features.input_columns) - set(inputs))
     if absent:
         raise KeyError(f"the examples have no column {absent}; they have {sorted(inputs)}")
-    ids, ranks = _ids(inputs, features)
+    raw = {
+        column.name: scalars(inputs[column.name])
+        if column.length is None
+        else lists(inputs[column.name], column.length)
+        for column in features.raw_columns
+    }
+    ids, ranks = _ids(raw, features)
     outputs = {IDS: ids, LABEL: tf.cast(scalars(inputs[features.label]), tf.float32)[:, None]}
-    if standardized_features(features):
-        outputs[NUMERIC] = _numeric(inputs, features)
+    if features.numbers:
+        outputs[NUMERIC] = _numeric(raw, features)
     return outputs | _evaluation_columns(inputs, features, ranks)
 
 
-def _ids(inputs: dict[str, Any], features: FeatureSet) -> tuple[tf.Tensor, Ranks]:
+def _ids(raw: Tensors, features: FeatureSet) -> tuple[tf.Tensor, Ranks]:
     """The fused ids [B, S]; the rank of each categorical value and its vocabulary's size."""
     blocks, ranks = [], {}
     offset = tf.constant(PADDING_ROW + 1, tf.int64)
-    for feature in id_features(features):
-        values = lists(inputs[feature.name], id_length(feature))
-        if isinstance(feature, NumericFeature):
-            rows, size = _buckets(values, feature), tf.constant(feature.buckets, tf.int64)
-        else:
-            words = text(values)
-            rank, size = _vocabulary(words, feature)
-            rows = tf.where(rank < 0, tf.constant(OOV, tf.int64), rank + RESERVED_ROWS)
-            rows = tf.where(words == MISSING_STRING, tf.constant(MISSING, tf.int64), rows)
-            ranks[feature.name] = (rank[:, 0], size)
-        rows += offset
-        if isinstance(feature, MultiCategoricalFeature):
-            missing = offset + MISSING
-            rows = tf.where(rows == missing, tf.constant(PADDING_ROW, tf.int64), rows)
-            rows = fill_empty_lists(rows, missing)
-        blocks.append(rows)
+    for feature in features.id_features:
+        keep = functools.partial(_keep, feature.name)
+        rows, values = feature.learn_ids(_inputs_of(feature, raw), keep)
+        size = tf.cast(values, tf.int64)
+        if feature.is_categorical:
+            ranks[feature.name] = (tf.reshape(rows, [-1]) - RESERVED_ROWS, size)
+        blocks.append(table_rows(rows, offset, feature.id_length, not feature.is_single_valued))
         offset += size + RESERVED_ROWS
     return tf.concat(blocks, axis=1), ranks
 
 
-def _vocabulary(words: tf.Tensor, feature: IdFeature) -> tuple[tf.Tensor, tf.Tensor]:
-    """Rank in the vocabulary [like words], -1 where out of it, and the vocabulary's size."""
-    assert not isinstance(feature, NumericFeature)
-    path = tft.vocabulary(
-        words,
-        vocab_filename=feature.name,
-        frequency_threshold=feature.min_count if feature.min_count > 1 else None,
-        top_k=feature.max_vocabulary,
-    )
-    rank = tft.apply_vocabulary(words, path, default_value=-1)
-    size = tft.experimental.get_vocabulary_size_by_name(feature.name)
-    return rank, tf.cast(size, tf.int64)
-
-
-def _buckets(values: tf.Tensor, feature: NumericFeature) -> tf.Tensor:
-    """Row within the field of each number; the boundaries are quantiles."""
-    x = _squash(values, feature)
-    boundaries = tft.quantiles(
-        tf.boolean_mask(x, is_present(x)), feature.buckets, epsilon=_QUANTILE_ERROR
-    )
-    boundaries = _constant(boundaries, "boundaries", feature.name)
-    bucket = tf.searchsorted(tf.reshape(boundaries, [-1]), tf.reshape(x, [-1]), side="right")
-    rows = tf.reshape(tf.cast(bucket, tf.int64), tf.shape(x)) + RESERVED_ROWS
-    return tf.where(is_present(x), rows, tf.constant(MISSING, tf.int64))
-
-
-def _squash(values: tf.Tensor, feature: NumericFeature) -> tf.Tensor:
-    """`squash` in float64: its last digit in float32 depends on how the processor was fed."""
-    return tf.cast(squash(tf.cast(values, tf.float64), feature), tf.float32)
-
-
-def _numeric(inputs: dict[str, Any], features: FeatureSet) -> tf.Tensor:
+def _numeric(raw: Tensors, features: FeatureSet) -> tf.Tensor:
     """The tensor `numeric`; one analyzer serves all columns, since each costs a Beam stage."""
-    wanted = standardized_features(features)
-    squashed = [_squash(scalars(inputs[feature.name]), feature) for feature in wanted]
-    # Float64, since squares of large numbers do not fit into a float32; NaN does not count.
-    table = tf.cast(tf.stack(squashed, axis=1), tf.float64)
-    names = [feature.name for feature in wanted]
-    mean = _constant(tft.mean(table, reduce_instance_dims=False), "mean", *names)
-    variance = _constant(tft.var(table, reduce_instance_dims=False), "variance", *names)
-    # TFT drops the dimension of a single column.
-    means, stds = moments(tf.reshape(mean, [len(names)]), tf.reshape(variance, [len(names)]))
-    standardized = [standardize(x, means[k], stds[k]) for k, x in enumerate(squashed)]
-    return numeric_columns(features, squashed, standardized)
+    numbers = features.numbers
+    values: list[tf.Tensor] = []
+    for feature in features.features:
+        if feature.numbers:
+            # In float64: the last digit in float32 depends on how the processor was fed.
+            precise = {
+                name: tf.cast(x, tf.float64) if x.dtype == tf.float32 else x
+                for name, x in _inputs_of(feature, raw).items()
+            }
+            values += [tf.cast(x, tf.float32) for x in feature.to_numbers(precise)]
+    wanted = [k for k, number in enumerate(numbers) if number.standardized]
+    names = [numbers[k].name for k in wanted]
+    made = {k: present_or_zero(x) for k, x in enumerate(values) if k not in wanted}
+    if wanted:
+        # Float64, since squares of large numbers do not fit into a float32; NaN does not count.
+        table = tf.cast(tf.stack([values[k] for k in wanted], axis=1), tf.float64)
+        mean = _constant(tft.mean(table, reduce_instance_dims=False), MEAN, *names)
+        variance = _constant(tft.var(table, reduce_instance_dims=False), VARIANCE, *names)
+        # TFT drops the dimension of a single column.
+        means, stds = moments(tf.reshape(mean, [len(names)]), tf.reshape(variance, [len(names)]))
+        for place, k in enumerate(wanted):
+            made[k] = standardize(values[k], means[place], stds[place])
+    return numeric_columns(numbers, values, [made[k] for k in range(len(numbers))])
 
 
-def _constant(tensor: tf.Tensor, kind: str, *names: str) -> tf.Tensor:
-    """Names an analyzer's output, so that `read_constants` finds it in the saved graph."""
-    return tf.identity(tensor, name=constant_name(kind, *names))
+def _inputs_of(feature: FeatureKind, raw: Tensors) -> Tensors:
+    return {column.name: raw[column.name] for column in feature.raw_columns()}
+
+
+def _keep(name: str, what: str, tensor: tf.Tensor) -> tf.Tensor:
+    return _constant(tensor, what, name)
+
+
+def _constant(tensor: tf.Tensor, what: str, *names: str) -> tf.Tensor:
+    """Names an analyzer's output, so that `Learned` finds it in the saved graph."""
+    return tf.identity(tensor, name=constant_name(what, *names))
 
 
 def _evaluation_columns(inputs: dict[str, Any], features: FeatureSet, ranks: Ranks) -> Tensors:

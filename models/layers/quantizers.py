@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
@@ -75,3 +76,19 @@ class QuantizeWeights(tfmot.quantization.keras.QuantizeConfig):
             "output_bits": self.output_bits,
             "per_unit": self.per_unit,
         }
+
+
+def weight_names(layer: keras.layers.Layer) -> list[str]:
+    """The weights of a layer that is not wrapped, by the names of its attributes."""
+    names = [weight.name.rpartition("/")[2].removesuffix(":0") for weight in layer.weights]
+    return [name for name in names if isinstance(getattr(layer, name, None), tf.Variable)]
+
+
+def unwrapped_variable(
+    layer: keras.layers.Layer, inner: keras.layers.Layer, name: str
+) -> tf.Variable:
+    """A weight of a layer, which a quantizing wrapper keeps for itself if it quantizes it."""
+    for variable in layer.trainable_weights:
+        if variable.name.endswith(f"{name}:0"):
+            return variable
+    return getattr(inner, name)

@@ -116,10 +116,14 @@ class RowQuantizedEmbedding(keras.layers.Embedding):
 
 @keras.utils.register_keras_serializable("ranklite")
 class SummedProducts(keras.layers.Dense):
-    """A Dense layer of one unit, as a product and a sum.
+    """A Dense layer of few units, as a product and a sum.
 
     The converter forgets to dequantize the input of a float FULLY_CONNECTED behind 4-bit kernels.
     """
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_sum(inputs * self.kernel[:, 0], axis=1, keepdims=True) + self.bias
+        if self.units == 1:
+            outputs = tf.reduce_sum(inputs * self.kernel[:, 0], axis=1, keepdims=True)
+        else:
+            outputs = tf.reduce_sum(inputs[:, None] * tf.transpose(self.kernel), axis=2)
+        return outputs + self.bias if self.use_bias else outputs

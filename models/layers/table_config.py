@@ -8,6 +8,9 @@ from pydantic import Field
 
 from ranklite.models.config import Strict
 
+EMBEDDING = "embedding"  # the table of a family's embeddings, which has a row for each id
+LINEAR = "linear"  # the one of first-order weights, where it has one
+
 
 class FullTable(Strict):
     """A stored row for every id."""

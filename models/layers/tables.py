@@ -19,6 +19,7 @@ import tf_keras as keras
 from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.layers.per_channel import PerUnitDense
 from ranklite.models.layers.table_config import (
+    EMBEDDING,
     ByFrequencyTable,
     HashedTable,
     LowRankTable,
@@ -38,9 +39,6 @@ from ranklite.models.layers.table_rows import (
     share_of,
     values_of,
 )
-
-EMBEDDING = "embedding"
-LINEAR = "linear"
 
 Lookup = Callable[[str, int], tf.Tensor]
 

@@ -54,7 +54,7 @@ class Facts:
       config: The run's configuration.
       code_digest: Of the component's code.
       ingest: `report.json` of LogExampleGen; None where Beam read the log.
-      report: `report.json` of LiteValidator, its verdicts joined by those of the Evaluators; None
+      report: `report.json` of FileValidator, its verdicts joined by those of the Evaluators; None
         where the run did not come that far.
       anomalies: (split, column, description) of what the data gate let pass.
       columns: What the examples hold, column by column.

@@ -13,7 +13,6 @@ import tf_keras as keras
 from tensorboard.plugins import projector
 
 from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.architectures.deepfm import FLATTEN
 from ranklite.models.features.layout import IDS, NUMERIC, PADDING_ROW, RESERVED_ROWS
 
 MOST_ITEMS = 10_000  # of more points TensorBoard itself takes a sample
@@ -72,7 +71,7 @@ def _embeddings(
     """Vectors [n, D] of ids [n] of a field, whatever the kind of table they are stored in."""
     layout = checkpoint.layout
     model = checkpoint.model
-    table = keras.Model(model.input, model.get_layer(FLATTEN).input)
+    table = keras.Model(model.input, model.get_layer(checkpoint.parts.embeddings).input)
     ids = np.full((len(rows), layout.num_ids), PADDING_ROW, np.int64)
     ids[:, layout.field(item).start] = rows
     inputs = {IDS: ids}

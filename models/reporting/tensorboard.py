@@ -13,7 +13,12 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import api as hparams
 from tensorboard.plugins.pr_curve import summary as precision_recall
 
-from ranklite.models.compression.search import FIGURES_TAG, NAMED_BY_RUN, HParams, run_settings
+from ranklite.models.compression.search.hparams import (
+    FIGURES_TAG,
+    NAMED_BY_RUN,
+    HParams,
+    run_settings,
+)
 from ranklite.models.evaluation.scored_rows import ScoredRows
 from ranklite.models.reporting.facts import Scalars
 from ranklite.models.reporting.metric_names import OF_TRIALS, verdict_cells
@@ -64,7 +69,7 @@ def write(report: dict[str, Any], config: dict[str, Any], rows: ScoredRows, fold
     """Writes the summary of a run.
 
     Args:
-      report: `report.json` of LiteValidator.
+      report: `report.json` of FileValidator.
       config: The run's configuration.
       rows: The scores that were judged.
       folder: Receives TensorBoard's logs.

@@ -1,1 +1,1 @@
-"""Scores raw rows with a pushed version: numpy and ai-edge-litert, no TensorFlow."""
+"""Scores raw rows with a pushed version: numpy and the runtime of its target, no TensorFlow."""

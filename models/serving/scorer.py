@@ -1,4 +1,4 @@
-"""Scores raw rows with a pushed version: numpy and ai-edge-litert, no TensorFlow."""
+"""Scores raw rows with a pushed version: numpy and the runtime of its target, no TensorFlow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import csv
 import itertools
 import json
-import numbers
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,20 +14,13 @@ from typing import Any, TextIO
 import numpy as np
 import numpy.typing as npt
 
-from ranklite.models.export.tflite_runtime import BATCH, SCORE, SERVING_RAW, LiteModel
-from ranklite.models.features.layout import MISSING_FLOAT, MISSING_INT64, MISSING_STRING
-from ranklite.models.serving.versions import MODEL_FILE, latest_version
+from ranklite.models.export import DEFAULT_TARGET, export_target
+from ranklite.models.export.target import BATCH, SCORE, SERVING_RAW
+from ranklite.models.features import raw_values
+from ranklite.models.features.raw_column import RawColumn
+from ranklite.models.serving.versions import METADATA_FILE, latest_version, model_files
 
 Row = Mapping[str, Any]
-
-METADATA_FILE = "model.json"
-_MISSING = {
-    "string": MISSING_STRING.encode(),
-    "int64": MISSING_INT64,
-    "float32": MISSING_FLOAT,
-}
-_INT64 = range(-(2**63), 2**63)
-_NUMPY = {"string": np.object_, "int64": np.int64, "float32": np.float32}
 
 
 class Scorer:
@@ -42,10 +34,12 @@ class Scorer:
 
     Raises:
       FileNotFoundError: There is no version.
+      UnknownEntry: Its export target is not registered here.
+      UnreadableModel: The runtime cannot load its file.
     """
 
     def __init__(self, path: str) -> None:
-        if not os.path.isfile(os.path.join(path, MODEL_FILE)):
+        if not model_files(path):
             newest = latest_version(path)
             if newest is None:
                 raise FileNotFoundError(f"no pushed model in {path!r}: it has no version folder")
@@ -53,8 +47,10 @@ class Scorer:
         self.path = path
         with open(os.path.join(path, METADATA_FILE), encoding="utf-8") as file:
             self.metadata: dict[str, Any] = json.load(file)
-        self._features: list[dict[str, Any]] = self.metadata["features"]
-        self._model = LiteModel(os.path.join(path, MODEL_FILE))
+        # What the file says of its inputs is enough: no feature's kind is imported.
+        self._columns = [RawColumn.of_entry(entry) for entry in self.metadata["features"]]
+        shipped = export_target(self.metadata.get("target", DEFAULT_TARGET))
+        self._model = shipped.read(os.path.join(path, shipped.file))
 
     def score(self, rows: Iterable[Row]) -> npt.NDArray[np.float32]:
         """Probabilities of a positive [R].
@@ -72,7 +68,7 @@ class Scorer:
     def _score(self, iterator: Iterator[tuple[int, Row]]) -> npt.NDArray[np.float32]:
         parts = []
         while batch := list(itertools.islice(iterator, BATCH)):
-            inputs = {f["name"]: self._array(f, batch) for f in self._features}
+            inputs = {column.name: self._array(column, batch) for column in self._columns}
             parts.append(self._model.score(inputs, SERVING_RAW))
         return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
@@ -130,7 +126,7 @@ class Scorer:
         return count
 
     def _check_header(self, source: str, header: list[str]) -> None:
-        absent = [f["name"] for f in self._features if f["name"] not in header]
+        absent = [column.name for column in self._columns if column.name not in header]
         if absent:
             raise ValueError(f"{source}: no column {', '.join(absent)}; it has {header}")
         twice = sorted({name for name in header if header.count(name) > 1})
@@ -143,71 +139,21 @@ class Scorer:
         """A row of texts with its numbers read and its lists split."""
         if None in row:  # where DictReader puts what the header has no name for
             raise ValueError(f"row {number} has more fields than the header: {list(row.values())}")
-        parsed: dict[str, Any] = {}
-        for feature in self._features:
-            text = row[feature["name"]]
-            if feature["kind"] == "multi_categorical":
-                separator = feature.get("separator") or "|"
-                parsed[feature["name"]] = [part for part in (text or "").split(separator) if part]
-            else:
-                parsed[feature["name"]] = text or None
-        return parsed
+        return {column.name: raw_values.parse(column, row[column.name]) for column in self._columns}
 
-    def _array(self, feature: dict[str, Any], rows: list[tuple[int, Row]]) -> npt.NDArray[Any]:
-        name, dtype = feature["name"], feature.get("dtype", "float32")
+    def _array(self, column: RawColumn, rows: list[tuple[int, Row]]) -> npt.NDArray[Any]:
         values = []
         for number, row in rows:
-            if name not in row:
+            if column.name not in row:
                 raise KeyError(
-                    f"row {number} has no feature {name!r}; None says that a value is missing"
+                    f"row {number} has no feature {column.name!r}; None says that a value is "
+                    "missing"
                 )
-            value = row[name]
-            if feature["kind"] == "multi_categorical":
-                parts = _parts(value, feature.get("separator"))
-                kept = [_converted(v, dtype, name, number) for v in parts[: feature["max_length"]]]
-                value = kept + [_MISSING[dtype]] * (feature["max_length"] - len(kept))
-            else:
-                value = _converted(value, dtype, name, number)
-            values.append(value)
-        return np.array(values, _NUMPY[dtype])
-
-
-def _is_missing(value: Any) -> bool:
-    return (
-        value is None or value in ("", b"") or (isinstance(value, numbers.Real) and value != value)
-    )
-
-
-def _parts(value: Any, separator: str | None) -> list[Any]:
-    """The present values of a list, or of what stands for one; ingestion drops blanks too."""
-    if isinstance(value, str) and separator:
-        value = value.split(separator)
-    elif not isinstance(value, (list, tuple, np.ndarray)):
-        value = [value]
-    texts = (part.strip(" ") if isinstance(part, str) else part for part in value)
-    present = [not _is_missing(text) and text != _MISSING["int64"] for text in texts]
-    return list(itertools.compress(value, present))
-
-
-def _converted(value: Any, dtype: str, name: str, row: int) -> Any:
-    try:
-        if _is_missing(value):
-            return _MISSING[dtype]
-        if isinstance(value, (bool, np.bool_)):
-            raise TypeError
-        if dtype == "string":
-            if not isinstance(value, (str, bytes, numbers.Integral)):
-                raise TypeError
-            return value if isinstance(value, bytes) else str(value).encode()
-        if dtype == "int64":
-            if isinstance(value, numbers.Real) and not float(value).is_integer():
-                raise TypeError
-            if int(value) not in _INT64:
-                raise OverflowError
-            return int(value)
-        return float(value)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"row {row}: {name} = {value!r} is not of type {dtype}") from error
+            try:
+                values.append(raw_values.convert(column, row[column.name]))
+            except ValueError as error:
+                raise ValueError(f"row {number}: {error}") from error
+        return raw_values.array(column, values)
 
 
 @contextlib.contextmanager

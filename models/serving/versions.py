@@ -8,10 +8,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-MODEL_FILE = "model.tflite"
+METADATA_FILE = "model.json"
+_MODEL_PREFIX = "model."  # `model.<suffix of the export target>`
 _STAGING = ".pushing-"
 _LOCK = ".lock"
 
@@ -22,12 +23,24 @@ def _numbers(destination: str) -> list[int]:
     return sorted(int(name) for name in names if name.isascii() and name.isdigit())
 
 
+def is_model(name: str) -> bool:
+    """Whether a file of a version is a model, by its name: `model.tflite`, not `model.json`."""
+    return name.startswith(_MODEL_PREFIX) and name != METADATA_FILE
+
+
+def model_files(version: str) -> list[str]:
+    """Paths of the models in a version's folder, in order of name; none where it is no version."""
+    names = sorted(os.listdir(version)) if os.path.isdir(version) else []
+    paths = (os.path.join(version, name) for name in names if is_model(name))
+    return [path for path in paths if os.path.isfile(path)]
+
+
 def versions(destination: str) -> list[int]:
     """Numbers of the versions in a folder, ascending; what holds no model is none."""
     return [
         number
         for number in _numbers(destination)
-        if os.path.isfile(os.path.join(destination, str(number), MODEL_FILE))
+        if model_files(os.path.join(destination, str(number)))
     ]
 
 
@@ -39,12 +52,12 @@ def latest_version(destination: str) -> str | None:
 
 def write_version(
     destination: str,
-    content: bytes,
+    models: Mapping[str, bytes],
     documents: dict[str, dict[str, Any]],
     keep: int | None = None,
     files: dict[str, bytes] | None = None,
 ) -> str:
-    """Adds a version: a folder with `model.tflite` and a JSON file a document.
+    """Adds a version: a folder with the files of a model and a JSON file a document.
 
     It is written and flushed under a hidden name and gets its number by one rename, so that a
     reader sees all of it or nothing, and a killed push leaves nothing visible. Leftovers of
@@ -53,25 +66,32 @@ def write_version(
 
     Args:
       destination: Folder of the versions; made if needed.
-      content: The TFLite file.
+      models: Contents of the files by name, `model.<suffix>`: one of each export target.
       documents: JSON-ready data by name.
       keep: Newest versions to keep; None keeps all.
       files: Contents of more files by name.
 
     Returns:
       The version's folder.
+
+    Raises:
+      ValueError: There is no model, or one whose name is no model's.
     """
+    wrong = [name for name in models if not is_model(name)]
+    if wrong or not models:
+        raise ValueError(f"a version holds models called `model.<suffix>`, not {wrong or 'none'}")
     os.makedirs(destination, exist_ok=True)
     with _exclusive(destination):
         for name in os.listdir(destination):
             if name.startswith(_STAGING):
                 shutil.rmtree(os.path.join(destination, name))
         newest = latest_version(destination)
-        if newest is not None and _same(newest, content):
+        if newest is not None and _same(newest, models):
             return newest
         staging = tempfile.mkdtemp(prefix=_STAGING, dir=destination)
         os.chmod(staging, 0o755)
-        _write(os.path.join(staging, MODEL_FILE), content)
+        for name, content in models.items():
+            _write(os.path.join(staging, name), content)
         for name, document in documents.items():
             text = json.dumps(document, indent=2, sort_keys=True)
             _write(os.path.join(staging, f"{name}.json"), text.encode())
@@ -91,9 +111,12 @@ def write_version(
         return target
 
 
-def _same(version: str, content: bytes) -> bool:
-    with open(os.path.join(version, MODEL_FILE), "rb") as file:
-        return file.read() == content
+def _same(version: str, models: Mapping[str, bytes]) -> bool:
+    pushed = {}
+    for path in model_files(version):
+        with open(path, "rb") as file:
+            pushed[os.path.basename(path)] = file.read()
+    return pushed == models
 
 
 def _write(path: str, content: bytes) -> None:

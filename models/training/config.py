@@ -26,7 +26,7 @@ class RedrawnNegatives(Strict):
 
 
 class TrainingConfig(Strict):
-    """How the float DeepFM is trained.
+    """How the float model is trained.
 
     Attributes:
       batch_size: Rows a step, over all replicas.

@@ -1,4 +1,4 @@
-"""Trains a DeepFM in a TensorFlow Recommenders ranking task; fine-tunes compressed ones too."""
+"""Trains a model in a TensorFlow Recommenders ranking task; fine-tunes compressed ones too."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import tensorflow as tf
 import tf_keras as keras
 
 from ranklite.models import progress
-from ranklite.models.architectures.deepfm import DeepFMConfig, build_deepfm
+from ranklite.models.architectures import family
+from ranklite.models.architectures.family import FamilySettings
 from ranklite.models.evaluation import metrics
 from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.training import data, runtime
@@ -67,26 +68,26 @@ def _precision(name: str) -> Iterator[None]:
         keras.mixed_precision.set_global_policy(before)
 
 
-def build(layout: FeatureLayout, config: DeepFMConfig, training: TrainingConfig) -> keras.Model:
-    """Builds a DeepFM ready for `fit`: seeded, in its precision, under its strategy.
+def build(layout: FeatureLayout, config: FamilySettings, training: TrainingConfig) -> keras.Model:
+    """Builds a model ready for `fit`: seeded, in its precision, under its strategy.
 
     Args:
       layout: Where the features live.
-      config: Its sizes.
+      config: Its family and sizes.
       training: Seed, precision and strategy.
 
     Returns:
-      A model as `build_deepfm` gives it; `as_float32` turns it into a plain one after training.
+      A model as its family gives it; `as_float32` turns it into a plain one after training.
     """
     runtime.set_seeds(training.seed)
     with _precision(training.precision), strategy(training.strategy).scope():
-        return build_deepfm(layout, config)
+        return family.build(layout, config)
 
 
-def as_float32(model: keras.Model, layout: FeatureLayout, config: DeepFMConfig) -> keras.Model:
+def as_float32(model: keras.Model, layout: FeatureLayout, config: FamilySettings) -> keras.Model:
     """The same model computing in float32, outside of any strategy: what later stages continue."""
     with _precision("float32"):
-        plain = build_deepfm(layout, config)
+        plain = family.build(layout, config)
     plain.set_weights(model.get_weights())
     return plain
 

@@ -12,9 +12,8 @@ import numpy.typing as npt
 import tf_keras as keras
 
 from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.architectures.deepfm import DeepFMConfig
+from ranklite.models.architectures.family import FamilySettings
 from ranklite.models.features.layout import MISSING, RESERVED_ROWS, FeatureLayout, Field
-from ranklite.models.layers.tables import EMBEDDING, LINEAR
 
 VOCABULARIES_FILE = "vocabularies.json.gz"
 
@@ -49,7 +48,7 @@ def load_vocabularies(folder: str) -> Vocabularies:
 def warm_start(
     model: keras.Model,
     layout: FeatureLayout,
-    config: DeepFMConfig,
+    config: FamilySettings,
     vocabularies: Vocabularies,
     earlier: Checkpoint,
     earlier_vocabularies: Vocabularies,
@@ -60,9 +59,9 @@ def warm_start(
     row for values out of its vocabulary, which is what it said about them until now.
 
     Args:
-      model: A float DeepFM, changed in place.
+      model: A float model, changed in place.
       layout: Of the features.
-      config: Its sizes.
+      config: Its family and sizes.
       vocabularies: Values of each categorical feature, most frequent first.
       earlier: The earlier model.
       earlier_vocabularies: Its vocabularies.
@@ -92,7 +91,7 @@ def warm_start(
         known += found
     for layer, old_layer in zip(model.layers, earlier.model.layers, strict=True):
         weights = old_layer.get_weights()
-        if layer.name in (EMBEDDING, LINEAR):
+        if layer.name in earlier.parts.tables:
             weights = [weights[0][source]]
         layer.set_weights(weights)
     return known

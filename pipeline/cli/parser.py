@@ -106,7 +106,7 @@ def parser() -> argparse.ArgumentParser:
     lineage = command(
         "lineage", "Say which logs, code and configuration made a model, and what was refused."
     )
-    lineage.add_argument("model", help="a .tflite file, a pushed version, or the folder of all")
+    lineage.add_argument("model", help="a model file, a pushed version, or the folder of all")
     with_runs(lineage)
     lineage.add_argument("--json", action="store_true", help="everything, as JSON")
 

@@ -13,6 +13,7 @@ from ranklite.components.artifact_types import REPORT_FILE, SCORES_FILE
 from ranklite.models.evaluation.scored_rows import ScoredRows
 from ranklite.models.reporting.metric_names import METRICS
 from ranklite.pipeline.runs import lineage
+from ranklite.pipeline.runs.nodes import current_name
 from ranklite.pipeline.runs.store import Run, Stage, all_runs, code_digest, document, stores
 
 _NAME = re.compile(
@@ -34,7 +35,7 @@ class JudgedRun:
       started: ISO time in UTC.
       result: `pushed <version>`, `refused by ...`, or what stopped it later.
       config: Its whole configuration; empty where it is not known.
-      report: `report.json` of LiteValidator, its verdicts joined by those of the Evaluators.
+      report: `report.json` of FileValidator, its verdicts joined by those of the Evaluators.
       ingest: `report.json` of LogExampleGen; empty where there is none.
       code: Code digest by stage.
       scores: Row by row; None where they were not kept.
@@ -56,8 +57,8 @@ def find(names: Sequence[str], runs: str) -> list[JudgedRun]:
     Args:
       names: `movielens#7`, `movielens` (the newest that was judged), `movielens#-2` (the one before
         it), a name as TensorBoard shows it (`2026-11-22 movielens run 7/trainer`), the name that a
-        person gave, a pushed version's folder, the folder of all versions (the newest), or a TFLite
-        file.
+        person gave, a pushed version's folder, the folder of all versions (the newest), or an
+        exported file.
       runs: Folder of all pipelines' runs.
 
     Raises:
@@ -158,7 +159,7 @@ def _judged(name: str, run: Run) -> JudgedRun:
         raise ValueError(f"{_reason(name, run)}: it has no figures to compare")
     stages = run.stages
     reporter = stages.get("RunReport") or stages.get("Pusher") or _NO_STAGE
-    folder = stages["LiteValidator"].folder("report")
+    folder = stages["FileValidator"].folder("report")
     return JudgedRun(
         name=run.label,
         started=run.started.isoformat(timespec="seconds"),
@@ -179,12 +180,12 @@ def _scores(folder: str | None) -> ScoredRows | None:
 
 
 def _report(run: Run) -> dict[str, Any]:
-    return run.stages.get("LiteValidator", _NO_STAGE).document("report", REPORT_FILE)
+    return run.stages.get("FileValidator", _NO_STAGE).document("report", REPORT_FILE)
 
 
 def _reason(name: str, run: Run) -> str:
     """Why a run has no report."""
-    if run.stages.get("LiteValidator", _NO_STAGE).state in ("done", "cached"):
+    if run.stages.get("FileValidator", _NO_STAGE).state in ("done", "cached"):
         return f"the report of {name}#{run.number} was deleted"
     stopped = [s for s in run.stages.values() if s.state not in ("done", "cached")]
     reasons = ", ".join(
@@ -202,7 +203,7 @@ def _result(run: Run) -> str:
     if pushed.get("version"):
         return f"pushed {os.path.basename(pushed['version'])}"
     if pushed.get("refused_by"):
-        return f"refused by {', '.join(pushed['refused_by'])}"
+        return f"refused by {', '.join(map(current_name, pushed['refused_by']))}"
     stopped = [f"{s.node} {s.state}" for s in run.stages.values() if s.state == "failed"]
     return ", ".join(stopped) or "unfinished"
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import pydantic
 import yaml
 
+from ranklite.models.registered import Registered
 from ranklite.pipeline.config.renamed import GivenTwice, rename
 
 Loc = tuple[int | str, ...]
@@ -140,44 +141,78 @@ def _explain(model: type[pydantic.BaseModel], data: Any, error: Any) -> str:
     key = _path(data, loc) or "the file"
     kind = error["type"]
     if kind == "extra_forbidden":
-        allowed = _allowed_keys(model, loc[:-1])
+        allowed = _allowed_keys(model, data, loc[:-1])
         close = difflib.get_close_matches(str(loc[-1]), allowed, n=1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         return f"{key}: unknown key{hint}; allowed: {', '.join(allowed)}"
     if kind == "missing":
         return f"{key}: this key is required"
+    if kind == "union_tag_invalid" and not error["ctx"]["discriminator"].endswith("()"):
+        return _explain_tag(key, **error["ctx"])
+    if kind == "unknown_entry":
+        return _explain_tag(key, **{k: v for k, v in error["ctx"].items() if k != "reason"})
     message = error["msg"].removeprefix("Value error, ")
     if kind == "value_error":
         return message if _named(data, error) != loc else f"{key}: {message}"
     return f"{key} = {_shown(error['input'])}: {message[0].lower()}{message[1:]}"
 
 
-def _allowed_keys(model: type[pydantic.BaseModel], loc: Sequence[int | str]) -> list[str]:
+def _explain_tag(key: str, discriminator: str, tag: str, expected_tags: str) -> str:
+    """What is registered, where the name of an entry is none of it."""
+    close = difflib.get_close_matches(tag, re.findall(r"'([^']*)'", expected_tags), n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    name = discriminator.strip("'")
+    return f"{key}.{name} = {tag!r}: not registered{hint}; registered are {expected_tags}"
+
+
+def _allowed_keys(
+    model: type[pydantic.BaseModel], data: Any, loc: Sequence[int | str]
+) -> list[str]:
     """Keys that the configuration class at a path accepts."""
     candidates: list[Any] = [model]
     for part in loc:
-        inner: list[Any] = []
+        found: list[Any] = []
+        data = _at(data, part)
         for candidate in candidates:
-            if isinstance(part, int) or part in _tags(candidate):
-                inner.append(candidate)
+            if isinstance(candidate, Registered):
+                found += [candidate] if not isinstance(data, dict) else [candidate.entry(data)]
+            elif isinstance(part, int) or part in _tags(candidate):
+                found.append(candidate)
             elif part in candidate.model_fields:
-                inner += _models(candidate.model_fields[part].annotation)
-        candidates = inner or candidates
+                field = candidate.model_fields[part]
+                found += _models(field.annotation)
+        candidates = found or candidates
     return sorted({name for candidate in candidates for name in candidate.model_fields})
 
 
+def _at(data: Any, part: int | str) -> Any:
+    """The value at a key or index; the data themselves where the part is a union's tag."""
+    if isinstance(part, int):
+        return data[part] if isinstance(data, (list, tuple)) and part < len(data) else data
+    return data[part] if isinstance(data, dict) and part in data else data
+
+
 def _tags(model: type[pydantic.BaseModel]) -> set[str]:
-    """What selects a class in a union: its name, or a literal value of one of its fields."""
+    """What selects a class in a union: its name, or a literal value of one of its fields.
+
+    A field with a default selects only where it can have no other value.
+    """
     return {model.__name__, model.__name__.lower()} | {
         value
         for field in model.model_fields.values()
-        if field.is_required() and typing.get_origin(field.annotation) is typing.Literal
+        if typing.get_origin(field.annotation) is typing.Literal
+        and (field.is_required() or len(typing.get_args(field.annotation)) == 1)
         for value in typing.get_args(field.annotation)
     }
 
 
-def _models(annotation: Any) -> list[type[pydantic.BaseModel]]:
-    """Configuration classes that occur in a type."""
+def _models(annotation: Any) -> list[Any]:
+    """Configuration classes that occur in a type; a `Registered` where a registry knows them."""
     if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
         return [annotation] if issubclass(annotation, pydantic.BaseModel) else []
-    return [model for part in typing.get_args(annotation) for model in _models(part)]
+    marks = [
+        mark for mark in getattr(annotation, "__metadata__", ()) if isinstance(mark, Registered)
+    ]
+    if marks:
+        return marks
+    return [model for inner in typing.get_args(annotation) for model in _models(inner)]

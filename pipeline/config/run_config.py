@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import math
 import pathlib
+from typing import Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from ranklite.components.log_example_gen.config import (
     NEWEST,
@@ -16,23 +17,35 @@ from ranklite.components.log_example_gen.config import (
     SplitConfig,
 )
 from ranklite.components.validation_gate.config import ValidationConfig
-from ranklite.models.architectures.deepfm import DeepFMConfig
+from ranklite.models.architectures import FAMILIES
+from ranklite.models.architectures.family import FamilySettings
+from ranklite.models.architectures.settings import ModelSettings, default_settings
 from ranklite.models.compression.config import Compression, CompressionStep, Search
-from ranklite.models.compression.rules import (
+from ranklite.models.compression.recipe import check_recipe
+from ranklite.models.compression.sizes import (
     NotCompressible,
     check_item_columns,
-    check_recipe,
     check_trainable,
     check_user_and_item,
 )
+from ranklite.models.compression.techniques import technique
 from ranklite.models.config import Name, Strict
 from ranklite.models.evaluation.gates import GatesConfig
+from ranklite.models.export import DEFAULT_TARGET, TARGETS
 from ranklite.models.features.feature_set import Feature, FeatureSet
 from ranklite.models.training.config import RedrawnNegatives, TrainingConfig
 from ranklite.pipeline.config.errors import ConfigError, parse
 from ranklite.pipeline.kubeflow.config import KubeflowConfig
 
 __all__ = ["ConfigError", "RunConfig", "load_config"]
+
+
+def _registered(name: str) -> str:
+    TARGETS.module(name)  # raises with what is registered
+    return name
+
+
+TargetName = Annotated[str, AfterValidator(_registered)]
 
 
 class PushConfig(Strict):
@@ -77,9 +90,10 @@ class RunConfig(Strict):
       slices: Columns by whose values the evaluation is sliced as well.
       schema_file: A schema (text proto) to hold the data to, instead of the configuration's.
       validation: What makes data unfit.
-      model: The DeepFM.
+      model: Its family, DeepFM where none is named, and its sizes.
       training: How it is trained.
       compression: Steps in order, or a search for the best ones within a budget.
+      target: What kind of file ships: the name of an export target.
       gates: What a model must be to be pushed.
       push: Where it is pushed.
       beam: How Beam-based stages run.
@@ -100,9 +114,10 @@ class RunConfig(Strict):
     slices: tuple[Name, ...] = ()
     schema_file: str | None = None
     validation: ValidationConfig = ValidationConfig()
-    model: DeepFMConfig = DeepFMConfig()
+    model: ModelSettings = default_settings()
     training: TrainingConfig = TrainingConfig()
     compression: Compression = ()
+    target: TargetName = DEFAULT_TARGET
     gates: GatesConfig = GatesConfig()
     push: PushConfig = PushConfig()
     beam: BeamConfig = BeamConfig()
@@ -110,7 +125,7 @@ class RunConfig(Strict):
 
     @field_validator("model")
     @classmethod
-    def _trainable_table(cls, model: DeepFMConfig) -> DeepFMConfig:
+    def _trainable_table(cls, model: ModelSettings) -> ModelSettings:
         check_trainable(model)
         return model
 
@@ -119,8 +134,7 @@ class RunConfig(Strict):
         _ = self.ingest  # its own rules over several keys
         if self.training.negatives is not None:
             raise ValueError("training.negatives: say `negatives: {redraw: epoch}` instead")
-        ensembles = {(s.teachers, s.teacher) for s in self._steps if s.technique == "distill"}
-        if len(ensembles) > 1:
+        if len(self._ensembles) > 1:
             raise ValueError(
                 "compression: all recipes that distil share one ensemble: give the same `teachers` "
                 "and `teacher`"
@@ -199,25 +213,39 @@ class RunConfig(Strict):
         return {f".recipes.{k}": steps for k, steps in (self.compression.recipes or {}).items()}
 
     @property
-    def _steps(self) -> list[CompressionStep]:
-        return [step for recipe in self._recipes.values() for step in recipe]
+    def _ensembles(self) -> list[tuple[ModelSettings, ...]]:
+        """Sizes of the teachers that steps ask for, each ensemble once."""
+        steps = [step for recipe in self._recipes.values() for step in recipe]
+        asked = [technique(step).teachers(self.model) for step in steps]
+        return [sizes for k, sizes in enumerate(asked) if sizes and sizes not in asked[:k]]
 
     @functools.cached_property
-    def teachers(self) -> list[tuple[DeepFMConfig, TrainingConfig]]:
+    def teachers(self) -> list[tuple[ModelSettings, TrainingConfig]]:
         """Model and training of each teacher that a recipe asks for, seed by seed."""
-        asked = [step for step in self._steps if step.technique == "distill"]
-        if not asked:
-            return []
-        first = asked[0]
         return [
             (
-                first.teacher or self.model,
+                sizes,
                 self.fitting.model_copy(
                     update={"seed": self.training.seed + 1 + k, "warm_start": False}
                 ),
             )
-            for k in range(first.teachers)
+            for ensemble in self._ensembles
+            for k, sizes in enumerate(ensemble)
         ]
+
+    @functools.cached_property
+    def family_modules(self) -> list[str]:
+        """Modules of the families of all models of the run: its own, teachers, students."""
+        chosen = [
+            value for recipe in self._recipes.values() for step in recipe for _, value in step
+        ]
+        models = [self.model, *(value for value in chosen if isinstance(value, FamilySettings))]
+        return sorted({FAMILIES.module(model.family) for model in models})
+
+    @property
+    def modules(self) -> list[str]:
+        """Modules of the registered families and kinds that the run uses: digests cover them."""
+        return [*self.family_modules, *self.feature_set.modules]
 
     def check_files(self, data_root: str, span: str = NEWEST) -> None:
         """Raises FileNotFoundError where a file name of the configuration matches nothing.

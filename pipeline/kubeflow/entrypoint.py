@@ -33,7 +33,7 @@ from typing import Any
 
 import ranklite.components
 from ranklite.components.log_example_gen.config import IngestConfig
-from ranklite.models.serving.versions import MODEL_FILE, versions
+from ranklite.models.serving.versions import is_model, model_files, versions
 from ranklite.pipeline.history import HISTORY_PROPERTY
 from ranklite.pipeline.kubeflow import storage
 from ranklite.pipeline.local.beam_progress import counted
@@ -288,12 +288,13 @@ def _fetch_versions(uri: str, folder: str) -> set[int]:
     """Makes the folder of pushed versions as far as pushing another one looks at it."""
     for name in storage.files(uri):
         version, _, file = name.partition("/")
-        if version.isdigit() and file == MODEL_FILE:
-            os.makedirs(os.path.join(folder, version))
+        if version.isdigit() and is_model(file):
+            os.makedirs(os.path.join(folder, version), exist_ok=True)
             pathlib.Path(folder, name).touch()
     found = versions(folder)
     if found:
-        storage.download(uri, folder, [f"{found[-1]}/{MODEL_FILE}"])
+        newest = os.path.join(folder, str(found[-1]))
+        storage.download(uri, folder, [os.path.relpath(p, folder) for p in model_files(newest)])
     return set(found)
 
 
@@ -302,7 +303,8 @@ def _publish_versions(uri: str, folder: str, before: set[int]) -> None:
     after = set(versions(folder))
     for version in sorted(after - before):
         target = storage.join(uri, str(version))
-        storage.upload(os.path.join(folder, str(version)), target, last=MODEL_FILE)
+        source = os.path.join(folder, str(version))
+        storage.upload(source, target, last=os.path.basename(model_files(source)[-1]))
         _log.info("pushed %s", target)
     for version in sorted(before - after):
         storage.remove(storage.join(uri, str(version)))

@@ -24,7 +24,7 @@ _FACTS = {  # what RunReport takes in: nodes that write it, of which a run has o
     "schema": (("SchemaFromConfig", "ImportSchemaGen"), "schema"),
     "anomalies": (("ValidationGate",), "anomalies"),
     "float_checkpoint": (("Trainer",), "model"),
-    "stage_report": (("LiteValidator",), "report"),
+    "stage_report": (("FileValidator",), "report"),
     **{key: ((node,), "evaluation") for key, (node, _) in EVALUATIONS.items()},
 }
 

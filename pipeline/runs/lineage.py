@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import hashlib
 import json
 import os
-import textwrap
 from typing import Any
 
-import yaml
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from ranklite.models.serving.versions import MODEL_FILE, latest_version
 from ranklite.models.reporting.metric_names import verdict_cells
-from ranklite.pipeline.runs.store import FINISHED, Run, all_runs, code_digest, document, open_store, seconds, stores, text_properties
-from ranklite.models.reporting.tables import table
+from ranklite.models.serving.versions import latest_version, model_files
+from ranklite.pipeline.runs.nodes import current_name
+from ranklite.pipeline.runs.store import (
+    FINISHED,
+    Run,
+    all_runs,
+    code_digest,
+    document,
+    node_of,
+    open_store,
+    seconds,
+    stores,
+    text_properties,
+)
 
-TFLITE_PATTERN = "Format-Serving/tflite"  # below the URI of a Model
+EXPORTED = "Format-Serving"  # below the URI of a Model: the folder of an exported file
 _CONFIGS = ("config", "custom_config", "schema_file", "module_file", "module_path")
 
 
@@ -75,7 +85,7 @@ def trace(path: str, runs: str) -> Lineage:
     """Finds the model with the bytes of a file, and everything that it was made from.
 
     Args:
-      path: A TFLite file, a pushed version, or the folder of all versions (the newest is taken).
+      path: An exported file, a pushed version, or the folder of all versions (the newest is taken).
       runs: Folder of all pipelines' runs.
 
     Raises:
@@ -99,16 +109,16 @@ def trace(path: str, runs: str) -> Lineage:
 
 
 def model_file(path: str) -> str:
-    """The TFLite file that a file, a pushed version or the folder of all versions stands for.
+    """The exported file that a file, a pushed version or the folder of all versions stands for.
 
     Raises:
       FileNotFoundError: There is none.
     """
     if os.path.isdir(path):
-        version = path if os.path.isfile(os.path.join(path, MODEL_FILE)) else latest_version(path)
-        path = os.path.join(version or path, MODEL_FILE)
+        files = model_files(path) or model_files(latest_version(path) or path)
+        path = files[0] if files else os.path.join(path, "model.*")
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"{path} does not exist: give a .tflite file or a pushed version")
+        raise FileNotFoundError(f"{path} does not exist: give a model file or a pushed version")
     return path
 
 
@@ -118,7 +128,8 @@ def _model(store: metadata_store.MetadataStore, digest: str) -> int | None:
         if push.custom_properties["sha256"].string_value == digest:
             return int(push.custom_properties["model_id"].int_value)
     for artifact in sorted(store.get_artifacts_by_type("Model"), key=lambda a: a.id):
-        if _digest(os.path.join(artifact.uri, TFLITE_PATTERN)) == digest:
+        files = glob.glob(os.path.join(glob.escape(artifact.uri), EXPORTED, "*"))
+        if len(files) == 1 and _digest(files[0]) == digest:  # a checkpoint is more than one
             return int(artifact.id)
     return None
 
@@ -204,14 +215,7 @@ def _ancestors(store: metadata_store.MetadataStore, artifact: int) -> list[Step]
 def _step(
     store: metadata_store.MetadataStore, execution: mlmd.Execution, made: dict[int, str]
 ) -> Step:
-    node = next(
-        (
-            context.name.split(".", 1)[1]
-            for context in store.get_contexts_by_execution(execution.id)
-            if context.type == "node"
-        ),
-        "?",
-    )
+    node = node_of(store, execution)
     properties = text_properties(execution)
     config = next((properties[key] for key in _CONFIGS if properties.get(key)), "")
     outputs = [(made[a.id], a.id, a.uri) for a in store.get_artifacts_by_id(sorted(made))]
@@ -229,7 +233,7 @@ def refusals(runs: list[Run]) -> list[dict[str, Any]]:
         ]
         pusher = run.stages.get("Pusher")
         pushed = pusher.document("pushed_model", "pushed.json") if pusher else {}
-        reasons += [f"refused by {node}" for node in pushed.get("refused_by", [])]
+        reasons += [f"refused by {current_name(node)}" for node in pushed.get("refused_by", [])]
         failed = [v for v in pushed.get("verdicts", []) if not v["passed"]]
         reasons += [" ".join(filter(None, verdict_cells(verdict))) for verdict in failed]
         if not reasons and (pusher is None or pusher.state not in FINISHED):

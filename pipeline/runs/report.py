@@ -10,11 +10,20 @@ from typing import Any
 
 from ranklite.components import artifact_io
 from ranklite.components.artifact_types import PAGE_FILE
-from ranklite.models.reporting.metric_names import ACCURACY, COSTS, METRICS, rounding_title, slice_title, stage_title, verdict_cells
+from ranklite.models.reporting.metric_names import (
+    ACCURACY,
+    COSTS,
+    METRICS,
+    rounding_title,
+    slice_title,
+    stage_title,
+    verdict_cells,
+)
 from ranklite.models.reporting.tables import table
 from ranklite.pipeline.comparison import recipes
 from ranklite.pipeline.local.runner import Outcome
 from ranklite.pipeline.runs.logs import newest
+from ranklite.pipeline.runs.nodes import current_name
 from ranklite.pipeline.runs.store import document
 
 _COLUMNS = (*ACCURACY, *COSTS)
@@ -34,7 +43,7 @@ def stages(report: dict[str, Any], best: dict[str, float] | None) -> str:
 
 
 def rounding(report: dict[str, Any]) -> str:
-    """What post-training quantization (PTQ) and quantization-aware training (QAT) reached, and which of them ships."""
+    """What post-training quantization and QAT reached, and which of them ships."""
     figures = report["validation"]
     ways = [way for way in ("calibrated", "trained") if f"{way}_auc" in figures]
     if len(ways) < 2:
@@ -116,7 +125,7 @@ def render(outcome: Outcome) -> str:
     stopped = [f"{s.node} {s.state}" + (f": {s.error}" if s.error else "") for s in run.stopped]
     page = _page(outcome)
     report = document(
-        found["LiteValidator"].folder("report") if "LiteValidator" in found else None, "report.json"
+        found["FileValidator"].folder("report") if "FileValidator" in found else None, "report.json"
     )
     if not report:
         log = os.path.relpath(newest(outcome.folders.logs))
@@ -150,7 +159,7 @@ def render(outcome: Outcome) -> str:
         lines += [f"pushed       {version}"]
         lines += [f"score        {_command()} score {version} IN.csv -o OUT.csv"]
     elif pusher:
-        lines += [f"not pushed   refused by {', '.join(pusher['refused_by'])}"]
+        lines += [f"not pushed   refused by {', '.join(map(current_name, pusher['refused_by']))}"]
     else:
         lines += [f"not pushed   {'; '.join(stopped) or 'the run was stopped'}"]
     if page:

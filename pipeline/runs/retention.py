@@ -112,8 +112,8 @@ def free(store_path: str, artifacts: str, name: str, keep: int, *, dry_run: bool
 
 
 def _unregistered(artifacts: str, stage: Stage) -> list[str]:
-    """What a stage left that was killed or failed."""
-    outputs = os.path.join(glob.escape(artifacts), stage.node, "*", str(stage.execution_id))
+    """What a stage left that was killed or failed, in a folder `<node>/<output>/<execution>`."""
+    outputs = os.path.join(glob.escape(artifacts), "*", "*", str(stage.execution_id))
     return glob.glob(outputs) + glob.glob(outputs + FAILED)
 
 

@@ -16,6 +16,7 @@ from ml_metadata import errors, metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from ranklite.components import artifact_json as documents
+from ranklite.pipeline.runs.nodes import current_name
 
 _STATES = {
     mlmd.Execution.COMPLETE: "done",
@@ -36,7 +37,7 @@ class Stage:
     """What one node of a run did.
 
     Attributes:
-      node: Its id.
+      node: Its id; its present one, where the node was renamed since.
       state: `done`, `cached`, `failed`, `unfinished` or `canceled`.
       execution_id: Its id in ML Metadata.
       outputs: URIs of its output artifacts, by key.
@@ -220,11 +221,7 @@ def _stages(store: metadata_store.MetadataStore, run: mlmd.Context) -> dict[str,
     }
     stages: dict[str, Stage] = {}
     for execution in sorted(executions, key=lambda e: e.id):
-        node = next(
-            context.name.split(".", 1)[1]
-            for context in store.get_contexts_by_execution(execution.id)
-            if context.type == "node"
-        )
+        node = node_of(store, execution)
         by_key: dict[str, list[str]] = defaultdict(list)
         for key, artifact_id in outputs[execution.id]:
             by_key[key].append(uris[artifact_id])
@@ -235,6 +232,13 @@ def _stages(store: metadata_store.MetadataStore, run: mlmd.Context) -> dict[str,
             node, state, execution.id, dict(by_key), error, properties, seconds(execution)
         )
     return stages
+
+
+def node_of(store: metadata_store.MetadataStore, execution: mlmd.Execution) -> str:
+    """The present id of the node that an execution is of; `?` where the store names none."""
+    contexts = store.get_contexts_by_execution(execution.id)
+    names = (c.name.split(".", 1)[1] for c in contexts if c.type == "node")
+    return current_name(next(names, "?"))
 
 
 def seconds(execution: mlmd.Execution) -> float:

@@ -8,24 +8,15 @@ from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.types.channel import BaseChannel
 
 from ranklite.components.budget_search.component import BudgetSearch
-from ranklite.components.clusterer.component import Clusterer
-from ranklite.components.compressor.base import Compressor
-from ranklite.components.distiller.component import Distiller
-from ranklite.components.pruner.component import Pruner
-from ranklite.components.quantizer.component import Quantizer
+from ranklite.components.compressor.component import Compressor
 from ranklite.models.compression.config import STAGES, CompressionStep, Search
+from ranklite.models.compression.search.space import searched
+from ranklite.models.compression.techniques import modules
+from ranklite.models.export import TARGETS
 from ranklite.pipeline.config.run_config import RunConfig
 from ranklite.pipeline.digest import executor_digest
 from ranklite.pipeline.stages.data import Transformed
 from ranklite.pipeline.stages.train import Trained
-
-COMPRESSORS: dict[str, type[Compressor]] = {
-    "prune_rows": Pruner,
-    "prune_units": Pruner,
-    "prune": Pruner,
-    "cluster": Clusterer,
-    "quantize": Quantizer,
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +26,7 @@ class Compressed:
     Attributes:
       components: The compressors in order, or BudgetSearch.
       checkpoints: Channels of the Models by stage, from `float` to the one that ships.
-      control: Channel of the quantized model's float control, where there is one.
+      control: Channel of the float model that the last one is compared with, where there is one.
       trials: Channel of a search's Trials.
     """
 
@@ -79,8 +70,14 @@ def _search(
         features=config.feature_set.model_dump_json(),
         training=config.fitting.model_dump_json(),
         gates=config.judged_by.model_dump_json(),
+        target=config.target,
         work_dir=work_dir,
-        code_digest=executor_digest(BudgetSearch),
+        code_digest=executor_digest(
+            BudgetSearch,
+            TARGETS.module(config.target),
+            *config.modules,
+            *modules(_tried(search)),
+        ),
     )
     return Compressed(
         (component,),
@@ -90,34 +87,30 @@ def _search(
     )
 
 
+def _tried(search: Search) -> list[str]:
+    """Names of the techniques that the recipes of a search are made of."""
+    if search.recipes is None:
+        return searched()
+    return [step.technique for recipe in search.recipes.values() for step in recipe]
+
+
 def _compressor(
     config: RunConfig,
     step: CompressionStep,
     transformed: Transformed,
     trained: Trained,
     base_model: BaseChannel,
-) -> BaseComponent:
-    training = config.fitting.model_dump_json()
-    if step.technique == "distill":
-        return Distiller(
-            teachers=trained.teachers,
-            transformed_examples=transformed.examples,
-            config=step.model_dump_json(),
-            features=config.feature_set.model_dump_json(),
-            training=training,
-            code_digest=executor_digest(Distiller),
-        )
-    kind = COMPRESSORS[step.technique]
-    return kind(
+) -> Compressor:
+    return Compressor(
         base_model=base_model,
+        teachers=trained.teachers,
         transformed_examples=transformed.examples,
         config=step.model_dump_json(),
-        training=training,
-        code_digest=executor_digest(kind),
-    ).with_id(_component_id(kind, step.technique))
-
-
-def _component_id(kind: type[BaseComponent], technique: str) -> str:
-    """`Pruner` for `prune`, `Pruner.units` for `prune_units`."""
-    _, _, part = technique.partition("_")
-    return f"{kind.__name__}.{part}" if part else kind.__name__
+        features=config.feature_set.model_dump_json(),
+        training=config.fitting.model_dump_json(),
+        code_digest=executor_digest(
+            Compressor,
+            *config.modules,
+            *modules([step.technique]),
+        ),
+    )

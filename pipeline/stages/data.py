@@ -80,7 +80,7 @@ def ingest(config: RunConfig, data_root: str, rejects_dir: str, span: Span) -> I
         data_root=data_root,
         rejects_dir=rejects_dir,
         span=span,
-        code_digest=code_digest(LOG_EXAMPLE_GEN),
+        code_digest=code_digest(LOG_EXAMPLE_GEN, *config.feature_set.modules),
     )
     examples = example_gen.outputs["examples"]
     options = statistics_options(config.feature_set)
@@ -103,7 +103,7 @@ def validate(config: RunConfig, ingested: Ingested, history: History) -> Validat
             statistics=ingested.statistics,
             features=config.feature_set.model_dump_json(),
             validation=validation,
-            code_digest=executor_digest(SchemaFromConfig),
+            code_digest=executor_digest(SchemaFromConfig, *config.feature_set.modules),
         )
     )
     schema = schema_gen.outputs["schema"]
@@ -133,7 +133,9 @@ def transform(config: RunConfig, ingested: Ingested, validated: Validated) -> Tr
         disable_analyzer_cache=True,  # nothing reads it
         custom_config={
             "features": config.feature_set.model_dump_json(),
-            "code_digest": code_digest(TRANSFORM_MODULE, TRANSFORM_EXECUTOR),
+            "code_digest": code_digest(
+                TRANSFORM_MODULE, TRANSFORM_EXECUTOR, *config.feature_set.modules
+            ),
         },
     )
     component.add_upstream_node(validated.gate)

@@ -1,4 +1,4 @@
-"""Keras -> TFLite -> judged in the runtime that ships it."""
+"""Keras -> the file of an export target -> judged in the runtime that ships it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.types.channel import BaseChannel
 
 from ranklite.components.evaluator.eval_config import eval_config
-from ranklite.components.exporter.component import LiteConverter
-from ranklite.components.file_validator.component import LiteValidator
-from ranklite.models.export.tflite_runtime import SERVING_DEFAULT, SERVING_RAW
-from ranklite.models.features.constants import evaluation_slices
+from ranklite.components.exporter.component import Exporter
+from ranklite.components.file_validator.component import FileValidator
+from ranklite.models.export import TARGETS
+from ranklite.models.export.target import SERVING_DEFAULT, SERVING_RAW
+from ranklite.models.features.slices import evaluation_slices
 from ranklite.pipeline.config.run_config import RunConfig
 from ranklite.pipeline.digest import code_digest, executor_digest
 from ranklite.pipeline.history import MODEL, History
@@ -28,7 +29,7 @@ class Exported:
     """The files of the stages.
 
     Attributes:
-      components: A LiteConverter a stage.
+      components: An Exporter a stage.
       files: Channels of the Models by stage, from `float` to the one that ships.
     """
 
@@ -46,7 +47,7 @@ class Judged:
     """What was measured of the shipped file, and the verdicts on it.
 
     Attributes:
-      components: The Evaluators and LiteValidator.
+      components: The Evaluators and FileValidator.
       verdicts: Channels of blessings and evaluations, by what RunReport and Pusher call them.
       report: Channel of the StageReport.
     """
@@ -57,20 +58,26 @@ class Judged:
 
 
 def export(config: RunConfig, compressed: Compressed, transformed: Transformed) -> Exported:
-    """LiteConverters of all stages."""
-    converters = {
-        stage: LiteConverter(
+    """Exporters of all stages."""
+    exporters = {
+        stage: Exporter(
             keras_model=checkpoint,
             transform_graph=transformed.graph,
             features=config.feature_set.model_dump_json(),
             stage=stage,
-            code_digest=executor_digest(LiteConverter),
-        ).with_id(f"LiteConverter.{stage}")
+            target=config.target,
+            code_digest=executor_digest(
+                Exporter,
+                TARGETS.module(config.target),
+                *config.family_modules,
+                *config.feature_set.modules,
+            ),
+        ).with_id(f"Exporter.{stage}")
         for stage, checkpoint in compressed.checkpoints.items()
     }
     return Exported(
-        tuple(converters.values()),
-        {stage: converter.outputs["model"] for stage, converter in converters.items()},
+        tuple(exporters.values()),
+        {stage: exporter.outputs["model"] for stage, exporter in exporters.items()},
     )
 
 
@@ -82,10 +89,11 @@ def judge(
     exported: Exported,
     history: History,
 ) -> Judged:
-    """The Evaluators, against the float parent and the model pushed last, and LiteValidator."""
+    """The Evaluators, against the float parent and the model pushed last, and FileValidator."""
     gates = config.judged_by
     report_split = config.ingest.split_names[-1]  # the test split, where there is one
     evaluator = _evaluator(
+        config,
         examples=transformed.examples,
         model=exported.shipped,
         baseline_model=exported.files["float"],
@@ -102,6 +110,7 @@ def judge(
         ),
     ).with_id("Evaluator")
     against_blessed = _evaluator(
+        config,
         examples=ingested.examples,
         model=exported.shipped,
         baseline_model=history.recall(MODEL, exported.shipped),
@@ -115,7 +124,7 @@ def judge(
         ),
     ).with_id("Evaluator.against_blessed")
     history.attach(against_blessed, recalls={"baseline_model": MODEL})
-    validator = LiteValidator(
+    validator = FileValidator(
         model=exported.shipped,
         keras_model=compressed.smallest,
         float_model=exported.files["float"],
@@ -128,7 +137,11 @@ def judge(
         features=config.feature_set.model_dump_json(),
         gates=gates.model_dump_json(),
         split=report_split,
-        code_digest=executor_digest(LiteValidator),
+        code_digest=executor_digest(
+            FileValidator,
+            TARGETS.module(config.target),
+            *config.modules,
+        ),
     )
     return Judged(
         (evaluator, against_blessed, validator),
@@ -143,8 +156,10 @@ def judge(
     )
 
 
-def _evaluator(**arguments: Any) -> Evaluator:
+def _evaluator(config: RunConfig, **arguments: Any) -> Evaluator:
     """TFX's Evaluator with our scoring, its digest among the properties that key the cache."""
     evaluator = Evaluator(module_path=EVALUATOR_MODULE, **arguments)
-    evaluator.exec_properties["code_digest"] = code_digest(EVALUATOR_MODULE)
+    evaluator.exec_properties["code_digest"] = code_digest(
+        EVALUATOR_MODULE, TARGETS.module(config.target)
+    )
     return evaluator

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ranklite.components.pusher.component import Pusher
 from ranklite.components.run_report.component import RunReport
+from ranklite.models.export import TARGETS
 from ranklite.pipeline.config.run_config import RunConfig
 from ranklite.pipeline.digest import executor_digest
 from ranklite.pipeline.history import CHECKPOINT, MODEL, History
@@ -40,7 +41,7 @@ def report(
         trainings=trainings,
         config=config.model_dump_json(),
         features=config.feature_set.model_dump_json(),
-        code_digest=executor_digest(RunReport),
+        code_digest=executor_digest(RunReport, *config.modules),
     )
 
 
@@ -66,7 +67,9 @@ def push(
         config=config.model_dump_json(),
         push_destination=push_dir,
         keep=config.push.keep or 0,
-        code_digest=executor_digest(Pusher),
+        code_digest=executor_digest(
+            Pusher, TARGETS.module(config.target), *config.feature_set.modules
+        ),
     )
     history.attach(pusher, keeps={MODEL: "model", CHECKPOINT: "float_checkpoint"})
     return pusher

@@ -8,7 +8,8 @@ from tfx.components.trainer.component import Trainer
 from tfx.proto import trainer_pb2
 from tfx.types.channel import BaseChannel
 
-from ranklite.models.architectures.deepfm import DeepFMConfig
+from ranklite.models.architectures import FAMILIES
+from ranklite.models.architectures.family import FamilySettings
 from ranklite.models.training.config import TrainingConfig
 from ranklite.pipeline.config.run_config import RunConfig
 from ranklite.pipeline.digest import code_digest
@@ -59,7 +60,7 @@ def train(config: RunConfig, transformed: Transformed, history: History) -> Trai
 def _trainer(
     config: RunConfig,
     transformed: Transformed,
-    model: DeepFMConfig,
+    model: FamilySettings,
     training: TrainingConfig,
     base_model: BaseChannel | None = None,
 ) -> Trainer:
@@ -75,6 +76,8 @@ def _trainer(
             "features": config.feature_set.model_dump_json(),
             "model": model.model_dump_json(),
             "training": training.model_dump_json(),
-            "code_digest": code_digest(TRAINER_MODULE),
+            "code_digest": code_digest(
+                TRAINER_MODULE, FAMILIES.module(model.family), *config.feature_set.modules
+            ),
         },
     )

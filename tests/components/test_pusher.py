@@ -16,6 +16,7 @@ from ranklite.components.artifact_json import pushed_version
 from ranklite.components.artifact_types import RunPage, StageReport
 from ranklite.components.blessings import BLESSINGS, EVALUATIONS
 from ranklite.components.pusher import executor
+from ranklite.models.export.tflite import TFLite
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.serving.versions import versions
 
@@ -50,11 +51,11 @@ def result(*, refused: bool) -> tfma.ValidationResult:
     return said
 
 
-class FakeLite:
-    """Stands for a TFLite file that is not looked into here."""
+class FakeModel:
+    """Stands for a file that is not looked into here."""
 
-    def __init__(self, path: str) -> None:
-        self.content = pathlib.Path(path).read_bytes()
+    def __init__(self, content: bytes) -> None:
+        self.content = content
 
     def inputs(self, signature: str) -> dict[str, Any]:
         return {"ids": {"shape": [-1, 5], "dtype": "int64"}}
@@ -62,7 +63,7 @@ class FakeLite:
 
 @pytest.fixture
 def push(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(executor, "LiteModel", FakeLite)
+    monkeypatch.setattr(TFLite, "load", lambda self, content: FakeModel(content))
 
     def do(number: int, **blessed: int) -> Any:
         def artifact(kind: Any, name: str) -> Any:
@@ -119,6 +120,7 @@ def test_a_blessed_model_is_pushed(push: Any, tmp_path: pathlib.Path) -> None:
     assert pushed.get_string_custom_property("sha256") == hashlib.sha256(b"\x01").hexdigest()
     assert pushed_version(pushed.uri) == str(tmp_path / "pushed" / "1")
     metadata = json.loads((tmp_path / "pushed/1/model.json").read_text())
+    assert metadata["target"] == "tflite"
     assert metadata["features"][1] == {
         "name": "tags",
         "kind": "multi_categorical",

@@ -160,7 +160,7 @@ def weights(model: LiteModel) -> list[bytes]:
 def trained(outputs: dict[str, Any]) -> dict[str, float]:
     """What the Trainer measured."""
     uri = outputs["Trainer"]["model"]["uri"]
-    spec = json.loads(storage.read(f"{uri}/Format-Serving/deepfm.json") or b"")
+    spec = json.loads(storage.read(f"{uri}/Format-Serving/checkpoint.json") or b"")
     metrics: dict[str, float] = spec["metrics"]
     return metrics
 
@@ -203,8 +203,7 @@ def test_two_nights(cluster: Cluster) -> None:
     assert against["blessing"]["metadata"]["baseline_model_id"]
     assert second["Pusher"]["pushed_model"]["metadata"]["pushed"] == 1
     assert (
-        cluster.recalled("LastPushedModel")["uri"]
-        == second["LiteConverter-quantized"]["model"]["uri"]
+        cluster.recalled("LastPushedModel")["uri"] == second["Exporter-quantized"]["model"]["uri"]
     )
     local = cluster.run_locally(SPANS[2])
     assert weights(cluster.pushed(2)) == weights(local)

@@ -201,7 +201,7 @@ def test_a_pushed_version_tells_where_it_comes_from(finished: tuple[Workspace, s
     found = lineage.trace(str(workspace.pushed), str(workspace.runs))
     nodes = [step.node for step in found.steps]
     assert nodes[0] == "LogExampleGen"
-    assert nodes[-1] == "LiteConverter.quantized"
+    assert nodes[-1] == "Exporter.quantized"
     assert {"Transform", "Trainer", "Pruner", "Quantizer"} < set(nodes)
     ours = {step.node for step in found.steps if step.code_digest}
     assert ours == set(nodes) - {"StatisticsGen"}
@@ -249,7 +249,7 @@ def test_edited_code_trains_again_and_nothing_before_it(
     edited = tmp_path / "ranklite" / "models" / "architectures" / "deepfm.py"
     with open(edited, "a", encoding="utf-8") as file:
         file.write("\n# an edit\n")
-    printed = workspace.kill_in("LiteConverter.float", code=tmp_path)
+    printed = workspace.kill_in("Exporter.float", code=tmp_path)
     assert took(printed, "Transform").endswith("cached")
     assert took(printed, "Trainer").endswith(" s")
     (line,) = [line for line in printed if "] Trainer  " in line]
@@ -265,7 +265,7 @@ def test_a_failed_gate_keeps_the_model_back_and_comparing_says_which(
     code, printed = workspace.run()
     workspace.configure(before)
     assert code == 2
-    assert "not pushed   refused by Evaluator, Evaluator.against_blessed, LiteValidator" in printed
+    assert "not pushed   refused by Evaluator, Evaluator.against_blessed, FileValidator" in printed
     assert versions(workspace.pushed) == [1]
     assert workspace.states()["Trainer"] == "cached"
     folder = workspace.outcome().stages["RunReport"].folder("page")
@@ -371,7 +371,7 @@ def test_a_search_ships_the_best_recipe_within_the_budget(
     assert sizes["1M"]["student"] < sizes["1M"]["whole"]
     assert "the nearest miss is 'student'" in printed
     (refusal,) = [line for line in printed.splitlines() if line.startswith("not pushed")]
-    assert "LiteValidator" in refusal
+    assert "FileValidator" in refusal
     assert workspace.states()["Trainer.teacher_1"] == "cached"
     assert main(["compare", "--config", workspace.config, "--runs", workspace.runs]) == 0
     workspace.configure(before)

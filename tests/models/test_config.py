@@ -10,8 +10,12 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from ranklite.models.architectures.deepfm import DeepFMConfig
-from ranklite.models.compression.config import CompressionStep, Pruning, PruningScope, Quantization
-from ranklite.models.features.feature_set import FeatureSet, NumericFeature
+from ranklite.models.compression.config import CompressionStep
+from ranklite.models.compression.patterns import PruningScope
+from ranklite.models.compression.techniques.prune import Pruning
+from ranklite.models.compression.techniques.quantize import Quantization
+from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.features.kinds.numeric import NumericFeature
 from ranklite.models.training.config import TrainingConfig
 
 USER = {"kind": "categorical", "name": "user"}
@@ -41,7 +45,11 @@ def test_each_kind_becomes_its_class() -> None:
         ([USER, AGE, USER, AGE], {}, "features named twice: age, user"),
         ([AGE], {}, "a factorization machine needs a categorical feature"),
         ([USER, AGE], {"label": "age"}, "'age' is the label and cannot be a feature"),
-        ([{**USER, "kind": "text"}], {}, "'text' found using 'kind'"),
+        (
+            [{**USER, "kind": "text"}],
+            {},
+            "no feature kind 'text'; registered are categorical, multi_categorical, numeric",
+        ),
         ([{**USER, "name": "a b"}], {}, "should match pattern"),
         ([{**USER, "name": "1st"}], {}, "should match pattern"),
         ([{**USER, "name": ""}], {}, "at least 1 character"),

@@ -11,15 +11,16 @@ import tensorflow as tf
 
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import DeepFMConfig, build_deepfm
-from ranklite.models.compression.config import Distillation
-from ranklite.models.compression.distillation import UNLABELLED, DistillationModel, distill
-from ranklite.models.compression.rules import NotCompressible
-from ranklite.models.compression.technique import Splits
+from ranklite.models.compression.distillation import UNLABELLED, DistillationModel
+from ranklite.models.compression.sizes import NotCompressible
+from ranklite.models.compression.techniques.distill import Distillation
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import IDS, NUMERIC, FeatureLayout
 from ranklite.models.training import data
 from ranklite.models.training import fit as training
 from ranklite.models.training.config import TrainingConfig
+from ranklite.models.training.splits import Splits
+from tests.steps import distill
 
 pytestmark = pytest.mark.slow
 

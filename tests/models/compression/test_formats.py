@@ -17,23 +17,27 @@ from ranklite.components.file_validator.validation import judge, measure
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import DeepFMConfig
 from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
-from ranklite.models.compression import quantization
-from ranklite.models.compression.clustering import clustered_weights, distinct_values
-from ranklite.models.compression.config import Clustering, Pruning, Quantization
+from ranklite.models.compression.fake_quantization import Bits
+from ranklite.models.compression.fine_tuning import compress
+from ranklite.models.compression.invariants import clustered_weights, distinct_values
 from ranklite.models.compression.mixed_bits import choose_bits, weight_bytes
-from ranklite.models.compression.quantization import Bits, Quantize
-from ranklite.models.compression.rounding import quantize
-from ranklite.models.compression.rules import NotCompressible
-from ranklite.models.compression.technique import Splits, compress
+from ranklite.models.compression.sizes import NotCompressible
+from ranklite.models.compression.techniques import quantize as entry
 from ranklite.models.compression.techniques import technique
+from ranklite.models.compression.techniques.cluster import Clustering
+from ranklite.models.compression.techniques.prune import Pruning
+from ranklite.models.compression.techniques.quantize import Quantization, Quantize
 from ranklite.models.evaluation.gates import GatesConfig
-from ranklite.models.export.tflite import to_tflite
-from ranklite.models.export.tflite_runtime import LiteModel, UnreadableModel
+from ranklite.models.export.target import UnreadableModel
+from ranklite.models.export.tflite_convert import to_tflite
+from ranklite.models.export.tflite_runtime import LiteModel
 from ranklite.models.features.examples import read_records, transformed_inputs
 from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.training import fit as training
 from ranklite.models.training.config import TrainingConfig
+from ranklite.models.training.splits import Splits
 from tests.lite_files import stored, stored_bytes
+from tests.steps import quantize
 
 pytestmark = pytest.mark.slow
 
@@ -297,7 +301,7 @@ def test_sparse_storage_of_int8_is_caught(
     pruned = compress(technique(prune), base, splits, TRAINING)
     config = Quantization(technique="quantize", epochs=0)
     checkpoint, _ = quantize(config, pruned, splits, TRAINING)
-    convert = tf.lite.TFLiteConverter.from_saved_model
+    convert = tf.lite.TFExporter.from_saved_model
 
     def sparse(*args: Any, **kwargs: Any) -> Any:
         converter = convert(*args, **kwargs)
@@ -314,14 +318,14 @@ def test_sparse_storage_of_int8_is_caught(
         return converter
 
     honest = to_tflite(checkpoint)
-    monkeypatch.setattr(tf.lite.TFLiteConverter, "from_saved_model", sparse)
+    monkeypatch.setattr(tf.lite.TFExporter, "from_saved_model", sparse)
     broken = to_tflite(checkpoint)
     assert broken != honest
     try:
         file = LiteModel(broken)
         expected, shipped = scores(clicks, checkpoint, file)
     except (UnreadableModel, RuntimeError):
-        return  # LiteConverter loads what it made, so the run ends here
+        return  # Exporter loads what it made, so the run ends here
     assert np.abs(shipped - expected).max() > GatesConfig().max_parity
 
 
@@ -329,7 +333,7 @@ def test_mixed_bits_fit_and_cost_least(base: Checkpoint, splits: Splits) -> None
     folded = fold_batch_norm(base)
     eight = weight_bytes(folded, Bits({"tower_0": 8, "tower_1": 8}, "int8_per_row"))
     config = Quantization(technique="quantize", epochs=0, bits="mixed", max_weight_bytes=eight - 1)
-    chosen = choose_bits(config, folded, splits)
+    chosen = choose_bits(folded, splits, eight - 1, config.calibration_batches)
     four = [name for name, bits in chosen.kernels.items() if bits == 4]
     assert len(four) + (chosen.table == "int4_per_row") == 1  # one layer is enough
     assert weight_bytes(folded, chosen) < eight
@@ -342,10 +346,10 @@ def test_mixed_bits_fit_and_cost_least(base: Checkpoint, splits: Splits) -> None
         expected = weight_bytes(folded, bits)
         assert expected < stored_bytes(file.content) < expected + 300  # the graph's own numbers
     least = weight_bytes(folded, Bits({"tower_0": 4, "tower_1": 4}, "int4_per_row"))
-    exact = config.model_copy(update={"max_weight_bytes": least})
-    assert choose_bits(exact, folded, splits).table == "int4_per_row"
+    batches = config.calibration_batches
+    assert choose_bits(folded, splits, least, batches).table == "int4_per_row"
     with pytest.raises(NotCompressible, match=f"still take {least:,}"):
-        choose_bits(config.model_copy(update={"max_weight_bytes": least - 1}), folded, splits)
+        choose_bits(folded, splits, least - 1, batches)
 
 
 @pytest.mark.parametrize(
@@ -398,7 +402,7 @@ def test_four_bits_beside_a_projection_cannot_be_run(
         NotCompressible, match=f"4-bit kernels and a table of kind '{model.table.kind}'"
     ):
         quantize(config, projected, splits, TRAINING)
-    monkeypatch.setattr(quantization, "check_four_bits", lambda _: None)
+    monkeypatch.setattr(entry, "check_four_bits", lambda _: None)
     checkpoint, _ = quantize(config, projected, splits, TRAINING)
     with pytest.raises(UnreadableModel, match="cannot run the file"):  # the day it can, allow it
         LiteModel(to_tflite(checkpoint)).try_out()

@@ -19,31 +19,26 @@ from pydantic import TypeAdapter, ValidationError
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import DeepFMConfig, build_deepfm
 from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
-from ranklite.models.compression.config import (
-    CompressionStep,
-    PruneUnits,
-    Pruning,
-    PruningScope,
-    Quantization,
-)
+from ranklite.models.compression.config import CompressionStep
+from ranklite.models.compression.fine_tuning import compress
+from ranklite.models.compression.invariants import masks
 from ranklite.models.compression.l1 import SoftThreshold
-from ranklite.models.compression.pruning import Prune, holds_two_of_four
-from ranklite.models.compression.rounding import quantize
-from ranklite.models.compression.rules import NotCompressible
+from ranklite.models.compression.patterns import PruningScope, holds_two_of_four
+from ranklite.models.compression.sizes import NotCompressible
 from ranklite.models.compression.sparsity import prunable_weights, sparsity
 from ranklite.models.compression.taylor import TaylorAdam, TaylorMasks, keep_mask
-from ranklite.models.compression.technique import PostConditionFailed, Splits, compress, masks
+from ranklite.models.compression.technique import PostConditionFailed
 from ranklite.models.compression.techniques import technique
-from ranklite.models.compression.units import (
-    RemoveUnits,
-    keep_units,
-    norm_importance,
-    taylor_importance,
-)
-from ranklite.models.export import tflite as export
+from ranklite.models.compression.techniques.prune import Prune, Pruning
+from ranklite.models.compression.techniques.prune_units import PruneUnits, RemoveUnits
+from ranklite.models.compression.techniques.quantize import Quantization
+from ranklite.models.compression.units import keep_units, norm_importance, taylor_importance
+from ranklite.models.export import tflite_convert as export
 from ranklite.models.export.tflite_runtime import LiteModel
 from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.training.config import TrainingConfig
+from ranklite.models.training.splits import Splits
+from tests.steps import quantize
 
 STEP: TypeAdapter[Any] = TypeAdapter(CompressionStep)
 HALF = PruningScope(sparsity=0.5)

@@ -16,24 +16,23 @@ import pytest
 from ranklite.models import progress
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import DeepFMConfig
-from ranklite.models.compression import search as module
 from ranklite.models.compression.config import Budget, Search
-from ranklite.models.compression.recipe import Setting
-from ranklite.models.compression.search import (
-    NothingFits,
-    Trial,
-    default_recipe,
-    search,
-    weight_bytes,
-)
-from ranklite.models.compression.technique import Splits
+from ranklite.models.compression.recipe import weight_bytes
+from ranklite.models.compression.search import hparams, trials
+from ranklite.models.compression.search import search as module
+from ranklite.models.compression.search.search import NothingFits, search
+from ranklite.models.compression.search.space import recipe_at, space, starts
+from ranklite.models.compression.search.trials import Trial
+from ranklite.models.compression.technique import Setting
 from ranklite.models.evaluation.gates import GatesConfig
-from ranklite.models.export.tflite import to_tflite
+from ranklite.models.export.tflite_convert import to_tflite
+from ranklite.models.export.tflite_runtime import LiteModel
 from ranklite.models.features.examples import read_records, transformed_inputs
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.training import fit as training
 from ranklite.models.training.config import TrainingConfig
+from ranklite.models.training.splits import Splits
 
 pytestmark = pytest.mark.slow
 
@@ -78,7 +77,7 @@ def run(
         config,
         base,
         setting,
-        to_tflite,
+        lambda checkpoint: LiteModel(to_tflite(checkpoint)),
         inputs,
         labels,
         str(folder),
@@ -136,7 +135,7 @@ def test_finished_trials_are_taken_up_and_the_budget_chooses(
     def never(*args: Any, **kwargs: Any) -> None:
         raise AssertionError("a finished step was applied again")
 
-    monkeypatch.setattr(module, "apply", never)
+    monkeypatch.setattr(trials, "apply", never)
     tight = run(base, clicks, folder, {"bytes": (sizes["int8"] + sizes["narrow"]) // 2})
     assert (tight.chosen.name, tight.miss) == ("narrow", "")
     missed = run(base, clicks, folder, {"bytes": sizes["narrow"] // 2})
@@ -151,13 +150,13 @@ def test_a_step_that_was_killed_leaves_nothing_behind(
     def killed(*args: Any, **kwargs: Any) -> Checkpoint:
         raise KeyboardInterrupt
 
-    real = module.apply
+    real = trials.apply
     recipes = {"int8": RECIPES["int8"]}
-    monkeypatch.setattr(module, "apply", killed)
+    monkeypatch.setattr(trials, "apply", killed)
     with pytest.raises(KeyboardInterrupt):
         run(base, clicks, tmp_path, {}, recipes=recipes)
     assert not [name for name in os.listdir(tmp_path) if name.startswith(("model-", "trial-"))]
-    monkeypatch.setattr(module, "apply", real)
+    monkeypatch.setattr(trials, "apply", real)
     assert run(base, clicks, tmp_path, {}, recipes=recipes).chosen.name == "int8"
 
 
@@ -179,12 +178,12 @@ def test_the_default_space_is_searched(
         accuracy = {"auc": 0.7, "log_loss": 0.5, "calibration": 1.0}
         return Trial(name, (), {**accuracy, "bytes": size, "gzip_bytes": size, **latency})
 
-    monkeypatch.setattr(module._Bench, "run", measured)
-    monkeypatch.setattr(module._Bench, "model", lambda self, steps, log_dir=None: base)
+    monkeypatch.setattr(trials.Bench, "run", measured)
+    monkeypatch.setattr(trials.Bench, "model", lambda self, steps, log_dir=None: base)
     found = run(base, clicks, tmp_path, {"bytes": 10**6}, recipes=None, trials=9)
     assert len(found.trials) == len(set(calls)) == 9
-    assert calls[: len(module.STARTS)] == [t.name for t in found.trials[: len(module.STARTS)]]
-    points = math.prod(map(len, module.SPACE.values()))  # what is proposed twice does not count
+    assert calls[: len(starts())] == [t.name for t in found.trials[: len(starts())]]
+    points = math.prod(map(len, space().values()))  # what is proposed twice does not count
     every = run(base, clicks, tmp_path / "all", {"bytes": 10**4}, recipes=None, trials=1000)
     assert len({trial.name for trial in every.trials}) == len(every.trials) == points
     least = min(trial.figures["bytes"] for trial in found.trials)  # AUC and latency are the same
@@ -200,7 +199,7 @@ def test_what_is_likely_to_fit_comes_first(base: Checkpoint) -> None:
 
     def order(limit: int) -> list[str]:
         config = Search.model_validate({"budget": {"bytes": limit}, "recipes": RECIPES})
-        return [point["recipe"] for point in module._starts(config, base, overhead=1000)]
+        return [point["recipe"] for point in module.starting_points(config, base, overhead=1000)]
 
     assert order(size["int8"]) == ["int8", "impossible", "narrow"]  # the largest of what fits
     assert order(size["int8"] - 1)[0] == "narrow"
@@ -211,11 +210,12 @@ def test_weight_bytes_by_hand() -> None:
     layout = FeatureLayout.build([("user", 1, 7), ("item", 1, 8)])  # 1 + 9 + 10 rows
     config = DeepFMConfig(embedding_dim=4, hidden_units=(8,))
     assert weight_bytes(layout, config, ()) == 4 * (20 * 5 + 8 * 8 + 8)
-    steps = default_recipe(units=0.5, rows=0.5, sparsity=0.8, clusters=16, rounding="int4_rows")
+    point = {"units": 0.5, "rows": 0.5, "sparsity": 0.8, "clusters": 16, "rounding": "int4_rows"}
+    steps = recipe_at(point)
     order = ["prune_rows", "prune_units", "prune", "cluster", "quantize"]
     assert [s.technique for s in steps] == order
     assert weight_bytes(layout, config, steps) == round(10 * (5 * 0.5 + 1) + 8 * 4 + 4)
-    steps = default_recipe(units=1.0, rows=1.0, sparsity=0.0, clusters=0, rounding="int4")
+    steps = recipe_at({**starts()[0], "rounding": "int4"})
     assert weight_bytes(layout, config, steps) == round(20 * (5 * 0.5 + 1) + (8 * 8 + 8) / 2)
 
 
@@ -235,17 +235,17 @@ def test_excess_by_hand() -> None:
 
 def test_a_trial_shares_its_first_columns_with_the_runs() -> None:
     sections = {"model": {"dropout": 0.2, "hidden_units": [8, 4], "table": {}, "crosses": None}}
-    common = module.run_settings(sections)
+    common = hparams.run_settings(sections)
     assert common == {"model.dropout": 0.2, "model.hidden_units": "8-4"}
-    trial = module.Trial("half", ({"technique": "cluster", "clusters": 16},), {}, "")
-    found = module._settings(trial, common)
+    trial = Trial("half", ({"technique": "cluster", "clusters": 16},), {}, "")
+    found = hparams.trial_settings(trial, common)
     assert found == {**common, "recipe": "cluster", "step.cluster.clusters": 16}
     assert sorted(found)[:2] == list(common)
 
 
 def test_nested_settings_become_flat_hparams() -> None:
     step = {"tower": {"sparsity": 0.8, "block_size": [4, 1]}, "epochs": 2}
-    assert module._flat(step, "prune") == {
+    assert hparams.flattened(step, "prune") == {
         "prune.tower.sparsity": 0.8,
         "prune.tower.block_size": "[4, 1]",
         "prune.epochs": 2,
@@ -256,8 +256,8 @@ def test_it_searches_where_the_budget_is(
     base: Checkpoint, clicks: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     points = [
-        default_recipe(**dict(zip(module.SPACE, values, strict=True)))
-        for values in itertools.product(*module.SPACE.values())
+        recipe_at(dict(zip(space(), values, strict=True)))
+        for values in itertools.product(*space().values())
     ]
 
     def size(steps: Any) -> int:
@@ -270,10 +270,10 @@ def test_it_searches_where_the_budget_is(
         cost = {"bytes": size(steps), "gzip_bytes": 1, "latency_1_us": 1.0, "latency_512_us": 1.0}
         return Trial(name, (), {**accuracy, **cost})
 
-    monkeypatch.setattr(module._Bench, "run", measured)
-    monkeypatch.setattr(module._Bench, "model", lambda self, steps, log_dir=None: base)
+    monkeypatch.setattr(trials.Bench, "run", measured)
+    monkeypatch.setattr(trials.Bench, "model", lambda self, steps, log_dir=None: base)
     found = run(base, clicks, tmp_path, {"bytes": budget}, recipes=None, trials=40)
-    proposed = found.trials[len(module.STARTS) :]
+    proposed = found.trials[len(starts()) :]
     inside = [trial for trial in proposed if not trial.excess(Budget(bytes=budget))]
     assert len(inside) > 0.4 * len(proposed)  # of all points it is a fifth
 
@@ -302,9 +302,9 @@ def test_a_file_that_cannot_be_run_is_a_failed_trial(
 ) -> None:
     calls = []
 
-    def broken(checkpoint: Checkpoint) -> bytes:
+    def broken(checkpoint: Checkpoint) -> LiteModel:
         calls.append(checkpoint)
-        return b"no model" if len(calls) == 2 else to_tflite(checkpoint)
+        return LiteModel(b"no model" if len(calls) == 2 else to_tflite(checkpoint))
 
     config = Search.model_validate({"recipes": {k: RECIPES[k] for k in ("int8", "narrow")}})
     inputs, labels, _ = transformed_inputs(read_records(clicks.eval), clicks.layout, [])

@@ -15,23 +15,27 @@ from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import DeepFMConfig, build_deepfm
 from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
 from ranklite.models.compression import rounding
-from ranklite.models.compression.config import Pruning, PruningScope, Quantization
-from ranklite.models.compression.equalization import equalize
-from ranklite.models.compression.pruning import Prune, holds_two_of_four
-from ranklite.models.compression.quantization import Quantize
-from ranklite.models.compression.rounding import calibrated, quantize, rounding_forms
+from ranklite.models.compression.equalization import equalize, rounding_forms
+from ranklite.models.compression.fine_tuning import compress
+from ranklite.models.compression.invariants import masks
+from ranklite.models.compression.patterns import PruningScope, holds_two_of_four
+from ranklite.models.compression.rounding import calibrated
 from ranklite.models.compression.rounding_error import rounding_error
-from ranklite.models.compression.rules import NotCompressible
+from ranklite.models.compression.sizes import NotCompressible
 from ranklite.models.compression.sparsity import prunable_weights, sparsity
-from ranklite.models.compression.technique import PostConditionFailed, Splits, compress, masks
+from ranklite.models.compression.technique import PostConditionFailed
 from ranklite.models.compression.techniques import technique
-from ranklite.models.export import tflite as export
-from ranklite.models.export.tflite_runtime import (
+from ranklite.models.compression.techniques.prune import Prune, Pruning
+from ranklite.models.compression.techniques.quantize import Quantization, Quantize
+from ranklite.models.export import tflite_convert as export
+from ranklite.models.export.target import (
     SERVING_DEFAULT,
     SERVING_RAW,
-    LiteModel,
+    NotExportable,
     UnreadableModel,
+    is_quantized,
 )
+from ranklite.models.export.tflite_runtime import LiteModel
 from ranklite.models.export.tflite_strip import slim
 from ranklite.models.features.constants import PreprocessingConstants
 from ranklite.models.features.feature_set import FeatureSet
@@ -39,7 +43,9 @@ from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.features.raw_signature import RawFeatures
 from ranklite.models.training import runtime
 from ranklite.models.training.config import TrainingConfig
+from ranklite.models.training.splits import Splits
 from tests.lite_files import stored
+from tests.steps import quantize
 
 FEATURES = FeatureSet.model_validate(
     {
@@ -240,15 +246,15 @@ def test_what_is_calibrated_is_the_form_that_rounds_best(
     losses = {}
     for order in (forms, forms[::-1]):
         monkeypatch.setattr(rounding, "rounding_forms", lambda _, order=order: order[:1])
-        losses[id(order[0])] = calibrated(config, parent, splits).metrics["log_loss"]
+        losses[id(order[0])] = calibrated(Quantize(config), parent, splits).metrics["log_loss"]
     monkeypatch.setattr(rounding, "rounding_forms", lambda _: forms)
-    best = calibrated(config, parent, splits)
+    best = calibrated(Quantize(config), parent, splits)
     assert losses[id(best.form)] == min(losses.values()) < max(losses.values())
 
 
 def test_rounding_noise_is_told_layer_by_layer(parent: Checkpoint, splits: Splits) -> None:
     inputs, _ = rows(512, 6)
-    start = calibrated(Quantization(technique="quantize", epochs=0), parent, splits)
+    start = calibrated(Quantize(Quantization(technique="quantize", epochs=0)), parent, splits)
     checkpoint = dataclasses.replace(start.form, model=start.model)
     before = rounding_error(checkpoint, inputs)
     assert {"embedding", "tower_0_relu", "tower_1", "tower_out"} <= set(before)
@@ -361,7 +367,7 @@ def test_a_quantized_checkpoint_survives_saving(
     loaded = Checkpoint.load(str(tmp_path))
     inputs, _ = rows(64, 6)
     np.testing.assert_array_equal(keras_scores(loaded, inputs), keras_scores(quantized[0], inputs))
-    assert export.is_quantized(loaded)
+    assert is_quantized(loaded)
 
 
 def test_the_shipped_file(shipped: LiteModel, quantized: tuple[Checkpoint, Checkpoint]) -> None:
@@ -430,7 +436,7 @@ def test_an_operator_without_a_builtin_is_named(parent: Checkpoint) -> None:
             square = tf.eye(2) * (1 + tf.abs(raw["price"][0]))
             return {**outputs, "numeric": outputs["numeric"] + tf.linalg.cholesky(square)[0, 0]}
 
-    with pytest.raises(export.NotExportable, match="Cholesky"):
+    with pytest.raises(NotExportable, match="Cholesky"):
         export.to_tflite(parent, Cholesky(FEATURES, CONSTANTS, LAYOUT))
 
 

@@ -21,6 +21,7 @@ from ranklite.models.features import constants as pp
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import MISSING_INT64
 from ranklite.models.features.raw_signature import RawFeatures
+from ranklite.models.features.slices import evaluation_slices
 from ranklite.models.features.transform import preprocessing_fn
 
 FEATURES = FeatureSet.model_validate(
@@ -207,7 +208,7 @@ def test_the_constants_survive_json(learned: Learned) -> None:
 
 
 def test_evaluation_columns(learned: Learned) -> None:
-    assert pp.evaluation_slices(FEATURES) == [
+    assert evaluation_slices(FEATURES) == [
         "slice_user",
         "slice_item",
         "slice_popularity",
@@ -257,7 +258,7 @@ def test_a_slice_must_not_take_the_name_of_another() -> None:
         }
     )
     with pytest.raises(ValueError, match="'popularity' would be written as 'slice_popularity'"):
-        pp.evaluation_slices(features)
+        evaluation_slices(features)
 
 
 def optional(values: st.SearchStrategy[Any], most: int = 1) -> st.SearchStrategy[list[Any]]:

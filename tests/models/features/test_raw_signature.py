@@ -87,8 +87,7 @@ def test_by_hand_in_tensorflow_and_in_tflite(far: int, tmp_path: pathlib.Path) -
 def test_an_integer_array_ends_where_its_numbers_end() -> None:
     user = np.array([8, 7, 6, 0, -7, -8, -9, 2**63 - 1, MISSING_INT64 + 1, MISSING_INT64], np.int64)
     raw = RawFeatures(FEATURES, CONSTANTS, LAYOUT)
-    (feature,) = [f for f in FEATURES.features if f.name == "user"]
-    rows = raw._from_arrays([feature], {"user": tf.constant(user)}).numpy()[:, 0]  # type: ignore[list-item]
+    rows = raw.lookups["user"]({"user": tf.constant(user)}).numpy()[:, 0]
     unseen = USER
     expected = [unseen, USER + 2, *[unseen] * 3, USER + 3, *[unseen] * 3, USER + 1]
     assert rows.tolist() == expected

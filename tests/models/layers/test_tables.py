@@ -14,15 +14,16 @@ from pydantic import ValidationError
 
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import DeepFMConfig, build_deepfm
-from ranklite.models.compression.config import Pruning, PruningScope, Quantization, RowPruning
-from ranklite.models.compression.pruning import Prune
-from ranklite.models.compression.quantization import Quantize
-from ranklite.models.compression.rows import PruneRows
-from ranklite.models.compression.rules import NotCompressible
+from ranklite.models.compression.fine_tuning import compress
+from ranklite.models.compression.patterns import PruningScope
+from ranklite.models.compression.sizes import NotCompressible
 from ranklite.models.compression.sparsity import prunable_weights, sparsity
-from ranklite.models.compression.technique import PostConditionFailed, Splits, compress
+from ranklite.models.compression.technique import PostConditionFailed
 from ranklite.models.compression.techniques import technique
-from ranklite.models.export import tflite as export
+from ranklite.models.compression.techniques.prune import Prune, Pruning
+from ranklite.models.compression.techniques.prune_rows import PruneRows, RowPruning
+from ranklite.models.compression.techniques.quantize import Quantization, Quantize
+from ranklite.models.export import tflite_convert as export
 from ranklite.models.export.tflite_runtime import LiteModel
 from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.layers.table_rows import (
@@ -37,6 +38,7 @@ from ranklite.models.layers.tables import table_layers
 from ranklite.models.training import fit as training
 from ranklite.models.training.config import TrainingConfig
 from ranklite.models.training.lazy_adam import LazyAdam
+from ranklite.models.training.splits import Splits
 
 # Rows of `a`: 1 oov, 2 missing, 3 4 5. Of `b`: 6, 7, 8 9. Of `tags`, two columns: 10, 11, 12 13.
 SMALL = FeatureLayout.build([("a", 1, 3), ("b", 1, 2), ("tags", 2, 2)])

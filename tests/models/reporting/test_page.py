@@ -228,8 +228,8 @@ def test_a_warm_start_is_not_repeated_from_nothing(warm: dict[str, Any], expecte
 
 
 def test_a_refused_model_says_so_first() -> None:
-    text = Page(page.render(facts(refused_by=["LiteValidator"]))).text
-    assert "refused by LiteValidator" in text
+    text = Page(page.render(facts(refused_by=["FileValidator"]))).text
+    assert "refused by FileValidator" in text
     assert "Every gate passed" not in text
 
 

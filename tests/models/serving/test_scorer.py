@@ -14,8 +14,9 @@ import pytest
 
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import DeepFMConfig, build_deepfm
-from ranklite.models.export import tflite as export
-from ranklite.models.export.tflite_runtime import SERVING_RAW, LiteModel
+from ranklite.models.export import tflite_convert as export
+from ranklite.models.export.target import SERVING_RAW
+from ranklite.models.export.tflite_runtime import LiteModel
 from ranklite.models.features.constants import PreprocessingConstants
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import FeatureLayout
@@ -49,8 +50,8 @@ def pushed(tmp_path_factory: pytest.TempPathFactory) -> str:
     )
     content = export.to_tflite(checkpoint, RawFeatures(features, constants, layout))
     folder = str(tmp_path_factory.mktemp("pushed"))
-    bundle.write_version(folder, b"an older one", {})
-    bundle.write_version(folder, content, {"model": {"features": FEATURES}})
+    bundle.write_version(folder, {"model.tflite": b"an older one"}, {})
+    bundle.write_version(folder, {"model.tflite": content}, {"model": {"features": FEATURES}})
     return folder
 
 

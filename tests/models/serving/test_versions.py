@@ -28,30 +28,35 @@ def dying(real):
     return call
 
 os.fsync, os.rename = dying(os.fsync), dying(os.rename)
-bundle.write_version(sys.argv[1], b"new", {{"model": {{"v": 2}}, "report": {{}}}}, keep={keep})
+models = {{"model.tflite": b"new"}}
+bundle.write_version(sys.argv[1], models, {{"model": {{"v": 2}}, "report": {{}}}}, keep={keep})
 """
+
+
+def model(content: bytes) -> dict[str, bytes]:
+    return {"model.tflite": content}
 
 
 def test_versions_count_up(tmp_path: pathlib.Path) -> None:
     folder = str(tmp_path / "pushed")
     assert bundle.latest_version(folder) is None
-    assert bundle.write_version(folder, b"a", {"model": {"v": 1}}).endswith("/1")
-    assert bundle.write_version(folder, b"b", {"model": {"v": 2}}).endswith("/2")
+    assert bundle.write_version(folder, model(b"a"), {"model": {"v": 1}}).endswith("/1")
+    assert bundle.write_version(folder, model(b"b"), {"model": {"v": 2}}).endswith("/2")
     os.rename(f"{folder}/2", f"{folder}/10")
-    assert bundle.write_version(folder, b"c", {}).endswith("/11")
+    assert bundle.write_version(folder, model(b"c"), {}).endswith("/11")
     assert bundle.versions(folder) == [1, 10, 11]
     assert json.loads((tmp_path / "pushed/10/model.json").read_text()) == {"v": 2}
 
 
 def test_the_same_model_makes_no_second_version(tmp_path: pathlib.Path) -> None:
-    first = bundle.write_version(str(tmp_path), b"a", {})
-    assert bundle.write_version(str(tmp_path), b"a", {}) == first
+    first = bundle.write_version(str(tmp_path), model(b"a"), {})
+    assert bundle.write_version(str(tmp_path), model(b"a"), {}) == first
     assert bundle.versions(str(tmp_path)) == [1]
 
 
 def test_only_the_newest_are_kept(tmp_path: pathlib.Path) -> None:
     for number in range(5):
-        bundle.write_version(str(tmp_path), bytes([number]), {}, keep=2)
+        bundle.write_version(str(tmp_path), model(bytes([number])), {}, keep=2)
     assert bundle.versions(str(tmp_path)) == [4, 5]
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".pushing")]
 
@@ -59,7 +64,7 @@ def test_only_the_newest_are_kept(tmp_path: pathlib.Path) -> None:
 # 1-3: flushing the three files; 4: their folder; 5: the rename; 6: flushing the destination.
 @pytest.mark.parametrize("point", [1, 2, 3, 4, 5, 6])
 def test_a_killed_push_leaves_nothing_half_visible(tmp_path: pathlib.Path, point: int) -> None:
-    bundle.write_version(str(tmp_path), b"old", {"model": {"v": 1}})
+    bundle.write_version(str(tmp_path), model(b"old"), {"model": {"v": 1}})
     code = KILLED_PUSH.format(point=point, keep=None)
     process = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     assert process.returncode == -signal.SIGKILL
@@ -68,14 +73,14 @@ def test_a_killed_push_leaves_nothing_half_visible(tmp_path: pathlib.Path, point
     for version in visible:
         names = {path.name for path in (tmp_path / str(version)).iterdir()}
         assert {"model.tflite", "model.json"} <= names
-    after = bundle.write_version(str(tmp_path), b"newer", {"model": {"v": 3}})
+    after = bundle.write_version(str(tmp_path), model(b"newer"), {"model": {"v": 3}})
     assert after.endswith(str(visible[-1] + 1))
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".pushing")]
 
 
 # 7: the rename that hides the old version, after the new one stands.
 def test_a_push_killed_while_pruning_keeps_both(tmp_path: pathlib.Path) -> None:
-    bundle.write_version(str(tmp_path), b"old", {})
+    bundle.write_version(str(tmp_path), model(b"old"), {})
     code = KILLED_PUSH.format(point=7, keep=1)
     process = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     assert process.returncode == -signal.SIGKILL
@@ -85,17 +90,37 @@ def test_a_push_killed_while_pruning_keeps_both(tmp_path: pathlib.Path) -> None:
 def test_pushers_at_once_get_versions_of_their_own(tmp_path: pathlib.Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         contents = [bytes([n]) for n in range(8)]
-        pushed = list(pool.map(lambda c: bundle.write_version(str(tmp_path), c, {}), contents))
+        pushed = list(
+            pool.map(lambda c: bundle.write_version(str(tmp_path), model(c), {}), contents)
+        )
     assert bundle.versions(str(tmp_path)) == list(range(1, 9))
     for folder, content in zip(pushed, contents, strict=True):
         assert (pathlib.Path(folder) / "model.tflite").read_bytes() == content
 
 
 def test_what_holds_no_model_is_no_version(tmp_path: pathlib.Path) -> None:
-    first = bundle.write_version(str(tmp_path), b"a", {})
+    first = bundle.write_version(str(tmp_path), model(b"a"), {})
     (tmp_path / "7").mkdir()
     (tmp_path / "9").write_text("")
     (tmp_path / "010").mkdir()
     assert bundle.latest_version(str(tmp_path)) == first
-    assert bundle.write_version(str(tmp_path), b"b", {}, keep=1).endswith("/11")
+    assert bundle.write_version(str(tmp_path), model(b"b"), {}, keep=1).endswith("/11")
     assert bundle.versions(str(tmp_path)) == [11]
+
+
+def test_a_version_may_hold_a_file_of_each_target(tmp_path: pathlib.Path) -> None:
+    both = {"model.onnx": b"o", "model.tflite": b"t"}
+    first = bundle.write_version(str(tmp_path), both, {"model": {"target": "tflite"}})
+    assert [os.path.basename(path) for path in bundle.model_files(first)] == sorted(both)
+    assert bundle.write_version(str(tmp_path), both, {}) == first
+    assert bundle.write_version(str(tmp_path), {"model.tflite": b"t"}, {}).endswith("/2")
+    assert bundle.versions(str(tmp_path)) == [1, 2]
+
+
+@pytest.mark.parametrize("models", [{}, {"model.json": b"{}"}, {"report.html": b""}])
+def test_what_is_no_model_makes_no_version(
+    tmp_path: pathlib.Path, models: dict[str, bytes]
+) -> None:
+    with pytest.raises(ValueError, match="a version holds models"):
+        bundle.write_version(str(tmp_path), models, {})
+    assert bundle.versions(str(tmp_path)) == []

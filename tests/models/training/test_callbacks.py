@@ -15,14 +15,17 @@ from tensorflow.python.summary.summary_iterator import summary_iterator
 
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import DeepFMConfig, build_deepfm
-from ranklite.models.compression.config import Clustering, Pruning, PruningScope, Quantization
-from ranklite.models.compression.technique import Splits
+from ranklite.models.compression.patterns import PruningScope
 from ranklite.models.compression.techniques import technique
+from ranklite.models.compression.techniques.cluster import Clustering
+from ranklite.models.compression.techniques.prune import Pruning
+from ranklite.models.compression.techniques.quantize import Quantization
 from ranklite.models.training import callbacks
 from ranklite.models.training import fit as training
 from ranklite.models.training.callbacks import Cosine, Telemetry, TrainingFailed, Validation
 from ranklite.models.training.config import TrainingConfig
 from ranklite.models.training.lazy_adam import LazyAdam
+from ranklite.models.training.splits import Splits
 from ranklite.models.training.task import RankingModel
 
 

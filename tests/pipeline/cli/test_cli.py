@@ -195,7 +195,7 @@ def made(tmp_path: pathlib.Path, pushed: dict[str, Any]) -> Outcome:
     """The outcome of a run that left these files."""
     stages = {}
     for node, key, name, content in (
-        ("LiteValidator", "report", "report.json", REPORT),
+        ("FileValidator", "report", "report.json", REPORT),
         ("Pusher", "pushed_model", "pushed.json", pushed),
     ):
         folder = tmp_path / node

@@ -221,11 +221,11 @@ def test_more_rows_are_drawn_less_often() -> None:
 
 
 def test_a_gate_that_turned_is_marked() -> None:
-    refused = judged("mine#2", result="refused by LiteValidator")
+    refused = judged("mine#2", result="refused by FileValidator")
     refused.report["verdicts"][0] |= {"threshold": 0.8, "passed": False}
     refused.report["verdicts"].pop()
     section = judgement.gates([judged(), refused])
-    assert row(section, "result") == ["pushed 1", "refused by LiteValidator", "turned"]
+    assert row(section, "result") == ["pushed 1", "refused by FileValidator", "turned"]
     assert row(section, "AUC") == ["0.75 >= 0.7 passed", "0.75 >= 0.8 FAILED", "turned"]
     assert row(section, "plain TFLite operators") == ["0 passed", "-", ""]
 
@@ -399,7 +399,7 @@ def runs(tmp_path: pathlib.Path) -> pathlib.Path:
         pusher = folder(f"pusher-{number}", {"pushed.json": pushed})
         custom = json.dumps({"code_digest": "c0de"})
         recorder.execution("mine", run, "Trainer", DONE, {}, custom_config=custom)
-        recorder.execution("mine", run, "LiteValidator", DONE, {"report": report})
+        recorder.execution("mine", run, "FileValidator", DONE, {"report": report})
         config = json.dumps(CONFIG)
         recorder.execution("mine", run, "RunReport", DONE, {}, config=config, code_digest="beef")
         recorder.execution("mine", run, "Pusher", DONE, {"pushed_model": pusher})

@@ -88,7 +88,8 @@ def push(bucket: str, content: bytes, keep: int | None = None) -> list[str]:
     """Pushes as the task would; returns what the remote folder holds."""
     parameters = {"push_destination": f"{bucket}/pushed"}
     with entrypoint._local_folders(parameters):
-        write_version(parameters["push_destination"], content, {"model": {"size": 1}}, keep)
+        models = {"model.tflite": content}
+        write_version(parameters["push_destination"], models, {"model": {"size": 1}}, keep)
     return storage.files(f"{bucket}/pushed")
 
 
@@ -105,7 +106,7 @@ def test_versions_are_numbered_on_and_equal_ones_not_repeated(bucket: str) -> No
 def test_a_failed_task_publishes_its_rejects_and_no_version(bucket: str) -> None:
     parameters = {"push_destination": f"{bucket}/pushed", "rejects_dir": f"{bucket}/rejects"}
     with pytest.raises(RuntimeError), entrypoint._local_folders(parameters):  # noqa: PT012
-        write_version(parameters["push_destination"], b"one", {})
+        write_version(parameters["push_destination"], {"model.tflite": b"one"}, {})
         pathlib.Path(parameters["rejects_dir"], "rejects.csv").write_text("why")
         raise RuntimeError
     assert storage.files(f"{bucket}/pushed") == []

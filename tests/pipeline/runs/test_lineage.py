@@ -83,7 +83,7 @@ def runs(tmp_path: pathlib.Path) -> pathlib.Path:
         "mine", first, "Trainer", done, {"model": weights}, made_of, custom_config=custom
     )
     recorder.execution(
-        "mine", first, "LiteConverter", done, {"model": model}, [ids[weights]], code_digest="c0de"
+        "mine", first, "Exporter", done, {"model": model}, [ids[weights]], code_digest="c0de"
     )
     pushed = folder("pushed_model", "pushed.json", json.dumps({"version": "1", "refused_by": []}))
     push(recorder, first, pushed, {"config": json.dumps(CONFIG)})
@@ -93,7 +93,7 @@ def runs(tmp_path: pathlib.Path) -> pathlib.Path:
     cached = mlmd.Execution.CACHED  # ML Metadata calls it a maker of what it was served, too
     recorder.execution("mine", second, "LogExampleGen", cached, {"report": report, "out": examples})
     recorder.execution("mine", second, "Trainer", cached, {"model": weights}, [ids[examples]])
-    judges = ["Evaluator.against_blessed", "LiteValidator"]
+    judges = ["Evaluator.against_blessed", "FileValidator"]
     refusal = {"version": None, "refused_by": judges, "verdicts": GATES}
     push(recorder, second, folder("refused", "pushed.json", json.dumps(refusal)))
     third = recorder.run("mine", "mine.3")
@@ -119,7 +119,7 @@ def runs(tmp_path: pathlib.Path) -> pathlib.Path:
 def test_a_file_leads_back_to_its_logs(runs: pathlib.Path, given: str) -> None:
     shutil.copy(runs / "mine/pushed/2/model.tflite", runs.parent / "copy.tflite")
     found = lineage.trace(str(runs / given), str(runs))
-    nodes = ["LogExampleGen", "SchemaGen", "Trainer", "LiteConverter"]
+    nodes = ["LogExampleGen", "SchemaGen", "Trainer", "Exporter"]
     assert [step.node for step in found.steps] == nodes
     assert (found.pipeline, found.size, found.logs) == ("mine", len("the model"), LOGS)
     assert found.run is not None
@@ -139,7 +139,7 @@ def test_what_a_person_reads(runs: pathlib.Path, capsys: pytest.CaptureFixture[s
         "artifacts/schema (artifact",
         "beef",
         "    min_auc: null",  # a gate that was switched off
-        "refused by LiteValidator",
+        "refused by FileValidator",
         "bytes 70000 <= 65536 FAILED",
         "AUC change from the blessed model -0.0123 >= -0.01 FAILED",
         "ValidationGate failed: min_rows is 9",
@@ -164,7 +164,7 @@ def test_deleted_artifacts_leave_the_rest(runs: pathlib.Path) -> None:
         shutil.rmtree(runs / "mine/artifacts" / name)
     found = lineage.trace(str(runs / "mine/pushed"), str(runs))
     assert found.logs == {}
-    assert found.steps[-1].node == "LiteConverter"
+    assert found.steps[-1].node == "Exporter"
     assert len(found.refused[0]["reasons"]) == 4
     printed = render(found)
     assert "the report on the logs was deleted" in printed

@@ -34,16 +34,16 @@ def test_the_newest_run_of_the_named_pipeline(tmp_path: pathlib.Path) -> None:
     done = recorder.execution(
         "mine", new, "Trainer", mlmd.Execution.CACHED, {"model": str(tmp_path), "run": "gone"}
     )
-    recorder.execution("mine", new, "LiteConverter.float", mlmd.Execution.FAILED, {})
+    recorder.execution("mine", new, "Exporter.float", mlmd.Execution.FAILED, {})
     stages = latest_run(str(path), "mine").stages
-    assert set(stages) == {"Trainer", "LiteConverter.float"}
+    assert set(stages) == {"Trainer", "Exporter.float"}
     trainer = stages["Trainer"]
     assert (trainer.state, trainer.execution_id) == ("cached", done)
     assert trainer.outputs == {"model": [str(tmp_path)], "run": ["gone"]}
     assert trainer.folder("model") == str(tmp_path)
     assert trainer.folder("run") is None
     assert trainer.folder("nothing") is None
-    assert stages["LiteConverter.float"].state == "failed"
+    assert stages["Exporter.float"].state == "failed"
 
 
 def test_no_store_and_no_run_are_told_apart(tmp_path: pathlib.Path) -> None:
@@ -100,7 +100,7 @@ def test_tensorboard_shows_trainings_that_have_not_finished(tmp_path: pathlib.Pa
     recorder = Recorder(tmp_path / "movies" / "metadata.sqlite")
     run = recorder.run("movies", "movies.1")
     running = recorder.execution("movies", run, "Trainer", mlmd.Execution.RUNNING, {})
-    recorder.execution("movies", run, "LiteConverter.float", mlmd.Execution.RUNNING, {})
+    recorder.execution("movies", run, "Exporter.float", mlmd.Execution.RUNNING, {})
     logs = tmp_path / "movies" / "artifacts" / "Trainer" / "model_run" / str(running)
     (logs / "train").mkdir(parents=True)
     (logs / "train" / "events").touch()

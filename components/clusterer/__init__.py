@@ -1,1 +1,0 @@
-"""Clusterer: lets the weights of a trained DeepFM share a few values."""

@@ -1,1 +1,0 @@
-"""Distiller: an ensemble of DeepFMs teaches one student."""

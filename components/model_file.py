@@ -1,0 +1,57 @@
+"""The exported file of a Model artifact: it lies in a folder of its own, named after its target.
+
+For TFLite that is the name under which TFMA looks for it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from tfx.types import artifact_utils
+from tfx.utils import path_utils
+
+from ranklite.models.export import export_target
+from ranklite.models.export.target import LoadedModel, Target
+
+
+def folder(models: list[Any]) -> str:
+    """The folder of the file of a Model artifact."""
+    found: str = path_utils.serving_model_dir(artifact_utils.get_single_uri(models))
+    return found
+
+
+def target_in(folder: str) -> Target:
+    """The export target of the file in a folder.
+
+    Raises:
+      FileNotFoundError: There is no file, or more than one.
+      UnknownEntry: Its target is not registered here.
+    """
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    if len(names) != 1:
+        raise FileNotFoundError(f"{folder} holds {sorted(names) or 'nothing'}, not one model file")
+    return export_target(names[0])
+
+
+def load_in(folder: str) -> LoadedModel:
+    """The file in a folder, loaded in the runtime that ships it.
+
+    Raises:
+      UnreadableModel: The runtime refuses it.
+    """
+    found = target_in(folder)
+    return found.read(os.path.join(folder, found.name))
+
+
+def load(models: list[Any]) -> LoadedModel:
+    """The file of a Model artifact, as `load_in` reads it."""
+    return load_in(folder(models))
+
+
+def write(models: list[Any], target: Target, content: bytes) -> None:
+    """Writes the file of a Model artifact."""
+    where = folder(models)
+    os.makedirs(where, exist_ok=True)
+    with open(os.path.join(where, target.name), "wb") as file:
+        file.write(content)

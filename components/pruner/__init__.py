@@ -1,1 +1,0 @@
-"""Pruner: removes weights, units or rows of a trained DeepFM."""

@@ -1,1 +1,0 @@
-"""Quantizer: int8 quantization-aware training of a DeepFM."""

@@ -1,0 +1,151 @@
+"""What a model family is: its settings, the model that they make, and the parts of that model.
+
+A new family is one file with a class that `models.architectures.FAMILIES` names, or that another
+package names in its entry points:
+
+    [project.entry-points."ranklite.families"]
+    wide_and_deep = "my_package.wide_and_deep:WideAndDeep"
+"""
+
+from __future__ import annotations
+
+import abc
+import re
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, TypeVar
+
+from pydantic import Field, model_validator
+
+from ranklite.models.architectures import FAMILIES
+from ranklite.models.architectures.parts import Parts
+from ranklite.models.config import Strict
+from ranklite.models.features.layout import FeatureLayout
+from ranklite.models.layers.table_config import ByFrequencyTable, FullTable, LowRankTable, Table
+
+if TYPE_CHECKING:
+    import tf_keras as keras
+
+Role = Literal["kernel", "small_kernel"]
+
+
+class FamilySettings(Strict):
+    """Hyperparameters that every family has; each adds its `family`, a literal, and its own.
+
+    Attributes:
+      family: Its registered name.
+      embedding_dim: D, size of the embedding of a field.
+      hidden_units: Width of each hidden layer of the deep tower.
+      dropout: Rate after each hidden layer while training.
+      batch_norm: Normalize before each ReLU; folded into the Dense layer before quantization.
+      embedding_stddev: Standard deviation of the tables' initial values.
+      table: How the rows of the tables are stored.
+    """
+
+    family: str
+    embedding_dim: int = Field(16, ge=1, le=1024)
+    hidden_units: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field(
+        (256, 128), min_length=1
+    )
+    dropout: float = Field(0.2, ge=0.0, lt=1.0)
+    batch_norm: bool = True
+    embedding_stddev: float = Field(0.01, gt=0.0)
+    table: Table = FullTable()
+
+    @model_validator(mode="after")
+    def _table_saves_columns(self) -> FamilySettings:
+        columns = {
+            "rank": self.table.rank if isinstance(self.table, LowRankTable) else 0,
+            "tail_dim": self.table.tail_dim if isinstance(self.table, ByFrequencyTable) else 0,
+        }
+        for name, value in columns.items():
+            if value >= self.embedding_dim:
+                raise ValueError(
+                    f"table {self.table.kind!r} has {name} {value} and embedding_dim is "
+                    f"{self.embedding_dim}: it saves something only below that"
+                )
+        return self
+
+
+SettingsT = TypeVar("SettingsT", bound=FamilySettings)
+
+
+class Family(abc.ABC, Generic[SettingsT]):
+    """A model family. Its Keras models bear its registered name.
+
+    Some questions are asked of a Keras model alone, wrapped by tfmot or not, where settings and
+    layout are not at hand. The patterns below answer them by the names of layers; the name of the
+    model leads to them, since it survives cloning, wrapping and saving.
+
+    Args:
+      settings: The hyperparameters.
+
+    Attributes:
+      Settings: Class of the settings.
+      example: Settings of a small model, for tests of every family.
+      kernels: Pattern of the Dense layers with the large kernels of `Parts.kernels`.
+      small_kernels: Pattern of those of `Parts.small_kernels`.
+      activations: Pattern of the layers that give the hidden units' outputs.
+    """
+
+    Settings: ClassVar[type[FamilySettings]]
+    example: ClassVar[dict[str, Any]]
+    kernels: ClassVar[str] = r"tower_\d+"
+    small_kernels: ClassVar[str] = r"tower_out|tower_\d+_numeric"
+    activations: ClassVar[str] = r"tower_\d+_relu"
+
+    def __init__(self, settings: SettingsT) -> None:
+        self.settings = settings
+
+    @abc.abstractmethod
+    def build(self, layout: FeatureLayout) -> keras.Model:
+        """A functional model, its weights drawn now.
+
+        Args:
+          layout: Where the features live in the inputs.
+
+        Returns:
+          From {`ids`: [B, S] int64, `numeric`: [B, N] float32 (where N > 0)} to the logit [B, 1]
+          float32. Kernels are those of plain Dense layers, which tfmot and the converter know.
+        """
+
+    @abc.abstractmethod
+    def parts(self, layout: FeatureLayout) -> Parts:
+        """What the model is made of; no TensorFlow is loaded."""
+
+    @staticmethod
+    def layers() -> dict[str, type[keras.layers.Layer]]:
+        """Keras layers beside Keras's own and the tables', by class name: loading needs them."""
+        return {}
+
+
+def family(settings: SettingsT) -> Family[SettingsT]:
+    """The family of some settings, with them."""
+    return FAMILIES.get(settings.family)(settings)
+
+
+def build(layout: FeatureLayout, settings: FamilySettings) -> keras.Model:
+    """The model of some settings; see `Family.build`."""
+    return family(settings).build(layout)
+
+
+def parts(layout: FeatureLayout, settings: FamilySettings) -> Parts:
+    """The parts of the model of some settings."""
+    return family(settings).parts(layout)
+
+
+def role(model: keras.Model, layer: str) -> Role | None:
+    """Which of the kernels that compression counts a layer of a model holds, if any.
+
+    Args:
+      model: Of a registered family, wrapped or not.
+      layer: Its own name, without a wrapper's prefix.
+    """
+    of = FAMILIES.get(model.name)
+    if re.fullmatch(of.kernels, layer):
+        return "kernel"
+    return "small_kernel" if re.fullmatch(of.small_kernels, layer) else None
+
+
+def last_hidden(model: keras.Model) -> Any:
+    """Outputs [B, units] of the last hidden layer of a model that is not wrapped."""
+    pattern = FAMILIES.get(model.name).activations
+    return [layer for layer in model.layers if re.fullmatch(pattern, layer.name)][-1].output

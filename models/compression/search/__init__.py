@@ -1,0 +1,1 @@
+"""The search for the most accurate file within a budget (Optuna does the searching)."""

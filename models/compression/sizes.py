@@ -1,0 +1,151 @@
+"""What fits which model, by its sizes alone: what is wrong is told before training.
+
+The techniques apply the same rules to the models that they are given.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ranklite.models.architectures import family
+from ranklite.models.features.layout import FeatureLayout
+
+if TYPE_CHECKING:
+    from ranklite.models.architectures.family import FamilySettings
+    from ranklite.models.features.feature_set import FeatureSet
+
+COMPOSED = ("quotient_remainder", "low_rank", "by_frequency")
+PROJECTED = ("low_rank", "by_frequency")
+MADE_BY_PRUNING = ("truncated", "pruned")
+_MULTIPLE = 8  # floats in a vector register
+
+
+class NotCompressible(ValueError):
+    """A technique cannot be applied to this model; the message says what is allowed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightSize:
+    """About what the weights of a model take in its file.
+
+    Attributes:
+      layout: Where the features live in the model's inputs.
+      model: Its settings.
+      rows: Of the embedding table.
+      per_weight: Bytes of a weight of a kernel.
+      per_value: Bytes of a value of the tables.
+      per_row: Bytes of a row beside its values.
+    """
+
+    layout: FeatureLayout
+    model: FamilySettings
+    rows: int
+    per_weight: float = 4.0
+    per_value: float = 4.0
+    per_row: float = 0.0
+
+    @classmethod
+    def of(cls, layout: FeatureLayout, model: FamilySettings) -> WeightSize:
+        """Those of a float model."""
+        return cls(layout, model, layout.table_rows)
+
+    @property
+    def bytes(self) -> int:
+        """Of all weights."""
+        parts = family.parts(self.layout, self.model)
+        shapes = [*parts.kernels.values(), *parts.small_kernels.values()]
+        kernels = sum(a * b for a, b in shapes)
+        columns = self.model.embedding_dim + len(parts.tables) - 1
+        table = self.rows * (columns * self.per_value + self.per_row)
+        return round(table + kernels * self.per_weight)
+
+
+def check_widths(wanted: Sequence[int], units: Sequence[int]) -> None:
+    """Raises NotCompressible where hidden layers cannot be cut to some widths."""
+    if len(wanted) != len(units) or any(w > u for w, u in zip(wanted, units, strict=True)):
+        raise NotCompressible(
+            f"hidden_units {list(wanted)} does not fit a tower of {list(units)}: give one width "
+            "for each hidden layer, none above what the layer has"
+        )
+
+
+def check_one_matrix(model: FamilySettings) -> None:
+    """Raises NotCompressible where a table has no rows that are embeddings."""
+    if model.table.kind in COMPOSED:
+        raise NotCompressible(
+            f"the table {model.table.kind!r} is composed of several matrices, none of "
+            "which holds embeddings: leave `embeddings` out"
+        )
+
+
+def check_trainable(model: FamilySettings) -> None:
+    """Raises NotCompressible where a model cannot be trained from the start."""
+    if model.table.kind in MADE_BY_PRUNING:
+        raise NotCompressible(
+            f"table {model.table.kind!r} is what prune_rows makes of a trained 'full' one: add "
+            "that step to compression, or choose another kind"
+        )
+
+
+def check_four_bits(model: FamilySettings) -> None:
+    """Raises NotCompressible where a file with 4-bit kernels could not be run."""
+    if model.table.kind in PROJECTED:
+        raise NotCompressible(
+            f"4-bit kernels and a table of kind {model.table.kind!r}: the converter leaves its "
+            "projection in a form that no runtime prepares; choose bits 8, or another kind"
+        )
+
+
+def check_whole_table(model: FamilySettings) -> None:
+    """Raises NotCompressible where rows cannot be taken out of a table."""
+    if model.table.kind != "full":
+        raise NotCompressible(
+            f"prune_rows takes rows out of a table of kind 'full'; this model's is "
+            f"{model.table.kind!r}"
+        )
+
+
+def check_single_valued(multi_valued: Sequence[str]) -> None:
+    """Raises NotCompressible where 16-bit activations meet multi-valued features."""
+    if multi_valued:
+        raise NotCompressible(
+            f"format int16x8 and the multi-valued features {', '.join(multi_valued)}: the "
+            "converter concatenates no 16-bit embeddings; choose format int8"
+        )
+
+
+def kept_units(units: int, keep: float) -> int:
+    """`keep` of some units, rounded up: to a multiple of 8 where there are at least 8."""
+    share = math.ceil(round(keep * units, 6))
+    return share if units < _MULTIPLE else min(units, math.ceil(share / _MULTIPLE) * _MULTIPLE)
+
+
+def check_user_and_item(what: str, features: FeatureSet) -> None:
+    """Raises NotCompressible where items cannot be redrawn for users."""
+    single = sorted(f.name for f in features.features if f.is_categorical)
+    for role, column in (("user", features.user), ("item", features.item)):
+        if column not in single:
+            raise NotCompressible(
+                f"{what} needs the {role} {column!r} among the categorical features, which are "
+                f"{', '.join(single)}"
+            )
+
+
+def check_item_columns(columns: Sequence[str], features: FeatureSet) -> None:
+    """Raises NotCompressible where a column that is to change with the item is no feature."""
+    names = sorted(feature.name for feature in features.features)
+    if unknown := sorted(set(columns) - set(names)):
+        raise NotCompressible(
+            f"item_columns names {unknown[0]!r}, which is no feature; features are "
+            f"{', '.join(names)}"
+        )
+
+
+def kernel_shapes(model: FamilySettings, features: FeatureSet) -> Mapping[str, tuple[int, int]]:
+    """Shapes of the large kernels, which do not depend on the sizes of vocabularies."""
+    fields = [(feature.name, 1, 0) for feature in features.id_features]
+    layout = FeatureLayout.build(fields, features.numeric_names)
+    return family.parts(layout, model).kernels

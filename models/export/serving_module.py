@@ -1,0 +1,46 @@
+"""A model's signatures as TensorFlow functions, from which a converter starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from ranklite.models.architectures.checkpoint import Checkpoint
+from ranklite.models.export.target import SCORE, SERVING_DEFAULT, SERVING_RAW
+from ranklite.models.features.layout import IDS, NUMERIC
+from ranklite.models.features.raw_signature import RawFeatures
+
+
+class ServingModule(tf.Module):
+    """The functions that become signatures.
+
+    Args:
+      checkpoint: The model.
+      raw: Adds the signature on raw features; its vocabularies become hash tables.
+
+    Attributes:
+      functions: Concrete functions by the name of their signature, each from inputs by name to
+        `score` [B, 1] float32, the probability of a positive.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, raw: RawFeatures | None) -> None:
+        super().__init__()
+        self.model, self.raw = checkpoint.model, raw
+        layout = checkpoint.layout
+        inputs = {IDS: tf.TensorSpec([None, layout.num_ids], tf.int64, name=IDS)}
+        if layout.num_numeric:
+            inputs[NUMERIC] = tf.TensorSpec([None, layout.num_numeric], tf.float32, name=NUMERIC)
+
+        def score(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            return {SCORE: tf.sigmoid(self.model(features, training=False))}
+
+        self.functions: dict[str, Any] = {
+            SERVING_DEFAULT: tf.function(
+                lambda **features: score(features), autograph=False
+            ).get_concrete_function(**inputs)
+        }
+        if raw is not None:
+            self.functions[SERVING_RAW] = tf.function(
+                lambda **features: score(raw(features)), autograph=False
+            ).get_concrete_function(**raw.input_signature())

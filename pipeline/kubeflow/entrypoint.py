@@ -102,7 +102,7 @@ def _stop_after(seconds: float, what: str) -> None:
 
 @contextlib.contextmanager
 def _progress(executor: str) -> Iterator[None]:
-    """Says in plain lines how far the task is; `a.pruner.executor.Executor` is `pruner`."""
+    """Says in plain lines how far the task is; `a.pusher.executor.Executor` is `pusher`."""
     display = Display(sys.stderr, live=False)
     with display.running(), counted():
         display.begin(executor.split(".")[-3:][0])

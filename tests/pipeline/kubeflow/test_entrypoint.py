@@ -123,7 +123,7 @@ def test_folders_that_the_pod_sees_are_left_alone(tmp_path: pathlib.Path) -> Non
 @pytest.mark.parametrize(
     ("executor", "name"),
     [
-        ("ranklite.components.pruner.executor.Executor", "pruner"),
+        ("ranklite.components.pusher.executor.Executor", "pusher"),
         ("somewhere.Executor", "somewhere"),
     ],
 )

@@ -10,9 +10,13 @@ _COMPONENT = re.compile(r"\w+")
 
 
 def current_name(node: str) -> str:
-    """What a node is called now: `Exporter.float` for `LiteConverter.float`.
+    """What a node is called now.
 
     Args:
       node: The id of a node, or the name of its task on Kubeflow (`LiteConverter-float`).
+
+    Example:
+      >>> current_name("LiteConverter.float")
+      'Exporter.float'
     """
     return _COMPONENT.sub(lambda match: RENAMED.get(match[0], match[0]), node, count=1)

@@ -23,9 +23,9 @@ from ranklite.components.evaluator.eval_config import BASELINE, CANDIDATE, eval_
 from ranklite.components.evaluator.module import custom_extractors
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import DeepFMConfig
-from ranklite.models.compression.config import Quantization
-from ranklite.models.compression.rounding import quantize
-from ranklite.models.compression.technique import Splits
+from ranklite.models.compression.technique import Setting, Splits
+from ranklite.models.compression.techniques import technique
+from ranklite.models.compression.techniques.quantize import Quantization
 from ranklite.models.evaluation import metrics
 from ranklite.models.export import TARGETS, export_target
 from ranklite.models.export.target import (
@@ -111,7 +111,10 @@ def checkpoints(clicks: Any) -> dict[str, Checkpoint]:
     parent = Checkpoint(model, clicks.layout, CONFIG)
     splits = Splits(clicks.train, clicks.eval)
     step = Quantization(technique="quantize", epochs=0)
-    return {"float32": parent, "int8": quantize(step, parent, splits, TRAINING)[0]}
+    return {
+        "float32": parent,
+        "int8": technique(step).apply(parent, Setting(None, splits, TRAINING)).model,
+    }
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ class Splits:
       eval: Those of the validation split.
 
     Example:
-      >>> Splits(train=["train-0.gz", "train-1.gz"], eval=["eval.gz"]).eval
+      >>> Splits(train=["train.gz"], eval=["eval.gz"]).eval
       ['eval.gz']
     """
 

@@ -37,6 +37,18 @@ def test_reaches_through_imports_inside_functions(package: pathlib.Path) -> None
     assert digest.reachable("fakepackage.a") == ["fakepackage", "fakepackage.a", "fakepackage.b"]
 
 
+def test_what_only_type_checkers_import_does_not_count(package: pathlib.Path) -> None:
+    (package / "c.py").write_text(
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    from fakepackage import a\nelse:\n    from fakepackage import b\n"
+    )
+    assert digest.reachable("fakepackage.c") == ["fakepackage", "fakepackage.b", "fakepackage.c"]
+
+
+def test_the_public_names_reach_nothing() -> None:
+    assert digest.reachable("ranklite") == ["ranklite", "ranklite.extras"]
+
+
 def test_changes_with_an_imported_module_only(package: pathlib.Path) -> None:
     before = digest.code_digest("fakepackage.a")
     (package / "c.py").write_text("x = 2\n")

@@ -158,7 +158,7 @@ class DCNv2(Family[DCNv2Settings]):
     Settings = DCNv2Settings
     example: ClassVar[dict[str, Any]] = {
         "embedding_dim": 8,
-        "hidden_units": [32, 16],
+        "hidden_units": [48, 24],
         "dropout": 0.0,
         "embedding_stddev": 0.1,
         "cross_layers": 2,

@@ -73,7 +73,7 @@ class DeepFM(Family[DeepFMConfig]):
     Settings = DeepFMConfig
     example: ClassVar[dict[str, Any]] = {
         "embedding_dim": 8,
-        "hidden_units": [32, 16],
+        "hidden_units": [48, 24],
         "dropout": 0.0,
         "embedding_stddev": 0.1,
     }

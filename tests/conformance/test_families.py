@@ -20,14 +20,16 @@ from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.family import FamilySettings
 from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
 from ranklite.models.architectures.settings import parse_settings
+from ranklite.models.compression.config import parse_step
 from ranklite.models.compression.equalization import equalize
 from ranklite.models.compression.fine_tuning import copy
-from ranklite.models.compression.recipe import apply
+from ranklite.models.compression.recipe import apply, check_recipe, weight_bytes
+from ranklite.models.compression.sizes import NotCompressible
 from ranklite.models.compression.sparsity import prunable_weights
 from ranklite.models.compression.technique import Setting
 from ranklite.models.compression.techniques import from_json
-from ranklite.models.export.tflite_convert import to_tflite
-from ranklite.models.export.tflite_runtime import LiteModel
+from ranklite.models.export import export_target
+from ranklite.models.export.target import LoadedModel
 from ranklite.models.features.examples import read_records, transformed_inputs
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import FeatureLayout
@@ -49,6 +51,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"structure": "stacked", "low_rank": 8},
     ],
 }
+SIZES = FeatureLayout.build([("user", 1, 40), ("item", 1, 30), ("tags", 3, 6)], ["x"])
 TRAINING = TrainingConfig(batch_size=128, epochs=2, learning_rate=0.02, oov_rate=0.0)
 FEATURES = FeatureSet.model_validate(
     {
@@ -74,6 +77,15 @@ EXAMPLES = [
     for changes in VARIANTS.get(name, [{}])
 ]
 every_example = pytest.mark.parametrize("settings", EXAMPLES)
+# Of each family its example, and of its variants the one that differs in most.
+few_examples = pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param(example(name, **changes), id="-".join([name, *map(str, changes.values())]))
+        for name in FAMILIES.names
+        for changes in [{}, *VARIANTS.get(name, [{}])[1:][-1:]]
+    ],
+)
 every_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 
 
@@ -220,6 +232,44 @@ def test_folding_and_equalizing_leave_the_function_alone(
     assert not np.allclose(*(c.model.get_layer(first).get_weights()[0] for c in (even, folded)))
 
 
+@every_example
+def test_sizes_are_known_before_training(settings: FamilySettings) -> None:
+    layout = SIZES
+    parts = family.parts(layout, settings)
+    kernels = sum(a * b for a, b in parts.kernels.values())
+    model = family.build(layout, settings)
+    floats = weight_bytes(layout, settings, ())
+    matrices = [w.shape.num_elements() for w in model.weights if w.shape.rank == 2]
+    assert floats == pytest.approx(4 * sum(matrices), rel=0.01)
+    narrow = parse_step('{"technique": "prune_units", "keep": 0.5}')
+    narrower = settings.model_copy(update={"hidden_units": (24, 16)})
+    assert weight_bytes(layout, settings, [narrow]) == pytest.approx(
+        weight_bytes(layout, narrower, ()), rel=0.05
+    )
+    assert weight_bytes(layout, narrower, ()) < floats
+    mixed = {"technique": "quantize", "bits": "mixed", "epochs": 0}
+    fits, breaks = (
+        parse_step(json.dumps({**mixed, "max_weight_bytes": kernels // 2 - less}))
+        for less in (0, 1)
+    )
+    check_recipe([fits], settings, FEATURES)
+    with pytest.raises(NotCompressible, match=f"take {kernels // 2:,} with 4 bits everywhere"):
+        check_recipe([breaks], settings, FEATURES)
+
+
+@every_example
+def test_patterns_must_divide_every_large_kernel(settings: FamilySettings) -> None:
+    def prune(rows: int) -> Any:
+        scope = {"sparsity": 0.5, "pattern": "block", "block_size": [rows, 1]}
+        return parse_step(json.dumps({"technique": "prune", "tower": scope}))
+
+    check_recipe([prune(8)], settings, FEATURES)
+    for name, (rows, _) in family.parts(SIZES, settings).kernels.items():
+        with pytest.raises(NotCompressible, match="which blocks of 5 x 1 do not divide"):
+            check_recipe([prune(5)], settings, FEATURES)
+        assert rows % 5, name
+
+
 @pytest.fixture(scope="module")
 def trained(clicks: Any) -> dict[str, Checkpoint]:
     return {}
@@ -236,9 +286,10 @@ def fitted(settings: FamilySettings, clicks: Any, trained: dict[str, Checkpoint]
     return trained[key]
 
 
-def shipped(checkpoint: Checkpoint, clicks: Any) -> tuple[LiteModel, float]:
+def shipped(checkpoint: Checkpoint, clicks: Any) -> tuple[LoadedModel, float]:
     """The file of a model, and how far its scores are from Keras's at most."""
-    file = LiteModel(to_tflite(checkpoint))
+    target = export_target()
+    file = target.load(target.export(checkpoint))
     file.try_out()
     rows, _, _ = transformed_inputs(read_records(clicks.eval), clicks.layout, [])
     expected, _ = training.predict(checkpoint.model, clicks.layout, clicks.eval)
@@ -247,7 +298,7 @@ def shipped(checkpoint: Checkpoint, clicks: Any) -> tuple[LiteModel, float]:
 
 
 @pytest.mark.slow
-@every_example
+@few_examples
 def test_it_learns_and_its_file_scores_alike(fitted: Checkpoint, clicks: Any) -> None:
     assert fitted.metrics["auc"] > 0.75
     assert shipped(fitted, clicks)[1] < 1e-5
@@ -288,7 +339,7 @@ RECIPES: dict[str, tuple[list[dict[str, Any]], float]] = {
 
 
 @pytest.mark.slow
-@every_example
+@few_examples
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_technique_applies(
     settings: FamilySettings, recipe: str, fitted: Checkpoint, clicks: Any
@@ -301,7 +352,7 @@ def test_every_technique_applies(
     assert checkpoint.config.family == settings.family
     file, distance = shipped(checkpoint, clicks)
     assert distance < tolerance
-    assert len(file.content) < len(to_tflite(fitted))
+    assert len(file.content) < len(export_target().export(fitted))
     if recipe == "trained_int8":
         for figure in ("calibrated_auc", "trained_auc"):
             assert checkpoint.metrics[figure] > fitted.metrics["auc"] - 0.005
@@ -309,11 +360,11 @@ def test_every_technique_applies(
         shares = checkpoint.metrics["sparsity_by_layer"]
         assert {name for name, share in shares.items() if share > 0.4} == {*fitted.parts.kernels}
     if recipe == "narrow_clustered":
-        assert checkpoint.config.hidden_units == (16, 8)
+        assert checkpoint.config.hidden_units == (24, 16)
 
 
 @pytest.mark.slow
-@every_example
+@few_examples
 def test_sixteen_bit_activations(
     settings: FamilySettings, clicks: Any, write_examples: Any, tmp_path: pathlib.Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""Distils an ensemble of DeepFMs into one (Hinton et al. 2015, https://arxiv.org/abs/1503.02531)."""
+"""Distils an ensemble of models into one (Hinton et al. 2015, https://arxiv.org/abs/1503.02531)."""
 
 from __future__ import annotations
 

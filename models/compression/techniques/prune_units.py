@@ -62,7 +62,7 @@ class PruneUnits(Step):
 class RemoveUnits(FineTuned[PruneUnits]):
     """Removes the least important units of each hidden layer at once, then fine-tunes the rest.
 
-    What stays keeps its weights. The checkpoint that comes out is one of a smaller DeepFM; zeros
+    What stays keeps its weights. The checkpoint that comes out is one of a narrower model; zeros
     that pruning left before stay zeros.
     """
 

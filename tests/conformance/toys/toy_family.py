@@ -37,7 +37,7 @@ class WideAndDeep(Family[WideAndDeepSettings]):
     Settings = WideAndDeepSettings
     example: ClassVar[dict[str, Any]] = {
         "embedding_dim": 8,
-        "hidden_units": [32, 16],
+        "hidden_units": [48, 24],
         "dropout": 0.0,
         "embedding_stddev": 0.1,
     }

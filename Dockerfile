@@ -8,7 +8,7 @@ WORKDIR /build
 COPY requirements/tfx1.21.txt lock.txt
 RUN python -m venv /opt/ranklite \
  && /opt/ranklite/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes --no-deps -r lock.txt
-COPY setup.cfg pyproject.toml README.md ./
+COPY setup.cfg pyproject.toml README.md LICENSE ./
 COPY ranklite ranklite
 COPY models models
 COPY components components

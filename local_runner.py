@@ -14,9 +14,10 @@ import os
 
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
-from ranklite.pipeline.cli.parser import DEFAULT_CONFIG, DEFAULT_RUNS
+from ranklite.pipeline.cli.parser import DEFAULT_CONFIG
 from ranklite.pipeline.config.run_config import load_config
-from ranklite.pipeline.local.runner import Folders, build, checked_data
+from ranklite.pipeline.local.runner import build, checked_data
+from ranklite.pipeline.runs.folders import DEFAULT_RUNS, Folders
 
 
 def main() -> None:

@@ -23,8 +23,8 @@ def run(args: argparse.Namespace) -> int:
 
     outcome = run(
         args.config,
-        args.runs,
         args.data,
+        args.runs,
         span=args.span,
         name=args.name,
         verbose=args.verbose,

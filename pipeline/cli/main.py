@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ranklite.extras import explained
 from ranklite.pipeline.cli import commands, comparing
 from ranklite.pipeline.cli.parser import parser
 from ranklite.pipeline.config.renamed import RenamedKey
@@ -58,6 +59,12 @@ def _exit_code(args: argparse.Namespace) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is buffered
             return 141
         print(f"ranklite {args.command}: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        why = explained(f"`ranklite {args.command}`", error)
+        if why is error:
+            raise
+        print(f"ranklite {args.command}: {why}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         resume = ". Rerun the command to resume from the last completed stage."

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 
+import ranklite
 from ranklite.pipeline.kubeflow import commands as kubeflow
+from ranklite.pipeline.runs.folders import DEFAULT_RUNS
 
 DEFAULT_CONFIG = "configs/synthetic.yaml"
-DEFAULT_RUNS = "runs"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -16,6 +17,7 @@ def parser() -> argparse.ArgumentParser:
         prog="ranklite",
         description="From interaction logs to a small, fast, gated TFLite ranking model.",
     )
+    top.add_argument("--version", action="version", version=f"ranklite {ranklite.__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import yaml
 
+from ranklite.pipeline.runs import nodes
+
 ANY = "*"  # any key, any entry of a list
 
 
@@ -38,6 +40,7 @@ class Renamed:
 
 RENAMED = (  # in 0.2.0, to be removed in 0.3.0
     Renamed(("compression", "budget"), "latency_us", "latency_1_us"),
+    *(Renamed(("kubeflow", "tasks"), old, new) for old, new in nodes.RENAMED.items()),
 )
 
 

@@ -19,7 +19,7 @@ from ranklite.components.run_report.current import current
 from ranklite.models.reporting.facts import CurrentRun
 from ranklite.pipeline.config.run_config import RunConfig, load_config
 from ranklite.pipeline.local.progress import Display, StageProgress
-from ranklite.pipeline.runs.folders import Folders
+from ranklite.pipeline.runs.folders import DEFAULT_RUNS, Folders
 from ranklite.pipeline.runs.logs import new_folder, stage_logs
 from ranklite.pipeline.runs.names import check_name
 from ranklite.pipeline.runs.store import (
@@ -122,9 +122,9 @@ def _data_root(config: RunConfig, folders: Folders, data: str | None) -> str:
 
 
 def run(
-    config_path: str,
-    runs: str,
+    config: str | RunConfig,
     data: str | None = None,
+    runs: str = DEFAULT_RUNS,
     *,
     span: str = NEWEST,
     name: str | None = None,
@@ -137,9 +137,9 @@ def run(
     A run that was stopped or killed is continued by running the same command again.
 
     Args:
-      config_path: The YAML file.
-      runs: Folder for everything that runs write.
+      config: The configuration, or the path of its YAML file.
       data: Folder of the logs; None generates the synthetic ones where the configuration is theirs.
+      runs: Folder for everything that runs write.
       span: The newest span of the log to read; the newest there is where it is empty.
       name: What the run is to be called beside its number.
       verbose: Show the logs of TFX on the terminal too.
@@ -154,8 +154,13 @@ def run(
       ValueError: The name is not allowed, or taken.
       StageFailed: A stage failed; everything after it did not run.
       FileNotFoundError: The data folder does not exist.
+
+    Example:
+        outcome = ranklite.run("configs/synthetic.yaml")
+        scorer = ranklite.Scorer(outcome.pushed)
     """
-    config = load_config(config_path)
+    if not isinstance(config, RunConfig):
+        config = load_config(config)
     folders = Folders(runs, config.name)
     os.makedirs(folders.root, exist_ok=True)
     with exclusive(folders.root):

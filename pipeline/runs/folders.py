@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 
+DEFAULT_RUNS = "runs"
+
 
 @dataclasses.dataclass(frozen=True)
 class Folders:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
+import yaml
 from tfx.types import standard_artifacts
 
 from ranklite.components import model_file
@@ -44,7 +45,13 @@ from ranklite.models.serving.versions import write_version
 from ranklite.models.training import fit as training
 from ranklite.models.training import runtime
 from ranklite.models.training.config import TrainingConfig
+from ranklite.pipeline import digest
+from ranklite.pipeline.config.run_config import load_config
+from ranklite.pipeline.history import History
+from ranklite.pipeline.pipeline import create_pipeline
+from ranklite.pipeline.runs.store import code_digest
 
+ROOT = pathlib.Path(__file__).parents[2]
 TOYS = pathlib.Path(__file__).parent / "toys"
 NAMES = [*TARGETS.names, "packed"]
 FORMATS = {"float32": 1e-5, "int8": 0.02}  # how far a score may be from Keras'
@@ -378,3 +385,44 @@ def test_a_folder_without_one_file_is_named(tmp_path: pathlib.Path) -> None:
         (checkpoint / name).touch()
     with pytest.raises(FileNotFoundError, match=r"holds \['deepfm.json', 'model.h5'\]"):
         model_file.load(models)
+
+
+def code_digests(folder: pathlib.Path, **changes: Any) -> dict[str, str]:
+    """Code digest of each stage of a pipeline."""
+    settings = yaml.safe_load((ROOT / "configs/synthetic.yaml").read_text(encoding="utf-8"))
+    path = folder / "run.yaml"
+    path.write_text(yaml.safe_dump({**settings, **changes}))
+    for cached in (digest._source, digest._imports):
+        cached.cache_clear()
+    folders = dict.fromkeys(("data_root", "pipeline_root", "push_dir", "rejects_dir"), str(folder))
+    pipeline = create_pipeline(
+        load_config(str(path)), **folders, work_dir=str(folder), history=History()
+    )
+    found = {}
+    for component in pipeline.components:
+        properties = {k: v for k, v in component.exec_properties.items() if isinstance(v, str)}
+        found[component.id] = code_digest(properties)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("changes", "more"),
+    [({}, set()), ({"compression": {"budget": {"bytes": "64k"}}}, {"BudgetSearch"})],
+)
+def test_code_of_a_target_counts_in_the_stages_that_run_it(
+    toys: pathlib.Path, tmp_path: pathlib.Path, changes: dict[str, Any], more: set[str]
+) -> None:
+    changes = {"target": "packed", **changes}
+    before = code_digests(tmp_path, **changes)
+    assert code_digests(tmp_path, **changes) == before
+    source = toys / "toy_target.py"
+    content = source.read_text(encoding="utf-8")
+    try:
+        source.write_text(content + "# edited\n", encoding="utf-8")
+        after = code_digests(tmp_path, **changes)
+    finally:
+        source.write_text(content, encoding="utf-8")
+    changed = {node.partition(".")[0] for node in before if after[node] != before[node]}
+    assert changed == {"Exporter", "Evaluator", "FileValidator", "Pusher"} | more
+    ours = code_digests(tmp_path, **{**changes, "target": "tflite"})
+    assert {node.partition(".")[0] for node in ours if ours[node] != before[node]} == changed

@@ -1,0 +1,1 @@
+"""What runs left on this machine: folders, store, logs, lineage, reports, retention."""

@@ -135,13 +135,17 @@ def check_user_and_item(what: str, features: FeatureSet) -> None:
 
 
 def check_item_columns(columns: Sequence[str], features: FeatureSet) -> None:
-    """Raises NotCompressible where a column that is to change with the item is no feature."""
-    names = sorted(feature.name for feature in features.features)
+    """Raises NotCompressible where a column cannot change with the item, or is no feature."""
+    names = sorted(column.name for column in features.raw_columns)
     if unknown := sorted(set(columns) - set(names)):
         raise NotCompressible(
             f"item_columns names {unknown[0]!r}, which is no feature; features are "
             f"{', '.join(names)}"
         )
+    try:
+        features.changing_with_item(columns)
+    except ValueError as error:
+        raise NotCompressible(str(error)) from None
 
 
 def kernel_shapes(model: FamilySettings, features: FeatureSet) -> Mapping[str, tuple[int, int]]:

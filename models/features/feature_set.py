@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -100,6 +101,33 @@ class FeatureSet(Strict):
     def modules(self) -> list[str]:
         """The modules of the kinds that are used: what a digest of code has to cover besides."""
         return sorted({KINDS.module(feature.kind) for feature in self.features})
+
+    def changing_with_item(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """What changes where a row gets another item, besides the item itself.
+
+        Args:
+          columns: Columns of the log that belong to the item.
+
+        Returns:
+          Them, and the features and numbers that are made of nothing else.
+
+        Raises:
+          ValueError: A feature reads the item's columns and others: no row of the train split says
+            what it is for this item there.
+        """
+        of_item = {self.item, *columns}
+        names = list(columns)
+        for feature in self.features:
+            read = {column.name for column in feature.raw_columns()}
+            if feature.name == self.item or not read & of_item:
+                continue
+            if read - of_item:
+                raise ValueError(
+                    f"feature {feature.name!r} reads {', '.join(sorted(read - of_item))} beside "
+                    "columns of the item: it is unknown for an item that is drawn anew"
+                )
+            names += [feature.name, *(number.name for number in feature.numbers)]
+        return tuple(dict.fromkeys(names))
 
     def is_categorical(self, name: str | None) -> bool:
         """Whether a column is a feature that may be the user or the item."""

@@ -151,6 +151,7 @@ class RunConfig(Strict):
             )
         if self.negatives and self.negatives.redraw == "epoch":
             check_user_and_item("negatives.redraw: epoch", self.feature_set)
+            self.feature_set.changing_with_item(self.negatives.item_columns)
             if self.label:  # where negatives are sampled, ingest looks for the columns in the log
                 try:
                     check_item_columns(self.negatives.item_columns, self.feature_set)
@@ -166,7 +167,7 @@ class RunConfig(Strict):
         redrawn = RedrawnNegatives(
             user=str(self.user),
             item=str(self.item),
-            item_columns=self.negatives.item_columns,
+            item_columns=self.feature_set.changing_with_item(self.negatives.item_columns),
             by=self.negatives.by,
         )
         return self.training.model_copy(update={"negatives": redrawn})

@@ -32,6 +32,7 @@ from ranklite.components.log_example_gen.writer import encode
 from ranklite.components.schema_from_config.schema import build_schema
 from ranklite.components.schema_from_config.statistics import statistics_options
 from ranklite.components.validation_gate.config import Comparison, ValidationConfig
+from ranklite.models.compression.sizes import NotCompressible, check_item_columns
 from ranklite.models.features import raw_values
 from ranklite.models.features.constants import (
     PreprocessingConstants,
@@ -389,6 +390,31 @@ def test_two_features_may_not_give_the_same_number() -> None:
                 ]
             }
         )
+
+
+def test_what_an_item_changes() -> None:
+    features = FeatureSet.model_validate(
+        {
+            "features": [
+                {"kind": "categorical", "name": "item"},
+                {"kind": "numeric", "name": "price"},
+                {"kind": TOY, "name": "released", "hour": "release_hour"},
+                {"kind": TOY, "name": "clicked", "hour": "hour"},
+            ],
+            "item": "item",
+        }
+    )
+    assert features.changing_with_item(["price"]) == ("price",)
+    assert features.changing_with_item(["release_hour", "price"]) == (
+        *("release_hour", "price"),
+        *("released", "released_of_day"),
+    )
+    mixed = {"kind": TOY, "name": "part", "hour": "release_hour", "weekend": "weekend"}
+    features = FeatureSet.model_validate({"features": [USER, mixed], "item": "item"})
+    with pytest.raises(ValueError, match="'part' reads weekend beside columns of the item"):
+        features.changing_with_item(["release_hour"])
+    with pytest.raises(NotCompressible, match="'part' reads weekend beside columns of the item"):
+        check_item_columns(["release_hour"], features)
 
 
 def test_an_unknown_kind_lists_what_is_registered() -> None:

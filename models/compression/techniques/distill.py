@@ -163,7 +163,9 @@ class Distill(Technique[Distillation]):
             if features is None or not (features.user and features.item):
                 raise NotCompressible("distill.unlabelled needs the keys `user` and `item`")
             columns = RedrawnNegatives(
-                user=features.user, item=features.item, item_columns=config.unlabelled.item_columns
+                user=features.user,
+                item=features.item,
+                item_columns=features.changing_with_item(config.unlabelled.item_columns),
             )
             catalogue = Catalogue.read(splits.train, layout, columns)
             augment = with_unlabelled(catalogue, config.unlabelled, augment)

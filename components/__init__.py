@@ -11,16 +11,10 @@ from typing import Any
 
 import ranklite.models  # noqa: F401  chooses Keras 2 before anything imports TensorFlow
 
-_ARTIFACTS = {
-    "DataBlessing": "ranklite.components.validation_gate.artifacts",
-    "IngestReport": "ranklite.components.log_example_gen.artifacts",
-    "RunPage": "ranklite.components.run_report.artifacts",
-    "StageReport": "ranklite.components.file_validator.artifacts",
-    "Trials": "ranklite.components.budget_search.artifacts",
-}
+_ARTIFACTS = ("DataBlessing", "IngestReport", "RunPage", "StageReport", "Trials")
 
 
 def __getattr__(name: str) -> Any:
     if name not in _ARTIFACTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_ARTIFACTS[name]), name)
+    return getattr(importlib.import_module("ranklite.components.artifact_types"), name)

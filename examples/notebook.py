@@ -18,7 +18,7 @@ from ranklite import Ranker, Scorer
 
 # %%
 rng = np.random.default_rng(0)
-ROWS, USERS, ITEMS, GENRES = 12_000, 200, 100, np.array(["comedy", "drama", "horror", "western"])
+ROWS, USERS, ITEMS, GENRES = 10_000, 200, 100, np.array(["comedy", "drama", "horror", "western"])
 taste = rng.normal(size=(USERS, len(GENRES)))
 has_genre = rng.random((ITEMS, len(GENRES))) < 0.4
 user, item = rng.integers(0, USERS, ROWS), rng.integers(0, ITEMS, ROWS)

@@ -45,9 +45,14 @@ class Registered:
         try:
             entry: type[BaseModel] = self.registry.get(name)
         except (UnknownEntry, TypeError) as error:
-            shown = {"reason": str(error)}
-            problem = PydanticCustomError("unknown_entry", "{reason}", shown)
-            raise self._error(problem, name, (self.key,)) from None
+            context = {
+                "reason": str(error),
+                "discriminator": self.key,
+                "tag": str(name),
+                "expected_tags": ", ".join(map(repr, self.registry.names)),
+            }
+            problem = PydanticCustomError("unknown_entry", "{reason}", context)
+            raise self._error(problem, name, ()) from None
         return entry
 
     def _error(

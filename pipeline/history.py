@@ -13,12 +13,12 @@ from tfx.types import standard_artifacts
 from tfx.types.artifact import Artifact
 from tfx.types.channel import BaseChannel, Channel
 
+from ranklite.components.artifact_types import DataBlessing
 from ranklite.components.resolvers import (
     LastAcceptedStatistics,
     LastPushedCheckpoint,
     LastPushedModel,
 )
-from ranklite.components.validation_gate.artifacts import DataBlessing
 
 STATISTICS = "LastAcceptedStatistics"
 MODEL = "LastPushedModel"

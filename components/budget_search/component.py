@@ -9,7 +9,7 @@ from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from ranklite.components import repeated_inputs as numbered
-from ranklite.components.budget_search.artifacts import Trials
+from ranklite.components.artifact_types import Trials
 from ranklite.components.budget_search.executor import Executor
 from ranklite.models.compression.config import Search
 from ranklite.models.compression.technique import MAX_TEACHERS

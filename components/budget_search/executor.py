@@ -16,7 +16,7 @@ from tfx.types import artifact_utils
 from ranklite.components import artifact_io as checkpoint_io
 from ranklite.components import repeated_inputs as numbered
 from ranklite.components import run_logs
-from ranklite.components.budget_search.artifacts import TRIALS_FILE
+from ranklite.components.artifact_types import TRIALS_FILE
 from ranklite.models import progress
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.compression.config import Search

@@ -23,6 +23,8 @@ from ranklite.models.features.examples import raw_inputs
 from ranklite.models.features.layout import IDS, NUMERIC
 from ranklite.models.features.raw_column import RawColumn
 
+# TFMA's stage that looks for preprocessing in a model, and loads the file in TensorFlow to do so.
+_TRANSFORMED_FEATURES = "ExtractTransformedFeatures"
 _DTYPES = {IDS: np.int64, NUMERIC: np.float32}
 
 
@@ -102,9 +104,10 @@ def custom_extractors(
             )
         ),
     )
-    return tfma.default_extractors(
+    extractors = tfma.default_extractors(
         eval_shared_model=eval_shared_model,
         eval_config=eval_config,
         tensor_adapter_config=tensor_adapter_config,
         custom_predict_extractor=predict,
     )
+    return [stage for stage in extractors if stage.stage_name != _TRANSFORMED_FEATURES]

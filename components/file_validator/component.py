@@ -9,8 +9,7 @@ from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from ranklite.components import repeated_inputs as numbered
-from ranklite.components.budget_search.artifacts import Trials
-from ranklite.components.file_validator.artifacts import StageReport
+from ranklite.components.artifact_types import StageReport, Trials
 from ranklite.components.file_validator.executor import Executor
 from ranklite.models.compression.techniques import TECHNIQUES
 

@@ -17,9 +17,8 @@ from ranklite.components import artifact_io as checkpoint_io
 from ranklite.components import artifact_json as documents
 from ranklite.components import model_file
 from ranklite.components import repeated_inputs as numbered
-from ranklite.components.budget_search.artifacts import TRIALS_FILE
+from ranklite.components.artifact_types import REPORT_FILE, SCORES_FILE, TRIALS_FILE
 from ranklite.components.file_validator import validation
-from ranklite.components.file_validator.artifacts import REPORT_FILE, SCORES_FILE
 from ranklite.models import environment as software
 from ranklite.models import progress
 from ranklite.models.compression.rounding_error import rounding_error

@@ -12,8 +12,8 @@ from tfx.proto import example_gen_pb2
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
+from ranklite.components.artifact_types import IngestReport
 from ranklite.components.log_example_gen import beam_executor
-from ranklite.components.log_example_gen.artifacts import IngestReport
 from ranklite.components.log_example_gen.config import NEWEST, FileSplit, HashSplit, IngestConfig
 from ranklite.components.log_example_gen.driver import Driver
 from ranklite.components.log_example_gen.executor import Executor

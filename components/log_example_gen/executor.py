@@ -11,8 +11,8 @@ from tfx.dsl.components.base import base_executor
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 
+from ranklite.components.artifact_types import ITEM_LABELS_FILE, REPORT_FILE, ROWS_FILE
 from ranklite.components.log_example_gen import spans
-from ranklite.components.log_example_gen.artifacts import ITEM_LABELS_FILE, REPORT_FILE, ROWS_FILE
 from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.components.log_example_gen.ingest import ingest
 

@@ -7,8 +7,8 @@ import re
 
 import duckdb
 
+from ranklite.components.log_example_gen import IngestError
 from ranklite.components.log_example_gen.config import IngestConfig
-from ranklite.components.log_example_gen.errors import IngestError
 from ranklite.models.features.raw_column import RawColumn
 from ranklite.models.features.sql import name, quoted
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import duckdb
 
+from ranklite.components.log_example_gen import IngestError
 from ranklite.components.log_example_gen.config import IngestConfig
-from ranklite.components.log_example_gen.errors import IngestError
 from ranklite.models.features.sql import name
 
 SHOWN_REJECTS = 5

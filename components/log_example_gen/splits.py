@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import duckdb
 
+from ranklite.components.log_example_gen import IngestError
 from ranklite.components.log_example_gen.config import HashSplit, IngestConfig, TimeSplit
-from ranklite.components.log_example_gen.errors import IngestError
 from ranklite.models.features.sql import name, quoted
 
 

@@ -6,9 +6,8 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from ranklite.components.file_validator.artifacts import StageReport
+from ranklite.components.artifact_types import RunPage, StageReport
 from ranklite.components.pusher.executor import Executor
-from ranklite.components.run_report.artifacts import RunPage
 
 
 class PusherSpec(ComponentSpec):

@@ -14,10 +14,9 @@ from tfx.utils import io_utils
 
 from ranklite.components import artifact_json as documents
 from ranklite.components import model_file
+from ranklite.components.artifact_json import PUSHED_FILE
+from ranklite.components.artifact_types import PAGE_FILE, REPORT_FILE
 from ranklite.components.blessings import refused_by, verdicts
-from ranklite.components.file_validator.artifacts import REPORT_FILE
-from ranklite.components.pusher.pushed import PUSHED_FILE
-from ranklite.components.run_report.artifacts import PAGE_FILE
 from ranklite.models.export.target import LoadedModel, Target
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.serving.metadata import describe

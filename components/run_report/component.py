@@ -9,9 +9,7 @@ from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from ranklite.components import repeated_inputs
-from ranklite.components.file_validator.artifacts import StageReport
-from ranklite.components.log_example_gen.artifacts import IngestReport
-from ranklite.components.run_report.artifacts import RunPage
+from ranklite.components.artifact_types import IngestReport, RunPage, StageReport
 from ranklite.components.run_report.executor import Executor
 from ranklite.models.compression.technique import MAX_TEACHERS
 from ranklite.models.compression.techniques import TECHNIQUES

@@ -12,11 +12,9 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from ranklite.components import artifact_io, repeated_inputs
+from ranklite.components.artifact_types import ITEM_LABELS_FILE, PAGE_FILE, SCORES_FILE
 from ranklite.components.blessings import refused_by
-from ranklite.components.file_validator.artifacts import SCORES_FILE
-from ranklite.components.log_example_gen.artifacts import ITEM_LABELS_FILE
 from ranklite.components.run_report import gather
-from ranklite.components.run_report.artifacts import PAGE_FILE
 from ranklite.components.run_report.current import current_run
 from ranklite.models.evaluation.scored_rows import ScoredRows
 from ranklite.models.features.constants import read_constants

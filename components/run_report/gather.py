@@ -12,9 +12,8 @@ from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.utils import io_utils
 
 from ranklite.components import artifact_io, artifact_json
+from ranklite.components.artifact_types import REPORT_FILE
 from ranklite.components.blessings import verdicts
-from ranklite.components.file_validator.artifacts import REPORT_FILE
-from ranklite.components.log_example_gen.artifacts import REPORT_FILE as INGEST_FILE
 from ranklite.components.run_logs import EXECUTION, MODEL_RUN
 from ranklite.components.run_report import columns
 from ranklite.components.validation_gate.executor import ANOMALIES_FILE
@@ -39,7 +38,7 @@ def facts(
     """
     report = ingest = None
     if "ingest_report" in folders:
-        ingest = artifact_json.read(folders["ingest_report"], INGEST_FILE)
+        ingest = artifact_json.read(folders["ingest_report"], REPORT_FILE)
     if "stage_report" in folders:
         report = artifact_json.read(folders["stage_report"], REPORT_FILE)
         report["verdicts"] = verdicts(report, folders)

@@ -9,6 +9,13 @@ from ranklite.components.transform.executor import Executor
 
 
 class Transform(component.Transform):
-    """TFX's Transform, made repeatable; its arguments are the same."""
+    """TFX's Transform, made repeatable.
+
+    Its arguments are the same. `preprocessing_fn` is the dotted name of
+    `ranklite.components.transform.module.preprocessing_fn`, and `custom_config` holds:
+
+      features: JSON of a FeatureSet.
+      code_digest: Digest of the module and of the executor, which only keys the cache.
+    """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)

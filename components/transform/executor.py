@@ -9,7 +9,7 @@ from tfx.components.transform import executor as transform_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
-from ranklite.components.log_example_gen.artifacts import ROWS_FILE
+from ranklite.components.artifact_types import ROWS_FILE
 
 BATCH_ROWS = 1024
 

@@ -11,6 +11,14 @@ from ranklite.models.features.feature_set import FeatureSet
 
 
 def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, str]) -> dict[str, tf.Tensor]:
-    """Transforms raw features as `custom_config["features"]`, JSON of a FeatureSet, says."""
+    """Transforms raw features.
+
+    Args:
+      inputs: Tensors of a batch, by column.
+      custom_config: `features` is the JSON of a FeatureSet.
+
+    Returns:
+      Ids, numeric features and the label, by the names that the model takes.
+    """
     features = FeatureSet.model_validate_json(custom_config["features"])
     return transform_fn.preprocessing_fn(inputs, features)

@@ -6,7 +6,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from ranklite.components.validation_gate.artifacts import DataBlessing
+from ranklite.components.artifact_types import DataBlessing
 from ranklite.components.validation_gate.executor import Executor
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import abc
 import importlib
 from collections.abc import Sequence
 from typing import Any
@@ -13,22 +12,11 @@ import tensorflow as tf
 import tf_keras as keras
 
 from ranklite.models.compression.sparsity import prunable_weights
+from ranklite.models.compression.technique import Invariant
 from ranklite.models.compression.techniques import TECHNIQUES
 
 CLUSTERED = 256  # a kernel with as few distinct values was clustered
 _SAMPLE = 4096
-
-
-class Invariant(abc.ABC):
-    """Something true of a model that stays true while it is trained on."""
-
-    @abc.abstractmethod
-    def callback(self, model: keras.Model) -> keras.callbacks.Callback:
-        """Keeps it in a model that is about to be fine-tuned, after every step."""
-
-    @abc.abstractmethod
-    def broken(self, before: keras.Model, after: keras.Model) -> str:
-        """What is no longer as it was, for a person; empty where it was kept."""
 
 
 class Zeros(Invariant):

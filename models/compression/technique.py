@@ -30,6 +30,7 @@ __all__ = [
     "Compressed",
     "Dimension",
     "FineTuned",
+    "Invariant",
     "NotCompressible",
     "PostConditionFailed",
     "Setting",
@@ -106,6 +107,18 @@ class Dimension:
     values: tuple[Any, ...]
     label: str
     starts: tuple[Any, ...] = ()
+
+
+class Invariant(abc.ABC):
+    """Something true of a model that stays true while later steps train it on."""
+
+    @abc.abstractmethod
+    def callback(self, model: keras.Model) -> keras.callbacks.Callback:
+        """Keeps it in a model that is about to be fine-tuned, after every step."""
+
+    @abc.abstractmethod
+    def broken(self, before: keras.Model, after: keras.Model) -> str:
+        """What is no longer as it was, for a person; empty where it was kept."""
 
 
 class Technique(abc.ABC, Generic[StepT]):

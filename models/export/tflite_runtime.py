@@ -53,7 +53,8 @@ class LiteModel(LoadedModel):
     def inputs(self, signature: str = SERVING_DEFAULT) -> dict[str, dict[str, Any]]:
         return {
             name: {
-                "shape": [int(n) for n in detail["shape_signature"]],
+                # Of strings the runtime tells how many rows were scored last.
+                "shape": [-1, *(int(n) for n in detail["shape_signature"][1:])],
                 "dtype": "string" if detail["dtype"] == np.bytes_ else detail["dtype"].__name__,
             }
             for name, detail in self._runner(signature).get_input_details().items()

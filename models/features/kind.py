@@ -58,7 +58,7 @@ class Number:
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """What the tests of every kind take.
+    """A feature with values of it.
 
     Attributes:
       settings: Of a feature, without its kind.
@@ -83,8 +83,11 @@ class FeatureKind(Strict, abc.ABC):
 
     @classmethod
     @abc.abstractmethod
-    def example(cls) -> Example:
-        """A feature of this kind and values of it, for the tests that run every kind."""
+    def examples(cls) -> tuple[Example, ...]:
+        """Features of this kind with values, all ways to configure it that matter.
+
+        The tests that run every kind take them; their names differ.
+        """
 
     # What it reads
 

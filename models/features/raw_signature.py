@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import types
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
@@ -35,16 +34,15 @@ class RawFeatures(tf.Module):
     ) -> None:
         super().__init__()
         self._features, self._constants = features, constants
-        lookups: dict[str, Lookup] = {
+        self.lookups: dict[str, Lookup] = {
             feature.name: feature.lookup(constants.of(feature.name), layout.field(feature.name))
             for feature in features.id_features
         }
-        self.lookups = types.MappingProxyType(lookups)  # a dict would be followed when saving
-        # Saving follows attributes: a table that none leads to is not in the file. How they are
-        # arranged shows in the file's bytes: of all features the last table, then the one before.
+        # Saving follows attributes: a table that none leads to is not in the file. How many objects
+        # there are, and in which order, shows in the file's bytes.
         self._rows: dict[str, Any] = {}
         self._texts: dict[str, Any] = {}
-        self._others: dict[str, list[Any]] = {}
+        others: dict[str, list[Any]] = {}
         for name, lookup in self.lookups.items():
             tables = list(getattr(lookup, "tables", ()))
             if tables:
@@ -52,7 +50,9 @@ class RawFeatures(tf.Module):
             if tables[1:]:
                 self._texts[name] = tables[1]
             if tables[2:]:
-                self._others[name] = tables[2:]
+                others[name] = tables[2:]
+        if others:
+            self._others = others
 
     def input_signature(self) -> dict[str, tf.TensorSpec]:
         """The raw inputs, in the order of the configuration.

@@ -13,6 +13,10 @@ class Splits:
     Attributes:
       train: Gzipped TFRecord files of the train split.
       eval: Those of the validation split.
+
+    Example:
+      >>> Splits(train=["train.gz"], eval=["eval.gz"]).eval
+      ['eval.gz']
     """
 
     train: Sequence[str]

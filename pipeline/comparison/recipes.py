@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 from ranklite.components import artifact_json
-from ranklite.components.budget_search.artifacts import TRIALS_FILE
+from ranklite.components.artifact_types import TRIALS_FILE
 from ranklite.models.reporting import html
 from ranklite.models.reporting.metric_names import METRICS
 from ranklite.models.reporting.tables import table

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ranklite.components.file_validator.artifacts import REPORT_FILE, SCORES_FILE
+from ranklite.components.artifact_types import REPORT_FILE, SCORES_FILE
 from ranklite.models.evaluation.scored_rows import ScoredRows
 from ranklite.models.reporting.metric_names import METRICS
 from ranklite.pipeline.runs import lineage

@@ -149,6 +149,8 @@ def _explain(model: type[pydantic.BaseModel], data: Any, error: Any) -> str:
         return f"{key}: this key is required"
     if kind == "union_tag_invalid" and not error["ctx"]["discriminator"].endswith("()"):
         return _explain_tag(key, **error["ctx"])
+    if kind == "unknown_entry":
+        return _explain_tag(key, **{k: v for k, v in error["ctx"].items() if k != "reason"})
     message = error["msg"].removeprefix("Value error, ")
     if kind == "value_error":
         return message if _named(data, error) != loc else f"{key}: {message}"

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import yaml
 
 
+from ranklite.pipeline.runs import nodes
+
 ANY = "*"  # any key, any entry of a list
 
 
@@ -41,6 +43,7 @@ class Renamed:
 
 RENAMED = (  # in 0.2.0, to be removed in 0.3.0
     Renamed(("compression", "budget"), "latency_us", "latency_1_us"),
+    *(Renamed(("kubeflow", "tasks"), old, new) for old, new in nodes.RENAMED.items()),
 )
 
 

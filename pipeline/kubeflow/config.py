@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import warnings
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field
 
 from ranklite.models.config import Name, Strict
-from ranklite.pipeline.runs.nodes import current_name
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _GIGABYTES = {"M": 1e-3, "G": 1.0, "T": 1e3}
@@ -102,21 +100,6 @@ class KubeflowConfig(Strict):
     defaults: TaskConfig = TaskConfig()
     tasks: dict[str, TaskConfig] = {}
     secrets: tuple[SecretConfig, ...] = ()
-
-    @field_validator("tasks", mode="before")
-    @classmethod
-    def _renamed(cls, tasks: Any) -> Any:
-        """Takes the names that tasks had in an earlier version."""
-        if not isinstance(tasks, dict):
-            return tasks
-        renamed = {}
-        for old, given in tasks.items():
-            name = current_name(old) if isinstance(old, str) else old
-            if name != old:
-                said = f"kubeflow.tasks: {old!r} is called {name!r} now; the old name will go"
-                warnings.warn(said, FutureWarning, stacklevel=2)
-            renamed[name] = given
-        return renamed
 
     def task(self, node: str) -> TaskConfig:
         """What a task gets."""

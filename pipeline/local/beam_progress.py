@@ -74,7 +74,7 @@ def _total(patterns: Sequence[str]) -> int | None:
     """Rows of `<examples>/Split-<name>/*`, all together; None where one is not known."""
     from tfx.dsl.io import fileio
 
-    from ranklite.components.log_example_gen.artifacts import ROWS_FILE
+    from ranklite.components.artifact_types import ROWS_FILE
 
     rows = 0
     for pattern in patterns:

@@ -62,7 +62,7 @@ class Outcome:
     @property
     def pushed(self) -> str | None:
         """The folder of the version that the Pusher made or kept, or None if a gate refused."""
-        from ranklite.components.pusher.pushed import pushed_version
+        from ranklite.components.artifact_json import pushed_version
 
         folder = self.stages["Pusher"].folder("pushed_model") if "Pusher" in self.stages else None
         return pushed_version(folder) if folder else None

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranklite.components import artifact_io
-from ranklite.components.run_report.artifacts import PAGE_FILE
+from ranklite.components.artifact_types import PAGE_FILE
 from ranklite.models.reporting.metric_names import (
     ACCURACY,
     COSTS,

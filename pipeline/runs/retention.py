@@ -11,7 +11,7 @@ import shutil
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from ranklite.components.pusher.pushed import pushed_version
+from ranklite.components.artifact_json import pushed_version
 from ranklite.components.run_logs import FAILED
 from ranklite.pipeline.local.tensorboard import collected, mark_pruned
 from ranklite.pipeline.runs.store import Run, Stage, all_runs, open_store, run_contexts

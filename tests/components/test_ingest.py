@@ -14,9 +14,8 @@ import pytest
 import tensorflow as tf
 import yaml
 
-from ranklite.components.log_example_gen import writer
+from ranklite.components.log_example_gen import IngestError, writer
 from ranklite.components.log_example_gen.config import IngestConfig
-from ranklite.components.log_example_gen.errors import IngestError
 from ranklite.components.log_example_gen.ingest import ingest, input_digest
 from ranklite.models import progress
 from ranklite.pipeline.config.run_config import load_config

@@ -12,11 +12,10 @@ import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from tfx.types import standard_artifacts
 
+from ranklite.components.artifact_json import pushed_version
+from ranklite.components.artifact_types import RunPage, StageReport
 from ranklite.components.blessings import BLESSINGS, EVALUATIONS
-from ranklite.components.file_validator.artifacts import StageReport
 from ranklite.components.pusher import executor
-from ranklite.components.pusher.pushed import pushed_version
-from ranklite.components.run_report.artifacts import RunPage
 from ranklite.models.export.tflite import TFLite
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.serving.versions import versions

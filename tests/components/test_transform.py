@@ -17,7 +17,7 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import transform_pb2
 from tfx.types import standard_artifacts
 
-from ranklite.components.log_example_gen.artifacts import ROWS_FILE
+from ranklite.components.artifact_types import ROWS_FILE
 from ranklite.components.schema_from_config.component import SchemaFromConfig
 from ranklite.components.schema_from_config.statistics import statistics_options
 from ranklite.components.transform.component import Transform

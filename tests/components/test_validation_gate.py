@@ -13,9 +13,9 @@ import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 from tfx.types import artifact_utils, standard_artifacts
 
+from ranklite.components.artifact_types import DataBlessing
 from ranklite.components.schema_from_config.schema import build_schema
 from ranklite.components.schema_from_config.statistics import statistics_options
-from ranklite.components.validation_gate.artifacts import DataBlessing
 from ranklite.components.validation_gate.config import Comparison, ValidationConfig
 from ranklite.components.validation_gate.executor import Executor
 from ranklite.components.validation_gate.rules import broken_rules

@@ -20,18 +20,20 @@ from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.family import FamilySettings
 from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
 from ranklite.models.architectures.settings import parse_settings
-from ranklite.models.compression.config import parse_step
 from ranklite.models.compression.equalization import equalize
-from ranklite.models.compression.recipe import Setting, apply
+from ranklite.models.compression.fine_tuning import copy
+from ranklite.models.compression.recipe import apply
 from ranklite.models.compression.sparsity import prunable_weights
-from ranklite.models.compression.technique import Splits, copy
-from ranklite.models.export.tflite import to_tflite
+from ranklite.models.compression.technique import Setting
+from ranklite.models.compression.techniques import from_json
+from ranklite.models.export.tflite_convert import to_tflite
 from ranklite.models.export.tflite_runtime import LiteModel
 from ranklite.models.features.examples import read_records, transformed_inputs
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.training import fit as training
 from ranklite.models.training.config import TrainingConfig
+from ranklite.models.training.splits import Splits
 
 LAYOUTS = {
     "numbers": FeatureLayout.build([("user", 1, 5), ("item", 1, 4), ("tags", 2, 3)], ["x", "y"]),
@@ -295,7 +297,7 @@ def test_every_technique_applies(
     setting = Setting(FEATURES, Splits(clicks.train, clicks.eval), TRAINING)
     checkpoint = fitted
     for step in steps:
-        checkpoint = apply(parse_step(json.dumps(step)), checkpoint, setting)
+        checkpoint = apply(from_json(json.dumps(step)), checkpoint, setting).model
     assert checkpoint.config.family == settings.family
     file, distance = shipped(checkpoint, clicks)
     assert distance < tolerance
@@ -326,9 +328,9 @@ def test_sixteen_bit_activations(
     splits = Splits(single_valued(clicks.train, "train.gz"), single_valued(clicks.eval, "eval.gz"))
     model = training.build(layout, settings, TRAINING)
     metrics = training.fit(model, layout, splits.train, splits.eval, TRAINING)
-    step = parse_step('{"technique": "quantize", "format": "int16x8", "epochs": 0}')
+    step = from_json('{"technique": "quantize", "format": "int16x8", "epochs": 0}')
     checkpoint = Checkpoint(model, layout, settings, metrics)
-    checkpoint = apply(step, checkpoint, Setting(FEATURES, splits, TRAINING))
+    checkpoint = apply(step, checkpoint, Setting(FEATURES, splits, TRAINING)).model
     single = dataclasses.replace(clicks, layout=layout, train=splits.train, eval=splits.eval)
     assert shipped(checkpoint, single)[1] < 1e-2
 
@@ -349,7 +351,7 @@ def test_any_family_teaches_any_other(teacher: str, student: str, clicks: Any) -
         "epochs": 2,
         "learning_rate": 0.02,
     }
-    distilled = apply(parse_step(json.dumps(step)), taught_by, setting)
+    distilled = apply(from_json(json.dumps(step)), taught_by, setting).model
     assert distilled.config.family == distilled.model.name == student
     assert distilled.metrics["auc"] > 0.7
     assert shipped(distilled, clicks)[1] < 1e-5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import pathlib
 import sys
 
@@ -63,23 +64,38 @@ def test_an_unknown_module_is_an_error(package: pathlib.Path) -> None:
         digest.code_digest("fakepackage.no_such")
 
 
-def _modules(package: str) -> list[str]:
-    root = pathlib.Path(digest._source("ranklite.models") or "").parents[1] / package
-    files = [path.relative_to(root).with_suffix("").parts for path in root.rglob("*.py")]
-    return [".".join(["ranklite", package, *parts]).removesuffix(".__init__") for parts in files]
-
-
-@pytest.mark.parametrize(
-    ("package", "above"), [("models", ("components", "pipeline")), ("components", ("pipeline",))]
-)
-def test_the_imports_run_one_way(package: str, above: tuple[str, ...]) -> None:
-    modules = _modules(package)
-    assert len(modules) > 40
-    reached = digest.reachable(*modules)
-    assert not [name for name in reached if name.startswith(tuple(f"ranklite.{a}." for a in above))]
-
-
 def test_a_component_runs_the_executor_beside_it() -> None:
     component = type("Component", (), {"__module__": "ranklite.components.pusher.component"})
     expected = digest.code_digest("ranklite.components.pusher.executor")
     assert digest.executor_digest(component) == expected
+
+
+def test_what_only_a_type_checker_reads_does_not_run(package: pathlib.Path) -> None:
+    (package / "a.py").write_text(
+        "import typing\n"
+        "if typing.TYPE_CHECKING:\n    from fakepackage import b\n"
+        "else:\n    from fakepackage import c\n"
+    )
+    forget()
+    assert digest.reachable("fakepackage.a") == ["fakepackage", "fakepackage.a", "fakepackage.c"]
+
+
+def test_an_entry_of_another_package_counts_with_its_own_modules(
+    package: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "otherpackage"
+    other.mkdir()
+    (other / "__init__.py").write_text("")
+    (other / "entry.py").write_text(
+        "import json, fakepackage.b\ndef f():\n    from . import helper\n"
+        "    from .helper import x\n    from thirdpackage import y\n"
+    )
+    (other / "helper.py").write_text("x = 1\n")
+    (tmp_path / "thirdpackage.py").write_text("y = 1\n")
+    importlib.invalidate_caches()
+    names = ["fakepackage", "fakepackage.b", "otherpackage", "otherpackage.entry"]
+    assert digest.reachable("otherpackage.entry") == [*names, "otherpackage.helper"]
+    assert "otherpackage" not in digest.reachable("fakepackage.a")
+    before = digest.code_digest("fakepackage.a", "otherpackage.entry")
+    (other / "helper.py").write_text("x = 2\n")
+    assert digest.code_digest("fakepackage.a", "otherpackage.entry") != before

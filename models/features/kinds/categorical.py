@@ -34,11 +34,18 @@ class CategoricalFeature(FeatureKind):
     max_vocabulary: int | None = Field(None, ge=1)
 
     @classmethod
-    def example(cls) -> Example:
-        """Shops by number; the one that is in a single row is too rare."""
-        shops = (7, 7, -3, 7, None, -3, 11, 7, 2**40)
-        return Example(
-            {"name": "shop", "dtype": "int64", "min_count": 2}, tuple({"shop": s} for s in shops)
+    def examples(cls) -> tuple[Example, ...]:
+        """Words; integers close together, and far apart, of which the rarest are left out."""
+        words = ("red", "red", "007", "blue", None, "new york", "red", "blue", "7")
+        near = (7, 7, -3, 7, None, -3, 11, 7, 2)
+        far = (7, 7, -3, 7, None, -3, 2**40, 7, 2**40)
+        return (
+            Example({"name": "color"}, tuple({"color": word} for word in words)),
+            Example({"name": "shop", "dtype": "int64"}, tuple({"shop": n} for n in near)),
+            Example(
+                {"name": "account", "dtype": "int64", "max_vocabulary": 2},
+                tuple({"account": n} for n in far),
+            ),
         )
 
     def raw_columns(self) -> tuple[RawColumn, ...]:

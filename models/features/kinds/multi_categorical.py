@@ -38,21 +38,19 @@ class MultiCategoricalFeature(FeatureKind):
     max_vocabulary: int | None = Field(None, ge=1)
 
     @classmethod
-    def example(cls) -> Example:
-        """Tags, of which three are kept; rows without any among them."""
-        tags: tuple[list[str] | None, ...] = (
-            ["a", "b"],
-            ["a"],
-            None,
-            ["d", "c", "b", "a"],
-            ["a", "b"],
-            [],
-            ["c"],
-            ["b"],
-            ["a"],
-        )
-        return Example(
-            {"name": "tags", "max_length": 3, "separator": "|"}, tuple({"tags": t} for t in tags)
+    def examples(cls) -> tuple[Example, ...]:
+        """Tags, of which three are kept, and numbers; rows without any among them."""
+        tags: list[list[str] | None] = [["a", "b"], ["a"], None, ["d", "c", "b", "a"], [], ["c"]]
+        shops: list[list[int] | None] = [[3], [3, 4], [-1], None, [], [4, 3, 5]]
+        return (
+            Example(
+                {"name": "tags", "max_length": 3, "separator": "|"},
+                tuple({"tags": values} for values in tags),
+            ),
+            Example(
+                {"name": "shops", "dtype": "int64", "max_length": 2, "separator": " "},
+                tuple({"shops": values} for values in shops),
+            ),
         )
 
     def raw_columns(self) -> tuple[RawColumn, ...]:

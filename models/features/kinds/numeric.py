@@ -50,12 +50,17 @@ class NumericFeature(FeatureKind):
         return self
 
     @classmethod
-    def example(cls) -> Example:
-        """Prices, some of them missing."""
+    def examples(cls) -> tuple[Example, ...]:
+        """Prices, plain or by their logarithm, and hours in buckets; some are missing."""
         prices = (1.5, 20.0, None, 3.0, 0.0, -4.25, 1.5, 100.0, 7.0)
-        return Example(
-            {"name": "price", "log": True, "missing_indicator": True},
-            tuple({"price": price} for price in prices),
+        hours = (0.0, 23.0, 12.0, None, 12.5, 6.0, 7.0, 18.0, 3.0)
+        return (
+            Example({"name": "price"}, tuple({"price": x} for x in prices)),
+            Example(
+                {"name": "spent", "log": True, "missing_indicator": True},
+                tuple({"spent": x} for x in prices),
+            ),
+            Example({"name": "hour", "buckets": 3}, tuple({"hour": x} for x in hours)),
         )
 
     def raw_columns(self) -> tuple[RawColumn, ...]:

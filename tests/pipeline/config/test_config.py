@@ -90,6 +90,11 @@ def test_defaults(tmp_path: pathlib.Path) -> None:
         ),
         ("label: y", "label: y\nlable: z", r"lable: unknown key \(did you mean 'label'\?\)"),
         ("label: y", "label: y\ngates: {max_bytes: huge}", "'huge' is no size"),
+        (
+            "label: y",
+            "label: y\ntarget: onyx",
+            r"yaml:\d+: target: no export target 'onyx'; registered are tflite",
+        ),
     ],
 )
 def test_mistakes(tmp_path: pathlib.Path, old: str, new: str, message: str) -> None:

@@ -62,9 +62,16 @@ def test_an_unknown_key_inside_a_union_names_only_that_kinds_keys() -> None:
 def test_a_wrong_choice_lists_the_choices() -> None:
     (line,) = errors(FEATURES.replace("kind: categorical", "kind: categorial"))
     assert line == (
-        "my.yaml:3: inputs.features[0].kind = 'categorial': no feature kind 'categorial'; "
-        "registered are categorical, multi_categorical, numeric"
+        "my.yaml:3: inputs.features[0].kind = 'categorial': not registered (did you mean "
+        "'categorical'?); registered are 'categorical', 'multi_categorical', 'numeric'"
     )
+
+
+def test_a_feature_without_a_kind_and_one_that_is_no_mapping() -> None:
+    (line,) = errors(FEATURES.replace(", kind: categorical", ""))
+    assert line == "my.yaml:3: inputs.features[0].kind: this key is required"
+    (line,) = errors(FEATURES.replace("{name: user, kind: categorical}", "user"))
+    assert line.startswith("my.yaml:3: inputs.features[0] = 'user': input should be a valid")
 
 
 def test_a_missing_key() -> None:

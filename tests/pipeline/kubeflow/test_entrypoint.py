@@ -14,7 +14,7 @@ import pytest
 
 from ranklite.models import progress
 from ranklite.models.serving.versions import write_version
-from ranklite.pipeline.kubeflow import entrypoint, storage
+from ranklite.pipeline.kubeflow import entrypoint, storage, task_artifacts, task_folders
 from ranklite.pipeline.local import progress as progress_lines
 from tests.kubeflow_backend import ROOT
 
@@ -39,7 +39,7 @@ def model(uri: str, digest: str = "same") -> dict[str, Any]:
 
 def recall(bucket: str, task: dict[str, Any]) -> list[str]:
     """URIs of the baseline that a task gets."""
-    entrypoint._recall(task, {"baseline": "LastPushedModel"}, f"{bucket}/history")
+    task_artifacts.recall(task, {"baseline": "LastPushedModel"}, f"{bucket}/history")
     given = task["inputs"]["artifacts"].get("baseline", {"artifacts": []})
     return [artifact["uri"] for artifact in given["artifacts"]]
 
@@ -80,14 +80,14 @@ def test_what_is_gone_from_the_storage_is_left_out(
 def test_a_refused_model_is_not_recalled_later(pushed: float | None, kept: bool) -> None:
     metadata = {} if pushed is None else {"pushed": pushed}
     output = {"artifacts": {"pushed_model": {"artifacts": [{"metadata": metadata}]}}}
-    assert entrypoint._kept(output) is kept
-    assert entrypoint._kept({"artifacts": {"anomalies": {"artifacts": [{}]}}})
+    assert task_artifacts.is_kept(output) is kept
+    assert task_artifacts.is_kept({"artifacts": {"anomalies": {"artifacts": [{}]}}})
 
 
 def push(bucket: str, content: bytes, keep: int | None = None) -> list[str]:
     """Pushes as the task would; returns what the remote folder holds."""
     parameters = {"push_destination": f"{bucket}/pushed"}
-    with entrypoint._local_folders(parameters):
+    with task_folders.local_folders(parameters):
         models = {"model.tflite": content}
         write_version(parameters["push_destination"], models, {"model": {"size": 1}}, keep)
     return storage.files(f"{bucket}/pushed")
@@ -105,7 +105,7 @@ def test_versions_are_numbered_on_and_equal_ones_not_repeated(bucket: str) -> No
 
 def test_a_failed_task_publishes_its_rejects_and_no_version(bucket: str) -> None:
     parameters = {"push_destination": f"{bucket}/pushed", "rejects_dir": f"{bucket}/rejects"}
-    with pytest.raises(RuntimeError), entrypoint._local_folders(parameters):  # noqa: PT012
+    with pytest.raises(RuntimeError), task_folders.local_folders(parameters):  # noqa: PT012
         write_version(parameters["push_destination"], {"model.tflite": b"one"}, {})
         pathlib.Path(parameters["rejects_dir"], "rejects.csv").write_text("why")
         raise RuntimeError
@@ -115,7 +115,7 @@ def test_a_failed_task_publishes_its_rejects_and_no_version(bucket: str) -> None
 
 def test_folders_that_the_pod_sees_are_left_alone(tmp_path: pathlib.Path) -> None:
     parameters = {"data_root": "/mnt/logs", "push_destination": str(tmp_path), "config": "{}"}
-    with entrypoint._local_folders(parameters) as pushed:
+    with task_folders.local_folders(parameters) as pushed:
         assert pushed is None
         assert parameters["data_root"] == "/mnt/logs"
 
@@ -123,7 +123,7 @@ def test_folders_that_the_pod_sees_are_left_alone(tmp_path: pathlib.Path) -> Non
 @pytest.mark.parametrize(
     ("executor", "name"),
     [
-        ("ranklite.components.pruner.executor.Executor", "pruner"),
+        ("ranklite.components.pusher.executor.Executor", "pusher"),
         ("somewhere.Executor", "somewhere"),
     ],
 )
@@ -168,7 +168,7 @@ def test_inputs_get_the_types_that_were_compiled() -> None:
             }
         }
     }
-    entrypoint._name_types(task, {"artifacts": compiled})
+    task_artifacts.name_types(task, {"artifacts": compiled})
     inputs = task["inputs"]["artifacts"]
     assert [artifact["type"] for artifact in inputs["model"]["artifacts"]] == [
         compiled["model"]["artifactType"]
@@ -180,5 +180,5 @@ def test_outputs_of_kubeflow_s_own_are_left_alone() -> None:
     ours = {"artifacts": [{"uri": "a", "type": {"instanceSchema": "title: tfx.Model"}}]}
     logs = {"artifacts": [{"uri": "b", "type": {"schemaTitle": "system.Artifact"}}]}
     task = {"outputs": {"artifacts": {"model": ours, "executor-logs": logs}}}
-    entrypoint._drop_foreign_outputs(task)
+    task_artifacts.drop_foreign_outputs(task)
     assert task["outputs"]["artifacts"] == {"model": ours}

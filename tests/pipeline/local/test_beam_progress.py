@@ -13,7 +13,7 @@ import pytest
 from apache_beam.io import tfrecordio
 from tfx_bsl.public.tfxio import TFExampleRecord
 
-from ranklite.components.log_example_gen.artifacts import ROWS_FILE
+from ranklite.components.artifact_types import ROWS_FILE
 from ranklite.models import progress
 from ranklite.pipeline.local.beam_progress import counted
 

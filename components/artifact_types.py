@@ -1,0 +1,52 @@
+"""The artifact types of our components, and the files that they hold.
+
+Their `TYPE_NAME`s stand in every store of ML Metadata: renamed, older runs would be lost.
+"""
+
+from __future__ import annotations
+
+from tfx.types import artifact
+
+REPORT_FILE = "report.json"  # of IngestReport and of StageReport
+ITEM_LABELS_FILE = "item_labels.parquet"
+ROWS_FILE = "rows.json"  # beside the splits of examples, by split: how far reading them is
+TRIALS_FILE = "trials.json"
+SCORES_FILE = "scores.npz"
+PAGE_FILE = "report.html"
+
+
+class IngestReport(artifact.Artifact):
+    """What was read of a log, and what could not be: `report.json`.
+
+    Where items have names, `item_labels.parquet` holds them: columns `item` and `label`.
+    """
+
+    TYPE_NAME = "components.IngestReport"
+
+
+class DataBlessing(artifact.Artifact):
+    """Statistics that were accepted: `blessed` and `statistics_uri` are custom properties."""
+
+    TYPE_NAME = "components.DataBlessing"
+
+
+class Trials(artifact.Artifact):
+    """Every recipe that was tried with its figures, the Pareto front, the choice: `trials.json`."""
+
+    TYPE_NAME = "components.Trials"
+
+
+class StageReport(artifact.Artifact):
+    """Figures of every stage and the verdict of every gate: `report.json`.
+
+    Beside it `scores.npz` keeps the scores row by row (`models.evaluation.scored_rows`), so that
+    two runs can be compared; it is never pushed.
+    """
+
+    TYPE_NAME = "components.StageReport"
+
+
+class RunPage(artifact.Artifact):
+    """A self-contained page for a browser: `report.html`."""
+
+    TYPE_NAME = "components.RunPage"

@@ -1,0 +1,112 @@
+"""Another package's feature kind, model family, technique and target run the whole pipeline."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+
+from ranklite.pipeline.local.synthetic import LOG_FILE, generate
+
+pytestmark = pytest.mark.e2e
+
+ROOT = pathlib.Path(__file__).parents[2]
+TOYS = ROOT / "tests" / "conformance" / "toys"
+ENTRY_POINTS = """
+[ranklite.kinds]
+day_part = toy_kind:DayPart
+[ranklite.families]
+wide_and_deep = toy_family:WideAndDeep
+[ranklite.techniques]
+prune_inputs = toy_technique:PruneInputs
+[ranklite.targets]
+packed = toy_target:Packed
+"""
+SCORE = """
+import csv, sys
+import numpy as np
+from ranklite import Scorer
+
+with open(sys.argv[2], newline="") as file:
+    rows = [row for _, row in zip(range(500), csv.DictReader(file))]
+for row in rows:
+    row["item"], row["hour"] = int(row["item"]), int(row["hour"])
+scores = Scorer(sys.argv[1]).score(rows)
+assert "tensorflow" not in sys.modules
+print(len(scores), float(np.std(scores)), float(scores.min()), float(scores.max()))
+"""
+
+
+def test_a_pipeline_of_another_packages_entries(tmp_path: pathlib.Path) -> None:
+    """One file each in a folder outside of the package; no file of RankLite knows of them."""
+    outside = tmp_path / "outside"
+    info = outside / "toys-1.0.dist-info"
+    info.mkdir(parents=True)
+    for door in ("kind", "family", "technique", "target"):
+        shutil.copy(TOYS / f"toy_{door}.py", outside)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toys\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    data, runs = tmp_path / "data", tmp_path / "runs"
+    generate(str(data), rows=6000)
+    config = tmp_path / "config.yaml"
+    settings = {
+        "name": "doors",
+        "source": {"files": LOG_FILE},
+        "label": "click",
+        "timestamp": "timestamp",
+        "split": {"by": "time", "eval": 0.1, "test": 0.1},
+        "features": [
+            {"name": "user", "kind": "categorical"},
+            {"name": "item", "kind": "categorical", "dtype": "int64"},
+            {"name": "part", "kind": "day_part", "hour": "hour"},
+        ],
+        "user": "user",
+        "item": "item",
+        "model": {"family": "wide_and_deep", "embedding_dim": 4, "hidden_units": [16]},
+        "training": {"epochs": 2, "batch_size": 128},
+        "compression": [
+            {"technique": "prune_inputs", "drop": 0.25, "epochs": 1},
+            {"technique": "quantize", "epochs": 0},
+        ],
+        "target": "packed",
+        "gates": {
+            "min_auc": 0.5,
+            "max_auc_drop": 0.1,
+            "max_log_loss_rise": 0.2,
+            "max_score_change": 1.0,
+            "max_score_change_p999": 1.0,
+        },
+    }
+    config.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(outside)])}
+
+    def run(*command: str) -> str:
+        ended = subprocess.run(
+            [sys.executable, *command],
+            env=environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-4000:]
+        return ended.stdout
+
+    arguments = ["--config", str(config), "--data", str(data), "--runs", str(runs)]
+    printed = run("-m", "ranklite", "run", *arguments)
+    pushed = runs / "doors" / "pushed"
+    assert "pushed" in printed
+    assert {path.name for path in (pushed / "1").iterdir()} >= {"model.packed", "model.json"}
+    count, spread, least, most = map(
+        float, run("-c", SCORE, str(pushed), str(data / LOG_FILE)).split()
+    )
+    assert count == 500
+    assert spread > 0
+    assert 0 < least < most < 1
+    assert np.isfinite([least, most]).all()

@@ -19,7 +19,7 @@ from tfx.proto import example_gen_pb2
 from tfx.utils import proto_utils
 
 from ranklite.components.log_example_gen.config import IngestConfig
-from ranklite.components.log_example_gen.writer import encode
+from ranklite.models.features.arrow import encode
 
 
 def custom_config(config: IngestConfig, code_digest: str) -> example_gen_pb2.CustomConfig:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import json
 import logging
@@ -18,14 +17,12 @@ from ranklite.components import model_file
 from ranklite.components.artifact_json import PUSHED_FILE
 from ranklite.components.artifact_types import PAGE_FILE, REPORT_FILE
 from ranklite.components.blessings import refused_by, verdicts
-from ranklite.models.export.target import SERVING_DEFAULT, SERVING_RAW, LoadedModel, Target
+from ranklite.models.export.target import LoadedModel, Target
 from ranklite.models.features.feature_set import FeatureSet
-from ranklite.models.features.layout import MISSING_INT64, MISSING_STRING
+from ranklite.models.serving.metadata import describe
 from ranklite.models.serving.versions import write_version
 
 _log = logging.getLogger(__name__)
-
-SCHEMA_VERSION = 1
 
 
 class Executor(base_executor.BaseExecutor):
@@ -94,23 +91,19 @@ class Executor(base_executor.BaseExecutor):
         exec_properties: dict[str, Any],
     ) -> str:
         features = FeatureSet.model_validate_json(exec_properties["features"])
-        metadata = {
-            "schema_version": SCHEMA_VERSION,
-            "target": target.name,
-            "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            "signatures": {s: model.inputs(s) for s in (SERVING_DEFAULT, SERVING_RAW)},
-            "missing_values": {"string": MISSING_STRING, "int64": MISSING_INT64, "float32": "NaN"},
-            "features": [column.entry() for column in features.raw_columns],
-            "vocabulary_rows": {f["name"]: f["rows"] for f in report["layout"]["fields"]},
-            "metrics": {"split": report["split"], **report["stages"]},
-            "gates": report["verdicts"],
-            "config": json.loads(exec_properties["config"]),
-            "code_digest": exec_properties["code_digest"],
-            "lineage": {
-                "artifacts": {key: [a.id for a in values] for key, values in input_dict.items()},
-                "execution": _execution_id(output_dict["pushed_model"][0].uri),
-            },
-        }
+        artifacts = {key: [a.id for a in values] for key, values in input_dict.items()}
+        execution = _execution_id(output_dict["pushed_model"][0].uri)
+        metadata = describe(
+            target,
+            model,
+            features.raw_columns,
+            report["layout"],
+            {"split": report["split"], **report["stages"]},
+            report["verdicts"],
+            json.loads(exec_properties["config"]),
+            code_digest=exec_properties["code_digest"],
+            lineage={"artifacts": artifacts, "execution": execution},
+        )
         return write_version(
             exec_properties["push_destination"],
             {target.file: model.content},

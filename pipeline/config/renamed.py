@@ -9,8 +9,11 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import yaml
+if TYPE_CHECKING:
+    import yaml
+
 
 from ranklite.pipeline.runs import nodes
 
@@ -73,6 +76,8 @@ def rename(root: yaml.Node | None, file_name: str, renamed: Sequence[Renamed] = 
 
 
 def _rename_in(mapping: yaml.MappingNode, entry: Renamed, file_name: str) -> None:
+    import yaml
+
     keys = {key.value: key for key, _ in mapping.value}
     for key, value in mapping.value:
         if key.value != entry.old:
@@ -90,6 +95,8 @@ def _rename_in(mapping: yaml.MappingNode, entry: Renamed, file_name: str) -> Non
 
 def _mappings(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[yaml.MappingNode]:
     """The mappings that a path leads to."""
+    import yaml
+
     if not path:
         if isinstance(node, yaml.MappingNode):
             yield node

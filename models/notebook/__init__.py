@@ -1,0 +1,1 @@
+"""From a pandas or Arrow table to a trained, compressed and exported model, without TFX."""

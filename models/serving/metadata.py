@@ -1,0 +1,50 @@
+"""`model.json` of a version: what an app and a person have to know of the file beside it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ranklite.models.export.target import SERVING_DEFAULT, SERVING_RAW, LoadedModel, Target
+from ranklite.models.features.layout import MISSING_INT64, MISSING_STRING
+from ranklite.models.features.raw_column import RawColumn
+
+SCHEMA_VERSION = 1
+
+
+def describe(
+    target: Target,
+    model: LoadedModel,
+    columns: Sequence[RawColumn],
+    layout: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    gates: Sequence[Any],
+    config: Mapping[str, Any],
+    **more: Any,
+) -> dict[str, Any]:
+    """The document, as `write_version` takes it and `Scorer` reads it.
+
+    Args:
+      target: What the file is.
+      model: The file, loaded.
+      columns: The raw columns that its signature takes: `FeatureSet.raw_columns`.
+      layout: A `FeatureLayout` as JSON-ready data.
+      metrics: `split`, and the figures of each stage by its name.
+      gates: Verdicts on the file; empty where nothing judged it.
+      config: What it was made with.
+      **more: Further entries, such as a digest of the code and the ids of artifacts.
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "target": target.name,
+        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "signatures": {s: model.inputs(s) for s in (SERVING_DEFAULT, SERVING_RAW)},
+        "missing_values": {"string": MISSING_STRING, "int64": MISSING_INT64, "float32": "NaN"},
+        "features": [column.entry() for column in columns],
+        "vocabulary_rows": {field["name"]: field["rows"] for field in layout["fields"]},
+        "metrics": dict(metrics),
+        "gates": list(gates),
+        "config": dict(config),
+        **more,
+    }

@@ -29,6 +29,17 @@ class Registry(Generic[EntryT]):
       what: What an entry is, for messages: `compression technique`.
       group: Of the entry points by which other packages add entries: `ranklite.techniques`.
       entries: Our own, `name -> "module:Class"`, in an order that means something to a reader.
+
+    Example:
+        >>> shapes = Registry("shape", "geometry.shapes", {"half": "fractions:Fraction"})
+        >>> shapes.names
+        ['half']
+        >>> shapes.get("half")(1, 2)
+        Fraction(1, 2)
+        >>> shapes.get("third")
+        Traceback (most recent call last):
+        ...
+        ranklite.models.registry.UnknownEntry: no shape 'third'; registered are half
     """
 
     def __init__(self, what: str, group: str, entries: dict[str, str]) -> None:

@@ -118,7 +118,15 @@ def file_verdicts(
 
 
 def at_most(name: str, value: float, threshold: float | None) -> list[Verdict]:
-    """The verdict on an upper bound; none where it is switched off. NaN never passes."""
+    """The verdict on an upper bound; none where it is switched off. NaN never passes.
+
+    Example:
+        >>> [verdict] = at_most("bytes", 70_000, GatesConfig(max_bytes="64k").max_bytes)
+        >>> verdict.passed, verdict.threshold
+        (False, 65536)
+        >>> at_most("bytes", 70_000, None)
+        []
+    """
     if threshold is None:
         return []
     return [Verdict(name, bool(value <= threshold), float(value), threshold)]

@@ -27,7 +27,16 @@ class FeatureSet(Strict):
       slices: Columns by whose values the evaluation is sliced as well.
 
     Example:
-        FeatureSet.model_validate({"features": [{"kind": "categorical", "name": "user"}]})
+        >>> features = FeatureSet.model_validate(
+        ...     {
+        ...         "features": [
+        ...             {"kind": "categorical", "name": "user"},
+        ...             {"kind": "numeric", "name": "price", "missing_indicator": True},
+        ...         ]
+        ...     }
+        ... )
+        >>> features.numeric_names
+        ['price', 'price_is_missing']
     """
 
     features: tuple[Feature, ...] = Field(min_length=1)

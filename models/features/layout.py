@@ -67,6 +67,13 @@ class FeatureLayout:
     Attributes:
       fields: The id fields, in column order, single-valued ones before multi-valued ones.
       numeric: Names of the columns of `numeric`.
+
+    Example:
+        >>> layout = FeatureLayout.build([("tags", 3, 10), ("user", 1, 100)], ["price"])
+        >>> [(field.name, field.start, field.length, field.offset) for field in layout.fields]
+        [('user', 0, 1, 1), ('tags', 1, 3, 103)]
+        >>> layout.num_ids, layout.table_rows  # with padding, and two reserved rows a field
+        (4, 115)
     """
 
     fields: tuple[Field, ...]

@@ -46,7 +46,9 @@ class RawColumn:
       kind: The kind of feature that reads it, for those who read `model.json`.
 
     Example:
-        RawColumn("genres", "string", length=3, separator="|")
+        >>> genres = RawColumn("genres", "string", length=3, separator="|")
+        >>> genres.is_list, genres.missing
+        (True, b'')
     """
 
     name: str

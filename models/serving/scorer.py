@@ -26,9 +26,6 @@ Row = Mapping[str, Any]
 class Scorer:
     """A pushed model.
 
-        scorer = Scorer("runs/movielens/pushed")
-        scorer.score([{"user": 7, "item": 1, "genres": ["Comedy"], "year": 1995}])
-
     Args:
       path: Folder of a version, or of all versions (the newest is taken).
 
@@ -36,6 +33,16 @@ class Scorer:
       FileNotFoundError: There is no version.
       UnknownEntry: Its export target is not registered here.
       UnreadableModel: The runtime cannot load its file.
+
+    Example:
+        >>> scorer = Scorer("pushed")
+        >>> row = {"user": "u1", "item": 2, "tags": ["a", "b"], "price": 1.5}
+        >>> scores = scorer.score([row, {**row, "user": None, "tags": "a|b"}])
+        >>> scores.shape, scores.dtype
+        ((2,), dtype('float32'))
+        >>> best = scorer.top_k(row, [{"item": 1}, {"item": 2}, {"item": 3}], k=2)
+        >>> len(best), best[0][1] >= best[1][1]
+        (2, True)
     """
 
     def __init__(self, path: str) -> None:

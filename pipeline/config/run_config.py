@@ -274,6 +274,13 @@ def load_config(path: str) -> RunConfig:
     Raises:
       FileNotFoundError: There is no such file.
       ConfigError: It is wrong; every mistake is listed with its line.
+
+    Example:
+        >>> config = load_config("configs/synthetic.yaml")
+        >>> config.name, config.model.hidden_units
+        ('synthetic', (64, 32))
+        >>> [step.technique for step in config.compression]
+        ['prune', 'quantize']
     """
     file = pathlib.Path(path)
     if not file.is_file():

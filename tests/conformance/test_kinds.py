@@ -28,12 +28,12 @@ from tensorflow_transform.tf_metadata.dataset_metadata import DatasetMetadata
 from ranklite.components.file_validator.validation import raw_rows_with_gaps
 from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.components.log_example_gen.ingest import ingest
-from ranklite.components.log_example_gen.writer import encode
 from ranklite.components.schema_from_config.schema import build_schema
 from ranklite.components.schema_from_config.statistics import statistics_options
 from ranklite.components.validation_gate.config import Comparison, ValidationConfig
 from ranklite.models.compression.sizes import NotCompressible, check_item_columns
 from ranklite.models.features import raw_values
+from ranklite.models.features.arrow import encode
 from ranklite.models.features.constants import (
     PreprocessingConstants,
     layout_from_transform,

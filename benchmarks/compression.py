@@ -51,7 +51,7 @@ def techniques(settings: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
         "int8_post_training": [QUANTIZE],
         "int8_trained": [TRAINED],
         "int16x8": [{**TRAINED, "format": "int16x8"}],
-        "int8_units": [{**QUANTIZE, "scales": "unit"}],
+        "int8_units": [{**QUANTIZE, "granularity": "per_channel"}],
         "int8_rows": [{**QUANTIZE, "table": "int8_per_row"}],
         "int4_rows": [{**TRAINED, "table": "int4_per_row"}],
         "int4_kernels": [{**TRAINED, "epochs": 2, "bits": 4, "table": "int8_per_row"}],

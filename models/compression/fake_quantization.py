@@ -12,7 +12,7 @@ import tf_keras as keras
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.parts import Parts
 from ranklite.models.features.layout import FeatureLayout
-from ranklite.models.layers.per_channel import LEAST_RANGE, PerUnitDense, unit_ranges
+from ranklite.models.layers.per_channel import LEAST_RANGE, PerChannelDense, unit_ranges
 from ranklite.models.layers.quantizers import QuantizeWeights, unwrapped_variable, weight_names
 from ranklite.models.layers.row_quantization import RowQuantizedEmbedding, SummedProducts
 from ranklite.models.layers.tables import WRAPPED_LAYERS, table_layers
@@ -47,13 +47,13 @@ class Bits:
       kernels: Of the large kernels, by layer name; 8 where a layer is not named.
       table: The embedding table's format.
       activations: 8 or 16.
-      per_unit: Whether the large kernels have a scale for each unit.
+      per_channel: Whether the large kernels have a scale for each unit.
     """
 
     kernels: dict[str, int]
     table: str = "int8"
     activations: int = 8
-    per_unit: bool = False
+    per_channel: bool = False
 
     @property
     def row_bits(self) -> int | None:
@@ -96,7 +96,7 @@ def _by_layer(
         configs[name] = config(
             output=name in parts.ranges,
             kernel_bits=bits.kernels.get(name, 8),
-            per_unit=bits.per_unit,
+            per_channel=bits.per_channel,
         )
     return configs
 
@@ -130,8 +130,8 @@ def fake_quantized(checkpoint: Checkpoint, bits: Bits) -> keras.Model:
             return SummedProducts.from_config(layer.get_config())
         if layer.name not in configs:
             return layer
-        if configs[layer.name].per_unit:
-            layer = PerUnitDense.from_config(layer.get_config())
+        if configs[layer.name].per_channel:
+            layer = PerChannelDense.from_config(layer.get_config())
         return tfmot.quantization.keras.quantize_annotate_layer(layer, configs[layer.name])
 
     annotated = keras.models.clone_model(checkpoint.rebuilt().model, clone_function=annotate)

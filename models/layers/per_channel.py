@@ -16,7 +16,7 @@ _SPREAD = 2.0**-12  # least range of a unit, in that of its kernel: a bias is st
 
 
 @keras.utils.register_keras_serializable("ranklite")
-class PerUnitDense(keras.layers.Dense):
+class PerChannelDense(keras.layers.Dense):
     """A Dense layer that a file stores as a convolution of 1 x 1.
 
     It is the same product, as fast, but the converter gives scales of their own to the channels of
@@ -31,7 +31,7 @@ class PerUnitDense(keras.layers.Dense):
         return outputs + self.bias if self.use_bias else outputs
 
 
-class PerUnitQuantizer(_quantizers.LastValueQuantizer):  # type: ignore[name-defined]
+class PerChannelQuantizer(_quantizers.LastValueQuantizer):  # type: ignore[name-defined]
     """Fake-quantizes a kernel [inputs, units], unit by unit, to [1, 1, inputs, units].
 
     In this form the convolution reads it: nothing may come between a range and its reader. The

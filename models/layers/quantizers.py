@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-from ranklite.models.layers.per_channel import PerUnitQuantizer
+from ranklite.models.layers.per_channel import PerChannelQuantizer
 
 _quantizers = tfmot.quantization.keras.quantizers
 
@@ -24,7 +24,7 @@ class QuantizeWeights(tfmot.quantization.keras.QuantizeConfig):
       kernel: Quantize the kernel.
       kernel_bits: 8 or 4.
       output_bits: 8 or 16.
-      per_unit: The kernel has a scale for each unit; the layer is a `PerUnitDense`.
+      per_channel: The kernel has a scale for each unit; the layer is a `PerChannelDense`.
     """
 
     def __init__(
@@ -33,16 +33,16 @@ class QuantizeWeights(tfmot.quantization.keras.QuantizeConfig):
         kernel: bool = True,
         kernel_bits: int = 8,
         output_bits: int = 8,
-        per_unit: bool = False,
+        per_channel: bool = False,
     ) -> None:
-        self.output, self.kernel, self.per_unit = output, kernel, per_unit
+        self.output, self.kernel, self.per_channel = output, kernel, per_channel
         self.kernel_bits, self.output_bits = kernel_bits, output_bits
 
     def get_weights_and_quantizers(self, layer: Any) -> list[Any]:
         if not self.kernel:
             return []
-        if self.per_unit:
-            return [(layer.kernel, PerUnitQuantizer(self.kernel_bits))]
+        if self.per_channel:
+            return [(layer.kernel, PerChannelQuantizer(self.kernel_bits))]
         quantizer = _quantizers.LastValueQuantizer(
             num_bits=self.kernel_bits, per_axis=False, symmetric=True, narrow_range=True
         )
@@ -74,7 +74,7 @@ class QuantizeWeights(tfmot.quantization.keras.QuantizeConfig):
             "kernel": self.kernel,
             "kernel_bits": self.kernel_bits,
             "output_bits": self.output_bits,
-            "per_unit": self.per_unit,
+            "per_channel": self.per_channel,
         }
 
 

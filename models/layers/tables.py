@@ -17,7 +17,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from ranklite.models.features.layout import FeatureLayout
-from ranklite.models.layers.per_channel import PerUnitDense
+from ranklite.models.layers.per_channel import PerChannelDense
 from ranklite.models.layers.table_config import (
     EMBEDDING,
     ByFrequencyTable,
@@ -72,7 +72,9 @@ class MixedDimensions(keras.layers.Layer):
 
 
 # tfmot names a wrapped layer by its class alone, without the package it is registered in.
-WRAPPED_LAYERS = {layer.__name__: layer for layer in (Composition, MixedDimensions, PerUnitDense)}
+WRAPPED_LAYERS = {
+    layer.__name__: layer for layer in (Composition, MixedDimensions, PerChannelDense)
+}
 
 
 def build_lookup(ids: tf.Tensor, layout: FeatureLayout, table: Table, stddev: float) -> Lookup:

@@ -44,6 +44,10 @@ class Renamed:
 RENAMED = (  # in 0.2.0, to be removed in 0.3.0
     Renamed(("compression", "budget"), "latency_us", "latency_1_us"),
     *(Renamed(("kubeflow", "tasks"), old, new) for old, new in nodes.RENAMED.items()),
+    *(
+        Renamed(step, "scales", "granularity", {"kernel": "per_tensor", "unit": "per_channel"})
+        for step in (("compression", ANY), ("compression", "recipes", ANY, ANY))
+    ),
 )
 
 
@@ -88,7 +92,7 @@ def _rename_in(mapping: yaml.MappingNode, entry: Renamed, file_name: str) -> Non
         message = f"{file_name}:{line}: {entry.old} is now called {entry.new}"
         key.value = entry.new
         if isinstance(value, yaml.ScalarNode) and value.value in entry.values:
-            message += f", and its value {value.value!r} {entry.values[value.value]!r}"
+            message += f", and its value {value.value!r} is {entry.values[value.value]!r}"
             value.value = entry.values[value.value]
         warnings.warn(f"{message}; the old name works until 0.3.0", RenamedKey, stacklevel=2)
 

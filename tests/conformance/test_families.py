@@ -306,7 +306,7 @@ def test_it_learns_and_its_file_scores_alike(fitted: Checkpoint, clicks: Any) ->
 
 RECIPES: dict[str, tuple[list[dict[str, Any]], float]] = {
     "trained_int8": ([{"technique": "quantize", "epochs": 1}], 3e-2),
-    "units_int8": ([{"technique": "quantize", "epochs": 0, "scales": "unit"}], 3e-2),
+    "units_int8": ([{"technique": "quantize", "epochs": 0, "granularity": "per_channel"}], 3e-2),
     "four_bits": (
         [{"technique": "quantize", "epochs": 0, "bits": 4, "table": "int4_per_row"}],
         3e-2,

@@ -59,8 +59,8 @@ class Quantization(Step):
         table among them) where it costs least, until the weights fit into `max_weight_bytes`.
       table: The embedding table: `int8` with one scale (in int16x8 one a row), or
         `int8_per_row`, `int4_per_row`.
-      scales: Of the tower's kernels: one for a `kernel`, after its units were rescaled to like
-        ranges, or one for each `unit`, with 8 bits in the format int8.
+      granularity: Of the scales of the tower's kernels: `per_tensor`, after cross-layer
+        equalization, or `per_channel`, one a unit, with 8 bits in the format int8.
       max_weight_bytes: For `bits: mixed`.
       control: Also train the float model for as long, from the same weights and on the same
         batches, so that the cost of rounding is told apart from the effect of more training.
@@ -73,7 +73,7 @@ class Quantization(Step):
     calibration_batches: int = Field(32, ge=1)
     bits: Literal[8, 4, "mixed"] = 8
     table: Literal["int8", "int8_per_row", "int4_per_row"] = "int8"
-    scales: Literal["kernel", "unit"] = "kernel"
+    granularity: Literal["per_tensor", "per_channel"] = "per_tensor"
     max_weight_bytes: Bytes | None = None
     control: bool = True
 
@@ -105,10 +105,10 @@ class Quantization(Step):
                 "bits 4 with table int8: the converter cannot store both; choose table "
                 "int8_per_row or int4_per_row"
             )
-        if self.scales == "unit" and (self.format != "int8" or self.bits != 8):
+        if self.granularity == "per_channel" and (self.format != "int8" or self.bits != 8):
             raise ValueError(
-                f"scales: unit with format {self.format} and bits {self.bits}: it goes with format "
-                "int8 and bits 8"
+                f"granularity: per_channel with format {self.format} and bits {self.bits}: it goes "
+                "with format int8 and bits 8"
             )
         if self.bits == "mixed" and self.table != "int8":
             raise ValueError("`bits: mixed` chooses the table's format itself: leave `table` out")
@@ -193,7 +193,7 @@ class Quantize(FineTuned[Quantization]):
         if config.format == "int16x8":  # a table with one scale would be stored in 16 bits
             table = config.table if config.table != "int8" else "int8_per_row"
             return Bits(kernels, table, activations=16)
-        return Bits(kernels, config.table, per_unit=config.scales == "unit")
+        return Bits(kernels, config.table, per_channel=config.granularity == "per_channel")
 
     def prepare(
         self, checkpoint: Checkpoint, splits: Splits, training: TrainingConfig

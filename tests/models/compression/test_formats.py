@@ -89,8 +89,8 @@ WEIGHTS = (3 * 8) * 64 + 64 * 32  # kernels of the two hidden layers
         ({"format": "float16"}, 2e-3),
         ({"format": "dynamic_range"}, 3e-2),
         ({"epochs": 0, "bits": 4, "table": "int8_per_row"}, 3e-2),
-        ({"epochs": 0, "scales": "unit"}, 3e-2),
-        ({"epochs": 1, "scales": "unit", "table": "int4_per_row"}, 3e-2),
+        ({"epochs": 0, "granularity": "per_channel"}, 3e-2),
+        ({"epochs": 1, "granularity": "per_channel", "table": "int4_per_row"}, 3e-2),
         ({"epochs": 1, "table": "int8_per_row"}, 3e-2),
         ({"epochs": 1, "table": "int4_per_row"}, 3e-2),
     ],
@@ -139,21 +139,21 @@ def test_units_with_scales_of_their_own(
     folded = fold_batch_norm(wide)
     exact, _ = training.predict(folded.model, clicks.layout, clicks.eval)
     errors, files = {}, {}
-    for scales in ("kernel", "unit"):
-        technique = Quantize(Quantization(technique="quantize", epochs=0, scales=scales))
+    for granularity in ("per_tensor", "per_channel"):
+        technique = Quantize(Quantization(technique="quantize", epochs=0, granularity=granularity))
         model = technique.wrap(folded, 1)
         technique.initialize(model, folded, splits)
         shipped = dataclasses.replace(folded, model=model, format="int8")
-        shipped.save(str(tmp_path / scales))
-        loaded = Checkpoint.load(str(tmp_path / scales))
-        files[scales] = LiteModel(to_tflite(loaded))
-        expected, given = scores(clicks, shipped, files[scales])
+        shipped.save(str(tmp_path / granularity))
+        loaded = Checkpoint.load(str(tmp_path / granularity))
+        files[granularity] = LiteModel(to_tflite(loaded))
+        expected, given = scores(clicks, shipped, files[granularity])
         assert np.abs(given - expected).max() < 3e-2
-        errors[scales] = float(np.abs(given - exact).mean())
-    assert errors["unit"] < errors["kernel"] / 2
-    assert [files[scales].operators().get("CONV_2D", 0) for scales in files] == [0, 2]
-    assert stored(files["unit"].content, (64, 1, 1, 24)).dtype == np.int8
-    assert stored(files["kernel"].content, (64, 24)).dtype == np.int8
+        errors[granularity] = float(np.abs(given - exact).mean())
+    assert errors["per_channel"] < errors["per_tensor"] / 2
+    assert [files[granularity].operators().get("CONV_2D", 0) for granularity in files] == [0, 2]
+    assert stored(files["per_channel"].content, (64, 1, 1, 24)).dtype == np.int8
+    assert stored(files["per_tensor"].content, (64, 24)).dtype == np.int8
 
 
 @pytest.mark.parametrize("epochs", [0, 1])
@@ -167,7 +167,7 @@ def test_units_of_zeros_keep_their_biases(
     kernel[:, [2, 7]], kernel[:, 9] = 0.0, 1e-9
     bias[[2, 7, 9]] = 5.0, 0.5, 2.0
     layer.set_weights([kernel, bias])
-    technique = Quantize(Quantization(technique="quantize", epochs=1, scales="unit"))
+    technique = Quantize(Quantization(technique="quantize", epochs=1, granularity="per_channel"))
     if epochs:
         trained = compress(technique, start, splits, TRAINING)
     else:
@@ -360,10 +360,13 @@ def test_mixed_bits_fit_and_cost_least(base: Checkpoint, splits: Splits) -> None
         ({"format": "int16x8", "bits": 4}, "format int16x8 with bits 4"),
         ({"format": "float16", "table": "int4_per_row"}, "in the formats int8 and int16x8 only"),
         ({"bits": 3}, "Input should be 8, 4 or 'mixed'"),
-        ({"scales": "unit", "format": "int16x8"}, "scales: unit with format int16x8 and bits 8"),
         (
-            {"scales": "unit", "bits": 4, "table": "int8_per_row"},
-            "scales: unit with format int8 and bits 4",
+            {"granularity": "per_channel", "format": "int16x8"},
+            "granularity: per_channel with format int16x8 and bits 8",
+        ),
+        (
+            {"granularity": "per_channel", "bits": 4, "table": "int8_per_row"},
+            "granularity: per_channel with format int8 and bits 4",
         ),
         ({"bits": "mixed"}, "go together"),
         ({"bits": 4}, "choose table int8_per_row or int4_per_row"),

@@ -36,6 +36,20 @@ def test_an_old_key_works_and_warns_with_the_new_one(tmp_path: pathlib.Path) -> 
     )
 
 
+@pytest.mark.parametrize(
+    "tail",
+    [
+        "compression:\n- {technique: quantize, scales: unit}\n",
+        "compression: {recipes: {a: [{technique: quantize, scales: unit}]}}\n",
+    ],
+)
+def test_an_old_value_works_in_steps_and_in_recipes(tail: str, tmp_path: pathlib.Path) -> None:
+    with pytest.warns(RenamedKey, match="'unit' is 'per_channel'"):
+        compression = load_config(configuration(tmp_path, tail)).compression
+    (step,) = compression if isinstance(compression, tuple) else compression.recipes["a"]
+    assert step.granularity == "per_channel"
+
+
 def test_the_new_key_does_not_warn(tmp_path: pathlib.Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -83,7 +97,7 @@ scales: unit
         "scales": "unit",
     }
     assert len(caught) == 4
-    assert "and its value 'unit' 'per_channel'" in str(caught[0].message)
+    assert "and its value 'unit' is 'per_channel'" in str(caught[0].message)
 
 
 def test_a_name_in_an_alias_is_renamed_once() -> None:

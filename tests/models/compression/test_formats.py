@@ -301,7 +301,7 @@ def test_sparse_storage_of_int8_is_caught(
     pruned = compress(technique(prune), base, splits, TRAINING)
     config = Quantization(technique="quantize", epochs=0)
     checkpoint, _ = quantize(config, pruned, splits, TRAINING)
-    convert = tf.lite.TFExporter.from_saved_model
+    convert = tf.lite.TFLiteConverter.from_saved_model
 
     def sparse(*args: Any, **kwargs: Any) -> Any:
         converter = convert(*args, **kwargs)
@@ -318,7 +318,7 @@ def test_sparse_storage_of_int8_is_caught(
         return converter
 
     honest = to_tflite(checkpoint)
-    monkeypatch.setattr(tf.lite.TFExporter, "from_saved_model", sparse)
+    monkeypatch.setattr(tf.lite.TFLiteConverter, "from_saved_model", sparse)
     broken = to_tflite(checkpoint)
     assert broken != honest
     try:

@@ -15,6 +15,6 @@ if os.environ.setdefault("TF_USE_LEGACY_KERAS", "1") != "1":
     )
 if "keras" in sys.modules and "tf_keras" not in sys.modules and "tensorflow" in sys.modules:
     raise ImportError(
-        "TensorFlow was imported with Keras 3 before RankLite. Import `models` first, or set "
-        "TF_USE_LEGACY_KERAS=1 in the environment."
+        "TensorFlow was imported with Keras 3 before RankLite. Import `ranklite.models` first, or "
+        "set TF_USE_LEGACY_KERAS=1 in the environment."
     )

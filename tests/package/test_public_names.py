@@ -38,7 +38,7 @@ def test_every_public_name_is_there() -> None:
     assert dir(ranklite) == sorted(ranklite.__all__)
     for name in ranklite.__all__:
         value = getattr(ranklite, name)
-        assert value is getattr(ranklite, name)
+        assert value == getattr(ranklite, name)
         assert isinstance(value, str) or value.__doc__
     with pytest.raises(AttributeError, match="no attribute 'Score'"):
         _ = ranklite.Score

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from ranklite.models.compression.sizes import NotCompressible
 from ranklite.models.evaluation import metrics
+from ranklite.models.export import export_target
 from ranklite.models.features.layout import MISSING, OOV, PADDING_ROW
 from ranklite.models.notebook.ranker import Ranker
 from ranklite.models.serving.scorer import Scorer
@@ -127,8 +128,10 @@ def test_compressed_files_are_their_keras_models(ranker: Ranker, tmp_path: pathl
     assert np.mean(kernel == 0) == pytest.approx(0.5, abs=0.01)
     before, after = ranker.export(str(tmp_path / "float")), small.export(str(tmp_path / "int8"))
     assert np.abs(scored(after) - small.predict(VALID)).max() < 0.05
-    sizes = [pathlib.Path(v, "model.tflite").stat().st_size for v in (before, after)]
-    assert sizes[1] < sizes[0]
+    # In bytes, so small a model gains nothing: what counts is how its weights are stored.
+    shares = [export_target().read(f"{v}/model.tflite").integer_share() for v in (before, after)]
+    assert shares[0] == 0.0
+    assert shares[1] > 0.5
     ranker.export(str(tmp_path / "int8"), keep=1)
     assert versions(str(tmp_path / "int8")) == [2]
 
@@ -140,14 +143,17 @@ def test_a_student_learns_from_teachers_of_its_own(ranker: Ranker) -> None:
                 "technique": "distill",
                 "teachers": 2,
                 "student": {"embedding_dim": 2, "hidden_units": [8]},
-                "epochs": 2,
+                "epochs": 15,
                 "batch_size": 128,
+                "learning_rate": 0.01,
                 "unlabelled": {"per_row": 0.5},
             }
         ]
     )
     assert student.checkpoint.config.hidden_units == (8,)
-    assert student.metrics["distilled"]["auc"] > 0.7
+    figures = student.metrics["distilled"]
+    assert figures["teachers_auc"] > 0.75
+    assert figures["auc"] > 0.75
 
 
 def test_mistakes_cost_no_training(ranker: Ranker) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import pathlib
-import re
 import subprocess
 import sys
 from typing import Any
@@ -36,6 +34,7 @@ from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.training import fit as training
 from ranklite.models.training.config import TrainingConfig
 from ranklite.models.training.splits import Splits
+from tests.other_package import installed, passed_with
 
 LAYOUTS = {
     "numbers": FeatureLayout.build([("user", 1, 5), ("item", 1, 4), ("tags", 2, 3)], ["x", "y"]),
@@ -409,24 +408,8 @@ def test_any_family_teaches_any_other(teacher: str, student: str, clicks: Any) -
     assert shipped(distilled, clicks)[1] < 1e-5
 
 
-TOYS = pathlib.Path(__file__).parent / "toys"
-
-
 @pytest.mark.slow
 def test_a_family_of_another_package_passes_all_of_this(tmp_path: pathlib.Path) -> None:
     """One file and its entry point: nothing of RankLite changes."""
-    info = tmp_path / "toy-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n")
-    entry = "wide_and_deep = toy_family:WideAndDeep"
-    (info / "entry_points.txt").write_text(f"[ranklite.families]\n{entry}\n")
-    paths = [str(tmp_path), str(TOYS), os.environ.get("PYTHONPATH", "")]
-    process = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-n", "0", "-k", "wide_and_deep", __file__],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-    )
-    assert process.returncode == 0, process.stdout[-3000:]
-    assert int(re.findall(r"(\d+) passed", process.stdout)[0]) > 20
+    installed(tmp_path, families="wide_and_deep = toy_family:WideAndDeep")
+    assert passed_with(tmp_path, __file__, "wide_and_deep") > 20

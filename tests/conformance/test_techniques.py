@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
-import os
 import pathlib
-import re
 import subprocess
 import sys
 from typing import Any
@@ -37,6 +35,7 @@ from ranklite.models.training.config import TrainingConfig
 from ranklite.models.training.splits import Splits
 from ranklite.pipeline.config.errors import ConfigError
 from ranklite.pipeline.config.run_config import load_config
+from tests.other_package import installed, passed_with
 
 TOYS = pathlib.Path(__file__).parent / "toys"
 MODEL = DeepFMConfig(embedding_dim=8, hidden_units=(32, 16), dropout=0.0, embedding_stddev=0.1)
@@ -311,18 +310,5 @@ def test_what_it_leaves_survives_every_later_step(made: Made, setting: Setting) 
 @pytest.mark.slow
 def test_a_technique_of_another_package_passes_all_of_this(tmp_path: pathlib.Path) -> None:
     """One file and its entry point: nothing of RankLite changes."""
-    info = tmp_path / "toy-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n")
-    entry = "prune_inputs = toy_technique:PruneInputs"
-    (info / "entry_points.txt").write_text(f"[ranklite.techniques]\n{entry}\n")
-    paths = [str(tmp_path), str(TOYS), os.environ.get("PYTHONPATH", "")]
-    process = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-n", "0", "-k", "prune_inputs", __file__],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-    )
-    assert process.returncode == 0, process.stdout[-3000:]
-    assert int(re.findall(r"(\d+) passed", process.stdout)[0]) == 10  # a test of each kind
+    installed(tmp_path, techniques="prune_inputs = toy_technique:PruneInputs")
+    assert passed_with(tmp_path, __file__, "prune_inputs") == 10  # a test of each kind

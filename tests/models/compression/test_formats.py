@@ -28,6 +28,7 @@ from ranklite.models.compression.techniques.cluster import Clustering
 from ranklite.models.compression.techniques.prune import Pruning
 from ranklite.models.compression.techniques.quantize import Quantization, Quantize
 from ranklite.models.evaluation.gates import GatesConfig
+from ranklite.models.export import export_target
 from ranklite.models.export.target import UnreadableModel
 from ranklite.models.export.tflite_convert import to_tflite
 from ranklite.models.export.tflite_runtime import LiteModel
@@ -288,6 +289,7 @@ def test_the_gates_catch_a_wrong_calibration(
         0.0,
         len(labels),
         quantized=True,
+        target=export_target("tflite"),
     )
     assert not all(verdict.passed for verdict in verdicts)
 

@@ -411,5 +411,5 @@ def test_any_family_teaches_any_other(teacher: str, student: str, clicks: Any) -
 @pytest.mark.slow
 def test_a_family_of_another_package_passes_all_of_this(tmp_path: pathlib.Path) -> None:
     """One file and its entry point: nothing of RankLite changes."""
-    installed(tmp_path, families="wide_and_deep = toy_family:WideAndDeep")
+    installed(tmp_path, {"ranklite.families": "wide_and_deep = toy_family:WideAndDeep"})
     assert passed_with(tmp_path, __file__, "wide_and_deep") > 20

@@ -336,7 +336,7 @@ def test_broken_data_stop_the_run_before_training(
     assert LOG_FILE in text  # what was read
     assert "<h3>Columns</h3>" in text
 
-    log = pathlib.Path(captured.err.split("The log is ")[1].split(". Finished")[0])
+    log = pathlib.Path(captured.err.split("The log is ")[1].split(". Rerun")[0])
     assert log.name == "05-ValidationGate.log"
     assert str(log.parent) == newest(Folders(workspace.runs, "e2e").logs)
     text = log.read_text(encoding="utf-8")

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import keyword
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+# A column of a log, as its files call it: any text of one line.
+Column = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f]+$")]
+
+
+def _is_argument(name: str) -> str:
+    """Signatures are functions, and features their arguments."""
+    if name.startswith("_") or name == "self" or keyword.iskeyword(name):
+        raise ValueError(
+            f"{name!r} cannot be the name of an argument of the model: give the feature another "
+            f"`name`, and `column: {name}`"
+        )
+    return name
+
+
+FeatureName = Annotated[Name, AfterValidator(_is_argument)]
 
 
 class Strict(BaseModel):

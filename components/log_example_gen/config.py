@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from ranklite.components.log_example_gen import spans
 from ranklite.components.log_example_gen.source import LOGS, Glob, SourceConfig
-from ranklite.models.config import Name, Strict
+from ranklite.models.config import Column, Strict
 from ranklite.models.features.feature_set import FeatureSet
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -36,7 +36,7 @@ class HashSplit(Strict):
     """
 
     by: Literal["hash"]
-    key: Name | None = None
+    key: Column | None = None
     eval: Share = 0.1
     test: Share | None = None
 
@@ -69,7 +69,7 @@ class NegativesConfig(Strict):
 
     per_positive: int = Field(4, ge=1, le=1000)
     by: Literal["uniform", "popularity"] = "uniform"
-    item_columns: tuple[Name, ...] = ()
+    item_columns: tuple[Column, ...] = ()
     redraw: Literal["never", "epoch"] = "never"
 
 
@@ -80,7 +80,9 @@ class IngestConfig(Strict):
       source: Where the log is.
       label: Column of 0 and 1, or an SQL expression that is true for a positive; None where
         negatives are sampled.
-      timestamp: Column of the time: epoch seconds or milliseconds, ISO text, a date or timestamp.
+      timestamp: Column of the time: numbers since 1970, ISO 8601 text, a date or timestamp.
+      timestamp_format: How it is written otherwise: `seconds`, `milliseconds`, `microseconds` or
+        `nanoseconds` since 1970, of any year, or forms as of strptime, such as `%d/%m/%Y %H:%M`.
       split: How rows are divided.
       negatives: How negatives are sampled, for a log of positives only.
       features: The columns.
@@ -91,11 +93,12 @@ class IngestConfig(Strict):
 
     source: SourceConfig
     label: str | None = None
-    timestamp: Name | None = None
+    timestamp: Column | None = None
+    timestamp_format: str | tuple[str, ...] = ()
     split: SplitConfig
     negatives: NegativesConfig | None = None
     features: FeatureSet
-    item_label: Name | None = None
+    item_label: Column | None = None
     seed: int = 42
     span: str | None = None
 
@@ -133,6 +136,12 @@ class IngestConfig(Strict):
                     f"eval and test hold {held_out:g} of the rows: leave some to train"
                 )
         return self
+
+    @property
+    def timestamp_formats(self) -> tuple[str, ...]:
+        """The forms of times, none where the log shows them."""
+        given = self.timestamp_format
+        return (given,) if isinstance(given, str) else given
 
     @property
     def sampled_negatives(self) -> NegativesConfig | None:
@@ -222,21 +231,23 @@ class IngestConfig(Strict):
             raise FileNotFoundError(f"no file matches {pattern!r} in {data_root}{_near(root)}")
         return files
 
-    def file_format(self, path: str) -> str:
-        """The format of a file: the configured one, or by its name.
+    def file_format(self, path: str, table: str = LOGS) -> str:
+        """The format of a file of a table: the configured one, or by its name.
 
         Raises:
           ValueError: The name does not tell.
         """
-        if self.source.format:
-            return self.source.format
+        configured = self.source.table(table).format
+        if configured:
+            return configured
         suffixes = [s for s in pathlib.PurePath(path).suffixes if s not in (".gz", ".zst", ".bz2")]
         suffix = suffixes[-1] if suffixes else ""
         if suffix in (".parquet", ".pq"):
             return "parquet"
         if suffix not in FORMATS:
             raise ValueError(
-                f"{path}: set source.format to csv, jsonl or parquet; the name is mute"
+                f"{path}: its name does not tell its format; set source.format to csv, jsonl or "
+                "parquet"
             )
         return FORMATS[suffix]
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from ranklite.components.log_example_gen import negatives, reader, rejects, splits, writer
 from ranklite.components.log_example_gen.config import IngestConfig
+from ranklite.components.log_example_gen.log_table import LABEL, LOG, ROW, SPLIT, TIME
 from ranklite.models import progress
 from ranklite.models.features.sql import name
 
@@ -54,8 +55,8 @@ def ingest(
         contextlib.closing(reader.connect(data_root, work)) as con,
     ):
         _announce(config, data_root)
-        reader.load(con, config, data_root)
-        rejected = rejects.reject(con, config, rejects_dir, data_root)
+        scans = reader.load(con, config, data_root, work)
+        rejected = rejects.reject(con, config, scans, rejects_dir, data_root)
         splits.assign(con, config)
         splits.check(con, config)
         if config.item_label and item_labels:  # before negatives take over their positives' names
@@ -88,7 +89,7 @@ def _announce(config: IngestConfig, data_root: str) -> None:
 
 
 def _count(con: duckdb.DuckDBPyConnection) -> int:
-    [(rows,)] = con.execute("SELECT count(*) FROM log").fetchall()
+    [(rows,)] = con.execute(f"SELECT count(*) FROM {LOG}").fetchall()
     return int(rows)
 
 
@@ -97,8 +98,9 @@ def _describe(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> dict[str,
         return f"count(DISTINCT {name(column)})" if column else "NULL"
 
     result = con.execute(
-        "SELECT split, count(*), sum(label)::BIGINT, min(ts), max(ts), "
-        f"{distinct(config.features.user)}, {distinct(config.features.item)} FROM log GROUP BY 1"
+        f"SELECT {SPLIT}, count(*), sum({LABEL})::BIGINT, floor(min({TIME}) / 1e6)::BIGINT, "
+        f"floor(max({TIME}) / 1e6)::BIGINT, {distinct(config.features.user)}, "
+        f"{distinct(config.features.item)} FROM {LOG} GROUP BY 1"
     ).fetchall()
     keys = ("rows", "positives", "first_time", "last_time", "users", "items")
     by_split = {row[0]: dict(zip(keys, row[1:], strict=True)) for row in result}
@@ -107,9 +109,10 @@ def _describe(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> dict[str,
 
 def _item_labels(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> pa.Table:
     """`item` and `label` as strings, an item a row; of several names the last in the log."""
-    item, label = name(str(config.features.item)), name(str(config.item_label))
+    item = name(str(config.features.item))
+    label = name(reader.table_column(config, str(config.item_label)))
     return con.sql(
-        f"SELECT {item}::VARCHAR AS item, arg_max({label}, row_id)::VARCHAR AS label FROM log "
+        f"SELECT {item}::VARCHAR AS item, arg_max({label}, {ROW})::VARCHAR AS label FROM {LOG} "
         f"WHERE {item} IS NOT NULL AND {label} IS NOT NULL GROUP BY {item} ORDER BY 1"
     ).to_arrow_table()
 

@@ -65,7 +65,9 @@ class NumericFeature(FeatureKind):
 
     def raw_columns(self) -> tuple[RawColumn, ...]:
         """A column of numbers."""
-        return (RawColumn(self.name, "float32", categories=False, kind=self.kind),)
+        return (
+            RawColumn(self.name, "float32", categories=False, kind=self.kind, column=self.column),
+        )
 
     @property
     def id_length(self) -> int:

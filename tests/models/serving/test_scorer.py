@@ -85,7 +85,7 @@ def test_rows_become_what_the_raw_signature_takes(scorer: Scorer) -> None:
 def test_every_way_to_say_missing_is_one(scorer: Scorer, missing: Any) -> None:
     row = {"user": "", "item": -(2**63), "tags": [], "price": float("nan")}
     other = scorer.score(
-        [dict.fromkeys(ROW, missing), {**ROW, "tags": [missing, " ", -(2**63), "a", "b", "c"]}]
+        [dict.fromkeys(ROW, missing), {**ROW, "tags": [missing, " ", "a", "b", "c"]}]
     )
     np.testing.assert_array_equal(other, scorer.score([row, ROW]))
 
@@ -129,10 +129,10 @@ def test_top_k(scorer: Scorer) -> None:
         ({"item": 1.5}, ValueError, "row 1: item = 1.5 is not of type int64"),
         ({"price": "dear"}, ValueError, "row 1: price = 'dear' is not of type float32"),
         ({"user": 1.5}, ValueError, "row 1: user = 1.5 is not of type string"),
-        ({"user": True}, ValueError, "row 1: user = True is not of type string"),
+        ({"user": [1]}, ValueError, r"row 1: user = \[1\] is not of type string"),
         ({"item": float("inf")}, ValueError, "row 1: item = inf is not of type int64"),
         ({"item": 2**63}, ValueError, "row 1: item = 9223372036854775808 is not of type int64"),
-        ({"tags": 1.5}, ValueError, "row 1: tags = 1.5 is not of type string"),
+        ({"tags": 1.5}, ValueError, "row 1: tags = 1.5 is no list"),
     ],
 )
 def test_wrong_values_are_named(

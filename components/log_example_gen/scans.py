@@ -1,0 +1,182 @@
+"""Files as DuckDB scans them: the columns of each, as text or in the types that a file declares."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import glob
+import json
+from collections.abc import Sequence
+
+import duckdb
+
+from ranklite.components.log_example_gen import IngestError
+from ranklite.components.log_example_gen.log_table import WRONG
+from ranklite.components.log_example_gen.plain_files import plain
+from ranklite.components.log_example_gen.source import CsvConfig, TableConfig
+from ranklite.models.features.sql import name, quoted
+from ranklite.models.features.sql_values import JSON, problem
+from ranklite.models.serving.csv_format import CsvFormat, header_of
+
+_LONGEST_LINE = 16 * 2**20  # bytes
+_NEVER, _NULL = "\x01", "\x02"  # no line of JSON has them
+
+
+@dataclasses.dataclass(frozen=True)
+class Scan:
+    """A file, or the result of a query.
+
+    Attributes:
+      path: Of the file; "" for the result of a query.
+      plain: What is read in its place: the file itself, or a plain copy.
+      sql: A SELECT of all columns and, for JSON Lines, of `WRONG`.
+      types: DuckDB's type of each column; JSON for values of JSON Lines.
+      kind: `csv`, `jsonl`, `parquet`, or `query`.
+      form: How a CSV file is written, its delimiter included.
+    """
+
+    path: str
+    plain: str
+    sql: str
+    types: dict[str, str]
+    kind: str = "query"
+    form: CsvFormat | None = None
+
+    def with_columns(self, needed: Sequence[str]) -> Scan:
+        """The same with missing values in the columns that it lacks."""
+        more = [column for column in needed if column not in self.types]
+        if not more:
+            return self
+        nulls = ", ".join(f"NULL::VARCHAR AS {name(column)}" for column in more)
+        return dataclasses.replace(
+            self,
+            sql=f"SELECT *, {nulls} FROM ({self.sql})",
+            types={**self.types, **dict.fromkeys(more, "VARCHAR")},
+        )
+
+    @property
+    def wrong(self) -> str | None:
+        """The column that says what is wrong with a line, where there is one."""
+        return WRONG if JSON in self.types.values() else None
+
+
+def scan(
+    con: duckdb.DuckDBPyConnection,
+    path: str,
+    kind: str,
+    table: TableConfig,
+    work_dir: str,
+    wanted: Sequence[str] | None,
+) -> Scan:
+    """A file as it can be read.
+
+    Args:
+      con: A connection that may read the file and the folder.
+      path: The file.
+      kind: `csv`, `jsonl` or `parquet`.
+      table: How the table's files are written, all said.
+      work_dir: Folder for a plain copy.
+      wanted: Columns that are needed; None for all.
+
+    Raises:
+      IngestError: It is empty, damaged, of another encoding, or its header names a column twice.
+    """
+    if kind == "parquet":
+        return _parquet(con, path)
+    copy = plain(path, table.encoding or "utf-8", work_dir)
+    if kind == "jsonl":
+        return _jsonl(con, path, copy, wanted)
+    assert table.csv is not None
+    return _csv(path, copy, table.csv)
+
+
+def csv_format(settings: CsvConfig) -> CsvFormat:
+    """The same settings, as a scorer takes them."""
+    return CsvFormat(
+        settings.delimiter, settings.quote, settings.escape, settings.null, settings.columns
+    )
+
+
+def _csv(path: str, copy: str, settings: CsvConfig) -> Scan:
+    try:
+        delimiter, columns = header_of(copy, csv_format(settings))
+    except (ValueError, csv.Error) as error:
+        raise IngestError(f"{path}: {error}") from error
+    # Under names of our own: DuckDB renames what differs in case only.
+    own = {column: f"c{number}" for number, column in enumerate(columns)}
+    options = {
+        "auto_detect": "false",
+        "columns": "{" + ", ".join(f"{quoted(c)}: 'VARCHAR'" for c in own.values()) + "}",
+        "header": str(settings.header).lower(),
+        "delim": quoted(delimiter),
+        "quote": quoted(settings.quote),
+        "escape": quoted(settings.escape if settings.quote else ""),
+        "nullstr": "[" + ", ".join(map(quoted, dict.fromkeys((*settings.null, "")))) + "]",
+    }
+    columns_sql = ", ".join(f"{own[column]} AS {name(column)}" for column in columns)
+    return Scan(
+        path,
+        copy,
+        f"SELECT {columns_sql} FROM {_read_csv(copy, options)}",
+        dict.fromkeys(columns, "VARCHAR"),
+        "csv",
+        dataclasses.replace(csv_format(settings), delimiter=delimiter),
+    )
+
+
+def _jsonl(
+    con: duckdb.DuckDBPyConnection, path: str, copy: str, wanted: Sequence[str] | None
+) -> Scan:
+    options = {
+        "auto_detect": "false",
+        "columns": "{'line': 'VARCHAR'}",
+        "header": "false",
+        "delim": quoted(_NEVER),
+        "quote": "''",
+        "escape": "''",
+        "nullstr": quoted(_NULL),
+    }
+    lines = _read_csv(copy, options)
+    is_object = "CASE WHEN json_valid(line) THEN json_type(line) = 'OBJECT' ELSE false END"
+    if wanted is None:
+        keys = con.execute(
+            f"SELECT DISTINCT unnest(json_keys(line)) AS key FROM {lines} WHERE {is_object}"
+        ).fetchall()
+        wanted = sorted(key for (key,) in keys)
+    paths = "[" + ", ".join(quoted("$." + json.dumps(c, ensure_ascii=False)) for c in wanted) + "]"
+    values = ", ".join(f"row[{n}] AS {name(column)}" for n, column in enumerate(wanted, 1))
+    found = f"CASE WHEN {is_object} THEN json_extract(line, {paths}) END"
+    reason = f"CASE WHEN row IS NULL THEN {problem('', 'not a JSON object', 'line')} ELSE '' END"
+    return Scan(
+        path,
+        copy,
+        f"SELECT {values}{', ' if wanted else ''}{reason} AS {WRONG} FROM "
+        f"(SELECT line, {found} AS row FROM {lines} WHERE trim(line) != '')",
+        dict.fromkeys(wanted, JSON),
+        "jsonl",
+    )
+
+
+def _parquet(con: duckdb.DuckDBPyConnection, path: str) -> Scan:
+    # `[` in a name would begin a class of characters.
+    source = (
+        f"SELECT * FROM read_parquet({quoted(glob.escape(path))}, binary_as_string = true, "
+        "hive_partitioning = false)"
+    )
+    try:
+        described = con.execute(f"DESCRIBE {source}").fetchall()
+    except duckdb.Error as error:
+        raise IngestError(f"{path}: not readable as Parquet: {error}") from error
+    return Scan(path, path, source, {row[0]: row[1] for row in described}, "parquet")
+
+
+def _read_csv(path: str, options: dict[str, str]) -> str:
+    options |= {
+        "store_rejects": "true",
+        "rejects_limit": "0",
+        "max_line_size": str(_LONGEST_LINE),
+        "hive_partitioning": "false",
+        "compression": "'none'",
+    }
+    arguments = ", ".join(f"{key} = {value}" for key, value in options.items())
+    return f"read_csv({quoted(glob.escape(path))}, {arguments})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import os
 import tempfile
@@ -15,7 +16,14 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ranklite.components.log_example_gen import negatives, reader, rejects, splits, writer
+from ranklite.components.log_example_gen import (
+    log_rows,
+    negatives,
+    reader,
+    rejects,
+    splits,
+    writer,
+)
 from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.components.log_example_gen.log_table import LABEL, LOG, ROW, SPLIT, TIME
 from ranklite.models import progress
@@ -30,6 +38,7 @@ def ingest(
     rejects_dir: str,
     folder_of: Callable[[str], str],
     item_labels: str | None = None,
+    log_rows_file: str | None = None,
 ) -> dict[str, Any]:
     """Turns a log into examples.
 
@@ -38,6 +47,7 @@ def ingest(
       data_root: Folder that the configuration's file names are relative to.
       rejects_dir: Receives `rejects.csv`; it outlives a failed run.
       folder_of: Where the file of a split goes.
+      log_rows_file: JSON Lines file for rows of the last split as they stand in the log.
       item_labels: Parquet file for the items' names, written where the configuration has them.
 
     Returns:
@@ -62,6 +72,10 @@ def ingest(
         if config.item_label and item_labels:  # before negatives take over their positives' names
             pq.write_table(_item_labels(con, config), item_labels)
         sampled = negatives.add_negatives(con, config, work) if config.sampled_negatives else {}
+        judged = config.split_names[-1]
+        if log_rows_file:
+            rows_of_log = log_rows.sample(con, config, scans, judged)
+            _write_lines(log_rows_file, rows_of_log, data_root)
         written = progress.Rows("writing", _count(con))
         for split in config.split_names:
             rows = writer.write_split(con, config, split, folder_of(split), written.add)
@@ -79,6 +93,14 @@ def ingest(
         "seconds": round(seconds, 3),
         "rows_per_second": round(rows / seconds),
     }
+
+
+def _write_lines(path: str, rows: list[dict[str, Any]], data_root: str) -> None:
+    root = os.path.realpath(data_root)
+    with open(path, "w", encoding="utf-8") as file:
+        for row in rows:
+            name = os.path.relpath(row["file"], root) if row["file"] else ""
+            file.write(json.dumps(row | {"file": name}, default=str) + "\n")
 
 
 def _announce(config: IngestConfig, data_root: str) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 
 import duckdb
 
-from ranklite.components.log_example_gen import IngestError, label, times
+from ranklite.components.log_example_gen import IngestError, label, log_rows, times
 from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.components.log_example_gen.log_table import (
     FILE,
     LABEL,
     LOG,
     PREFIX,
+    RAW,
     RECORD,
     REJECTED,
     ROW,
@@ -189,13 +190,17 @@ def _select(
     is_row = f"NOT starts_with({WRONG}, {quoted(sql_values.WHOLE_ROW)})"
     unlabelled = f"CASE WHEN {LABEL} IS NULL AND {is_row} THEN {no_label} END"
     wrong = sql_values.joined([f"nullif({WRONG}, '')", unlabelled])
+    features = [column.source for column in config.features.raw_columns]
+    raw = "NULL::VARCHAR" if source.path else log_rows.raw_sql(features)
     return (
         f"SELECT {RECORD} + {after} AS {ROW}, {number} AS {FILE}, {RECORD}, "
-        f"{quoted(split)}::VARCHAR AS {SPLIT}, {LABEL}, {TIME}, {wrong} AS {WRONG}, "
+        f"{quoted(split)}::VARCHAR AS {SPLIT}, {LABEL}, {TIME}, {RAW}, "
+        f"{wrong} AS {WRONG}, "
         f"{', '.join(outer)} FROM (SELECT *, {label_value} AS {LABEL} FROM (SELECT "
-        f"row_number() OVER () AS {RECORD}, {time} AS {TIME}, "
+        f"{RECORD}, {time} AS {TIME}, {raw} AS {RAW}, "
         f"{all_wrong} AS {WRONG}, {inner_sql} "
-        f"FROM ({source.sql}) AS source))"
+        f"FROM "
+        f"(SELECT *, row_number() OVER () AS {RECORD} FROM ({source.sql}) AS source)))"
     )
 
 

@@ -217,6 +217,8 @@ class IngestConfig(Strict):
             raise ValueError(
                 f"{pattern!r}: files are named relative to the data folder and lie inside it"
             )
+        if not any(part not in ("", ".") for part in pattern.split("/")):
+            raise ValueError(f"{pattern!r} names no file; write a glob such as '*.csv'")
         spanned = bool(spans.placeholders(pattern))
         files: dict[str | None, list[pathlib.Path]] = {}
         for path in root.glob(spans.as_glob(pattern)):

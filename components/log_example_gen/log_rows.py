@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import duckdb
@@ -97,13 +97,8 @@ def _records(
     number = 0
     places = set(wanted)
     with log_files.open_text(scan.plain, "utf-8") as file:
-        rows = (
-            log_files.csv_rows(file, scan.form)
-            if scan.form is not None
-            else log_files.json_rows(text for text in file)
-        )
         try:
-            for line, values in rows:
+            for line, values in _rows(scan, file):
                 if line in rejected:
                     continue
                 number += 1
@@ -129,13 +124,19 @@ def _of_lines(scan: Scan, wanted: list[int]) -> Iterator[tuple[int, int, dict[st
                 return
             place = record
             text = line.decode(errors="replace")
-            rows = (
-                log_files.csv_rows([first, text] if header else [text], scan.form)
-                if scan.form is not None
-                else log_files.json_rows([text])
-            )
-            for _, values in rows:
+            for _, values in _rows(scan, [first, text] if header else [text]):
                 yield record, number, values
+
+
+def _rows(scan: Scan, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows of text with the lines that they begin in; what `csv.null` names is None."""
+    if scan.form is None:
+        yield from log_files.json_rows(lines)
+        return
+    null = {"", *scan.form.null}
+    _, _, rows = log_files.csv_rows(lines, scan.form)
+    for line, row in rows:
+        yield line, {column: None if text in null else text for column, text in row.items()}
 
 
 def _of_parquet(scan: Scan, wanted: list[int]) -> Iterator[tuple[int, int, dict[str, Any]]]:

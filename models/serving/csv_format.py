@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 _DELIMITERS = (",", "\t", ";", "|")
-_NUL, _NO_NUL = "\0", "\ue000"  # Python's csv refuses NUL before 3.11: a private letter carries it
+# Python's csv refuses NUL before 3.11: what Unicode says is never a letter carries it.
+NUL, NO_NUL = "\0", "\U0010ffff"
 csv.field_size_limit(sys.maxsize)  # a field is as long as it is
 
 
@@ -62,7 +63,7 @@ def header_of(path: str, form: CsvFormat) -> tuple[str, list[str]]:
         if form.columns is not None:
             return delimiter, list(form.columns)
         _, names = next(records(itertools.chain([first], file), form, delimiter), (0, []))
-    return delimiter, _checked(names)
+    return delimiter, checked_names(names)
 
 
 def delimiter_of(line: str, quote: str) -> str:
@@ -85,7 +86,7 @@ def records(
       csv.Error: Quotes that do not fit.
     """
     doubled = form.escape in ("", form.quote)
-    kept = (line.replace(_NUL, _NO_NUL) if _NUL in line else line for line in lines)
+    kept = (line.replace(NUL, NO_NUL) if NUL in line else line for line in lines)
     reader = csv.reader(
         kept,
         delimiter=delimiter,
@@ -98,11 +99,16 @@ def records(
     begun = 1
     for values in reader:
         if values:  # what is not a blank line
-            yield begun, [v.replace(_NO_NUL, _NUL) if _NO_NUL in v else v for v in values]
+            yield begun, [v.replace(NO_NUL, NUL) if NO_NUL in v else v for v in values]
         begun = reader.line_num + 1
 
 
-def _checked(names: list[str]) -> list[str]:
+def checked_names(names: list[str]) -> list[str]:
+    """Names of columns; one that has none is called by its place.
+
+    Raises:
+      ValueError: Two are the same, or one is no text.
+    """
     if any("\udc80" <= letter <= "\udcff" for name in names for letter in name):
         raise ValueError("the header is not UTF-8; `source.encoding` says what it is")
     # As a data frame's index, which is written without a name.

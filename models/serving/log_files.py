@@ -7,15 +7,23 @@ Parquet needs pyarrow.
 from __future__ import annotations
 
 import bz2
+import contextlib
 import csv
+import dataclasses
 import gzip
 import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
-from ranklite.models.serving.csv_format import CsvFormat, delimiter_of, records
+from ranklite.models.serving.csv_format import (
+    CsvFormat,
+    checked_names,
+    delimiter_of,
+    records,
+)
 
 Record = dict[str, Any]
 _OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open}
@@ -46,49 +54,96 @@ def open_text(path: str, encoding: str) -> TextIO:
     return file
 
 
-def rows_of(path: str, form: CsvFormat, encoding: str = "utf-8") -> Iterator[tuple[int, Record]]:
-    """The rows of a file, each with the line that it begins in; of Parquet, its number from 1.
+@dataclasses.dataclass(frozen=True)
+class RowFile:
+    """An open file of rows.
+
+    Attributes:
+      path: The file.
+      kind: `csv`, `jsonl` or `parquet`; `query` for the result of one.
+      columns: Their names; None for JSON Lines, whose rows have keys of their own.
+      rows: Each row as it stands there, with the line that it begins in; of Parquet, its number
+        from 1. Reading them raises a ValueError that names the line.
+      form: How a CSV file is written, its delimiter included.
+    """
+
+    path: str
+    kind: str
+    columns: list[str] | None
+    rows: Iterator[tuple[int, Record]]
+    form: CsvFormat
+
+    def value(self, row: Mapping[str, Any], column: str) -> Any:
+        """A value of a row; None where it is missing."""
+        value = row.get(column)
+        return None if self.kind == "csv" and value in self.form.null else value
+
+
+@contextlib.contextmanager
+def open_rows(path: str, form: CsvFormat, encoding: str = "utf-8") -> Iterator[RowFile]:
+    """Opens a CSV, JSON Lines or Parquet file.
 
     Args:
-      path: A CSV, JSON Lines or Parquet file.
+      path: The file.
       form: How CSV is written.
       encoding: Of a text file.
 
     Raises:
-      ValueError: The file cannot be read; the message names file and line.
+      ValueError: The file cannot be read; the message names it, and the line where there is one.
     """
     kind = format_of(path)
-    if kind == "parquet":
-        yield from parquet_rows(path)
-        return
-    with open_text(path, encoding) as file:
-        try:
-            yield from csv_rows(file, form) if kind == "csv" else json_rows(file)
-        except (csv.Error, UnicodeError, EOFError, OSError) as error:
-            raise ValueError(f"{path}: {error or 'it ends early'}") from error
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+    try:
+        if kind == "parquet":
+            rows = parquet_rows(path)
+            yield RowFile(path, kind, _parquet_columns(path), rows, form)
+            return
+        with open_text(path, encoding) as file:
+            if kind == "jsonl":
+                yield RowFile(path, kind, None, _named(path, json_rows(file)), form)
+            else:
+                delimiter, columns, rows = csv_rows(file, form)
+                known = dataclasses.replace(form, delimiter=delimiter)
+                yield RowFile(path, kind, columns, _named(path, rows), known)
+    except (UnicodeError, EOFError, zlib.error, gzip.BadGzipFile) as error:  # of its first line
+        raise ValueError(f"{path}: {error or 'it ends early'}") from error
 
 
-def csv_rows(lines: Iterable[str], form: CsvFormat) -> Iterator[tuple[int, Record]]:
-    """The rows of CSV text; what `form.null` names, and an empty field, is None.
+def _named(path: str, rows: Iterator[tuple[int, Record]]) -> Iterator[tuple[int, Record]]:
+    """The rows, with the file's name in what goes wrong."""
+    try:
+        yield from rows
+    except (csv.Error, UnicodeError, EOFError, zlib.error, OSError) as error:
+        raise ValueError(f"{path}: {error or 'it ends early'}") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def csv_rows(
+    lines: Iterable[str], form: CsvFormat
+) -> tuple[str, list[str], Iterator[tuple[int, Record]]]:
+    """The delimiter, the columns and the rows of CSV text.
 
     Raises:
-      ValueError: A row has more or fewer fields than there are columns.
+      ValueError: The header names a column twice; while reading, a row has more or fewer fields
+        than there are columns.
     """
     rest = iter(lines)
     first = next(rest, "")
     delimiter = form.delimiter or delimiter_of(first, form.quote)
     every = records(itertools.chain([first], rest), form, delimiter)
-    names = list(form.columns) if form.columns is not None else next(every, (1, []))[1]
-    null = {"", *form.null}
-    for line, values in every:
-        if len(values) != len(names):
-            raise ValueError(
-                f"line {line} has {len(values)} fields, and there are {len(names)} columns: "
-                f"{values}"
-            )
-        yield line, {n: None if v in null else v for n, v in zip(names, values, strict=True)}
+    names = form.columns if form.columns is not None else next(every, (1, []))[1]
+    columns = checked_names(list(names))
+
+    def rows() -> Iterator[tuple[int, Record]]:
+        for line, values in every:
+            if len(values) != len(columns):
+                raise ValueError(
+                    f"line {line} has {len(values)} fields, and there are {len(columns)} columns: "
+                    f"{values}"
+                )
+            yield line, dict(zip(columns, values, strict=True))
+
+    return delimiter, columns, rows()
 
 
 def json_rows(lines: Iterable[str]) -> Iterator[tuple[int, Record]]:
@@ -109,12 +164,12 @@ def json_rows(lines: Iterable[str]) -> Iterator[tuple[int, Record]]:
         yield line, row
 
 
-def parquet_rows(path: str, groups: Iterable[int] | None = None) -> Iterator[tuple[int, Record]]:
-    """The rows of a Parquet file, or of some of its row groups; binary values are text.
+def _parquet_columns(path: str) -> list[str]:
+    names: list[str] = _parquet_file(path).schema_arrow.names
+    return names
 
-    Raises:
-      ValueError: pyarrow is not installed, or cannot read the file.
-    """
+
+def _parquet_file(path: str) -> Any:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -123,19 +178,29 @@ def parquet_rows(path: str, groups: Iterable[int] | None = None) -> Iterator[tup
             f"{path}: reading Parquet needs pyarrow: pip install pyarrow, or write CSV"
         ) from None
     try:
-        file = pq.ParquetFile(path)
-        number = 1
-        starts = [0, *itertools.accumulate(
-            file.metadata.row_group(g).num_rows for g in range(file.metadata.num_row_groups)
-        )]  # fmt: skip
-        for group in groups if groups is not None else range(file.metadata.num_row_groups):
-            number = starts[group] + 1
+        return pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def parquet_rows(path: str, groups: Iterable[int] | None = None) -> Iterator[tuple[int, Record]]:
+    """The rows of a Parquet file, or of some of its row groups; binary values are text.
+
+    Raises:
+      ValueError: pyarrow is not installed, or cannot read the file.
+    """
+    file = _parquet_file(path)
+    sizes = [file.metadata.row_group(g).num_rows for g in range(file.metadata.num_row_groups)]
+    starts = [0, *itertools.accumulate(sizes)]
+    for group in groups if groups is not None else range(len(sizes)):
+        number = starts[group] + 1
+        try:
             for batch in file.read_row_group(group).to_batches():
                 for row in batch.to_pylist():
                     yield number, {name: _text(value) for name, value in row.items()}
                     number += 1
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path}: {error}") from error
+        except (ArithmeticError, OSError, ValueError) as error:  # pyarrow's are these
+            raise ValueError(f"{path}: row group {group}: {error}") from error
 
 
 def _text(value: Any) -> Any:

@@ -98,11 +98,22 @@ def parser() -> argparse.ArgumentParser:
         "search the pipeline's own in it)",
     )
 
-    score = command("score", "Score the rows of a CSV file with a pushed model (no TensorFlow).")
+    score = command("score", "Score the rows of a file with a pushed model (no TensorFlow).")
     score.add_argument("model", help="a pushed version, or the folder of all versions")
-    score.add_argument("input", help="CSV file with a header that names the model's features")
     score.add_argument(
-        "-o", "--output", required=True, help="CSV file to write: the input and a column `score`"
+        "input",
+        help="CSV, JSON Lines or Parquet file with the columns of the model's log, or, where the "
+        "configuration has a query, the folder of the log",
+    )
+    score.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        help="file to write, in the format of the input: the input and a column of scores; text "
+        "that a spreadsheet takes for a formula is left as it is",
+    )
+    score.add_argument(
+        "--column", default="score", help="name of that column (default: %(default)s)"
     )
 
     lineage = command(

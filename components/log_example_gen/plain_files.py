@@ -20,13 +20,14 @@ _BOMS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _BLOCK = 1 << 20
 
 
-def plain(path: str, encoding: str, folder: str) -> str:
+def plain(path: str, encoding: str, folder: str, most: int | None = None) -> str:
     """A plain UTF-8 file of the same text: the file itself, or a copy.
 
     Args:
       path: A text file, compressed by gzip, bzip2 or Zstandard or not, which its first bytes tell.
       encoding: Of the text.
       folder: Where a copy goes.
+      most: Bytes of a copy, up to the end of a line; None copies all.
 
     Raises:
       IngestError: The file is empty, cut short or damaged, or its text is of another encoding.
@@ -47,6 +48,9 @@ def plain(path: str, encoding: str, folder: str) -> str:
     with open(copy, "wb") as out:
         for block in _decoded(path, compression, encoding):
             out.write(block)
+            if most is not None and out.tell() > most:
+                out.truncate(out.tell() - len(block) + block.rfind(b"\n") + 1)
+                break
     if os.path.getsize(copy) == 0:
         raise IngestError(f"{path} is empty")
     return copy

@@ -59,9 +59,20 @@ def connect(data_root: str, work_dir: str) -> duckdb.DuckDBPyConnection:
 
 
 def load(
-    con: duckdb.DuckDBPyConnection, config: IngestConfig, data_root: str, work_dir: str
+    con: duckdb.DuckDBPyConnection,
+    config: IngestConfig,
+    data_root: str,
+    work_dir: str,
+    first: int | None = None,
 ) -> dict[int, Scan]:
     """Fills the table `LOG`: the columns of `log_table`, and those that examples need.
+
+    Args:
+      con: Of `connect`.
+      config: What is read.
+      data_root: The data folder.
+      work_dir: Folder for plain copies of files.
+      first: Only so many rows of each file; None reads all.
 
     Returns:
       What was read, by the number that its rows have in the column `FILE`; results of a query have
@@ -75,7 +86,7 @@ def load(
     paths = sorted({path for files in matched.values() for path in files})
     before = {path: _state(path) for path in paths}
     files: list[Scan] = []  # numbered from 0, and results of a query from -1 down
-    parts = _complete(con, config, list(_parts(con, config, matched, work_dir, files)))
+    parts = _complete(con, config, list(_parts(con, config, matched, work_dir, files, first)))
     for index, (split, number, each) in enumerate(parts):
         select = _select(con, config, each, split, number, _rows(con) if index else 0)
         verb = f"INSERT INTO {LOG}" if index else f"CREATE TABLE {LOG} AS"
@@ -98,6 +109,7 @@ def _parts(
     matched: Mapping[tuple[str, str], list[str]],
     work_dir: str,
     files: list[Scan],
+    first: int | None,
 ) -> Iterator[tuple[str, int, Scan]]:
     """Split ("" where it is not by files), number and scan of all that fills the table, in order.
 
@@ -112,7 +124,7 @@ def _parts(
             settings = config.source.table(table)
             for path in paths:
                 kind = config.file_format(path, table)
-                each = scan(con, path, kind, settings, work_dir, wanted)
+                each = scan(con, path, kind, settings, work_dir, wanted, first)
                 tables.setdefault(table, []).append(each)
                 files.append(each)
         if config.source.query:

@@ -68,7 +68,7 @@ def reject(
     Raises:
       IngestError: There are more than allowed, or no good row is left.
     """
-    rejects = sorted(_rejects(con, scans, data_root))
+    rejects = listed(con, scans, data_root)
     con.execute(f"DELETE FROM {LOG} WHERE {WRONG} != ''")
     [(good,)] = con.execute(f"SELECT count(*) FROM {LOG}").fetchall()
     path = _write_rejects(rejects, rejects_dir)
@@ -84,6 +84,13 @@ def reject(
     if not good:
         raise IngestError("the log has no rows: its files hold a header at the most")
     return dict(collections.Counter(each.column or each.reason for each in rejects))
+
+
+def listed(
+    con: duckdb.DuckDBPyConnection, scans: Mapping[int, Scan], data_root: str
+) -> list[Reject]:
+    """The rejects in the order of files and lines; arguments as for `reject`."""
+    return sorted(_rejects(con, scans, data_root))
 
 
 def _rejects(

@@ -18,6 +18,7 @@ from ranklite.models.features.sql import name, quoted
 from ranklite.models.features.sql_values import JSON, problem
 from ranklite.models.serving.csv_format import CsvFormat, header_of
 
+_ROW_BYTES = 4096  # that a row may take on average where only the first ones are read
 _LONGEST_LINE = 16 * 2**20  # bytes
 _NEVER, _NULL = "\x01", "\x02"  # no line of JSON has them
 
@@ -67,6 +68,7 @@ def scan(
     table: TableConfig,
     work_dir: str,
     wanted: Sequence[str] | None,
+    first: int | None = None,
 ) -> Scan:
     """A file as it can be read.
 
@@ -77,17 +79,24 @@ def scan(
       table: How the table's files are written, all said.
       work_dir: Folder for a plain copy.
       wanted: Columns that are needed; None for all.
+      first: Only so many rows; None reads all.
 
     Raises:
       IngestError: It is empty, damaged, of another encoding, or its header names a column twice.
     """
     if kind == "parquet":
-        return _parquet(con, path)
-    copy = plain(path, table.encoding or "utf-8", work_dir)
-    if kind == "jsonl":
-        return _jsonl(con, path, copy, wanted)
-    assert table.csv is not None
-    return _csv(path, copy, table.csv)
+        whole = _parquet(con, path)
+    else:
+        most = None if first is None else first * _ROW_BYTES
+        copy = plain(path, table.encoding or "utf-8", work_dir, most)
+        if kind == "jsonl":
+            whole = _jsonl(con, path, copy, wanted)
+        else:
+            assert table.csv is not None
+            whole = _csv(path, copy, table.csv)
+    if first is None:
+        return whole
+    return dataclasses.replace(whole, sql=f"SELECT * FROM ({whole.sql}) LIMIT {first}")
 
 
 def csv_format(settings: CsvConfig) -> CsvFormat:

@@ -45,8 +45,8 @@ def assign(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> None:
         )
 
 
-def check(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> None:
-    """Raises IngestError where a split is empty or the labels cannot be learned from."""
+def check_labels(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> None:
+    """Raises IngestError where a label is neither 0 nor 1."""
     outside = con.execute(
         f"SELECT {LABEL}, count(*) FROM {LOG} WHERE {LABEL} NOT IN (0, 1) "
         f"GROUP BY {LABEL} ORDER BY 2 DESC LIMIT 5"
@@ -57,6 +57,11 @@ def check(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> None:
             f"the label {config.label!r} has values other than 0 and 1: {shown}. Write it as an "
             'expression that is true for a positive, such as "rating >= 4"'
         )
+
+
+def check(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> None:
+    """Raises IngestError where a split is empty or the labels cannot be learned from."""
+    check_labels(con, config)
     counts = {
         split: (rows, positives)
         for split, rows, positives in con.execute(

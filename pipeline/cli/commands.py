@@ -47,6 +47,11 @@ def validate(args: argparse.Namespace) -> int:
     if args.data:
         config.check_files(args.data)
     print(f"{args.config} is valid: {config.summary()}")
+    if args.data and config.source.engine == "duckdb":
+        from ranklite.components.log_example_gen.preview import preview
+
+        for line in preview(config.ingest, args.data):
+            print(line)
     return 0
 
 

@@ -68,7 +68,11 @@ def parser() -> argparse.ArgumentParser:
 
     validate = command("validate", "Check a configuration without running anything.")
     with_config(validate)
-    validate.add_argument("--data", metavar="DIR", help="also check that its files are there")
+    validate.add_argument(
+        "--data",
+        metavar="DIR",
+        help="also read the first rows of its files, and say what a run would make of them",
+    )
 
     report = command("report", "Print the table of a configuration's last run again.")
     with_config(report)

@@ -125,6 +125,9 @@ class Executor(base_executor.BaseExecutor):
             quantized,
             target,
         )
+        verdicts += validation.known_values(
+            gates.max_unseen, ids[IDS], checkpoint.layout, features.user
+        )
         if input_dict.get("ingest_report"):
             folder = artifact_utils.get_single_uri(input_dict["ingest_report"])
             verdicts += log_parity.verdicts(

@@ -76,7 +76,10 @@ class Scorer:
         parts = []
         while batch := list(itertools.islice(iterator, BATCH)):
             inputs = {column.name: self._array(column, batch) for column in self._columns}
-            parts.append(self._model.score(inputs, SERVING_RAW))
+            scores = self._model.score(inputs, SERVING_RAW)
+            if not np.isfinite(scores).all():  # which would rank above all others
+                raise ValueError(f"the model gives no number for {inputs}")
+            parts.append(scores)
         return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
     def top_k(self, user: Row, items: Sequence[Row], k: int) -> list[tuple[int, float]]:

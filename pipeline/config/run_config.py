@@ -61,6 +61,9 @@ class PushConfig(Strict):
     keep: int | None = Field(None, ge=1)
 
 
+LEAST_BATCH = 8  # rows, for batch normalization
+
+
 class BeamConfig(Strict):
     """How the Beam-based stages (statistics, Transform, Evaluator) run.
 
@@ -138,6 +141,12 @@ class RunConfig(Strict):
         _ = self.ingest  # its own rules over several keys
         if self.training.negatives is not None:
             raise ValueError("training.negatives: say `negatives: {redraw: epoch}` instead")
+        if getattr(self.model, "batch_norm", False) and self.training.batch_size < LEAST_BATCH:
+            raise ValueError(
+                f"training.batch_size {self.training.batch_size} with model.batch_norm: the "
+                f"statistics of so few rows are noise; take {LEAST_BATCH} or more, or set "
+                "batch_norm: false"
+            )
         if len(self._ensembles) > 1:
             raise ValueError(
                 "compression: all recipes that distil share one ensemble: give the same `teachers` "

@@ -75,7 +75,7 @@ def test_a_bad_row_is_shown_and_many_are_an_error(tmp_path: pathlib.Path) -> Non
         ({"source": {"files": "*.csv", "query": "SELECT usr FROM logs"}}, 'column "usr" not found'),
         (
             {"features": {"features": [{"kind": "categorical", "name": "user"}], "user": "who"}},
-            "who",
+            "no column 'who'",
         ),
     ],
 )

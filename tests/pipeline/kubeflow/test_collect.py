@@ -17,15 +17,17 @@ EXECUTION = "0a1b2c3d-0000-4000-8000-0123456789ab"
 
 
 def fill(store: ObjectStore) -> None:
-    store.objects |= {
-        f"{ROOT}/{OLD}/Trainer/model_run/train/events.1": b"one",
-        f"{ROOT}/{OLD}/Trainer/model/model.h5": b"not to be fetched",
-        f"{ROOT}/{OLD}/RunReport/page/report.html": b"page",
-        # Newer versions of Kubeflow put the execution's id between task and output.
-        f"{ROOT}/{NEW}/Quantizer/{EXECUTION}/model_run/train/events.1": b"two",
-        f"{ROOT}/loose/report.json": b"{}",
-        f"{ROOT}/model_run/events.9": b"of no task",
-    }
+    store.objects.update(
+        {
+            f"{ROOT}/{OLD}/Trainer/model_run/train/events.1": b"one",
+            f"{ROOT}/{OLD}/Trainer/model/model.h5": b"not to be fetched",
+            f"{ROOT}/{OLD}/RunReport/page/report.html": b"page",
+            # Newer versions of Kubeflow put the execution's id between task and output.
+            f"{ROOT}/{NEW}/Quantizer/{EXECUTION}/model_run/train/events.1": b"two",
+            f"{ROOT}/loose/report.json": b"{}",
+            f"{ROOT}/model_run/events.9": b"of no task",
+        }
+    )
 
 
 def content(folder: pathlib.Path) -> dict[str, bytes]:
@@ -73,7 +75,7 @@ def test_a_run_keeps_its_number_when_an_older_one_comes_later(
     for name in late:
         del store.objects[name]
     collect(f"s3://{ROOT}", str(tmp_path / "nightly"))
-    store.objects |= late
+    store.objects.update(late)
     for _ in range(2):
         collect(f"s3://{ROOT}", str(tmp_path / "nightly"))
         shown = [run.title.split(" kubeflow ")[1] for run in collected(tmp_path / "nightly")]

@@ -18,14 +18,15 @@ class Faults:
     """What goes wrong.
 
     Attributes:
-      failures: Answers to give in place of the next requests' own: (method, status); 0 hangs up.
+      failures: Answers to give in place of the next ones: (method, part of the path, status); 0
+        hangs up.
       failed: When each of them was given.
       requests: (method, path) of all requests.
       endpoint: Address of this, to be used in place of the server's.
     """
 
     def __init__(self) -> None:
-        self.failures: list[tuple[str, int]] = []
+        self.failures: list[tuple[str, str, int]] = []
         self.failed: list[float] = []
         self.requests: list[tuple[str, str]] = []
         self.endpoint = ""
@@ -48,12 +49,13 @@ def _handler(faults: Faults, server: str) -> type[http.server.BaseHTTPRequestHan
             content = self._body()
             faults.requests.append((self.command, self.path))
             for failure in faults.failures:
-                if failure[0] == self.command:
+                method, part, status = failure
+                if method == self.command and part in self.path:
                     faults.failures.remove(failure)
                     faults.failed.append(time.monotonic())
                     self.close_connection = True
-                    if failure[1]:
-                        self._answer(failure[1], b"", [])
+                    if status:
+                        self._answer(status, b"", [])
                     return
             upstream = http.client.HTTPConnection(urllib.parse.urlsplit(server).netloc)
             try:

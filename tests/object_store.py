@@ -6,9 +6,11 @@ Tests look into the buckets through the servers' own clients, not through the co
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sysconfig
@@ -182,7 +184,9 @@ def object_store(scheme: str = "s3") -> Iterator[ObjectStore]:
         command = _fake_gcs(port) if scheme == "gs" else _seaweedfs(folder, port, others)
         log = pathlib.Path(folder, "log")
         with log.open("wb") as file:
-            process = subprocess.Popen(command, cwd=folder, stdout=file, stderr=file)
+            process = subprocess.Popen(
+                command, cwd=folder, stdout=file, stderr=file, preexec_fn=_die_with_parent
+            )
         endpoint = f"http://127.0.0.1:{port}"
         try:
             objects = (_GcsObjects if scheme == "gs" else _S3Objects)(endpoint)
@@ -194,6 +198,11 @@ def object_store(scheme: str = "s3") -> Iterator[ObjectStore]:
         finally:
             process.kill()  # SeaweedFS takes half a minute to stop by itself
             process.wait()
+
+
+def _die_with_parent() -> None:
+    """Tests that are killed leave no server behind."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _fake_gcs(port: int) -> list[str]:
@@ -221,6 +230,8 @@ def _seaweedfs(folder: str, port: int, others: list[int]) -> list[str]:
         "master.volumeSizeLimitMB": 64,
         "volume.max": 0,
         "s3.iam": "false",
+        "s3.port.iceberg": 0,  # these two have fixed ports otherwise, for one server of a machine
+        "s3.port.lance": 0,
         "s3.autoCreateBucket": "false",
         "s3.config": path,
         **{

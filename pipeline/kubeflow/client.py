@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import datetime
 import functools
 import hashlib
 import io
@@ -13,10 +11,12 @@ import pathlib
 import time
 import urllib.parse
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import urllib3
+
+from ranklite.pipeline.kubeflow.runs import Run
 
 TIMEOUT_SECONDS = 30
 DELAYS_SECONDS = (1.0, 2.0, 4.0, 8.0)
@@ -34,25 +34,6 @@ _HINTS = {
 
 class KubeflowError(OSError):
     """The server refused or could not be reached; the message says what and what to do."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """A run on the server.
-
-    Attributes:
-      name: Its name.
-      run_id: Its id.
-      state: `SUCCEEDED`, `FAILED`, `RUNNING`, ...
-      created: When.
-      error: What the server says went wrong.
-    """
-
-    name: str
-    run_id: str
-    state: str
-    created: datetime.datetime | None
-    error: str
 
 
 class _Answer:
@@ -116,7 +97,7 @@ class _Transport:
             size = f"{len(value[1]):,} bytes of {value[0]}" if isinstance(value, tuple) else value
             parts.append(f"{name}: {size}")
         self._say("\n".join(parts))
-        ids = ("pipeline_id", "pipeline_version_id", "experiment_id", "recurring_run_id")
+        ids = ("pipeline_id", "pipeline_version_id", "experiment_id", "recurring_run_id", "run_id")
         return _Answer({key: f"new-{key.removesuffix('_id')}" for key in ids})
 
     def __getattr__(self, verb: str) -> Any:
@@ -255,6 +236,37 @@ class Kubeflow:
                     ) from error
         return made, old
 
+    def start(
+        self,
+        name: str,
+        run_name: str,
+        pipeline_id: str,
+        version_id: str,
+        parameters: Mapping[str, str],
+    ) -> str:
+        """Starts one run.
+
+        Args:
+          name: Of its experiment.
+          run_name: Of the run.
+          pipeline_id: The pipeline.
+          version_id: Its version.
+          parameters: Values of the pipeline's parameters; others have their defaults.
+
+        Returns:
+          Id of the run.
+        """
+        with _silent():
+            experiment = self._client.create_experiment(name).experiment_id
+            started = self._client.run_pipeline(
+                experiment_id=experiment,
+                job_name=run_name,
+                params=dict(parameters),
+                pipeline_id=pipeline_id,
+                version_id=version_id,
+            )
+        return str(started.run_id)
+
     def runs(self, name: str, limit: int) -> list[Run]:
         """The newest runs of a pipeline, the newest first.
 
@@ -269,16 +281,7 @@ class Kubeflow:
             answer = self._client.list_runs(
                 experiment_id=experiment.experiment_id, page_size=limit, sort_by="created_at desc"
             )
-        return [
-            Run(
-                run.display_name,
-                run.run_id,
-                run.state or "UNKNOWN",
-                run.created_at,
-                run.error.message if run.error else "",
-            )
-            for run in answer.runs or []
-        ]
+            return [Run.of(run, self._client.get_run) for run in answer.runs or []]
 
 
 def _pages(page: Callable[..., Any], key: str) -> Iterator[Any]:

@@ -14,6 +14,7 @@ import yaml
 from ranklite.pipeline.config.run_config import RunConfig
 from ranklite.pipeline.kubeflow import storage
 from ranklite.pipeline.kubeflow.config import TaskConfig
+from ranklite.pipeline.kubeflow.run_record import announce
 
 ENTRYPOINT = ("python", "-m", "ranklite.pipeline.kubeflow.entrypoint")
 SPAN_PARAMETER = "span"
@@ -95,6 +96,8 @@ def compile_pipeline(
         parameter |= {"defaultValue": "", "isOptional": True}  # TFX leaves an empty default out
     history = folders(config, root)["history"]
     for name in tasks:
+        if "data_root" in document["root"]["dag"]["tasks"][name]["inputs"]["parameters"]:
+            announce(document, name, config.model_dump(mode="json"))
         _configure(document, name, config.kubeflow.task(name), history)
     documents = [document]
     if config.kubeflow.secrets:

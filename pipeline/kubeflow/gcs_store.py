@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
@@ -67,8 +68,9 @@ class GcsStore:
 
     def write(self, key: str, file: BinaryIO) -> None:
         """Writes an object; a reader sees the old content or the new one."""
+        size = file.seek(0, os.SEEK_END)  # with it, a small object takes one request and not three
         with self._described(f"write {key!r} in"):
-            self._bucket.blob(key).upload_from_file(file, rewind=True, **self._options)
+            self._bucket.blob(key).upload_from_file(file, rewind=True, size=size, **self._options)
 
     def remove(self, keys: Iterable[str]) -> None:
         """Removes objects, however many; those that are gone already are no error."""

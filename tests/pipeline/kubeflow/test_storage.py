@@ -31,6 +31,8 @@ NAMES = [
     "x" * 200,
 ]
 
+OBJECTS = {"s3": "/bucket", "gs": "/b/bucket/o"}  # paths; Google's client also asks for the bucket
+
 
 @pytest.fixture(params=["s3", "gs"])
 def server(request: pytest.FixtureRequest) -> ObjectStore:
@@ -139,6 +141,7 @@ def test_a_name_that_is_no_path_is_left_out(
     assert not gcs.objects
 
 
+@pytest.mark.slow
 def test_more_objects_than_an_answer_holds(server: ObjectStore, tmp_path: pathlib.Path) -> None:
     names = [f"{number % 7}/{number:04}" for number in range(1100)]
     root = f"{server.scheme}://bucket/many"
@@ -162,7 +165,7 @@ def test_what_fails_for_a_moment_is_repeated(
         "DELETE": lambda: storage.remove(root),
     }
     for method, step in steps.items():
-        faults.failures = [(method, status)] * 2
+        faults.failures = [(method, OBJECTS[server.scheme], status)] * 2
         waits.clear()
         assert step() is not False, method
         assert faults.failures == [], method
@@ -176,19 +179,19 @@ def test_it_gives_up_in_the_end(
     root = f"{server.scheme}://bucket/root"
     now = time.monotonic
     monkeypatch.setattr(time, "monotonic", lambda: now() + sum(waits))  # Google's counts seconds
-    faults.failures = [("GET", 503)] * 1000
+    faults.failures = [("GET", OBJECTS[server.scheme], 503)] * 1000
     with pytest.raises(
         StorageError, match=rf"cannot list 'root/' in {server.scheme}://bucket.*503"
     ):
         storage.files(root)
     assert 3 < len(faults.failed) < 20
-    assert len(waits) >= len(faults.failed) - 1
+    assert len(waits) == len(faults.failed) - 1
 
 
 def test_a_refusal_is_explained_and_not_repeated(
     server: ObjectStore, faults: Faults, waits: list[float]
 ) -> None:
-    faults.failures = [("GET", 403)] * 9
+    faults.failures = [("GET", OBJECTS[server.scheme], 403)] * 9
     with pytest.raises(StorageError, match="403") as caught:
         storage.files(f"{server.scheme}://bucket/root")
     needs = {"s3": "credentials: env; they need to list", "gs": "who needs roles/storage.object"}

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import pathlib
 from collections import defaultdict
-from collections.abc import Iterable
 
 from ranklite.components.run_logs import EXECUTION, MODEL_RUN
 from ranklite.pipeline.files import write
@@ -40,7 +39,7 @@ class Fetched:
     Attributes:
       runs: How many runs.
       files: How many files were copied.
-      failed: The runs that failed.
+      failed: The failures among what was copied.
     """
 
     runs: int
@@ -73,7 +72,7 @@ def collect(artifacts: str, pipeline: str) -> Fetched:
         raise FileNotFoundError(
             f"no runs below {artifacts}: none has started there yet, or the storage let them expire"
         )
-    copied = 0
+    copied, new = 0, set[pathlib.Path]()
     here = pathlib.Path(pipeline)
     known = {run.folder: run for run in collected(here)}
     newest = max((run.number for run in known.values()), default=0)
@@ -83,13 +82,15 @@ def collect(artifacts: str, pipeline: str) -> Fetched:
         if folder in known and known[folder].pruned:
             continue
         for entry, target in runs[run]:
-            copied += _fetch(artifacts, entry, folder / target)
+            if _fetch(artifacts, entry, folder / target):
+                copied += 1
+                new.add(folder / target)
         _remove_resolved(folder, {target for _, target in runs[run]})
         if folder not in known:  # a number stays, also where an older run comes later
             newest += 1
             about = {"number": newest, "started": started[run].isoformat(), "name": _name(folder)}
             write(str(folder / RUN_FILE), json.dumps(about).encode())
-    return Fetched(len(runs), copied, _failed(here, runs))
+    return Fetched(len(runs), copied, _failed(here, new))
 
 
 def _place(name: str) -> tuple[str, str] | None:
@@ -143,14 +144,13 @@ def _name(folder: pathlib.Path) -> str:
     return "" if record.name == record.run_id else record.name
 
 
-def _failed(pipeline: pathlib.Path, runs: Iterable[str]) -> list[Failed]:
-    """The runs that are here with a reason, by their numbers."""
+def _failed(pipeline: pathlib.Path, new: set[pathlib.Path]) -> list[Failed]:
+    """The failures whose reason is new here, by the numbers of their runs."""
     found = []
     for run in collected(pipeline):
-        if run.folder.name not in runs:
-            continue
         for path in sorted(run.folder.glob(_failed_file("*", REASON))):
-            page = path.with_suffix(pathlib.PurePath(PAGE).suffix)
-            failure = Failure(**json.loads(path.read_text(encoding="utf-8")))
-            found.append(Failed(run.title, failure, str(page) if page.is_file() else None))
+            if path in new:
+                page = path.with_suffix(pathlib.PurePath(PAGE).suffix)
+                failure = Failure(**json.loads(path.read_text(encoding="utf-8")))
+                found.append(Failed(run.title, failure, str(page) if page.is_file() else None))
     return found

@@ -27,7 +27,7 @@ RECORD = "ranklite-run.json"
 FAILURE = "failure"
 REASON, PAGE = "failure.json", "report.html"
 NAME_PARAMETER = "run_name"  # of the first task
-_NAME = "{{$.pipeline_job_name}}"  # what Kubeflow replaces it by; before 2.2 it does not
+_NAME = "{{$.pipeline_job_name}}"  # Kubeflow replaces it, from 2.4 on
 
 
 @dataclasses.dataclass(frozen=True)

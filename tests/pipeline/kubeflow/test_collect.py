@@ -148,6 +148,9 @@ def test_a_failed_run_has_its_name_its_reason_and_its_page(
     assert page.read_bytes() == b"<h1>why</h1>"
     printed = capsys.readouterr().out
     assert f"{one.title}: Trainer failed: the loss became nan\n  page: {page}\n" in printed
+    assert main(arguments) == 0
+    assert "Trainer failed" not in capsys.readouterr().out  # it was told before
+    assert page.is_file()
     del store.objects[f"{folder}/failure.json"]  # the task was repeated, and succeeded
     del store.objects[f"{folder}/report.html"]
     assert main(arguments) == 0

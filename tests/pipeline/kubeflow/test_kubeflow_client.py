@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from ranklite.pipeline.cli.main import main
-from ranklite.pipeline.kubeflow import client as client_module
-from ranklite.pipeline.kubeflow import storage
-from ranklite.pipeline.kubeflow.client import Kubeflow, KubeflowError
+from ranklite.pipeline.kubeflow import storage, transport
+from ranklite.pipeline.kubeflow.client import Kubeflow
 from ranklite.pipeline.kubeflow.run_record import Failure
+from ranklite.pipeline.kubeflow.transport import KubeflowError
 from tests.kubeflow_server import Server, kubeflow_server
 from tests.object_store import ObjectStore
 
@@ -150,15 +150,15 @@ def test_it_gives_up_in_the_end(server: Server) -> None:
     server.failures = [("GET", "experiments", 503)] * 9
     with pytest.raises(KubeflowError, match="503"):
         kubeflow.runs("nightly", 1)
-    assert waits == list(client_module.DELAYS_SECONDS)
+    assert waits == list(transport.DELAYS_SECONDS)
 
 
 def test_a_slow_server_is_not_waited_for_forever(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kubeflow = connect(server)
-    monkeypatch.setattr(client_module, "TIMEOUT_SECONDS", 1)
-    monkeypatch.setattr(client_module, "DELAYS_SECONDS", ())
+    monkeypatch.setattr(transport, "TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(transport, "DELAYS_SECONDS", ())
     server.kept["experiments"].append({"experiment_id": "e", "display_name": "nightly"})
     server.slow_seconds = 3.0
     with pytest.raises(KubeflowError, match="timed out"):

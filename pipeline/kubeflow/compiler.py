@@ -96,10 +96,9 @@ def compile_pipeline(
         parameter |= {"defaultValue": "", "isOptional": True}  # TFX leaves an empty default out
     history = folders(config, root)["history"]
     for name in tasks:
-        if "data_root" in document["root"]["dag"]["tasks"][name]["inputs"]["parameters"]:
-            announce(document, name, config.model_dump(mode="json"))
         _configure(document, name, config.kubeflow.task(name), history)
     documents = [document]
+    announce(document, config.model_dump(mode="json"))
     if config.kubeflow.secrets:
         documents.append(_platform(document, config))
     text = yaml.safe_dump_all(documents, sort_keys=True)

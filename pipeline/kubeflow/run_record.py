@@ -27,6 +27,7 @@ RECORD = "ranklite-run.json"
 FAILURE = "failure"
 REASON, PAGE = "failure.json", "report.html"
 NAME_PARAMETER = "run_name"  # of the first task
+_LOG = "data_root"  # parameter that only it has
 _NAME = "{{$.pipeline_job_name}}"  # Kubeflow replaces it, from 2.4 on
 
 
@@ -118,15 +119,15 @@ class Failure:
         return self.reason.strip().partition("\n")[0]
 
 
-def announce(document: dict[str, Any], name: str, config: dict[str, Any]) -> None:
-    """Compiles into the first task what it keeps of the run.
+def announce(document: dict[str, Any], config: dict[str, Any]) -> None:
+    """Compiles into the first task, the one that reads the log, what it keeps of the run.
 
     Args:
       document: The compiled pipeline; changed.
-      name: Of the task.
       config: The configuration, as JSON takes it.
     """
     tasks = document["root"]["dag"]["tasks"]
+    (name,) = [name for name, task in tasks.items() if _LOG in task["inputs"]["parameters"]]
     component = document["components"][tasks[name]["componentRef"]["name"]]
     tasks[name]["inputs"]["parameters"][NAME_PARAMETER] = {"runtimeValue": {"constant": _NAME}}
     component["inputDefinitions"]["parameters"][NAME_PARAMETER] = {"parameterType": "STRING"}

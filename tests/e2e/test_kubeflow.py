@@ -231,14 +231,18 @@ def test_a_night_of_clicks_only_is_refused_and_changes_nothing(cluster: Cluster)
     finally:
         cluster.store.objects[name] = good
     assert {slot: cluster.recalled(slot) for slot in before} == before
-    run = f"{BUCKET}/root/nightly/artifacts/run-{cluster.backend.runs}"
-    (kept,) = failures(run)
+    run = f"run-{cluster.backend.runs}"
+    artifacts = f"{BUCKET}/root/nightly/artifacts"
+    (folder,) = {
+        name.partition(f"{run}/")[0] for name in storage.files(artifacts) if f"{run}/" in name
+    }
+    (kept,) = failures(f"{artifacts}/{folder}{run}")
     assert kept.task == "LogExampleGen"
     assert "have label 1" in kept.reason
     assert kept.page is not None
     page = (storage.read(kept.page) or b"").decode()
     assert f"LogExampleGen failed: {kept.first_line}"[:60] in page
-    assert f"nightly kubeflow run run-{cluster.backend.runs}</h1>" in page
+    assert f"nightly kubeflow run {run}</h1>" in page
 
 
 def test_rejects_of_a_refused_log_are_kept(cluster: Cluster) -> None:

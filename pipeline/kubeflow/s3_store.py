@@ -74,6 +74,7 @@ class S3Store:
             except ClientError as error:
                 if error.response["Error"]["Code"] not in _MISSING:
                     raise
+                next(self.entries(key), None)  # where it is the bucket that is missing, this raises
                 return False
         return True
 

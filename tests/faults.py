@@ -1,4 +1,4 @@
-"""Stands in front of a server and fails as servers do, when told to."""
+"""Stands in front of a server and fails on request, as servers do."""
 
 from __future__ import annotations
 

@@ -148,14 +148,14 @@ class Backend:
             )
             if process.returncode:
                 raise TaskFailed(f"{name}: exit {process.returncode}\n{process.stderr[-6000:]}")
-            said = json.loads(pathlib.Path(task["outputs"]["outputFile"]).read_text())
+            reported = json.loads(pathlib.Path(task["outputs"]["outputFile"]).read_text())
             outputs = {}
             for key, listed in task["outputs"]["artifacts"].items():
                 if key == LOGS:
-                    assert LOGS not in said["artifacts"], f"{name}: wrote what is Kubeflow's"
+                    assert LOGS not in reported["artifacts"], f"{name}: wrote what is Kubeflow's"
                     continue
                 (declared,) = listed["artifacts"]
-                (written,) = said["artifacts"][key]["artifacts"]
+                (written,) = reported["artifacts"][key]["artifacts"]
                 assert written["uri"] == declared["uri"], (
                     f"{name}: the URI of {key} was not put back"
                 )

@@ -76,7 +76,7 @@ def collect(artifacts: str, pipeline: str) -> Fetched:
     here = pathlib.Path(pipeline)
     known = {run.folder: run for run in collected(here)}
     newest = max((run.number for run in known.values()), default=0)
-    started = {run: min(entry.written for entry, _ in found) for run, found in runs.items()}
+    started = {run: min(entry.written for entry, _ in result) for run, result in runs.items()}
     for run in sorted(runs, key=lambda run: started[run]):
         folder = pathlib.Path(pipeline, COLLECTED, run)
         if folder in known and known[folder].pruned:
@@ -146,11 +146,11 @@ def _name(folder: pathlib.Path) -> str:
 
 def _failed(pipeline: pathlib.Path, new: set[pathlib.Path]) -> list[Failed]:
     """The failures whose reason is new here, by the numbers of their runs."""
-    found = []
+    result = []
     for run in collected(pipeline):
         for path in sorted(run.folder.glob(_failed_file("*", REASON))):
             if path in new:
                 page = path.with_suffix(pathlib.PurePath(PAGE).suffix)
                 failure = Failure(**json.loads(path.read_text(encoding="utf-8")))
-                found.append(Failed(run.title, failure, str(page) if page.is_file() else None))
-    return found
+                result.append(Failed(run.title, failure, str(page) if page.is_file() else None))
+    return result

@@ -148,6 +148,6 @@ def _uploaded(run: str) -> dict[tuple[str, str], tuple[str, list[str]]]:
         prefix = "/".join([task, *parts[: depth + 1]])
         if entry.size <= _LARGEST:
             files.setdefault(prefix, []).append("/".join(parts[depth + 1 :]))
-        found = (entry.written, prefix)
-        newest[task, parts[depth]] = max(found, newest.get((task, parts[depth]), found))
+        written = (entry.written, prefix)
+        newest[task, parts[depth]] = max(written, newest.get((task, parts[depth]), written))
     return {key: (prefix, files[prefix]) for key, (_, prefix) in newest.items() if prefix in files}

@@ -65,7 +65,7 @@ class Record:
     Attributes:
       pipeline: Name of the pipeline.
       run_id: Kubeflow's.
-      name: What it is called on Kubeflow; the id where Kubeflow does not tell.
+      name: What it is called on Kubeflow; the id where Kubeflow does not hand it to tasks.
       started: When its first task began, in UTC.
       tasks: Names of its tasks in the order of their dependencies.
       config: The configuration.
@@ -193,10 +193,10 @@ def failures(run: str) -> list[Failure]:
     Raises:
       StorageError: The storage refuses, or cannot be reached.
     """
-    found = []
+    result = []
     for name in storage.files(run):
         if name.endswith(f"/{FAILURE}/{REASON}"):
             content = storage.read(storage.join(run, name))
             if content:
-                found.append(Failure(**json.loads(content)))
-    return sorted(found, key=lambda failure: failure.failed)
+                result.append(Failure(**json.loads(content)))
+    return sorted(result, key=lambda failure: failure.failed)

@@ -82,15 +82,15 @@ def explain(run: Run, pipeline: str, artifacts: str | None) -> tuple[list[str], 
         return list(run.failed), [*server, hint]
     place = storage.join(artifacts, pipeline, run.run_id)
     try:
-        found = failures(place)
+        kept = failures(place)
     except StorageError as error:
         return list(run.failed), [*server, f"  the tasks' own words cannot be read: {error}"]
-    if not found:
+    if not kept:
         hint = f"  no task left its reason below {place}: its pod was killed, or did not start"
         return list(run.failed), [*server, hint]
     words = []
-    for failure in found:
+    for failure in kept:
         first, *others = failure.reason.strip().splitlines() or [""]
         words += [f"  {failure.task} failed: {first}", *(f"    {line}" for line in others)]
         words += [f"  page: {failure.page}"] if failure.page else []
-    return [failure.task for failure in found], words
+    return [failure.task for failure in kept], words

@@ -173,8 +173,8 @@ def upload(folder: str, uri: str, last: str | None = None) -> None:
       StorageError: The storage refuses, or cannot be reached.
     """
     store, key = _open(uri)
-    found = [path for path in sorted(pathlib.Path(folder).rglob("*")) if path.is_file()]
-    for path in sorted(found, key=lambda path: path.name == last):
+    paths = [path for path in sorted(pathlib.Path(folder).rglob("*")) if path.is_file()]
+    for path in sorted(paths, key=lambda path: path.name == last):
         with path.open("rb") as file:
             store.write(f"{_below(key)}{path.relative_to(folder).as_posix()}", file)
 

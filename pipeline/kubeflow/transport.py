@@ -107,8 +107,8 @@ def reason(error: Exception) -> str:
 def _described(method: str, path: str, error: Any) -> KubeflowError:
     body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else error.body
     try:
-        said = json.loads(body or "{}")
-        message = said.get("error_message") or said.get("message") or body
+        answer = json.loads(body or "{}")
+        message = answer.get("error_message") or answer.get("message") or body
     except ValueError:
         message = body
     hint = f" ({_HINTS[error.status]})" if error.status in _HINTS else ""

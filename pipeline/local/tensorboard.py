@@ -46,20 +46,20 @@ class Collected:
 
         A name is free text on Kubeflow; here it is part of a folder's name and of an address.
         """
-        said = f"{self.started[:10]} {self.pipeline} kubeflow run {self.number}"
+        title = f"{self.started[:10]} {self.pipeline} kubeflow run {self.number}"
         name = re.sub(r"[^A-Za-z0-9._-]+", " ", self.name).strip()[:LONGEST].strip()
-        return f"{said} {name}" if name else said
+        return f"{title} {name}" if name else title
 
 
 def collected(pipeline: pathlib.Path) -> list[Collected]:
     """The runs of a pipeline that were fetched from Kubeflow, by their numbers."""
-    found = []
+    result = []
     for path in pipeline.glob(f"{COLLECTED}/*/{RUN_FILE}"):
         run = json.loads(path.read_text(encoding="utf-8"))
         number, removed = run.get("number", 0), run.get("pruned", False)
         name = run.get("name", "")
-        found.append(Collected(pipeline.name, number, run["started"], path.parent, removed, name))
-    return sorted(found, key=lambda run: run.number)
+        result.append(Collected(pipeline.name, number, run["started"], path.parent, removed, name))
+    return sorted(result, key=lambda run: run.number)
 
 
 def training_logs(stage: Stage, artifacts: str) -> str | None:
@@ -81,8 +81,8 @@ def training_logs(stage: Stage, artifacts: str) -> str | None:
 def mark_pruned(folder: pathlib.Path) -> None:
     """Notes that the logs of a fetched run were removed, so that they are not fetched again."""
     file = folder / RUN_FILE
-    said = json.loads(file.read_text(encoding="utf-8"))
-    write(str(file), json.dumps({**said, "pruned": True}).encode())
+    reported = json.loads(file.read_text(encoding="utf-8"))
+    write(str(file), json.dumps({**reported, "pruned": True}).encode())
 
 
 def arrange(runs: str) -> str:

@@ -24,7 +24,7 @@ def gcs_server() -> Iterator[ObjectStore]:
         yield served
 
 
-def found(server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+def emptied(server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
     """Sets this process up to find an emptied server."""
     server.objects.clear()
     for name, value in server.environment.items():
@@ -36,10 +36,10 @@ def found(server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
 @pytest.fixture
 def store(s3_server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
     """An empty S3 bucket, which this process is set up to find."""
-    return found(s3_server, monkeypatch)
+    return emptied(s3_server, monkeypatch)
 
 
 @pytest.fixture
 def gcs(gcs_server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
     """An empty bucket of Google's storage, which this process is set up to find."""
-    return found(gcs_server, monkeypatch)
+    return emptied(gcs_server, monkeypatch)

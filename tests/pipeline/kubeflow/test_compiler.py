@@ -111,14 +111,14 @@ def test_the_task_that_reads_the_log_is_told_of_the_run(
 ) -> None:
     document, _ = compiled
     tasks = document["root"]["dag"]["tasks"]
-    told = {
+    given = {
         name: argument.removeprefix("--run=")
         for name, container in containers(document).items()
         for argument in container["args"]
         if argument.startswith("--run=")
     }
-    assert told.keys() == {"LogExampleGen"}
-    about = json.loads(told["LogExampleGen"])
+    assert given.keys() == {"LogExampleGen"}
+    about = json.loads(given["LogExampleGen"])
     assert RunConfig.model_validate(about["config"]).name == document["pipelineInfo"]["name"]
     assert sorted(about["tasks"]) == sorted(tasks)
     for name, task in tasks.items():

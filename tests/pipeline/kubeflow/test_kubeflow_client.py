@@ -173,19 +173,19 @@ def test_no_server_at_all() -> None:
 def test_a_dry_run_prints_the_requests_and_sends_none(
     server: Server, package: pathlib.Path
 ) -> None:
-    said: list[str] = []
-    kubeflow = connect(server, say=said.append)
+    reported: list[str] = []
+    kubeflow = connect(server, say=reported.append)
     pipeline, version, _ = kubeflow.upload(str(package), "nightly")
     kubeflow.schedule("nightly", CRON, pipeline, version)
     assert server.changes() == []
-    first_lines = [text.splitlines()[0] for text in said]
+    first_lines = [text.splitlines()[0] for text in reported]
     assert [line.split("?")[0] for line in first_lines] == [
         "POST /apis/v2beta1/pipelines/upload",
         "POST /apis/v2beta1/pipelines/upload_version",
         "POST /apis/v2beta1/experiments",
         "POST /apis/v2beta1/recurringruns",
     ]
-    assert CRON in said[-1]
+    assert CRON in reported[-1]
 
 
 def test_a_run_is_started_once_under_its_name(server: Server, package: pathlib.Path) -> None:
@@ -197,10 +197,10 @@ def test_a_run_is_started_once_under_its_name(server: Server, package: pathlib.P
     assert kept["runtime_config"]["parameters"] == {"span": "2026-11-21"}
     assert kept["pipeline_version_reference"] == {"pipeline_id": "p", "pipeline_version_id": "v1"}
     assert kept["experiment_id"] == server.kept["experiments"][0]["experiment_id"]
-    said: list[str] = []
-    connect(server, say=said.append).start("nightly", "again", "p", "v1", {})
+    requests: list[str] = []
+    connect(server, say=requests.append).start("nightly", "again", "p", "v1", {})
     assert len(server.kept["runs"]) == 1
-    assert said[-1].startswith("POST /apis/v2beta1/runs")
+    assert requests[-1].startswith("POST /apis/v2beta1/runs")
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ import gzip
 import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
-from ranklite.models.serving.csv_format import CsvFormat, delimiter_of, records
+from ranklite.models.serving.csv_format import CsvFormat, delimiter_of, first_line, records
 
 Record = dict[str, Any]
 _OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open}
@@ -77,18 +77,31 @@ def csv_rows(lines: Iterable[str], form: CsvFormat) -> Iterator[tuple[int, Recor
       ValueError: A row has more or fewer fields than there are columns.
     """
     rest = iter(lines)
-    first = next(rest, "")
+    blank, first = first_line(rest)
     delimiter = form.delimiter or delimiter_of(first, form.quote)
-    every = records(itertools.chain([first], rest), form, delimiter)
+    every = records(itertools.chain(["\n"] * blank, [first], rest), form, delimiter)
     names = list(form.columns) if form.columns is not None else next(every, (1, []))[1]
-    null = {"", *form.null}
     for line, values in every:
-        if len(values) != len(names):
-            raise ValueError(
-                f"line {line} has {len(values)} fields, and there are {len(names)} columns: "
-                f"{values}"
-            )
-        yield line, {n: None if v in null else v for n, v in zip(names, values, strict=True)}
+        try:
+            yield line, csv_row(names, values, form)
+        except ValueError as error:
+            raise ValueError(f"line {line} {error}") from None
+
+
+def csv_row(names: Sequence[str], values: Sequence[str], form: CsvFormat) -> Record:
+    """A row by the names of its columns; a delimiter behind its last field is no field.
+
+    Raises:
+      ValueError: It has more or fewer fields than there are columns.
+    """
+    if len(values) == len(names) + 1 and not values[-1]:
+        values = values[:-1]
+    if len(values) != len(names):
+        raise ValueError(
+            f"has {len(values)} fields, and there are {len(names)} columns: {list(values)}"
+        )
+    null = {"", *form.null}
+    return {n: None if v in null else v for n, v in zip(names, values, strict=True)}
 
 
 def json_rows(lines: Iterable[str]) -> Iterator[tuple[int, Record]]:

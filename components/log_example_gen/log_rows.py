@@ -7,15 +7,17 @@ on its way to the Examples is then compared with what the scorer makes of it.
 from __future__ import annotations
 
 import bisect
+import contextlib
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import duckdb
 import pyarrow.parquet as pq
 
 from ranklite.components.log_example_gen.config import IngestConfig
+from ranklite.components.log_example_gen.lines import holds, records_of
 from ranklite.components.log_example_gen.log_table import (
     FILE,
     LOG,
@@ -28,10 +30,10 @@ from ranklite.components.log_example_gen.log_table import (
 from ranklite.components.log_example_gen.scans import Scan
 from ranklite.models.features.sql import quoted
 from ranklite.models.serving import log_files
+from ranklite.models.serving.csv_format import records
 
 MOST = 1000  # rows
 _MOST_RECORDS = 500_000  # of a file, that are parsed to come to one of them
-_BLOCK = 1 << 22
 
 
 def sample(
@@ -90,53 +92,53 @@ def _records(
         yield from _of_parquet(scan, wanted)
         return
     rejected = _rejected(con, scan)
-    plain_lines = scan.form is None or not _holds(scan.plain, scan.form.quote)
-    if plain_lines and not rejected:
+    whole_lines = scan.form is None or not holds(scan.plain, scan.form.quote)
+    if whole_lines and not rejected and _ends_in_newline(scan.plain):
         yield from _of_lines(scan, wanted)
         return
-    number = 0
-    places = set(wanted)
-    with log_files.open_text(scan.plain, "utf-8") as file:
-        try:
-            for line, values in _rows(scan, file):
-                if line in rejected:
-                    continue
-                number += 1
-                if number in places:
-                    yield number, line, values
-                if number >= min(wanted[-1], _MOST_RECORDS):
-                    return
-        except (ValueError, UnicodeError):  # as far as both read it
+    places, last = set(wanted), min(wanted[-1], _MOST_RECORDS)
+    for record, line, content in records_of(scan, rejected):
+        if record > last:
             return
+        if record in places:
+            with contextlib.suppress(ValueError):  # which a scorer refuses, and never changes
+                yield record, line, _values(scan, content)
+
+
+def _values(scan: Scan, content: Any) -> dict[str, Any]:
+    """What the scorer's reader makes of a record."""
+    if scan.form is None:
+        return next((values for _, values in log_files.json_rows([content])), {})
+    null = {"", *scan.form.null}
+    row = log_files.csv_row(scan.columns, content)
+    return {column: None if text in null else text for column, text in row.items()}
 
 
 def _of_lines(scan: Scan, wanted: list[int]) -> Iterator[tuple[int, int, dict[str, Any]]]:
     """Where a record is a line: lines are counted, and only some of them parsed."""
     header = scan.form is not None and scan.form.columns is None
     with open(scan.plain, "rb") as file:
-        first = file.readline().decode("utf-8-sig", errors="replace") if header else ""
-        every = enumerate(file, 1 + header)
-        lines = ((number, line) for number, line in every if line.strip(b" \r\n"))
+        blank = b" \r\n" if scan.form is None else b"\r\n"
+        every = enumerate(file, 1)
+        lines = ((number, line) for number, line in every if line.strip(blank))
+        if header:
+            next(lines, None)
         place = 0
         for record in wanted:
             number, line = next(itertools.islice(lines, record - place - 1, None), (0, b""))
             if not number:
                 return
             place = record
-            text = line.decode(errors="replace")
-            for _, values in _rows(scan, [first, text] if header else [text]):
-                yield record, number, values
+            content: Any = line.decode(errors="replace")
+            if scan.form is not None:
+                [(_, content)] = records([content], scan.form, str(scan.form.delimiter))
+            yield record, number, _values(scan, content)
 
 
-def _rows(scan: Scan, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows of text with the lines that they begin in; what `csv.null` names is None."""
-    if scan.form is None:
-        yield from log_files.json_rows(lines)
-        return
-    null = {"", *scan.form.null}
-    _, _, rows = log_files.csv_rows(lines, scan.form)
-    for line, row in rows:
-        yield line, {column: None if text in null else text for column, text in row.items()}
+def _ends_in_newline(path: str) -> bool:
+    """Whether lines end by \\n or \\r\\n, as those of all but very old files do."""
+    with open(path, "rb") as file:
+        return b"\r" not in file.readline().rstrip(b"\r\n")
 
 
 def _of_parquet(scan: Scan, wanted: list[int]) -> Iterator[tuple[int, int, dict[str, Any]]]:
@@ -150,16 +152,8 @@ def _of_parquet(scan: Scan, wanted: list[int]) -> Iterator[tuple[int, int, dict[
             yield number, number, values
 
 
-def _holds(path: str, text: str) -> bool:
-    """Whether a file has a text anywhere."""
-    if not text:
-        return False
-    with open(path, "rb") as file:
-        return any(text.encode() in block for block in iter(lambda: file.read(_BLOCK), b""))
-
-
 def _rejected(con: duckdb.DuckDBPyConnection, scan: Scan) -> set[int]:
-    """Lines of a file that DuckDB could not read."""
+    """Numbers of the rows of a file that DuckDB could not read."""
     tables = {row[0] for row in con.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
     if "reject_errors" not in tables:
         return set()

@@ -1,4 +1,8 @@
-"""The table in which a log is gathered: columns of our own, which no column of a log can take."""
+"""The table in which a log is gathered: columns of our own, which no column of a log can take.
+
+A log may call its columns `split`, `row_id` or `rank`, and its tables `log`: ours have a prefix
+with a space, and a schema of their own.
+"""
 
 from __future__ import annotations
 

@@ -71,7 +71,8 @@ def _decoded(path: str, compression: str | None, encoding: str) -> Iterator[byte
             text = decoder.decode(block, final=not block)
             lines += text.count("\n")
             yield text.encode()
-    except UnicodeError as error:
+    except UnicodeDecodeError as error:
+        lines += error.object[: error.start].decode(encoding, errors="ignore").count("\n")
         raise IngestError(
             f"{path} is not {encoding}, from line {lines} on: {error}; set `source.encoding`"
         ) from error

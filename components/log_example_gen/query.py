@@ -15,7 +15,7 @@ import duckdb
 
 from ranklite.components.log_example_gen import IngestError
 from ranklite.components.log_example_gen.log_table import REJECTED, WRONG
-from ranklite.components.log_example_gen.scans import Scan
+from ranklite.components.log_example_gen.scans import Scan, reason_of
 from ranklite.components.log_example_gen.source import SourceConfig
 from ranklite.models.features.sql import name, quoted
 from ranklite.models.features.sql_values import JSON
@@ -98,7 +98,7 @@ def query_scan(
                 f"CREATE OR REPLACE TEMP VIEW {name(table)} AS {_typed(con, source, scans)}"
             )
         except duckdb.Error as error:
-            raise IngestError(f"table {table!r}: {error}") from error
+            raise IngestError(f"table {table!r}: {reason_of(error)}") from error
     # On lines of their own: the query may end with a comment.
     result = f"SELECT * FROM (\n{query.strip().rstrip(';')}\n) AS result"
     try:
@@ -110,7 +110,7 @@ def query_scan(
                 " A column of a text file is text unless each of its values is written as a number "
                 "of its type is: cast it in the query, or give its type in `source.types`."
             )
-        raise IngestError(f"source.query: {error}{hint}") from error
+        raise IngestError(f"source.query: {reason_of(error)}{hint}") from error
     types = {row[0]: row[1] for row in described}
     if len(types) != len(described):
         twice = sorted({row[0] for row in described if [r[0] for r in described].count(row[0]) > 1})

@@ -25,7 +25,7 @@ from ranklite.components.log_example_gen.log_table import (
     WRONG,
 )
 from ranklite.components.log_example_gen.query import query_scan
-from ranklite.components.log_example_gen.scans import Scan, scan
+from ranklite.components.log_example_gen.scans import Scan, reason_of, scan
 from ranklite.components.log_example_gen.source import LOGS
 from ranklite.models.features import sql_values
 from ranklite.models.features.raw_column import RawColumn
@@ -93,7 +93,7 @@ def load(
         try:
             con.execute(f"{verb} {select}")
         except duckdb.Error as error:
-            raise IngestError(f"{each.path or 'source.query'}: {error}") from error
+            raise IngestError(f"{each.path or 'source.query'}: {reason_of(error)}") from error
     changed = [path for path in paths if _state(path) != before[path]]
     if changed:
         raise IngestError(

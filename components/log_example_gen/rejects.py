@@ -12,13 +12,15 @@ import duckdb
 
 from ranklite.components.log_example_gen import IngestError
 from ranklite.components.log_example_gen.config import IngestConfig
-from ranklite.components.log_example_gen.lines import line_numbers
+from ranklite.components.log_example_gen.lines import line_numbers, lines_of_rows
 from ranklite.components.log_example_gen.log_table import FILE, LOG, RECORD, REJECTED, WRONG
 from ranklite.components.log_example_gen.scans import Scan
 from ranklite.models.features.sql_values import problems
 
 SHOWN_REJECTS = 5
 _UNREADABLE = "reject_errors"  # DuckDB's own
+_CUT = 10_000  # letters of a line that DuckDB shows
+_SHOWN = 100
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -96,16 +98,27 @@ def listed(
 def _rejects(
     con: duckdb.DuckDBPyConnection, scans: Mapping[int, Scan], data_root: str
 ) -> Iterator[Reject]:
-    originals = {os.path.realpath(scan.plain): scan.path for scan in scans.values()}
-    unreadable: dict[str, set[int]] = collections.defaultdict(set)
-    for path, line, column, reason, text in _unreadable(con):
-        original = originals.get(os.path.realpath(path), path)
-        unreadable[original].add(line)
-        yield Reject(_relative(original, data_root), line, column, reason, text)
+    by_plain = {os.path.realpath(scan.plain): scan for scan in scans.values()}
+    unreadable: dict[str, dict[int, tuple[str, str]]] = collections.defaultdict(dict)
+    for path, row, reason, text in _unreadable(con):
+        unreadable[by_plain[os.path.realpath(path)].path][row] = reason, text
+    by_path = {scan.path: number for number, scan in scans.items()}
+    for path, of_rows in unreadable.items():
+        scan = scans[by_path[path]]
+        lines = lines_of_rows(scan, of_rows)
+        for row, (reason, text) in of_rows.items():
+            line, shown = lines.get(row, row), text.strip("\r\n")
+            if len(text) >= _CUT and "\n" in text:
+                raise IngestError(
+                    f"{path}: line {line}: a quote opens a value of very many lines, and none "
+                    "closes it before a delimiter: double a quote inside of a value, or say "
+                    f"by `source.csv.quote` how values are quoted: {shown[:_SHOWN]!r}"
+                )
+            for number, one in enumerate(shown.split("\n")):
+                yield Reject(_relative(path, data_root), line + number, "", reason, one[:_SHOWN])
     rows = con.execute(
         f"SELECT {FILE}, {RECORD}, {WRONG} FROM {LOG} WHERE {WRONG} != ''"
     ).fetchall()
-    by_path = {scan.path: number for number, scan in scans.items()}
     noted = con.execute(f"SELECT path, record, problems FROM {REJECTED}").fetchall()
     rows += [(by_path[path], record, text) for path, record, text in noted if path in by_path]
     of_scan: dict[int, dict[int, str]] = collections.defaultdict(dict)
@@ -120,15 +133,15 @@ def _rejects(
                 yield Reject(file, lines.get(record, record), column, reason, value)
 
 
-def _unreadable(con: duckdb.DuckDBPyConnection) -> list[tuple[str, int, str, str, str]]:
-    """Path, line, column, reason and text of the rows that DuckDB itself could not read."""
+def _unreadable(con: duckdb.DuckDBPyConnection) -> list[tuple[str, int, str, str]]:
+    """Path, number, reason and text of the rows that DuckDB itself could not read."""
     tables = {row[0] for row in con.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
     if _UNREADABLE not in tables:
         return []
-    rows: list[tuple[str, int, str, str, str]] = con.execute(
-        "SELECT DISTINCT ON (scan.file_path, line) scan.file_path, line, '', error_message, "
-        f"coalesce(left(csv_line, 100), '') FROM {_UNREADABLE} JOIN reject_scans AS scan "
-        "USING (scan_id, file_id) ORDER BY scan.file_path, line"
+    rows: list[tuple[str, int, str, str]] = con.execute(
+        "SELECT DISTINCT ON (scan.file_path, line) scan.file_path, line, error_message, "
+        f"coalesce(csv_line, '') FROM {_UNREADABLE} JOIN reject_scans AS scan "
+        "USING (scan_id, file_id) ORDER BY scan.file_path, line, byte_position"
     ).fetchall()
     return rows
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import glob
+import itertools
 import json
 from collections.abc import Sequence
 
@@ -34,6 +35,7 @@ class Scan:
       types: DuckDB's type of each column; JSON for values of JSON Lines.
       kind: `csv`, `jsonl`, `parquet`, or `query`.
       form: How a CSV file is written, its delimiter included.
+      columns: Of a CSV file, in its order.
     """
 
     path: str
@@ -42,6 +44,7 @@ class Scan:
     types: dict[str, str]
     kind: str = "query"
     form: CsvFormat | None = None
+    columns: tuple[str, ...] = ()
 
     def with_columns(self, needed: Sequence[str]) -> Scan:
         """The same with missing values in the columns that it lacks."""
@@ -99,6 +102,19 @@ def scan(
     return dataclasses.replace(whole, sql=f"SELECT * FROM ({whole.sql}) LIMIT {first}")
 
 
+def reason_of(error: duckdb.Error) -> str:
+    """What DuckDB says, without its options and its advice about them."""
+    if "state machine" in str(error):
+        return (
+            "its lines do not end alike, by \\n or \\r\\n, or a lone \\r stands outside of quotes: "
+            "write one of them"
+        )
+    kept = itertools.takewhile(
+        lambda line: not line.startswith(("Possible", "  file =")), str(error).splitlines()
+    )
+    return "\n".join(kept).strip()
+
+
 def csv_format(settings: CsvConfig) -> CsvFormat:
     """The same settings, as a scorer takes them."""
     return CsvFormat(
@@ -108,7 +124,7 @@ def csv_format(settings: CsvConfig) -> CsvFormat:
 
 def _csv(path: str, copy: str, settings: CsvConfig) -> Scan:
     try:
-        delimiter, columns = header_of(copy, csv_format(settings))
+        blank, delimiter, columns = header_of(copy, csv_format(settings))
     except (ValueError, csv.Error) as error:
         raise IngestError(f"{path}: {error}") from error
     # Under names of our own: DuckDB renames what differs in case only.
@@ -117,6 +133,7 @@ def _csv(path: str, copy: str, settings: CsvConfig) -> Scan:
         "auto_detect": "false",
         "columns": "{" + ", ".join(f"{quoted(c)}: 'VARCHAR'" for c in own.values()) + "}",
         "header": str(settings.header).lower(),
+        "skip": str(blank),
         "delim": quoted(delimiter),
         "quote": quoted(settings.quote),
         "escape": quoted(settings.escape if settings.quote else ""),
@@ -130,6 +147,7 @@ def _csv(path: str, copy: str, settings: CsvConfig) -> Scan:
         dict.fromkeys(columns, "VARCHAR"),
         "csv",
         dataclasses.replace(csv_format(settings), delimiter=delimiter),
+        tuple(columns),
     )
 
 
@@ -140,6 +158,7 @@ def _jsonl(
         "auto_detect": "false",
         "columns": "{'line': 'VARCHAR'}",
         "header": "false",
+        "strict_mode": "false",  # lines may end by \n and \r\n
         "delim": quoted(_NEVER),
         "quote": "''",
         "escape": "''",

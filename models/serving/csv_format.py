@@ -51,19 +51,27 @@ class CsvFormat:
         )
 
 
-def header_of(path: str, form: CsvFormat) -> tuple[str, list[str]]:
-    """The delimiter and the names of the columns of a UTF-8 file.
+def header_of(path: str, form: CsvFormat) -> tuple[int, str, list[str]]:
+    """Blank lines ahead, the delimiter, and the names of the columns of a UTF-8 file.
 
     Raises:
       ValueError: The header names a column twice, or is no text.
     """
     with open(path, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        first = file.readline()
+        blank, first = first_line(file)
         delimiter = form.delimiter or delimiter_of(first, form.quote)
         if form.columns is not None:
-            return delimiter, list(form.columns)
+            return blank, delimiter, list(form.columns)
         _, names = next(records(itertools.chain([first], file), form, delimiter), (0, []))
-    return delimiter, checked_names(names)
+    return blank, delimiter, checked_names(names)
+
+
+def first_line(lines: Iterator[str]) -> tuple[int, str]:
+    """The number of blank lines ahead of the first one that is not, and that one."""
+    for blank, line in enumerate(lines):
+        if line.strip("\r\n"):
+            return blank, line
+    return 0, ""
 
 
 def delimiter_of(line: str, quote: str) -> str:
@@ -85,22 +93,53 @@ def records(
     Raises:
       csv.Error: Quotes that do not fit.
     """
+    return (each for each in every_record(lines, form, delimiter) if each[1])
+
+
+def every_record(
+    lines: Iterable[str], form: CsvFormat, delimiter: str, strict: bool = True
+) -> Iterator[tuple[int, list[str]]]:
+    """The same with blank lines, which have no values.
+
+    Args:
+      lines: Of the file.
+      form: How it is written.
+      delimiter: Between values.
+      strict: Whether quotes have to fit.
+    """
     doubled = form.escape in ("", form.quote)
     kept = (line.replace(NUL, NO_NUL) if NUL in line else line for line in lines)
     reader = csv.reader(
-        kept,
+        kept if doubled or not form.quote else _escaped(kept, form),
         delimiter=delimiter,
         quotechar=form.quote or None,
         quoting=csv.QUOTE_MINIMAL if form.quote else csv.QUOTE_NONE,
         doublequote=doubled,
         escapechar=None if doubled or not form.quote else form.escape,
-        strict=True,
+        strict=strict,
     )
     begun = 1
     for values in reader:
-        if values:  # what is not a blank line
-            yield begun, [v.replace(NO_NUL, NUL) if NO_NUL in v else v for v in values]
+        yield begun, [v.replace(NO_NUL, NUL) if NO_NUL in v else v for v in values]
         begun = reader.line_num + 1
+
+
+def _escaped(lines: Iterable[str], form: CsvFormat) -> Iterator[str]:
+    """Lines with the escapes outside of quotes doubled: there they escape nothing."""
+    inside = False
+    for line in lines:
+        if form.escape not in line:
+            inside ^= bool(line.count(form.quote) % 2)
+            yield line
+            continue
+        letters = iter(line)
+        kept = []
+        for letter in letters:
+            inside ^= letter == form.quote
+            kept.append(letter)
+            if letter == form.escape:
+                kept.append(next(letters, "") if inside else letter)
+        yield "".join(kept)
 
 
 def checked_names(names: list[str]) -> list[str]:

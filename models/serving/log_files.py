@@ -15,13 +15,14 @@ import itertools
 import json
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 from ranklite.models.serving.csv_format import (
     CsvFormat,
     checked_names,
     delimiter_of,
+    first_line,
     records,
 )
 
@@ -128,22 +129,35 @@ def csv_rows(
         than there are columns.
     """
     rest = iter(lines)
-    first = next(rest, "")
+    blank, first = first_line(rest)
     delimiter = form.delimiter or delimiter_of(first, form.quote)
-    every = records(itertools.chain([first], rest), form, delimiter)
+    every = records(itertools.chain(["\n"] * blank, [first], rest), form, delimiter)
     names = form.columns if form.columns is not None else next(every, (1, []))[1]
     columns = checked_names(list(names))
 
     def rows() -> Iterator[tuple[int, Record]]:
         for line, values in every:
-            if len(values) != len(columns):
-                raise ValueError(
-                    f"line {line} has {len(values)} fields, and there are {len(columns)} columns: "
-                    f"{values}"
-                )
-            yield line, dict(zip(columns, values, strict=True))
+            try:
+                yield line, csv_row(columns, values)
+            except ValueError as error:
+                raise ValueError(f"line {line} {error}") from None
 
     return delimiter, columns, rows()
+
+
+def csv_row(names: Sequence[str], values: Sequence[str]) -> Record:
+    """A row by the names of its columns; a delimiter behind its last field is no field.
+
+    Raises:
+      ValueError: It has more or fewer fields than there are columns.
+    """
+    if len(values) == len(names) + 1 and not values[-1]:
+        values = values[:-1]
+    if len(values) != len(names):
+        raise ValueError(
+            f"has {len(values)} fields, and there are {len(names)} columns: {list(values)}"
+        )
+    return dict(zip(names, values, strict=True))
 
 
 def json_rows(lines: Iterable[str]) -> Iterator[tuple[int, Record]]:

@@ -19,7 +19,7 @@ from ranklite.components.log_example_gen.config import (
 from ranklite.components.validation_gate.config import ValidationConfig
 from ranklite.models.architectures import FAMILIES
 from ranklite.models.architectures.family import FamilySettings
-from ranklite.models.architectures.settings import ModelSettings, default_settings
+from ranklite.models.architectures.settings import ModelSettings, check_batch, default_settings
 from ranklite.models.compression.config import Compression, CompressionStep, Search
 from ranklite.models.compression.recipe import check_recipe
 from ranklite.models.compression.sizes import (
@@ -61,9 +61,6 @@ class PushConfig(Strict):
     keep: int | None = Field(None, ge=1)
 
 
-LEAST_BATCH = 8  # rows, for batch normalization
-
-
 class BeamConfig(Strict):
     """How the Beam-based stages (statistics, Transform, Evaluator) run.
 
@@ -85,8 +82,7 @@ class RunConfig(Strict):
       source: Where the log is.
       label: Column of 0 and 1, or an SQL expression such as `rating >= 4`.
       timestamp: Column of the time: numbers since 1970, ISO 8601 text, a date or timestamp.
-      timestamp_format: How it is written otherwise: a unit such as `seconds`, of any year, or forms
-        as of strptime, such as `%d/%m/%Y %H:%M`.
+      timestamp_format: How it is written otherwise, such as `%d/%m/%Y %H:%M` or `seconds`.
       split: How rows are divided into train, eval and test.
       negatives: How negatives are sampled, for a log of positives only.
       features: The model's inputs.
@@ -141,12 +137,7 @@ class RunConfig(Strict):
         _ = self.ingest  # its own rules over several keys
         if self.training.negatives is not None:
             raise ValueError("training.negatives: say `negatives: {redraw: epoch}` instead")
-        if getattr(self.model, "batch_norm", False) and self.training.batch_size < LEAST_BATCH:
-            raise ValueError(
-                f"training.batch_size {self.training.batch_size} with model.batch_norm: the "
-                f"statistics of so few rows are noise; take {LEAST_BATCH} or more, or set "
-                "batch_norm: false"
-            )
+        check_batch(self.model, self.training.batch_size)
         if len(self._ensembles) > 1:
             raise ValueError(
                 "compression: all recipes that distil share one ensemble: give the same `teachers` "

@@ -41,7 +41,7 @@ LABEL org.opencontainers.image.title="RankLite" \
 # artifacts. With a read-only root these three, /tmp and, for `ranklite run`, `runs` are mounts.
 RUN useradd --uid 1000 --gid 0 --create-home ranklite \
  && mkdir -p /home/ranklite/runs /gcs /s3 /minio \
- && chmod -R g=u /home/ranklite && chmod 775 /gcs /s3 /minio
+ && chmod -R g=u,o=rX /home/ranklite && chmod 775 /gcs /s3 /minio
 COPY --from=environment /opt/ranklite /opt/ranklite
 COPY configs /home/ranklite/configs
 ENV PATH=/opt/ranklite/bin:/usr/local/bin:/usr/bin:/bin \

@@ -20,7 +20,7 @@ SUMS    := $(shell cat $(LOCK) setup.cfg pyproject.toml 2>/dev/null | cksum | cu
 MADE    := $(VENV)/.ready-$(STACK)-$(notdir $(PYTHON))-
 READY   := $(MADE)$(SUMS)
 KFP     := $(VENV)-kfp
-KFPSUMS := $(KFP)/.ready-$(notdir $(PYTHON))-$(shell cksum <requirements/kfp-local.txt | cut -d' ' -f1)
+KFPSUMS := $(KFP)/.ready-$(notdir $(PYTHON))-$(shell cat requirements/kfp-local.txt 2>/dev/null | cksum | cut -d' ' -f1)
 LABELS   = --build-arg VERSION=$$(sed -n 's/^version = //p' setup.cfg) \
            --build-arg REVISION=$$(git describe --always --dirty --abbrev=40 2>/dev/null || echo unknown)
 

@@ -32,7 +32,9 @@ def lacks() -> str:
     for program in (PODMAN[0], PODMAN[-1]):
         if shutil.which(program) is None:
             return f"{program} is not installed"
-    return ""
+    image = os.environ[IMAGE_ENV]
+    known = subprocess.run([*PODMAN, "image", "exists", image], capture_output=True, check=False)
+    return f"there is no image {image}: .ci/image builds it" if known.returncode else ""
 
 
 def kfp_program(name: str) -> str:

@@ -107,13 +107,13 @@ def figures_of(config: str, arguments: argparse.Namespace) -> dict[str, dict[str
     folder = outcome.stages["FileValidator"].folder("report")
     assert folder is not None
     report = json.loads(pathlib.Path(folder, "report.json").read_text(encoding="utf-8"))
-    found = {stage: dict(figures) for stage, figures in report["stages"].items()}
+    result = {stage: dict(figures) for stage, figures in report["stages"].items()}
     if "BudgetSearch" in outcome.stages:
         trials = recipes.load_trials(outcome)["trials"]
         refused = [f"{trial['name']}: {trial['error']}" for trial in trials if trial["error"]]
         print("\n".join(refused), flush=True)
         return {trial["name"]: trial["figures"] for trial in trials if trial["figures"]}
-    return found
+    return result
 
 
 def _mean(values: list[float]) -> str:

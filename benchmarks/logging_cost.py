@@ -85,8 +85,8 @@ def norm_cost(layout: FeatureLayout, files: list[str], settings: TrainingConfig)
     (batch,) = data.dataset(files, layout, BATCH).take(1)
     with tf.GradientTape() as tape:
         loss = model.compute_loss(batch, training=True)
-    found = tape.gradient(loss, model.trainable_variables)
-    gradients = [gradient for gradient in found if gradient is not None]
+    result = tape.gradient(loss, model.trainable_variables)
+    gradients = [gradient for gradient in result if gradient is not None]
     step = tf.function(lambda: model.train_step(batch))
     norm = tf.function(lambda: tf.linalg.global_norm(gradients))
     return 100 * fastest(norm) / fastest(step)

@@ -74,16 +74,16 @@ def apart(one: list[float], other: list[float]) -> str:
     return f"{difference:+.5f} ({abs(difference) / error:.1f})" if error else f"{difference:+.5f}"
 
 
-def table(found: list[dict[str, Any]]) -> str:
+def table(result: list[dict[str, Any]]) -> str:
     """Markdown: a row for each figure of each stage, a column for each stack."""
-    names = [each["stack"] for each in found]
-    pair = len(found) == 2
+    names = [each["stack"] for each in result]
+    pair = len(result) == 2
     head = ["stage", "figure", *names, *(["apart"] if pair else [])]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    for stage, figures in found[0]["stages"].items():
+    for stage, figures in result[0]["stages"].items():
         for figure in figures:
             title, form = FIGURES[figure]
-            values = [each["stages"][stage][figure] for each in found]
+            values = [each["stages"][stage][figure] for each in result]
             exact = figure in ("auc", "log_loss")
             cells = [
                 form.format(np.mean(v))
@@ -92,11 +92,11 @@ def table(found: list[dict[str, Any]]) -> str:
             ]
             cells += [apart(*values) if exact else ""] if pair else []
             lines.append(f"| {stage} | {title} | {' | '.join(cells)} |")
-    seconds = [f"{np.mean(each['seconds']):.0f}" for each in found]
+    seconds = [f"{np.mean(each['seconds']):.0f}" for each in result]
     lines.append(f"| whole run | seconds | {' | '.join(seconds)} |" + (" |" if pair else ""))
     lines += ["", f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
-    for package in found[0]["versions"]:
-        lines.append(f"| {package} | {' | '.join(each['versions'][package] for each in found)} |")
+    for package in result[0]["versions"]:
+        lines.append(f"| {package} | {' | '.join(each['versions'][package] for each in result)} |")
     return "\n".join(lines)
 
 
@@ -108,14 +108,14 @@ def main() -> int:
     parser.add_argument("--data", help="folder with its logs")
     parser.add_argument("--seeds", type=int, default=3, help="how many (default: 3)")
     arguments = parser.parse_args()
-    found = measure(arguments)
-    path = pathlib.Path(arguments.folder, f"{found['stack']}.json")
-    path.write_text(json.dumps(found, indent=1), encoding="utf-8")
+    result = measure(arguments)
+    path = pathlib.Path(arguments.folder, f"{result['stack']}.json")
+    path.write_text(json.dumps(result, indent=1), encoding="utf-8")
     paths = sorted(pathlib.Path(arguments.folder).glob("tfx*.json"))
     every = [json.loads(each.read_text(encoding="utf-8")) for each in paths]
     seeds = {len(each["seconds"]) for each in every}
-    print(f"\n{found['config']}, {'/'.join(map(str, sorted(seeds)))} seeds, mean ± deviation\n")
-    print(table([each for each in every if each["config"] == found["config"]]))
+    print(f"\n{result['config']}, {'/'.join(map(str, sorted(seeds)))} seeds, mean ± deviation\n")
+    print(table([each for each in every if each["config"] == result["config"]]))
     return 0
 
 

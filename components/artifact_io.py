@@ -31,8 +31,8 @@ def load(models: list[Any]) -> Checkpoint:
 
 def metrics(uri: str) -> dict[str, Any]:
     """What the stage that wrote the Model artifact at a URI measured; its weights are not read."""
-    found: dict[str, Any] = read_spec(path_utils.serving_model_dir(uri))["metrics"]
-    return found
+    result: dict[str, Any] = read_spec(path_utils.serving_model_dir(uri))["metrics"]
+    return result
 
 
 def save(checkpoint: Checkpoint, models: list[Any]) -> None:

@@ -40,9 +40,9 @@ def verdicts(report: dict[str, Any], folders: Mapping[str, str]) -> list[dict[st
     Returns:
       Data of `ranklite.models.evaluation.gates.Verdict`s.
     """
-    found = list(report["verdicts"])
+    all_verdicts = list(report["verdicts"])
     for key, (node, baseline) in EVALUATIONS.items():
         if key in folders:
             result = tfma.load_validation_result(folders[key])
-            found += [verdict.to_dict() for verdict in failed(result, node, baseline)]
-    return found
+            all_verdicts += [verdict.to_dict() for verdict in failed(result, node, baseline)]
+    return all_verdicts

@@ -17,8 +17,8 @@ from ranklite.models.export.target import LoadedModel, Target
 
 def folder(models: list[Any]) -> str:
     """The folder of the file of a Model artifact."""
-    found: str = path_utils.serving_model_dir(artifact_utils.get_single_uri(models))
-    return found
+    result: str = path_utils.serving_model_dir(artifact_utils.get_single_uri(models))
+    return result
 
 
 def target_in(folder: str) -> Target:
@@ -40,8 +40,8 @@ def load_in(folder: str) -> LoadedModel:
     Raises:
       UnreadableModel: The runtime refuses it.
     """
-    found = target_in(folder)
-    return found.read(os.path.join(folder, found.name))
+    result = target_in(folder)
+    return result.read(os.path.join(folder, result.name))
 
 
 def load(models: list[Any]) -> LoadedModel:

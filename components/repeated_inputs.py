@@ -24,7 +24,7 @@ def channels(name: str, given: Sequence[channel.BaseChannel]) -> dict[str, chann
 
 def artifacts(name: str, input_dict: dict[str, list[Any]]) -> list[Any]:
     """What an executor was given, in order."""
-    found: list[Any] = []
-    while given := input_dict.get(f"{name}_{len(found)}"):
-        found += given
-    return found
+    result: list[Any] = []
+    while given := input_dict.get(f"{name}_{len(result)}"):
+        result += given
+    return result

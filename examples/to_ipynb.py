@@ -17,7 +17,7 @@ MARKER, TEXT = "# %%", " [markdown]"
 
 def cells(script: str) -> list[dict[str, Any]]:
     """The cells of a script, in nbformat 4.5."""
-    found: list[dict[str, Any]] = []
+    result: list[dict[str, Any]] = []
     for number, part in enumerate(("\n" + script).split(f"\n{MARKER}")[1:]):
         head, _, body = part.partition("\n")
         lines = body.strip("\n").splitlines()
@@ -27,8 +27,8 @@ def cells(script: str) -> list[dict[str, Any]]:
             lines = [line.removeprefix("#").removeprefix(" ") for line in lines]
         else:
             cell |= {"cell_type": "code", "execution_count": None, "outputs": []}
-        found.append({**cell, "source": "\n".join(lines).splitlines(keepends=True)})
-    return found
+        result.append({**cell, "source": "\n".join(lines).splitlines(keepends=True)})
+    return result
 
 
 def notebook(script: str) -> str:

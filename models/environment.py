@@ -20,13 +20,13 @@ _PACKAGES = (
 
 def versions() -> dict[str, str]:
     """Version of Python and of each package that shapes a model, where it is installed."""
-    found = {"python": platform.python_version()}
+    result = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            result[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return result
 
 
 def commit() -> str | None:
@@ -38,7 +38,7 @@ def commit() -> str | None:
         subprocess.run(
             [*git, "ls-files", "--error-unmatch", file.name], capture_output=True, check=True
         )
-        found = subprocess.run(
+        result = subprocess.run(
             [*git, "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"],
             capture_output=True,
             check=True,
@@ -46,7 +46,7 @@ def commit() -> str | None:
         )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return found.stdout.strip()
+    return result.stdout.strip()
 
 
 def processor() -> str:

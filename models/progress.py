@@ -48,7 +48,7 @@ def listening(listener: Listener) -> Iterator[None]:
         _listener = before
 
 
-def heard() -> bool:
+def reported() -> bool:
     """Whether somebody listens."""
     return _listener is not None
 

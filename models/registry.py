@@ -53,14 +53,14 @@ class Registry(Generic[EntryT]):
         Raises:
           ValueError: Another package takes a name that is taken.
         """
-        found = dict(self._own)
+        result = dict(self._own)
         for point in sorted(metadata.entry_points(group=self.group), key=lambda p: p.name):
-            if found.setdefault(point.name, point.value) != point.value:
+            if result.setdefault(point.name, point.value) != point.value:
                 raise ValueError(
                     f"the entry point {point.name!r} of {self.group} ({point.value}) takes the "
-                    f"name of {found[point.name]}: give it another name"
+                    f"name of {result[point.name]}: give it another name"
                 )
-        return found
+        return result
 
     @property
     def names(self) -> list[str]:
@@ -76,8 +76,8 @@ class Registry(Generic[EntryT]):
         target: Any = importlib.import_module(self.module(name))
         for part in self._path(name).partition(":")[2].split("."):
             target = getattr(target, part)
-        found: EntryT = target
-        return found
+        result: EntryT = target
+        return result
 
     def module(self, name: str) -> str:
         """Name of the module of an entry, which is not imported: for digests of its code.

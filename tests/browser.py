@@ -63,9 +63,9 @@ class Visit:
     def lost_on_paper(self) -> list[str]:
         """What a print of the page would not show: wider than where it stands, or folded away."""
         self.page.emulate_media(media="print")
-        found: list[str] = self.page.evaluate(_CUT_OFF) + self.page.evaluate(_HIDDEN)
+        result: list[str] = self.page.evaluate(_CUT_OFF) + self.page.evaluate(_HIDDEN)
         self.page.emulate_media(media="screen")
-        return found
+        return result
 
 
 @contextlib.contextmanager
@@ -88,7 +88,9 @@ def opened(url: str, width: int = 1280, height: int = 900) -> Iterator[Visit]:
         )
         visit = Visit(browser.new_page())
         note = visit.complaints.append
-        visit.page.on("console", lambda said: note(said.text) if said.type == "error" else None)
+        visit.page.on(
+            "console", lambda reported: note(reported.text) if reported.type == "error" else None
+        )
         visit.page.on("pageerror", lambda error: note(str(error)))
         visit.page.on(
             "requestfailed",

@@ -110,20 +110,20 @@ def _handler(server: Server) -> type[http.server.BaseHTTPRequestHandler]:
         def _list(
             self, kind: str, key: str, query: dict[str, str], belongs: dict[str, str]
         ) -> None:
-            found = [o for o in server.kept[kind] if belongs.items() <= o.items()]
+            result = [o for o in server.kept[kind] if belongs.items() <= o.items()]
             for predicate in json.loads(query.get("filter", "{}")).get("predicates", []):
                 value = predicate.get("stringValue", predicate.get("string_value"))
-                found = [o for o in found if o["display_name"] == value]
+                result = [o for o in result if o["display_name"] == value]
             start = int(query.get("page_token", 0) or 0)
             size = min(server.page_size, int(query.get("page_size", server.page_size)))
-            answer: dict[str, Any] = {key: found[start : start + size]}
-            if start + size < len(found):
+            answer: dict[str, Any] = {key: result[start : start + size]}
+            if start + size < len(result):
                 answer["next_page_token"] = str(start + size)
             self._answer(answer)
 
         def _upload(self, what: str, query: dict[str, str], content: bytes) -> None:
             header = f"Content-Type: {self.headers['Content-Type']}\n\n".encode()
-            (part,) = email.message_from_bytes(header + content).get_payload()  # type: ignore[misc]
+            (part,) = email.message_from_bytes(header + content).get_payload()  # type: ignore
             server.uploads.append((query["name"], part.get_payload(decode=True)))  # type: ignore
             if what == "upload":
                 made = server.add("pipelines", display_name=query["name"])

@@ -40,8 +40,8 @@ class ObjectStore:
 
     def below(self, prefix: str) -> dict[str, bytes]:
         """Objects below a prefix, by the rest of their name."""
-        found = dict(self.objects)
-        return {k[len(prefix) + 1 :]: v for k, v in found.items() if k.startswith(f"{prefix}/")}
+        result = dict(self.objects)
+        return {k[len(prefix) + 1 :]: v for k, v in result.items() if k.startswith(f"{prefix}/")}
 
 
 def _handler(store: ObjectStore) -> type[http.server.BaseHTTPRequestHandler]:

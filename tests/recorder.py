@@ -22,9 +22,9 @@ class Recorder:
 
     def context(self, kind: str, name: str) -> int:
         type_id = self.store.put_context_type(mlmd.ContextType(name=kind))
-        found = self.store.get_context_by_type_and_name(kind, name)
-        if found:
-            return int(found.id)
+        result = self.store.get_context_by_type_and_name(kind, name)
+        if result:
+            return int(result.id)
         return int(self.store.put_contexts([mlmd.Context(type_id=type_id, name=name)])[0])
 
     def run(self, pipeline: str, name: str) -> int:

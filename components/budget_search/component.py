@@ -8,7 +8,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from ranklite.components import repeated_inputs as numbered
+from ranklite.components import repeated_inputs
 from ranklite.components.artifact_types import Trials
 from ranklite.components.budget_search.executor import Executor
 from ranklite.models.compression.config import Search
@@ -29,7 +29,7 @@ class BudgetSearchSpec(ComponentSpec):
     }
     INPUTS = {
         "base_model": ChannelParameter(type=standard_artifacts.Model),
-        **numbered.parameters("teacher", standard_artifacts.Model, MAX_TEACHERS),
+        **repeated_inputs.parameters("teacher", standard_artifacts.Model, MAX_TEACHERS),
         "transformed_examples": ChannelParameter(type=standard_artifacts.Examples),
         "transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph),
     }
@@ -79,7 +79,7 @@ class BudgetSearch(base_component.BaseComponent):
         super().__init__(
             BudgetSearchSpec(
                 base_model=base_model,
-                **numbered.channels("teacher", teachers),
+                **repeated_inputs.channels("teacher", teachers),
                 transformed_examples=transformed_examples,
                 transform_graph=transform_graph,
                 config=config,

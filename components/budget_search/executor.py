@@ -13,14 +13,12 @@ from typing import Any
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from ranklite.components import artifact_io as checkpoint_io
-from ranklite.components import repeated_inputs as numbered
-from ranklite.components import run_logs
+from ranklite.components import artifact_io, repeated_inputs, run_logs
 from ranklite.components.artifact_types import TRIALS_FILE
 from ranklite.models import progress
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.compression.config import Search
-from ranklite.models.compression.search.search import Found, search
+from ranklite.models.compression.search.search import SearchResult, search
 from ranklite.models.compression.technique import Setting
 from ranklite.models.compression.techniques import from_json
 from ranklite.models.evaluation.gates import GatesConfig
@@ -70,12 +68,12 @@ class Executor(base_executor.BaseExecutor):
           NothingFits: No recipe fits the model.
         """
         features = FeatureSet.model_validate_json(exec_properties["features"])
-        base = checkpoint_io.load(input_dict["base_model"])
+        base = artifact_io.load(input_dict["base_model"])
         setting = Setting(
             features,
-            checkpoint_io.splits(input_dict["transformed_examples"]),
+            artifact_io.splits(input_dict["transformed_examples"]),
             TrainingConfig.model_validate_json(exec_properties["training"]),
-            [checkpoint_io.load([t]) for t in numbered.artifacts("teacher", input_dict)],
+            [artifact_io.load([t]) for t in repeated_inputs.artifacts("teacher", input_dict)],
         )
         graph = artifact_utils.get_single_uri(input_dict["transform_graph"])
         raw = RawFeatures(features, read_constants(graph, features), base.layout)
@@ -88,7 +86,7 @@ class Executor(base_executor.BaseExecutor):
             _digest(input_dict, exec_properties["target"], exec_properties["code_digest"]),
         )
         with run_logs.kept(logs):
-            found = search(
+            result = search(
                 Search.model_validate_json(exec_properties["config"]),
                 base,
                 setting,
@@ -100,26 +98,26 @@ class Executor(base_executor.BaseExecutor):
                 log_dir=logs,
             )
             with progress.part("control"):
-                control = _control(found, setting)
-        if found.miss:
-            _log.warning("%s", found.miss)
-        self._write_trials(found, artifact_utils.get_single_uri(output_dict["trials"]))
-        chosen = {"recipe": found.chosen.name, "trials": len(found.trials)}
-        checkpoint_io.save(
-            dataclasses.replace(found.model, metrics={**found.model.metrics, **chosen}),
+                control = _control(result, setting)
+        if result.miss:
+            _log.warning("%s", result.miss)
+        self._write_trials(result, artifact_utils.get_single_uri(output_dict["trials"]))
+        chosen = {"recipe": result.chosen.name, "trials": len(result.trials)}
+        artifact_io.save(
+            dataclasses.replace(result.model, metrics={**result.model.metrics, **chosen}),
             output_dict["model"],
         )
-        checkpoint_io.save(control, output_dict["control"])
-        progress.report(figures={"auc": found.chosen.figures["auc"]})
+        artifact_io.save(control, output_dict["control"])
+        progress.report(figures={"auc": result.chosen.figures["auc"]})
 
-    def _write_trials(self, found: Found, folder: str) -> None:
+    def _write_trials(self, result: SearchResult, folder: str) -> None:
         os.makedirs(folder, exist_ok=True)
         with open(os.path.join(folder, TRIALS_FILE), "w", encoding="utf-8") as file:
             data = {
-                "chosen": found.chosen.name,
-                "miss": found.miss,
-                "front": found.front,
-                "trials": [dataclasses.asdict(trial) for trial in found.trials],
+                "chosen": result.chosen.name,
+                "miss": result.miss,
+                "front": result.front,
+                "trials": [dataclasses.asdict(trial) for trial in result.trials],
             }
             json.dump(data, file, indent=2)
 
@@ -140,9 +138,9 @@ def _digest(input_dict: dict[str, list[Any]], target: str, code_digest: str) -> 
     ).hexdigest()[:16]
 
 
-def _control(found: Found, setting: Setting) -> Checkpoint:
+def _control(result: SearchResult, setting: Setting) -> Checkpoint:
     """The float model that the chosen one's last step is to be compared with."""
-    steps = found.chosen.steps
+    steps = result.chosen.steps
     if not steps:
-        return found.before_last
-    return from_json(json.dumps(steps[-1])).control(found.before_last, setting)
+        return result.before_last
+    return from_json(json.dumps(steps[-1])).control(result.before_last, setting)

@@ -8,7 +8,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from ranklite.components import repeated_inputs as numbered
+from ranklite.components import repeated_inputs
 from ranklite.components.compressor.executor import Executor
 from ranklite.models.compression.technique import MAX_TEACHERS
 from ranklite.models.compression.techniques import from_json
@@ -25,7 +25,7 @@ class CompressorSpec(ComponentSpec):
     }
     INPUTS = {
         "base_model": ChannelParameter(type=standard_artifacts.Model, optional=True),
-        **numbered.parameters("teacher", standard_artifacts.Model, MAX_TEACHERS),
+        **repeated_inputs.parameters("teacher", standard_artifacts.Model, MAX_TEACHERS),
         "transformed_examples": ChannelParameter(type=standard_artifacts.Examples),
     }
     OUTPUTS = {
@@ -72,7 +72,7 @@ class Compressor(base_component.BaseComponent):
         if technique.needs_base:
             given["base_model"] = base_model
         if technique.needs_teachers:
-            given |= numbered.channels("teacher", teachers)
+            given |= repeated_inputs.channels("teacher", teachers)
         if technique.needs_features:
             given["features"] = features
         if technique.has_control:

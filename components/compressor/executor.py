@@ -8,9 +8,7 @@ from typing import Any
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from ranklite.components import artifact_io as checkpoint_io
-from ranklite.components import repeated_inputs as numbered
-from ranklite.components import run_logs
+from ranklite.components import artifact_io, repeated_inputs, run_logs
 from ranklite.models.compression.recipe import apply
 from ranklite.models.compression.technique import Setting
 from ranklite.models.compression.techniques import from_json
@@ -50,18 +48,18 @@ class Executor(base_executor.BaseExecutor):
           PostConditionFailed: The result is not what was asked for.
         """
         technique = from_json(exec_properties["config"])
-        base = checkpoint_io.load(input_dict["base_model"]) if technique.needs_base else None
+        base = artifact_io.load(input_dict["base_model"]) if technique.needs_base else None
         features = exec_properties.get("features")
         setting = Setting(
             FeatureSet.model_validate_json(features) if features else None,
-            checkpoint_io.splits(input_dict["transformed_examples"]),
+            artifact_io.splits(input_dict["transformed_examples"]),
             TrainingConfig.model_validate_json(exec_properties["training"]),
-            [checkpoint_io.load([t]) for t in numbered.artifacts("teacher", input_dict)],
+            [artifact_io.load([t]) for t in repeated_inputs.artifacts("teacher", input_dict)],
         )
         logs = artifact_utils.get_single_uri(output_dict["model_run"])
         with run_logs.kept(logs):
             made = apply(technique, base, setting, logs)
         os.makedirs(logs, exist_ok=True)
-        checkpoint_io.save(made.model, output_dict["model"])
+        artifact_io.save(made.model, output_dict["model"])
         if made.control is not None:
-            checkpoint_io.save(made.control, output_dict["control"])
+            artifact_io.save(made.control, output_dict["control"])

@@ -21,7 +21,7 @@ def failed(result: tfma.ValidationResult, node: str, baseline: str) -> list[Verd
       node: The Evaluator that judged.
       baseline: What a person calls the model that it compared with.
     """
-    found = []
+    missed = []
     for judged in result.metric_validations_per_slice:
         where = ", ".join(map(_slice, judged.slice_key.single_slice_keys))
         for failure in judged.failures:
@@ -34,13 +34,13 @@ def failed(result: tfma.ValidationResult, node: str, baseline: str) -> list[Verd
             detail = "; ".join(filter(None, [where, " ".join(failure.message.split())]))
             for verdict in _bounds(name, value, failure.metric_threshold):
                 if not verdict.passed:
-                    found.append(dataclasses.replace(verdict, detail=detail))
+                    missed.append(dataclasses.replace(verdict, detail=detail))
     if result.missing_slices:
-        found += at_least(f"rows for {node}", 0, 1)
+        missed += at_least(f"rows for {node}", 0, 1)
     if result.missing_thresholds:
         why = "without one it blesses nothing: set gates.min_auc"
-        found.append(Verdict(f"thresholds of {node}", False, 0, 1, at_least=True, detail=why))
-    return found
+        missed.append(Verdict(f"thresholds of {node}", False, 0, 1, at_least=True, detail=why))
+    return missed
 
 
 def _bounds(name: str, value: float, threshold: tfma.MetricThreshold) -> list[Verdict]:

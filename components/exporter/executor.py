@@ -8,8 +8,7 @@ from typing import Any
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from ranklite.components import artifact_io as checkpoint_io
-from ranklite.components import model_file
+from ranklite.components import artifact_io, model_file
 from ranklite.models.export import export_target
 from ranklite.models.export.target import SERVING_DEFAULT, SERVING_RAW
 from ranklite.models.features.constants import read_constants
@@ -51,7 +50,7 @@ class Executor(base_executor.BaseExecutor):
           UnreadableModel: The runtime that ships cannot load or run the file.
         """
         features = FeatureSet.model_validate_json(exec_properties["features"])
-        checkpoint = checkpoint_io.load(input_dict["keras_model"])
+        checkpoint = artifact_io.load(input_dict["keras_model"])
         constants = read_constants(
             artifact_utils.get_single_uri(input_dict["transform_graph"]), features
         )

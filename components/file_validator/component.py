@@ -8,7 +8,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from ranklite.components import repeated_inputs as numbered
+from ranklite.components import repeated_inputs
 from ranklite.components.artifact_types import StageReport, Trials
 from ranklite.components.file_validator.executor import Executor
 from ranklite.models.compression.techniques import TECHNIQUES
@@ -29,7 +29,7 @@ class FileValidatorSpec(ComponentSpec):
         "model": ChannelParameter(type=_Model),
         "keras_model": ChannelParameter(type=_Model),
         "float_model": ChannelParameter(type=_Model),
-        **numbered.parameters("stage_model", _Model, len(TECHNIQUES.names)),
+        **repeated_inputs.parameters("stage_model", _Model, len(TECHNIQUES.names)),
         "control_model": ChannelParameter(type=_Model, optional=True),
         "trials": ChannelParameter(type=Trials, optional=True),
         "examples": ChannelParameter(type=standard_artifacts.Examples),
@@ -85,7 +85,7 @@ class FileValidator(base_component.BaseComponent):
                 model=model,
                 keras_model=keras_model,
                 float_model=float_model,
-                **numbered.channels("stage_model", stage_models),
+                **repeated_inputs.channels("stage_model", stage_models),
                 control_model=control_model,
                 trials=trials,
                 examples=examples,

@@ -13,15 +13,11 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from ranklite.components import artifact_io as checkpoint_io
-from ranklite.components import artifact_json as documents
-from ranklite.components import model_file
-from ranklite.components import repeated_inputs as numbered
+from ranklite.components import artifact_io, artifact_json, model_file, repeated_inputs
 from ranklite.components.artifact_types import REPORT_FILE, SCORES_FILE, TRIALS_FILE
 from ranklite.components.file_validator import validation
-from ranklite.models import environment as software
-from ranklite.models import progress
-from ranklite.models.compression.rounding_error import rounding_error
+from ranklite.models import environment, progress
+from ranklite.models.compression.sqnr import sqnr
 from ranklite.models.evaluation import bootstrap, metrics
 from ranklite.models.evaluation.gates import GatesConfig, Verdict
 from ranklite.models.evaluation.scored_rows import ScoredRows
@@ -80,8 +76,8 @@ class Executor(base_executor.BaseExecutor):
         features = FeatureSet.model_validate_json(exec_properties["features"])
         gates = GatesConfig.model_validate_json(exec_properties["gates"])
         split = exec_properties["split"]
-        checkpoint = checkpoint_io.load(input_dict["keras_model"])
-        files = checkpoint_io.split_files(input_dict["transformed_examples"], split)
+        checkpoint = artifact_io.load(input_dict["keras_model"])
+        files = artifact_io.split_files(input_dict["transformed_examples"], split)
         columns = [*evaluation_slices(features), *([GROUP] if features.user else [])]
         ids, labels, texts = transformed_inputs(read_records(files), checkpoint.layout, columns)
         groups = texts.pop(GROUP, None)
@@ -90,7 +86,7 @@ class Executor(base_executor.BaseExecutor):
         target = model_file.target_in(model_file.folder(input_dict["model"]))
         quantized = is_quantized(checkpoint)
         models = {"float": model_file.load(input_dict["float_model"])}
-        for artifact in numbered.artifacts("stage_model", input_dict):
+        for artifact in repeated_inputs.artifacts("stage_model", input_dict):
             models[artifact.get_string_custom_property("stage")] = model_file.load([artifact])
         stages: dict[str, Any] = {}
         scores: dict[str, Any] = {}
@@ -98,7 +94,7 @@ class Executor(base_executor.BaseExecutor):
             progress.report(f"measuring the {stage} file")
             stages[stage], scores[stage] = validation.measure(model, ids, labels, groups)
         if input_dict.get("control_model"):
-            control = checkpoint_io.load(input_dict["control_model"])
+            control = artifact_io.load(input_dict["control_model"])
             scores["control"], _ = training.predict(control.model, control.layout, files)
             stages["control"] = metrics.binary_metrics(labels, scores["control"])
         progress.report("measuring the shipped file")
@@ -110,7 +106,7 @@ class Executor(base_executor.BaseExecutor):
             shipped, ids, labels, groups, gates
         )
 
-        records = read_records(checkpoint_io.split_files(input_dict["examples"], split))
+        records = read_records(artifact_io.split_files(input_dict["examples"], split))
         verdicts = validation.judge(
             gates,
             stages["shipped"],
@@ -125,11 +121,11 @@ class Executor(base_executor.BaseExecutor):
         )
         if input_dict.get("trials"):
             trials = artifact_utils.get_single_uri(input_dict["trials"])
-            miss = documents.read(trials, TRIALS_FILE)["miss"]
+            miss = artifact_json.read(trials, TRIALS_FILE)["miss"]
             verdicts.append(Verdict("recipes within the budget", not miss, not miss, detail=miss))
         certainty = bootstrap.intervals(labels, scores, groups, against="float")
-        for stage, found in certainty.items():
-            stages[stage]["interval"] = found
+        for stage, result in certainty.items():
+            stages[stage]["interval"] = result
         report = {
             "split": split,
             "rows": len(labels),
@@ -141,13 +137,13 @@ class Executor(base_executor.BaseExecutor):
             "verdicts": [verdict.to_dict() for verdict in verdicts],
             "validation": {k: v for k, v in checkpoint.metrics.items() if _plain(v)},
             "layout": checkpoint.layout.to_dict(),
-            "software": software.versions(),
-            "processor": software.processor(),
+            "software": environment.versions(),
+            "processor": environment.processor(),
             "evidence": validation.evidence(labels, scores)
             | {
                 "unseen": validation.unseen(ids[IDS], checkpoint.layout),
                 "tensors": shipped.constants(),
-                "rounding_db": rounding_error(checkpoint, _first(ids)) if quantized else {},
+                "sqnr_db": sqnr(checkpoint, _first(ids)) if quantized else {},
             },
         }
         (artifact,) = output_dict["report"]

@@ -13,6 +13,7 @@ from ranklite.models.evaluation.gates import GatesConfig, Verdict, at_least, at_
 from ranklite.models.export.target import SERVING_RAW, LoadedModel, Target
 from ranklite.models.features.layout import NUMERIC, PADDING_ROW, RESERVED_ROWS, FeatureLayout
 from ranklite.models.features.raw_column import RawColumn
+from ranklite.models.reporting.metric_names import gate_title
 
 Array = npt.NDArray[Any]
 MAX_MADE_UP = 512  # rows with missing and unseen values
@@ -57,15 +58,15 @@ def slices(
     columns: Mapping[str, Array], labels: Array, scores: Mapping[str, Array]
 ) -> list[dict[str, Any]]:
     """Figures of each value of each slice column, for every file in `scores`."""
-    found = []
+    result = []
     for column, values in columns.items():
         for value in np.unique(values):
             rows = values == value
             entry = {"column": column, "value": str(value), "rows": int(rows.sum())}
             for stage, stage_scores in scores.items():
                 entry[stage] = metrics.binary_metrics(labels[rows], stage_scores[rows])
-            found.append(entry)
-    return found
+            result.append(entry)
+    return result
 
 
 def evidence(labels: Array, scores: Mapping[str, Array]) -> dict[str, Any]:
@@ -98,16 +99,16 @@ def score_change(scores: Array, others: Array) -> dict[str, float]:
 
 def unseen(ids: Array, layout: FeatureLayout) -> dict[str, dict[str, float]]:
     """Share of the values of each field that were not seen in training, and that are missing."""
-    found = {}
+    result = {}
     for field in layout.fields:
         values = ids[:, field.start : field.start + field.length]
         values = values[values != PADDING_ROW]
-        found[field.name] = {
+        result[field.name] = {
             "vocabulary": field.rows - RESERVED_ROWS,
             "unseen": float(np.mean(values == field.oov_row)) if values.size else 0.0,
             "missing": float(np.mean(values == field.missing_row)) if values.size else 0.0,
         }
-    return found
+    return result
 
 
 def raw_rows_with_gaps(raw: Mapping[str, Array], columns: Sequence[RawColumn]) -> dict[str, Array]:
@@ -155,16 +156,16 @@ def judge(
         ),
         *file_verdicts(gates, shipped, parent),
         *at_most(
-            "score against Keras", float(np.abs(scores - keras_scores).max()), gates.max_parity
+            gate_title("max_parity"), float(np.abs(scores - keras_scores).max()), gates.max_parity
         ),
-        *at_most("score raw against ids", raw_difference, gates.max_raw_parity),
-        *at_most("largest score change", change["max"], gates.max_score_change),
-        *at_most("score change, 99.9 %", change["p999"], gates.max_score_change_p999),
-        *at_least("distinct scores", distinct, gates.min_distinct_scores),
-        *(
-            at_least("integer share", shipped["integer_share"], gates.min_integer_share)
-            if quantized
-            else []
+        *at_most(gate_title("max_raw_parity"), raw_difference, gates.max_raw_parity),
+        *at_most(gate_title("max_score_change"), change["max"], gates.max_score_change),
+        *at_most(gate_title("max_score_change_p999"), change["p999"], gates.max_score_change_p999),
+        *at_least(gate_title("min_distinct_scores"), distinct, gates.min_distinct_scores),
+        *at_least(
+            gate_title("min_integer_share"),
+            shipped["integer_share"],
+            gates.min_integer_share if quantized else None,
         ),
     ]
 

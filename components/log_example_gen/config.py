@@ -155,10 +155,10 @@ class IngestConfig(Strict):
 
     def all_globs(self) -> list[tuple[str, str, str]]:
         """(split or "", table, glob) of every glob of the configuration."""
-        found = [("", name, glob) for name, globs in self.source.globs().items() for glob in globs]
+        result = [("", name, glob) for name, globs in self.source.globs().items() for glob in globs]
         if isinstance(self.split, FileSplit):
-            found += [(s, LOGS, getattr(self.split, s)) for s in self.split_names]
-        return found
+            result += [(s, LOGS, getattr(self.split, s)) for s in self.split_names]
+        return result
 
     def matching_files(self, data_root: str) -> dict[tuple[str, str], list[str]]:
         """Files of each (split or "", table), in order of name, of the spans that are read.
@@ -197,8 +197,8 @@ class IngestConfig(Strict):
         by_glob = {
             key: self._of_glob(key[2], root, data_root) for key in dict.fromkeys(self.all_globs())
         }
-        found = {span for files in by_glob.values() for span in files if span}
-        return by_glob, spans.chosen(found, self.span, self.source.window)
+        result = {span for files in by_glob.values() for span in files if span}
+        return by_glob, spans.chosen(result, self.span, self.source.window)
 
     def _of_glob(
         self, pattern: str, root: pathlib.Path, data_root: str

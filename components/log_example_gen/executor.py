@@ -69,7 +69,7 @@ class Executor(base_executor.BaseExecutor):
             lambda split: artifact_utils.get_split_uri([examples], split),
             item_labels=os.path.join(artifact.uri, ITEM_LABELS_FILE),
         )
-        rows = {split: found["rows"] for split, found in report["splits"].items()}
+        rows = {split: result["rows"] for split, result in report["splits"].items()}
         with open(os.path.join(examples.uri, ROWS_FILE), "w", encoding="utf-8") as file:
             json.dump(rows, file)
         if report["spans"]:

@@ -96,12 +96,12 @@ def _describe(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> dict[str,
     def distinct(column: str | None) -> str:
         return f"count(DISTINCT {name(column)})" if column else "NULL"
 
-    found = con.execute(
+    result = con.execute(
         "SELECT split, count(*), sum(label)::BIGINT, min(ts), max(ts), "
         f"{distinct(config.features.user)}, {distinct(config.features.item)} FROM log GROUP BY 1"
     ).fetchall()
     keys = ("rows", "positives", "first_time", "last_time", "users", "items")
-    by_split = {row[0]: dict(zip(keys, row[1:], strict=True)) for row in found}
+    by_split = {row[0]: dict(zip(keys, row[1:], strict=True)) for row in result}
     return {split: by_split[split] for split in config.split_names}
 
 

@@ -96,13 +96,13 @@ def _csv_reader(con: duckdb.DuckDBPyConnection, config: IngestConfig, path: str)
         options["names"] = "[" + ", ".join(map(quoted, settings.columns)) + "]"
     arguments = ", ".join(f"{key} = {value}" for key, value in options.items())
     try:
-        found = con.execute(
+        result = con.execute(
             f"DESCRIBE SELECT * FROM read_csv({path}, {arguments}, all_varchar = true)"
         ).fetchall()
     except duckdb.Error as error:
         raise IngestError(f"{path}: not readable as CSV: {_first_line(error)}") from error
     wanted = {column.name: column.csv_type for column in config.features.raw_columns}
-    types = ", ".join(f"{quoted(c[0])}: '{wanted[c[0]]}'" for c in found if c[0] in wanted)
+    types = ", ".join(f"{quoted(c[0])}: '{wanted[c[0]]}'" for c in result if c[0] in wanted)
     if types:
         arguments += f", types = {{{types}}}"
     return f"read_csv({path}, {arguments}, store_rejects = true, rejects_limit = 0)"

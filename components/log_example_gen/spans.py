@@ -22,13 +22,13 @@ def placeholders(pattern: str) -> frozenset[str]:
     Raises:
       ValueError: There are others than `{SPAN}` alone or `{YYYY}`, `{MM}` and `{DD}` together.
     """
-    found = frozenset(_PLACEHOLDER.findall(pattern))
-    if found not in (frozenset(), frozenset(_DATE), frozenset(_NUMBER)):
+    result = frozenset(_PLACEHOLDER.findall(pattern))
+    if result not in (frozenset(), frozenset(_DATE), frozenset(_NUMBER)):
         raise ValueError(
-            f"{pattern!r} has {', '.join(sorted(found))}: a span is named by {{SPAN}}, a number, "
+            f"{pattern!r} has {', '.join(sorted(result))}: a span is named by {{SPAN}}, a number, "
             "or by {YYYY}, {MM} and {DD}, a date"
         )
-    return found
+    return result
 
 
 def as_glob(pattern: str) -> str:

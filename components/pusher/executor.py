@@ -12,8 +12,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from ranklite.components import artifact_json as documents
-from ranklite.components import model_file
+from ranklite.components import artifact_json, model_file
 from ranklite.components.artifact_json import PUSHED_FILE
 from ranklite.components.artifact_types import PAGE_FILE, REPORT_FILE
 from ranklite.components.blessings import refused_by, verdicts
@@ -67,8 +66,8 @@ class Executor(base_executor.BaseExecutor):
         # The model's own artifact may be deleted, its version may go on without us.
         pushed.set_string_custom_property("sha256", hashlib.sha256(model.content).hexdigest())
         report_uri = artifact_utils.get_single_uri(input_dict["stage_report"])
-        report = documents.read(report_uri, REPORT_FILE)
-        judged = verdicts(report, {key: found[0].uri for key, found in input_dict.items()})
+        report = artifact_json.read(report_uri, REPORT_FILE)
+        judged = verdicts(report, {key: result[0].uri for key, result in input_dict.items()})
         refused = refused_by(input_dict)
         version = None
         if refused:

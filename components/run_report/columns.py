@@ -33,13 +33,13 @@ def describe(schema: schema_pb2.Schema, statistics: Mapping[str, Statistics]) ->
     Returns:
       Those that any split has.
     """
-    found = {split: by_name(stats) for split, stats in statistics.items()}
+    result = {split: by_name(stats) for split, stats in statistics.items()}
     rows = {split: stats.datasets[0].num_examples for split, stats in statistics.items()}
     columns = []
     for feature in schema.feature:
         of = {
             split: features[feature.name]
-            for split, features in found.items()
+            for split, features in result.items()
             if feature.name in features
         }
         if of:
@@ -66,21 +66,21 @@ def _common(feature: statistics_pb2.FeatureNameStatistics) -> statistics_pb2.Com
 
 
 def _kind(feature: schema_pb2.Feature) -> str:
-    said = [_TYPES.get(feature.type, "")]
+    reported = [_TYPES.get(feature.type, "")]
     if feature.value_count.max != 1 and feature.type != schema_pb2.FLOAT:
-        said.append("any number of values")
+        reported.append("any number of values")
     if feature.presence.min_fraction:
-        said.append(f"in {feature.presence.min_fraction:.0%} of the rows or more")
+        reported.append(f"in {feature.presence.min_fraction:.0%} of the rows or more")
     if feature.HasField("float_domain") and feature.float_domain.HasField("max"):
-        said.append(f"{feature.float_domain.min:g} to {feature.float_domain.max:g}")
+        reported.append(f"{feature.float_domain.min:g} to {feature.float_domain.max:g}")
     for word, comparator in (
         ("drift", feature.drift_comparator),
         ("skew", feature.skew_comparator),
     ):
         limit = comparator.infinity_norm.threshold or comparator.jensen_shannon_divergence.threshold
         if limit:
-            said.append(f"{word} at most {limit:g}")
-    return ", ".join(said)
+            reported.append(f"{word} at most {limit:g}")
+    return ", ".join(reported)
 
 
 def _range(feature: statistics_pb2.FeatureNameStatistics) -> str:

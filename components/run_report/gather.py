@@ -69,20 +69,20 @@ def _stage(logs: str) -> str:
 
 def _splits(folder: str) -> dict[str, str]:
     """The folders of the splits by their names, the train split first."""
-    found = sorted(glob.glob(os.path.join(glob.escape(folder), f"{_SPLIT}*")))
-    named = {os.path.basename(path).removeprefix(_SPLIT): path for path in found}
+    result = sorted(glob.glob(os.path.join(glob.escape(folder), f"{_SPLIT}*")))
+    named = {os.path.basename(path).removeprefix(_SPLIT): path for path in result}
     return dict(sorted(named.items(), key=lambda split: split[0] != "train"))
 
 
 def _anomalies(folder: str) -> list[tuple[str, str, str]]:
     """(split, column, description) of what the gate let pass."""
-    found = []
+    result = []
     for split, path in _splits(folder).items():
         content = io_utils.read_bytes_file(os.path.join(path, ANOMALIES_FILE))
         proto = anomalies_pb2.Anomalies.FromString(content)
         for column, info in sorted(proto.anomaly_info.items()):
-            found.append((split, column, info.description))
-    return found
+            result.append((split, column, info.description))
+    return result
 
 
 def _columns(schema: str, statistics: str) -> list[Column]:

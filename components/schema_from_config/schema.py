@@ -38,12 +38,12 @@ def build_schema(
     """
     if not statistics.datasets or not statistics.datasets[0].num_examples:
         raise SchemaMismatch("the train split has no rows: mend the log, or `split`")
-    found = {
+    result = {
         (stats.name or stats.path.step[0]): _STATISTICS[stats.type]
         for stats in statistics.datasets[0].features
         if stats.type in _STATISTICS
     }
-    _check_columns(found, features)
+    _check_columns(result, features)
     schema = schema_pb2.Schema()
     label = schema.feature.add(name=features.label, type=schema_pb2.FLOAT)
     label.presence.min_fraction = 1.0
@@ -52,28 +52,29 @@ def build_schema(
     for column in features.raw_columns:
         _describe(schema.feature.add(name=column.name), column, validation)
     described = {feature.name for feature in schema.feature}
-    for name in sorted(set(found) - described):
-        schema.feature.add(name=name, type=found[name])
+    for name in sorted(set(result) - described):
+        schema.feature.add(name=name, type=result[name])
     return schema
 
 
-def _check_columns(found: dict[str, int], features: FeatureSet) -> None:
+def _check_columns(result: dict[str, int], features: FeatureSet) -> None:
     wanted = {features.label: int(schema_pb2.FLOAT)}
     wanted |= {column.name: column.schema_type() for column in features.raw_columns}
     problems = [
         f"no column {name!r}, or no value in it"
         for name in features.input_columns
-        if name not in found
+        if name not in result
     ]
     problems += [
-        f"column {name!r} holds {_NAMES[found[name]]} values, the configuration says {_NAMES[kind]}"
+        f"column {name!r} holds {_NAMES[result[name]]} values, "
+        f"the configuration says {_NAMES[kind]}"
         for name, kind in wanted.items()
-        if found.get(name, kind) != kind
+        if result.get(name, kind) != kind
     ]
     if problems:
         raise SchemaMismatch(
             f"the train split does not fit the configuration: {'; '.join(problems)}. It has "
-            f"{', '.join(f'{name} ({_NAMES[kind]})' for name, kind in sorted(found.items()))}. "
+            f"{', '.join(f'{name} ({_NAMES[kind]})' for name, kind in sorted(result.items()))}. "
             "Mend the log, cast the column in `source.query`, or change the feature's `kind` or "
             "`dtype`"
         )

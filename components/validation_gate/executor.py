@@ -49,7 +49,7 @@ class Executor(base_executor.BaseExecutor):
         schema_file = io_utils.get_only_uri_in_dir(
             artifact_utils.get_single_uri(input_dict["schema"])
         )
-        found = validate(
+        result = validate(
             {
                 split: stats_artifact_utils.load_statistics(artifact, split).proto()
                 for split in splits
@@ -61,13 +61,13 @@ class Executor(base_executor.BaseExecutor):
         )
         anomalies = artifact_utils.get_single_instance(output_dict["anomalies"])
         anomalies.split_names = artifact.split_names
-        for split, proto in found.items():
+        for split, proto in result.items():
             folder = artifact_utils.get_split_uri([anomalies], split)
             os.makedirs(folder, exist_ok=True)
             io_utils.write_bytes_file(
                 os.path.join(folder, ANOMALIES_FILE), proto.SerializeToString()
             )
-        refuse(found)
+        refuse(result)
         blessing = artifact_utils.get_single_instance(output_dict["blessing"])
         os.makedirs(blessing.uri, exist_ok=True)
         io_utils.write_string_file(os.path.join(blessing.uri, "BLESSED"), "")

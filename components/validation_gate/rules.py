@@ -44,9 +44,9 @@ def broken_rules(
         yield ROWS, "Too few rows", f"{rows} rows, validation.min_rows is {config.min_rows}"
     if not rows:
         return
-    found = by_name(statistics)
+    result = by_name(statistics)
     for feature in schema.feature:
-        share = _missing(found[feature.name], rows) if feature.name in found else 1.0
+        share = _missing(result[feature.name], rows) if feature.name in result else 1.0
         limit = config.missing.get(feature.name, config.max_missing)
         if share > limit:
             yield (
@@ -54,8 +54,8 @@ def broken_rules(
                 "Missing values",
                 f"missing in {share:.1%} of the rows, {limit:.1%} allowed",
             )
-    if label in found:
-        numbers = found[label].num_stats
+    if label in result:
+        numbers = result[label].num_stats
         if numbers.common_stats.num_non_missing and numbers.min == numbers.max:
             yield (
                 label,

@@ -54,10 +54,10 @@ def validate(
                 held_to = _without_new_columns(schema, stats, baseline)
             if EVAL in statistics:
                 comparisons["serving_statistics"] = statistics[EVAL]
-        found = tfdv.validate_statistics(stats, held_to, **comparisons)
+        result = tfdv.validate_statistics(stats, held_to, **comparisons)
         for feature, short, long in broken_rules(stats, schema, config, label):
-            _add(found, feature, short, long)
-        anomalies[split] = found
+            _add(result, feature, short, long)
+        anomalies[split] = result
     return anomalies
 
 
@@ -95,7 +95,7 @@ def _add(anomalies: anomalies_pb2.Anomalies, feature: str, short: str, long: str
 
 def refuse(anomalies: dict[str, anomalies_pb2.Anomalies]) -> None:
     """Raises DataRefused where there is an anomaly, with all of them in words."""
-    lines = [line for split, found in anomalies.items() for line in _errors(split, found)]
+    lines = [line for split, result in anomalies.items() for line in _errors(split, result)]
     if lines:
         raise DataRefused(
             "the data are not what the schema says, nothing was trained:\n"

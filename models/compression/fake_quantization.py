@@ -175,11 +175,11 @@ def set_ranges(
 
 def _fit_kernel_range(layer: keras.layers.Layer) -> None:
     """Sets the range of a wrapped kernel, for all units or unit by unit, from its weights."""
-    found = {variable.name.rpartition("/")[2]: variable for variable in layer.variables}
-    if "kernel_max:0" not in found:
+    result = {variable.name.rpartition("/")[2]: variable for variable in layer.variables}
+    if "kernel_max:0" not in result:
         return
-    least, greatest = found["kernel_min:0"], found["kernel_max:0"]
-    kernel = found["kernel:0"].numpy()
+    least, greatest = result["kernel_min:0"], result["kernel_max:0"]
+    kernel = result["kernel:0"].numpy()
     largest = unit_ranges(kernel) if greatest.shape.rank else max(np.abs(kernel).max(), LEAST_RANGE)
     least.assign(-largest)
     greatest.assign(largest)

@@ -16,14 +16,14 @@ def prunable_weights(model: keras.Model) -> dict[str, tf.Variable]:
     A table that is composed of several matrices has no row that is an embedding, and is left out.
     A wrapper of tfmot replaces the attribute by a tensor and keeps the variable for itself.
     """
-    found = {}
+    result = {}
     for layer in model.layers:
         inner = getattr(layer, "layer", layer)
         table = inner.name == EMBEDDING and isinstance(inner, keras.layers.Embedding)
         kind = "embeddings:0" if table else "kernel:0"
         if table or (family.role(model, inner.name) and isinstance(inner, keras.layers.Dense)):
-            found[inner.name] = next(v for v in layer.trainable_weights if v.name.endswith(kind))
-    return found
+            result[inner.name] = next(v for v in layer.trainable_weights if v.name.endswith(kind))
+    return result
 
 
 def sparsity(model: keras.Model) -> dict[str, float]:

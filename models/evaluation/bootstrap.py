@@ -52,15 +52,15 @@ class _Column:
     def figures(self, times: Array) -> dict[str, float]:
         """Metrics where user u is in the sample `times[u]` times with all of its rows."""
         rows, positives, scores, losses = map(float, self._sums @ times)
-        found = {
+        result = {
             "auc": self._ranked.auc(times[self._user]),
             "log_loss": losses / rows,
             "calibration": scores / positives if positives else math.nan,
         }
         if self._by_user:
-            found["gauc"] = weighted_mean(self._auc, self._rows * times)
-            found["ndcg_at_10"] = weighted_mean(self._ndcg, times)
-        return found
+            result["gauc"] = weighted_mean(self._auc, self._rows * times)
+            result["ndcg_at_10"] = weighted_mean(self._ndcg, times)
+        return result
 
 
 def draws(
@@ -106,8 +106,8 @@ def draws(
         for stage, column in columns.items():
             drawn[stage].append(column.figures(times))
     return {
-        stage: {name: np.array([figures[name] for figures in found]) for name in found[0]}
-        for stage, found in drawn.items()
+        stage: {name: np.array([figures[name] for figures in result]) for name in result[0]}
+        for stage, result in drawn.items()
     }
 
 
@@ -138,13 +138,13 @@ def intervals(
       (low, high); NaN where a metric is not defined.
     """
     drawn = draws(labels, scores, users, replicates=replicates, seed=seed)
-    found = {}
+    result = {}
     for stage, values in drawn.items():
-        found[stage] = {name: interval(sample) for name, sample in values.items()}
+        result[stage] = {name: interval(sample) for name, sample in values.items()}
         if stage != against:
             changes = change(drawn[against], values)
-            found[stage] |= {f"{name}_change": bounds for name, bounds in changes.items()}
-    return found
+            result[stage] |= {f"{name}_change": bounds for name, bounds in changes.items()}
+    return result
 
 
 def change(before: Draws, after: Draws) -> dict[str, Interval]:

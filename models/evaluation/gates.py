@@ -108,7 +108,7 @@ def file_verdicts(
             shipped["log_loss"] - parent["log_loss"],
             gates.max_log_loss_rise,
         ),
-        *at_most(gate_title("max_bytes"), shipped[gate_title("max_bytes")], gates.max_bytes),
+        *at_most(gate_title("max_bytes"), shipped["bytes"], gates.max_bytes),
         *at_most(gate_title("max_gzip_bytes"), shipped["gzip_bytes"], gates.max_gzip_bytes),
         *at_most(gate_title("max_latency_1_us"), shipped["latency_1_us"], gates.max_latency_1_us),
         *at_most(

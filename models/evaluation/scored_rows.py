@@ -101,8 +101,8 @@ class ScoredRows:
         with np.load(path) as arrays:
 
             def named(prefix: str) -> dict[str, Array]:
-                found = [name for name in arrays.files if name.startswith(prefix)]
-                return {name.removeprefix(prefix): arrays[name] for name in found}
+                result = [name for name in arrays.files if name.startswith(prefix)]
+                return {name.removeprefix(prefix): arrays[name] for name in result}
 
             return cls(
                 labels=arrays["labels"],

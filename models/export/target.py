@@ -105,9 +105,9 @@ class LoadedModel(abc.ABC):
 
     def integer_share(self) -> float:
         """Share of the constant bytes that are 8-bit or packed, or row scales; 0 without any."""
-        found = self.constants()
-        integers = sum(c["bytes"] for c in found if c["dtype"] in INTEGERS)
-        return integers / sum(c["bytes"] for c in found) if found else 0.0
+        result = self.constants()
+        integers = sum(c["bytes"] for c in result if c["dtype"] in INTEGERS)
+        return integers / sum(c["bytes"] for c in result) if result else 0.0
 
     @property
     def gzip_bytes(self) -> int:

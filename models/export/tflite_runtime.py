@@ -87,7 +87,7 @@ class LiteModel(LoadedModel):
         fresh = Interpreter(
             model_content=self.content, experimental_op_resolver_type=_no_delegates()
         )
-        found = []
+        result = []
         for detail in fresh.get_tensor_details():
             try:
                 tensor = fresh.get_tensor(detail["index"])
@@ -95,7 +95,7 @@ class LiteModel(LoadedModel):
                 continue  # not a constant: it has no value before memory is given out
             if detail["name"].startswith(SERVING_DEFAULT) or tensor.size < 16:
                 continue
-            found.append(
+            result.append(
                 {
                     "name": detail["name"].split(";")[0],
                     "dtype": str(tensor.dtype),
@@ -103,7 +103,7 @@ class LiteModel(LoadedModel):
                     "bytes": int(tensor.nbytes),
                 }
             )
-        return sorted(found, key=lambda constant: -constant["bytes"])
+        return sorted(result, key=lambda constant: -constant["bytes"])
 
     def prepared(self, rows: Mapping[str, Array]) -> Callable[[], object]:
         """A call that sets the rows, invokes an interpreter of its own and reads the scores."""

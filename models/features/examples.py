@@ -94,7 +94,7 @@ def row_identity(
     """
     digests = {role: hashlib.sha256() for role in columns}
     whole = hashlib.sha256()
-    told, present = [], set()
+    reported, present = [], set()
     for record in records:
         values = tf.train.Example.FromString(record).features.feature
         for role, column in columns.items():
@@ -103,12 +103,12 @@ def row_identity(
             digests[role].update(_framed(values[column].SerializeToString()))
         whole.update(_framed(record))
         label = values[columns["label"]]
-        told += [*label.int64_list.value, *label.float_list.value][:1]
-    if not np.array_equal(told, labels):
+        reported += [*label.int64_list.value, *label.float_list.value][:1]
+    if not np.array_equal(reported, labels):
         return {}
     if present == {"label"}:
         present, digests["row"] = {"label", "row"}, whole
-    return {role: found.hexdigest()[:16] for role, found in digests.items() if role in present}
+    return {role: result.hexdigest()[:16] for role, result in digests.items() if role in present}
 
 
 def _framed(value: bytes) -> bytes:

@@ -64,13 +64,19 @@ _ADDED = "log loss added to float"
 _GATES = {  # those that do not bound a figure as it is
     "max_auc_drop": _LOST,
     "max_log_loss_rise": _ADDED,
+    "max_parity": "score against Keras",
+    "max_raw_parity": "score raw against ids",
+    "max_score_change": "largest score change",
+    "max_score_change_p999": "score change, 99.9 %",
+    "min_distinct_scores": "distinct scores",
+    "min_integer_share": "integer share",
 }
 _STAGES = {
     "control": "float control",
     "quantized": "quantized (Keras)",
     "shipped": "shipped file",
 }
-_ROUNDING = {"calibrated": "PTQ", "trained": "QAT"}
+_QUANTIZATION = {"calibrated": "PTQ", "trained": "QAT"}
 
 
 def title(name: str) -> str:
@@ -93,9 +99,9 @@ def stage_title(stage: str) -> str:
     return _STAGES.get(stage, stage.replace("_", " "))
 
 
-def rounding_title(way: str) -> str:
+def quantization_title(way: str) -> str:
     """How a file was quantized, in the field's abbreviation."""
-    return _ROUNDING.get(way, way)
+    return _QUANTIZATION.get(way, way)
 
 
 def slice_title(entry: Mapping[str, Any]) -> str:

@@ -73,7 +73,7 @@ def compression(report: dict[str, Any]) -> str:
     shipped = report["stages"]["shipped"]
     rounding = html.table(
         ["layer", "SQNR, dB"],
-        [[name, f"{value:.1f}"] for name, value in evidence["rounding_db"].items()],
+        [[name, f"{value:.1f}"] for name, value in evidence["sqnr_db"].items()],
     )
     sizes = html.table(
         ["constant", "type", "shape", "bytes"],
@@ -96,7 +96,7 @@ def compression(report: dict[str, Any]) -> str:
     return (
         picture(draw, (9, 8), "Scores, calibration, ROC and precision of float and shipped file")
         + f"<h3>Single scores</h3>{moved}"
-        + (f"<h3>SQNR, layer by layer</h3>{rounding}" if evidence["rounding_db"] else "")
+        + (f"<h3>SQNR, layer by layer</h3>{rounding}" if evidence["sqnr_db"] else "")
         + f"<h3>Where the bytes are</h3>{sizes}"
         + f"<details><summary>Operators of the file</summary>{operators}</details>"
     )

@@ -78,8 +78,8 @@ def _embeddings(
     if layout.num_numeric:
         inputs[NUMERIC] = np.zeros((len(rows), layout.num_numeric), np.float32)
     place = [field.name for field in layout.fields].index(item)
-    found: npt.NDArray[np.float32] = table(inputs).numpy()[:, place]
-    return found
+    result: npt.NDArray[np.float32] = table(inputs).numpy()[:, place]
+    return result
 
 
 def _cell(value: object) -> str:

@@ -46,8 +46,8 @@ def versions(destination: str) -> list[int]:
 
 def latest_version(destination: str) -> str | None:
     """Folder of the newest version, or None where there is none."""
-    found = versions(destination)
-    return os.path.join(destination, str(found[-1])) if found else None
+    result = versions(destination)
+    return os.path.join(destination, str(result[-1])) if result else None
 
 
 def write_version(

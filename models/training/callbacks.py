@@ -179,7 +179,7 @@ class Steps(keras.callbacks.Callback):
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
-        if not progress.heard():
+        if not progress.reported():
             return
         now = time.monotonic()
         if not batch:
@@ -251,9 +251,9 @@ class Telemetry(keras.callbacks.TensorBoard):
             yield scalar_pb(f"sparsity/{name}", zeros)
         for layer in self._logits.layers:
             for weight in layer.weights:
-                if found := _RANGE.search(weight.name):
+                if result := _RANGE.search(weight.name):
                     name = getattr(layer, "layer", layer).name
-                    tag = f"range_{found['end']}/{name}/{found['tensor']}"
+                    tag = f"range_{result['end']}/{name}/{result['tensor']}"
                     yield scalar_pb(tag, weight.numpy())
         for weight in self._logits.weights:
             if weight.shape.rank:

@@ -225,7 +225,7 @@ def fit(
         batches,
         epochs=training.epochs,
         callbacks=everything,
-        verbose=1 if sys.stdout.isatty() and not progress.heard() else 0,
+        verbose=1 if sys.stdout.isatty() and not progress.reported() else 0,
     ).history
     if keep_best and validation.weights:
         model.set_weights(validation.weights)

@@ -77,8 +77,8 @@ class Catalogue:
         for features, label in data.dataset(files, layout, _SCAN):
             ids = features[IDS].numpy()
             numeric = features[NUMERIC].numpy() if layout.num_numeric else np.zeros((len(ids), 0))
-            found, first = np.unique(ids[:, item[0]], return_index=True)
-            for value, row in zip(found.tolist(), first, strict=True):
+            result, first = np.unique(ids[:, item[0]], return_index=True)
+            for value, row in zip(result.tolist(), first, strict=True):
                 items.setdefault(value, (ids[row, id_columns], numeric[row, numeric_columns]))
             positive = label.numpy()[:, 0] > 0.5
             pairs.append(

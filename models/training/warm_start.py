@@ -84,11 +84,11 @@ def warm_start(
     source = np.zeros(layout.table_rows, np.int64)
     known = 0
     for field, old in zip(layout.fields, earlier.layout.fields, strict=True):
-        rows, found = _rows(
+        rows, result = _rows(
             field, old, vocabularies.get(field.name), earlier_vocabularies.get(field.name)
         )
         source[field.offset : field.offset + len(rows)] = rows
-        known += found
+        known += result
     for layer, old_layer in zip(model.layers, earlier.model.layers, strict=True):
         weights = old_layer.get_weights()
         if layer.name in earlier.parts.tables:
@@ -112,8 +112,8 @@ def _rows(
         rows[RESERVED_ROWS:count] = old.offset + np.arange(RESERVED_ROWS, count)
         return rows, 0
     places = {word: k for k, word in enumerate(old_words)}
-    found = [(k, places[word]) for k, word in enumerate(words) if word in places]
-    if found:
-        ours, theirs = np.array(found).T
+    result = [(k, places[word]) for k, word in enumerate(words) if word in places]
+    if result:
+        ours, theirs = np.array(result).T
         rows[RESERVED_ROWS + ours] = old.offset + RESERVED_ROWS + theirs
-    return rows, len(found)
+    return rows, len(result)

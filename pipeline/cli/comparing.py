@@ -47,9 +47,9 @@ def _compare_runs(names: Sequence[str], runs: str, folder: str) -> int:
 
     if len(names) < 2:
         raise ValueError(f"one run is no comparison: name another beside {names[0]!r}")
-    found = find(names, runs)
-    sections = compare(found)
+    result = find(names, runs)
+    sections = compare(result)
     print(render(sections))
-    path = write(os.path.join(folder, "compare.html"), page(found, sections).encode())
+    path = write(os.path.join(folder, "compare.html"), page(result, sections).encode())
     print(f"written {os.path.relpath(path)}")
     return 0

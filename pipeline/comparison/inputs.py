@@ -124,42 +124,42 @@ def _shown(value: Any) -> str:
 def _facts(run: JudgedRun) -> dict[str, str]:
     """What the report on a log says, flat."""
     ingest = run.ingest
-    found = {}
+    result = {}
     if spans := ingest.get("spans"):
-        found["spans"] = f"{spans[0]} to {spans[-1]} ({len(spans)})"
+        result["spans"] = f"{spans[0]} to {spans[-1]} ({len(spans)})"
     for name, split in ingest["splits"].items():
-        found[f"{name}: rows"] = number(split["rows"], "{:,}")
-        found[f"{name}: positive"] = f"{split['positives'] / max(1, split['rows']):.2%}"
-        found[f"{name}: users"] = number(split["users"], "{:,}")
-        found[f"{name}: items"] = number(split["items"], "{:,}")
-        found[f"{name}: from"] = utc_time(split["first_time"])
-        found[f"{name}: to"] = utc_time(split["last_time"])
+        result[f"{name}: rows"] = number(split["rows"], "{:,}")
+        result[f"{name}: positive"] = f"{split['positives'] / max(1, split['rows']):.2%}"
+        result[f"{name}: users"] = number(split["users"], "{:,}")
+        result[f"{name}: items"] = number(split["items"], "{:,}")
+        result[f"{name}: from"] = utc_time(split["first_time"])
+        result[f"{name}: to"] = utc_time(split["last_time"])
     for kind in ("rejected", "sampled"):
         for what, count in ingest.get(kind, {}).items():
-            found[f"{kind}: {what}"] = f"{count:,}"
-    return found
+            result[f"{kind}: {what}"] = f"{count:,}"
+    return result
 
 
 def _coverage(run: JudgedRun) -> dict[str, str]:
     unseen = run.report.get("evidence", {}).get("unseen", {})
-    found = {}
+    result = {}
     for name, field in unseen.items():
-        found[f"{name}: values known"] = f"{field['vocabulary']:,}"
-        found[f"{name}: OOV"] = f"{field['unseen']:.2%}"
-        found[f"{name}: missing"] = f"{field['missing']:.2%}"
-    return found
+        result[f"{name}: values known"] = f"{field['vocabulary']:,}"
+        result[f"{name}: OOV"] = f"{field['unseen']:.2%}"
+        result[f"{name}: missing"] = f"{field['missing']:.2%}"
+    return result
 
 
 def _rows(
     keys: Sequence[str],
-    found: Sequence[dict[str, Any]],
+    result: Sequence[dict[str, Any]],
     show: Callable[[Any], str],
     mark: Callable[[Sequence[Any]], str] = lambda _: "",
 ) -> list[list[str]]:
     """A row for each key whose values differ."""
     rows = []
     for key in keys:
-        values = [each.get(key) for each in found]
+        values = [each.get(key) for each in result]
         if differ(values):
             rows.append([key, *("-" if v is None else show(v) for v in values), mark(values)])
     return rows
@@ -171,6 +171,6 @@ def _file_mark(digests: Sequence[str | None]) -> str:
     return "added" if digests[0] is None else "removed" if digests[-1] is None else ""
 
 
-def _keys(found: Sequence[dict[str, Any]]) -> list[str]:
+def _keys(result: Sequence[dict[str, Any]]) -> list[str]:
     """All keys, in the order in which they come."""
-    return list(dict.fromkeys(key for each in found for key in each))
+    return list(dict.fromkeys(key for each in result for key in each))

@@ -81,8 +81,8 @@ def gates(runs: Sequence[JudgedRun]) -> Section:
     verdicts = [{(v["name"], v["at_least"]): v for v in run.report["verdicts"]} for run in runs]
     turned = differ([run.result.startswith("pushed") for run in runs])
     rows = [["result", *(run.result for run in runs), "turned" if turned else ""]]
-    for key in dict.fromkeys(key for found in verdicts for key in found):
-        row = [found.get(key) for found in verdicts]
+    for key in dict.fromkeys(key for by_gate in verdicts for key in by_gate):
+        row = [by_gate.get(key) for by_gate in verdicts]
         turned = differ([v["passed"] for v in row if v is not None])
         rows.append([key[0], *map(_verdict, row), "turned" if turned else ""])
     return Section("Gates", [], [Table(["", *(run.name for run in runs), ""], rows)])

@@ -79,8 +79,8 @@ def catalogue(runs: str) -> list[list[str]]:
     if not every:
         raise FileNotFoundError(_known(every, runs))
     rows = []
-    for found in every.values():
-        for run in found:
+    for pipeline_runs in every.values():
+        for run in pipeline_runs:
             shipped = _report(run).get("stages", {}).get("shipped", {})
             figures = [m.text(shipped.get(m.name), precise=True) for m in LISTED]
             started = f"{run.started:%Y-%m-%d %H:%M}"
@@ -114,22 +114,28 @@ def _find(given: str, every: dict[str, list[Run]], runs: str) -> JudgedRun:
 
 def _every(runs: str) -> dict[str, list[Run]]:
     """All runs of all pipelines, the oldest first, by pipeline."""
-    return {name: found for name, path in stores(runs).items() if (found := all_runs(path, name))}
+    every = {name: all_runs(path, name) for name, path in stores(runs).items()}
+    return {name: pipeline_runs for name, pipeline_runs in every.items() if pipeline_runs}
 
 
 def _known(every: dict[str, list[Run]], runs: str) -> str:
     if not every:
         return f"there are no runs in {runs!r} (name their folder with --runs)"
-    said = [
-        f"{name}#1" + (f" to {name}#{len(found)}" if len(found) > 1 else "")
-        for name, found in every.items()
+    reported = [
+        f"{name}#1" + (f" to {name}#{len(pipeline_runs)}" if len(pipeline_runs) > 1 else "")
+        for name, pipeline_runs in every.items()
     ]
-    return f"there are {', '.join(said)}: `ranklite compare --list`"
+    return f"there are {', '.join(reported)}: `ranklite compare --list`"
 
 
 def _named(given: str, every: dict[str, list[Run]]) -> Run | None:
     """The newest run that a person gave a name, if there is one in one pipeline only."""
-    newest = {name: run for name, found in every.items() for run in found if run.name == given}
+    newest = {
+        name: run
+        for name, pipeline_runs in every.items()
+        for run in pipeline_runs
+        if run.name == given
+    }
     if len(newest) > 1:
         which = ", ".join(f"{name}#{run.number}" for name, run in newest.items())
         raise ValueError(f"more than one run is called {given!r}: say which of {which}")
@@ -212,8 +218,8 @@ def _version(path: str, runs: str, every: dict[str, list[Run]]) -> JudgedRun:
     """The run that pushed a version or made its file, else what lies in the folder itself."""
     file = lineage.model_file(path)
     folder = os.path.realpath(os.path.dirname(file))
-    for name, found in every.items():
-        for run in found:
+    for name, pipeline_runs in every.items():
+        for run in pipeline_runs:
             if os.path.realpath(_pushed(run).get("version") or "/") == folder:
                 return _judged(name, run)
     try:

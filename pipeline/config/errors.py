@@ -171,17 +171,17 @@ def _allowed_keys(
     """Keys that the configuration class at a path accepts."""
     candidates: list[Any] = [model]
     for part in loc:
-        found: list[Any] = []
+        result: list[Any] = []
         data = _at(data, part)
         for candidate in candidates:
             if isinstance(candidate, Registered):
-                found += [candidate] if not isinstance(data, dict) else [candidate.entry(data)]
+                result += [candidate] if not isinstance(data, dict) else [candidate.entry(data)]
             elif isinstance(part, int) or part in _tags(candidate):
-                found.append(candidate)
+                result.append(candidate)
             elif part in candidate.model_fields:
                 field = candidate.model_fields[part]
-                found += _models(field.annotation)
-        candidates = found or candidates
+                result += _models(field.annotation)
+        candidates = result or candidates
     return sorted({name for candidate in candidates for name in candidate.model_fields})
 
 

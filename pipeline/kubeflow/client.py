@@ -136,8 +136,8 @@ def _reason(error: Exception) -> str:
 def _described(method: str, path: str, error: Any) -> KubeflowError:
     body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else error.body
     try:
-        said = json.loads(body or "{}")
-        message = said.get("error_message") or said.get("message") or body
+        reported = json.loads(body or "{}")
+        message = reported.get("error_message") or reported.get("message") or body
     except ValueError:
         message = body
     hint = f" ({_HINTS[error.status]})" if error.status in _HINTS else ""

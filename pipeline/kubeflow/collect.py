@@ -45,7 +45,7 @@ def collect(artifacts: str, pipeline: str) -> tuple[int, int]:
     copied = 0
     known = {run.folder: run for run in collected(pathlib.Path(pipeline))}
     newest = max((run.number for run in known.values()), default=0)
-    started = {run: min(entry.written for entry, _ in found) for run, found in runs.items()}
+    started = {run: min(entry.written for entry, _ in result) for run, result in runs.items()}
     for run in sorted(runs, key=lambda run: started[run]):
         folder = pathlib.Path(pipeline, COLLECTED, run)
         if folder in known and known[folder].pruned:

@@ -148,8 +148,8 @@ def _runs(args: argparse.Namespace) -> int:
     from ranklite.pipeline.kubeflow.client import Kubeflow
 
     name = load_config(args.config).name
-    found = Kubeflow(args.host, args.namespace).runs(name, args.limit)
-    if not found:
+    result = Kubeflow(args.host, args.namespace).runs(name, args.limit)
+    if not result:
         print(f"{name}: no runs yet")
         return 0
     rows = [
@@ -159,7 +159,7 @@ def _runs(args: argparse.Namespace) -> int:
             one.state,
             one.error,
         ]
-        for one in found
+        for one in result
     ]
     print(table(["run", "created (UTC)", "state", "error"], rows))
     return 0
@@ -175,7 +175,7 @@ def _collect(args: argparse.Namespace) -> int:
     if not root:
         raise ValueError("say where the runs are: kubeflow.pipeline_root, or --pipeline-root URI")
     pipeline = os.path.join(args.runs, config.name)
-    found, fetched = collect(folders(config, root)["artifacts"], pipeline)
-    print(f"{config.name}: {found} runs, {fetched} new or longer files fetched to {pipeline}")
+    result, fetched = collect(folders(config, root)["artifacts"], pipeline)
+    print(f"{config.name}: {result} runs, {fetched} new or longer files fetched to {pipeline}")
     print(f"next: ranklite tensorboard --runs {args.runs}")
     return 0

@@ -71,9 +71,9 @@ class Entry:
 def entries(uri: str) -> list[Entry]:
     """All files below a URI by name; none where there is nothing."""
     system, root = _open(uri)
-    found = system.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True))
+    result = system.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True))
     start = len(root.rstrip("/")) + 1
-    files_only = [info for info in found if info.type == fs.FileType.File]
+    files_only = [info for info in result if info.type == fs.FileType.File]
     listed = [Entry(info.path[start:], info.size, info.mtime) for info in files_only]
     return sorted(listed, key=lambda entry: entry.name)
 
@@ -110,8 +110,8 @@ def upload(folder: str, uri: str, last: str | None = None) -> None:
       uri: Where to.
       last: Name of the file that is written after all others: what readers look for.
     """
-    found = [path for path in sorted(pathlib.Path(folder).rglob("*")) if path.is_file()]
-    for path in sorted(found, key=lambda path: path.name == last):
+    result = [path for path in sorted(pathlib.Path(folder).rglob("*")) if path.is_file()]
+    for path in sorted(result, key=lambda path: path.name == last):
         write(join(uri, path.relative_to(folder).as_posix()), path.read_bytes())
 
 

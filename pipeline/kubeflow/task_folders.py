@@ -88,11 +88,11 @@ def _fetch_versions(uri: str, folder: str) -> set[int]:
         if version.isdigit() and is_model(file):
             os.makedirs(os.path.join(folder, version), exist_ok=True)
             pathlib.Path(folder, name).touch()
-    found = versions(folder)
-    if found:
-        newest = os.path.join(folder, str(found[-1]))
+    result = versions(folder)
+    if result:
+        newest = os.path.join(folder, str(result[-1]))
         storage.download(uri, folder, [os.path.relpath(p, folder) for p in model_files(newest)])
-    return set(found)
+    return set(result)
 
 
 def _publish_versions(uri: str, folder: str, before: set[int]) -> None:

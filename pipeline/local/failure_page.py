@@ -77,17 +77,17 @@ def _went(run: Run, node: str) -> tuple[str, str, float | None]:
 
 def _written(run: Run) -> dict[str, str]:
     """The folders of the facts that are there."""
-    found = {}
+    result = {}
     for fact, (nodes, key) in _FACTS.items():
         for stage in (run.stages[node] for node in nodes if node in run.stages):
             folder = stage.folder(key)
             if folder and stage.state in FINISHED:
-                found[fact] = folder
-    return found
+                result[fact] = folder
+    return result
 
 
 def _logs(folders: Folders, run: Run) -> list[str]:
     """Of all trainings, also of the one that failed."""
     trained = [stage for stage in run.stages.values() if stage.node != _REPORT]
-    found = [training_logs(stage, folders.artifacts) for stage in trained]
-    return [logs for logs in found if logs]
+    result = [training_logs(stage, folders.artifacts) for stage in trained]
+    return [logs for logs in result if logs]

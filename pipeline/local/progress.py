@@ -91,7 +91,7 @@ class Display:
         thread = threading.Thread(target=tick, name="progress", daemon=True)
         thread.start()
         try:
-            with progress.listening(self.hear):
+            with progress.listening(self.show):
                 yield
         finally:
             stop.set()
@@ -99,7 +99,7 @@ class Display:
             if self._drawn:  # a stage that failed: how far it came stays
                 self._write("\n")
 
-    def hear(self, report: Report) -> None:
+    def show(self, report: Report) -> None:
         """Remembers how far the stage is; called for every step, so nothing is drawn here."""
         self._seen = _Seen.after(self._seen, report, self._clock())
 

@@ -44,12 +44,12 @@ class Collected:
 
 def collected(pipeline: pathlib.Path) -> list[Collected]:
     """The runs of a pipeline that were fetched from Kubeflow, by their numbers."""
-    found = []
+    result = []
     for path in pipeline.glob(f"{COLLECTED}/*/{RUN_FILE}"):
         run = json.loads(path.read_text(encoding="utf-8"))
         number, removed = run.get("number", 0), run.get("pruned", False)
-        found.append(Collected(pipeline.name, number, run["started"], path.parent, removed))
-    return sorted(found, key=lambda run: run.number)
+        result.append(Collected(pipeline.name, number, run["started"], path.parent, removed))
+    return sorted(result, key=lambda run: run.number)
 
 
 def training_logs(stage: Stage, artifacts: str) -> str | None:
@@ -71,8 +71,8 @@ def training_logs(stage: Stage, artifacts: str) -> str | None:
 def mark_pruned(folder: pathlib.Path) -> None:
     """Notes that the logs of a fetched run were removed, so that they are not fetched again."""
     file = folder / RUN_FILE
-    said = json.loads(file.read_text(encoding="utf-8"))
-    write(str(file), json.dumps({**said, "pruned": True}).encode())
+    reported = json.loads(file.read_text(encoding="utf-8"))
+    write(str(file), json.dumps({**reported, "pruned": True}).encode())
 
 
 def arrange(runs: str) -> str:

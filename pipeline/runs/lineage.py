@@ -136,8 +136,8 @@ def _model(store: metadata_store.MetadataStore, digest: str) -> int | None:
 
 def _pushes(store: metadata_store.MetadataStore) -> list[mlmd.Artifact]:
     """What Pushers said, those first that pushed, then the oldest."""
-    found = store.get_artifacts_by_type("PushedModel")
-    return sorted(found, key=lambda a: (-a.custom_properties["pushed"].int_value, a.id))
+    result = store.get_artifacts_by_type("PushedModel")
+    return sorted(result, key=lambda a: (-a.custom_properties["pushed"].int_value, a.id))
 
 
 def _config(store: metadata_store.MetadataStore, model: int) -> dict[str, Any]:
@@ -191,11 +191,11 @@ def _lineage(
 
 def _ancestors(store: metadata_store.MetadataStore, artifact: int) -> list[Step]:
     """All executions that an artifact descends from."""
-    found: dict[int, Step] = {}
+    result: dict[int, Step] = {}
     open_artifacts, seen = {artifact}, {artifact}
     while open_artifacts:
         events = store.get_events_by_artifact_ids(sorted(open_artifacts))
-        makers = {e.execution_id for e in events if e.type == mlmd.Event.OUTPUT} - set(found)
+        makers = {e.execution_id for e in events if e.type == mlmd.Event.OUTPUT} - set(result)
         open_artifacts = set()
         for execution in store.get_executions_by_id(sorted(makers)):
             if execution.last_known_state == mlmd.Execution.CACHED:
@@ -206,10 +206,10 @@ def _ancestors(store: metadata_store.MetadataStore, artifact: int) -> list[Step]
                 for e in touching
                 if e.type == mlmd.Event.OUTPUT
             }
-            found[execution.id] = _step(store, execution, made)
+            result[execution.id] = _step(store, execution, made)
             open_artifacts |= {e.artifact_id for e in touching if e.type == mlmd.Event.INPUT} - seen
         seen |= open_artifacts
-    return [found[number] for number in sorted(found)]
+    return [result[number] for number in sorted(result)]
 
 
 def _step(
@@ -224,7 +224,7 @@ def _step(
 
 def refusals(runs: list[Run]) -> list[dict[str, Any]]:
     """The runs that pushed nothing: who refused and why, or what stopped them."""
-    found = []
+    result = []
     for run in runs:
         reasons = [
             f"{stage.node} {stage.state}: {stage.error or 'no message was kept'}"
@@ -239,8 +239,8 @@ def refusals(runs: list[Run]) -> list[dict[str, Any]]:
         if not reasons and (pusher is None or pusher.state not in FINISHED):
             reasons = [_unfinished(run, newest=run is runs[-1])]
         if reasons:
-            found.append({**_identity(run), "reasons": reasons})
-    return found
+            result.append({**_identity(run), "reasons": reasons})
+    return result
 
 
 def _identity(run: Run) -> dict[str, Any]:

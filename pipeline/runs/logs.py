@@ -33,8 +33,8 @@ def new_folder(logs: str) -> str:
 
 def newest(logs: str) -> str:
     """The folder of the newest run; the folder of all where there is none."""
-    found = sorted(os.listdir(logs)) if os.path.isdir(logs) else []
-    return os.path.join(logs, *found[-1:])
+    result = sorted(os.listdir(logs)) if os.path.isdir(logs) else []
+    return os.path.join(logs, *result[-1:])
 
 
 class StageLogs(logging.StreamHandler):

@@ -14,7 +14,7 @@ from ranklite.models.reporting.metric_names import (
     ACCURACY,
     COSTS,
     METRICS,
-    rounding_title,
+    quantization_title,
     slice_title,
     stage_title,
     verdict_cells,
@@ -42,18 +42,18 @@ def stages(report: dict[str, Any], best: dict[str, float] | None) -> str:
     return table(["stage", *(metric.title for metric in _COLUMNS)], rows)
 
 
-def rounding(report: dict[str, Any]) -> str:
+def ptq_and_qat(report: dict[str, Any]) -> str:
     """What post-training quantization and QAT reached, and which of them ships."""
     figures = report["validation"]
     ways = [way for way in ("calibrated", "trained") if f"{way}_auc" in figures]
     if len(ways) < 2:
         return ""
     shown = ", ".join(
-        f"{rounding_title(way)} AUC {figures[f'{way}_auc']:.4f} / "
+        f"{quantization_title(way)} AUC {figures[f'{way}_auc']:.4f} / "
         f"log loss {figures[f'{way}_log_loss']:.4f}"
         for way in ways
     )
-    return f"validation split: {shown}; ships: {rounding_title(figures['chosen'])}"
+    return f"validation split: {shown}; ships: {quantization_title(figures['chosen'])}"
 
 
 def single_scores(report: dict[str, Any]) -> str:
@@ -94,18 +94,18 @@ def _command() -> str:
 
 def _origin(outcome: Outcome) -> str:
     """The spans that were read, and where training started from, where either is to be told."""
-    found = outcome.stages
-    said = []
-    log = found.get("LogExampleGen")
+    result = outcome.stages
+    reported = []
+    log = result.get("LogExampleGen")
     spans = document(log.folder("report") if log else None, "report.json").get("spans")
     if spans:
-        said.append(f"spans {spans[0]} to {spans[-1]} ({len(spans)})")
-    model = found["Trainer"].folder("model") if "Trainer" in found else None
+        reported.append(f"spans {spans[0]} to {spans[-1]} ({len(spans)})")
+    model = result["Trainer"].folder("model") if "Trainer" in result else None
     if model and outcome.config.training.warm_start:
         metrics = artifact_io.metrics(model)
         warm = metrics.get("warm_started")
-        said.append("warm-started" if warm else "started from scratch")
-    return "".join(f"; {one}" for one in said)
+        reported.append("warm-started" if warm else "started from scratch")
+    return "".join(f"; {one}" for one in reported)
 
 
 def _page(outcome: Outcome) -> str | None:
@@ -121,29 +121,30 @@ def _page(outcome: Outcome) -> str | None:
 
 def render(outcome: Outcome) -> str:
     """What a run made, for a person: stages, gates, slices, where the model is, what comes next."""
-    found, run = outcome.stages, outcome.run
+    result, run = outcome.stages, outcome.run
     stopped = [f"{s.node} {s.state}" + (f": {s.error}" if s.error else "") for s in run.stopped]
     page = _page(outcome)
     report = document(
-        found["FileValidator"].folder("report") if "FileValidator" in found else None, "report.json"
+        result["FileValidator"].folder("report") if "FileValidator" in result else None,
+        "report.json",
     )
     if not report:
         log = os.path.relpath(newest(outcome.folders.logs))
-        said = [f"the last run, {run.title}, did not finish; look at {log}", *stopped]
-        return "\n".join(said + ([f"report       {page}"] if page else []))
+        reported = [f"the last run, {run.title}, did not finish; look at {log}", *stopped]
+        return "\n".join(reported + ([f"report       {page}"] if page else []))
     truth = document(outcome.folders.synthetic, "truth.json") if outcome.config.synthetic else {}
     best = truth.get("best", {}).get(report["split"])
     pusher = document(
-        found["Pusher"].folder("pushed_model") if "Pusher" in found else None, "pushed.json"
+        result["Pusher"].folder("pushed_model") if "Pusher" in result else None, "pushed.json"
     )
-    cached = sum(stage.state == "cached" for stage in found.values())
+    cached = sum(stage.state == "cached" for stage in result.values())
     title = f"{run.title}, {report['split']} split"
     lines = [
         "",
         f"{title}: {report['rows']:,} rows, {report['positives']:,} positive{_origin(outcome)}",
         "",
         stages(report, best),
-        rounding(report),
+        ptq_and_qat(report),
         single_scores(report),
         "",
         gates(pusher.get("verdicts", report["verdicts"])),
@@ -151,7 +152,7 @@ def render(outcome: Outcome) -> str:
         slices(report),
         "",
     ]
-    if "BudgetSearch" in found:
+    if "BudgetSearch" in result:
         trials = recipes.load_trials(outcome)
         lines += [recipes.render(trials), ""]
     if pusher.get("version"):
@@ -168,5 +169,7 @@ def render(outcome: Outcome) -> str:
     lines += [f"TensorBoard  {_command()} tensorboard --runs {runs}"]
     lines += [f"log          {os.path.relpath(newest(outcome.folders.logs))}"]
     if "total" in outcome.seconds:
-        lines += [f"time         {outcome.seconds['total']:.0f} s, {cached} of {len(found)} cached"]
+        lines += [
+            f"time         {outcome.seconds['total']:.0f} s, {cached} of {len(result)} cached"
+        ]
     return "\n".join(lines)

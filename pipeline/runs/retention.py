@@ -70,10 +70,10 @@ def free(store_path: str, artifacts: str, name: str, keep: int, *, dry_run: bool
         pushed = _pushed_last(runs)
         staying = newest | pushed
         needed: set[int] = set()
-        found: set[int] = set()
+        result: set[int] = set()
         for run, context in zip(runs, contexts, strict=True):
             of_run = _artifacts(store, context)
-            found |= of_run
+            result |= of_run
             if run.number in staying:
                 needed |= of_run
         evidence = {store.get_artifact_type(kind).id for kind in _known(store)}
@@ -81,7 +81,7 @@ def free(store_path: str, artifacts: str, name: str, keep: int, *, dry_run: bool
         # Marked ones are those of a removal that was stopped halfway.
         doomed = [
             artifact
-            for artifact in store.get_artifacts_by_id(sorted(found - needed))
+            for artifact in store.get_artifacts_by_id(sorted(result - needed))
             if artifact.type_id not in evidence
             and artifact.state != mlmd.Artifact.DELETED
             and pathlib.Path(os.path.realpath(artifact.uri)).is_relative_to(root)
@@ -130,27 +130,27 @@ def free_collected(pipeline: str, keep: int, *, dry_run: bool = False) -> Freed:
     logs: dict[int, list[pathlib.Path]] = {}
     runs = sorted(collected(pathlib.Path(pipeline)), key=lambda run: run.started)
     for run in runs[:-keep]:
-        if found := sorted(path for path in run.folder.iterdir() if path.is_dir()):
-            logs[run.number] = found
-    folders = [str(path) for found in logs.values() for path in found]
+        if result := sorted(path for path in run.folder.iterdir() if path.is_dir()):
+            logs[run.number] = result
+    folders = [str(path) for result in logs.values() for path in result]
     freed = Freed(runs=list(logs), kept=[], folders=folders, size=sum(map(_size, folders)))
     if not dry_run:
-        for found in logs.values():
-            mark_pruned(found[0].parent)
-            for path in found:
+        for result in logs.values():
+            mark_pruned(result[0].parent)
+            for path in result:
                 shutil.rmtree(path)
     return freed
 
 
 def _pushed_last(runs: list[Run]) -> set[int]:
     """The newest runs that pushed a version of their own."""
-    found: dict[str, int] = {}
+    result: dict[str, int] = {}
     for run in reversed(runs):
         pusher = run.stages.get("Pusher")
         folder = pusher.folder("pushed_model") if pusher else None
         if folder and pushed_version(folder):
-            found.setdefault(folder, run.number)
-    return set(list(found.values())[:PUSHED_RUNS])
+            result.setdefault(folder, run.number)
+    return set(list(result.values())[:PUSHED_RUNS])
 
 
 def _artifacts(store: metadata_store.MetadataStore, context: mlmd.Context) -> set[int]:

@@ -15,7 +15,7 @@ from typing import Any
 from ml_metadata import errors, metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from ranklite.components import artifact_json as documents
+from ranklite.components import artifact_json
 from ranklite.pipeline.runs.nodes import current_name
 
 _STATES = {
@@ -68,7 +68,7 @@ def document(folder: str | None, name: str) -> dict[str, Any]:
     """A JSON file in a folder; empty where either is not there."""
     if not folder or not os.path.isfile(os.path.join(folder, name)):
         return {}
-    return documents.read(folder, name)
+    return artifact_json.read(folder, name)
 
 
 @contextlib.contextmanager
@@ -101,8 +101,8 @@ def _unreadable(path: str, error: Exception) -> OSError:
 
 def stores(runs: str) -> dict[str, str]:
     """The metadata stores in a folder of runs by the name of their pipeline, in its order."""
-    found = sorted(glob.glob(os.path.join(runs, "*", "metadata.sqlite")))
-    return {os.path.basename(os.path.dirname(path)): path for path in found}
+    result = sorted(glob.glob(os.path.join(runs, "*", "metadata.sqlite")))
+    return {os.path.basename(os.path.dirname(path)): path for path in result}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,8 +134,8 @@ class Run:
 
         Without `#` and `/`: TensorBoard's projector puts a run's name into an address as it is.
         """
-        said = f"{self.started:%Y-%m-%d} {self.pipeline} run {self.number}"
-        return said + (f" {self.name}" if self.name else "")
+        reported = f"{self.started:%Y-%m-%d} {self.pipeline} run {self.number}"
+        return reported + (f" {self.name}" if self.name else "")
 
     @property
     def stopped(self) -> list[Stage]:

@@ -1,4 +1,4 @@
-"""What TFMA's own validation refuses is told with its value, its bound and its slice."""
+"""What TFMA's own validation refuses is missed with its value, its bound and its slice."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def judged(
     return metrics_validator.validate_metrics(((), metrics), config)
 
 
-def told(result: tfma.ValidationResult) -> list[str]:
+def missed(result: tfma.ValidationResult) -> list[str]:
     verdicts = failed(result, "Evaluator", "the blessed model")
     assert not any(verdict.passed for verdict in verdicts)
     return [" ".join(verdict_cells(verdict.to_dict())) for verdict in verdicts]
@@ -53,11 +53,11 @@ def told(result: tfma.ValidationResult) -> list[str]:
 def test_a_model_within_its_thresholds_has_none() -> None:
     result = judged(GOOD, SAME)
     assert result.validation_ok
-    assert told(result) == []
+    assert missed(result) == []
 
 
 @pytest.mark.parametrize(
-    ("values", "changes", "said"),
+    ("values", "changes", "reported"),
     [
         ({}, {"auc": -0.0123}, "AUC change from the blessed model -0.0123 >= -0.01"),
         (
@@ -72,15 +72,15 @@ def test_a_model_within_its_thresholds_has_none() -> None:
     ],
 )
 def test_every_threshold_has_its_words(
-    values: dict[str, float], changes: dict[str, float], said: str
+    values: dict[str, float], changes: dict[str, float], reported: str
 ) -> None:
     result = judged({**GOOD, **values}, {**SAME, **changes})
     assert not result.validation_ok
-    assert told(result) == [f"{said} FAILED"]
+    assert missed(result) == [f"{reported} FAILED"]
 
 
 def test_several_at_once() -> None:
-    assert len(told(judged({**GOOD, "auc": 0.1, "calibration": 9.0}, {**SAME, "auc": -0.6}))) == 3
+    assert len(missed(judged({**GOOD, "auc": 0.1, "calibration": 9.0}, {**SAME, "auc": -0.6}))) == 3
 
 
 def test_what_was_not_measured_fails_with_tfmas_words() -> None:
@@ -99,12 +99,12 @@ def test_a_slice_is_named() -> None:
     result = judged({**GOOD, "auc": 0.5}, SAME)
     key = result.metric_validations_per_slice[0].slice_key.single_slice_keys.add()
     key.column, key.bytes_value = "slice_user", b"new"
-    assert told(result) == ["AUC by Evaluator (user = new) 0.5 >= 0.6 FAILED"]
+    assert missed(result) == ["AUC by Evaluator (user = new) 0.5 >= 0.6 FAILED"]
 
 
 def test_without_rows_or_thresholds_nothing_is_blessed() -> None:
     result = tfma.ValidationResult(missing_thresholds=True)
     result.missing_slices.add()
-    rows, thresholds = told(result)
+    rows, thresholds = missed(result)
     assert rows == "rows for Evaluator 0 >= 1 FAILED"
     assert "set gates.min_auc" in thresholds

@@ -101,8 +101,8 @@ def test_a_float_file_needs_no_int8() -> None:
 def test_slices_by_hand() -> None:
     labels = np.array([1.0, 0.0, 1.0, 0.0])
     scores = {"float": np.array([0.9, 0.1, 0.2, 0.8]), "shipped": np.array([0.9, 0.1, 0.8, 0.2])}
-    found = validation.slices({"slice_user": np.array(["a", "a", "b", "b"])}, labels, scores)
-    assert [(s["value"], s["rows"], s["float"]["auc"], s["shipped"]["auc"]) for s in found] == [
+    result = validation.slices({"slice_user": np.array(["a", "a", "b", "b"])}, labels, scores)
+    assert [(s["value"], s["rows"], s["float"]["auc"], s["shipped"]["auc"]) for s in result] == [
         ("a", 2, 1.0, 1.0),
         ("b", 2, 0.0, 1.0),
     ]
@@ -138,9 +138,9 @@ def test_single_scores_are_told_whether_gated_or_not() -> None:
     moved = SCORES.copy()
     moved[7] += 0.4
     scores = {"float": SCORES, "control": SCORES + 0.01, "shipped": moved}
-    found = validation.evidence(labels, scores)["score_change"]
-    assert found["float"] == {"max": pytest.approx(0.4), "p999": pytest.approx(0.0, abs=1e-3)}
-    assert found["control"]["max"] == pytest.approx(0.39)
+    result = validation.evidence(labels, scores)["score_change"]
+    assert result["float"] == {"max": pytest.approx(0.4), "p999": pytest.approx(0.0, abs=1e-3)}
+    assert result["control"]["max"] == pytest.approx(0.39)
     assert set(
         validation.evidence(labels, {"float": SCORES, "shipped": moved})["score_change"]
     ) == {"float"}

@@ -56,15 +56,15 @@ def run(folder: pathlib.Path, settings: IngestConfig) -> dict[str, Any]:
 
 def examples(folder: pathlib.Path, split: str) -> list[dict[str, list[Any]]]:
     files = [str(path) for path in sorted((folder / "out" / split).iterdir())]
-    found = []
+    result = []
     for record in tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator():
         features = tf.train.Example.FromString(record).features.feature
         row = {}
         for name, feature in features.items():
             kind = feature.WhichOneof("kind")
             row[name] = list(getattr(feature, kind).value) if kind else []
-        found.append(row)
-    return found
+        result.append(row)
+    return result
 
 
 def every(folder: pathlib.Path, settings: IngestConfig) -> list[dict[str, list[Any]]]:
@@ -89,15 +89,15 @@ def test_values_by_hand(tmp_path: pathlib.Path) -> None:
 def test_it_says_how_far_it_is(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, lines())
     monkeypatch.setattr(writer, "ROWS", 2)
-    heard: list[progress.Report] = []
-    with progress.listening(heard.append):
+    reported: list[progress.Report] = []
+    with progress.listening(reported.append):
         run(tmp_path, config())
-    assert heard[0].where == "reading 1 file, 0.0 MB"
-    shares = [report.share for report in heard[1:-1]]
+    assert reported[0].where == "reading 1 file, 0.0 MB"
+    shares = [report.share for report in reported[1:-1]]
     assert shares == sorted(shares, key=lambda share: share or 0.0)
-    assert (heard[-2].where, heard[-2].share) == ("writing 60/60 rows", 1.0)
+    assert (reported[-2].where, reported[-2].share) == ("writing 60/60 rows", 1.0)
     assert len(shares) > 2
-    assert heard[-1].figures == {"rows": 60}
+    assert reported[-1].figures == {"rows": 60}
 
 
 def test_the_same_log_gives_the_same_examples(tmp_path: pathlib.Path) -> None:
@@ -190,10 +190,10 @@ def test_another_dialect(tmp_path: pathlib.Path) -> None:
         label="y = 'yes'",
     )
     run(tmp_path, settings)
-    found = every(tmp_path, settings)
-    assert {row["u"][0] for row in found} == {b"u;0", b"u;1", b"u;2"}
-    assert not any(row.get("i") for row in found)
-    assert sum(row["label"][0] for row in found) == 20
+    result = every(tmp_path, settings)
+    assert {row["u"][0] for row in result} == {b"u;0", b"u;1", b"u;2"}
+    assert not any(row.get("i") for row in result)
+    assert sum(row["label"][0] for row in result) == 20
 
 
 def test_bad_rows_go_to_the_rejects_file(tmp_path: pathlib.Path) -> None:
@@ -320,10 +320,10 @@ def test_the_criteo_configuration_reads_its_log(tmp_path: pathlib.Path) -> None:
     (tmp_path / "train.txt").write_text("\n".join(rows) + "\n")
     settings = load_config("configs/criteo.yaml").ingest
     run(tmp_path, settings)
-    found = every(tmp_path, settings)
-    assert len(found) == 200
-    assert {len(row["C26"]) for row in found} == {1}
-    assert {len(row.get("I1", [])) for row in found} == {0, 1}
+    result = every(tmp_path, settings)
+    assert len(result) == 200
+    assert {len(row["C26"]) for row in result} == {1}
+    assert {len(row.get("I1", [])) for row in result} == {0, 1}
 
 
 def test_the_template_reads_a_log_of_plays(tmp_path: pathlib.Path) -> None:
@@ -349,8 +349,8 @@ def test_items_keep_their_last_name(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "labels.parquet"
     out = tmp_path / "out"
     ingest(settings, str(tmp_path), str(tmp_path / "rejects"), lambda s: str(out / s), str(path))
-    found = pq.read_table(path).to_pydict()
-    assert dict(zip(found["item"], found["label"], strict=True)) == {
+    result = pq.read_table(path).to_pydict()
+    assert dict(zip(result["item"], result["label"], strict=True)) == {
         "0": "Film 0",
         "1": "Film 1",
         "2": "Film 2",

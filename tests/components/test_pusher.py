@@ -40,15 +40,15 @@ REPORT = {
 
 def result(*, refused: bool) -> tfma.ValidationResult:
     """What TFMA says of a model: nothing, or that it lost AUC."""
-    said = tfma.ValidationResult(validation_ok=not refused)
+    reported = tfma.ValidationResult(validation_ok=not refused)
     if refused:
-        failure = said.metric_validations_per_slice.add().failures.add()
+        failure = reported.metric_validations_per_slice.add().failures.add()
         failure.metric_key.name, failure.metric_key.is_diff = "auc", True
         failure.metric_value.double_value.value = -0.0123
         change = failure.metric_threshold.change_threshold
         change.absolute.value = -0.01
         change.direction = tfma.MetricDirection.HIGHER_IS_BETTER
-    return said
+    return reported
 
 
 class FakeModel:
@@ -86,9 +86,9 @@ def push(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         for key, (node, _) in EVALUATIONS.items():
             inputs[key] = [artifact(standard_artifacts.ModelEvaluation, key)]
             (blessing,) = (key for key, by in BLESSINGS.items() if by == node)
-            said = result(refused=blessed.get(blessing) == 0)
+            reported = result(refused=blessed.get(blessing) == 0)
             with tf.io.TFRecordWriter(f"{inputs[key][0].uri}/validations.tfrecord") as file:
-                file.write(said.SerializeToString())
+                file.write(reported.SerializeToString())
         serving = pathlib.Path(inputs["model"][0].uri) / "Format-Serving"
         serving.mkdir()
         (serving / "tflite").write_bytes(bytes([number]))

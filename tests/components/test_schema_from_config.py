@@ -125,21 +125,21 @@ def test_integers_that_are_categories_are_counted() -> None:
     """Without the options TFDV sees numbers, and no drift in them whatever they are."""
     drifted = {"user": [0] * ROWS}
     schema = build_schema(statistics(), FEATURES, ValidationConfig())
-    found = tfdv.validate_statistics(
+    result = tfdv.validate_statistics(
         statistics(**drifted), schema, previous_statistics=statistics()
     )
-    (measured,) = [m for m in found.drift_skew_info if m.path.step == ["user"]]
+    (measured,) = [m for m in result.drift_skew_info if m.path.step == ["user"]]
     # User 0 is in one of 20 rows, then in all of them.
     assert measured.drift_measurements[0].value == pytest.approx(0.95)
-    assert "user" in found.anomaly_info
+    assert "user" in result.anomaly_info
 
 
 def test_infinite_numbers_are_refused_and_nan_is_not() -> None:
     schema = build_schema(statistics(), FEATURES, ValidationConfig())
     for value, expected in ((math.inf, ["price"]), (math.nan, [])):
         columns = {"price": [value, *COLUMNS["price"][1:]]}
-        found = tfdv.validate_statistics(statistics(**columns), schema)
-        assert list(found.anomaly_info) == expected
+        result = tfdv.validate_statistics(statistics(**columns), schema)
+        assert list(result.anomaly_info) == expected
 
 
 def test_the_executor_writes_a_schema_where_tfx_looks_for_it(tmp_path: pathlib.Path) -> None:

@@ -89,16 +89,16 @@ def test_a_warm_start_names_its_parent(
     settings = TrainingConfig(batch_size=256, epochs=1, learning_rate=0.05, warm_start=True)
     fn_args.custom_config["training"] = settings.model_dump_json()
     folders = [tmp_path / f"Trainer/model/{k}/Format-Serving" for k in (7, 8)]
-    found = []
+    result = []
     for folder, base in zip(folders, [None, str(folders[0])], strict=True):
         fn_args.serving_model_dir, fn_args.base_model = str(folder), base
         module.run_fn(fn_args)
-        found.append(Checkpoint.load(str(folder)).metrics)
-    assert found[0]["warm_started"] == 0
-    assert "parent" not in found[0]
+        result.append(Checkpoint.load(str(folder)).metrics)
+    assert result[0]["warm_started"] == 0
+    assert "parent" not in result[0]
     digest = hashlib.sha256((folders[0] / MODEL_FILE).read_bytes()).hexdigest()
-    assert found[1]["warm_started"] == 1
-    assert found[1]["parent"] == {"folder": "Trainer/model/7", "sha256": digest}
+    assert result[1]["warm_started"] == 1
+    assert result[1]["parent"] == {"folder": "Trainer/model/7", "sha256": digest}
 
 
 def test_only_the_chief_writes(fn_args: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,14 +124,14 @@ def run(folder: pathlib.Path, train: list[Row], **validation: Any) -> pathlib.Pa
 
 
 @pytest.fixture(scope="module")
-def told() -> list[progress.Report]:
+def reported() -> list[progress.Report]:
     """What the stages say of how far they are."""
     return []
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory, told: list[progress.Report]) -> pathlib.Path:
-    with progress.listening(told.append), counted():
+def root(tmp_path_factory: pytest.TempPathFactory, reported: list[progress.Report]) -> pathlib.Path:
+    with progress.listening(reported.append), counted():
         return run(tmp_path_factory.mktemp("good"), TRAIN)
 
 
@@ -167,16 +167,16 @@ def test_labels_and_evaluation_columns(root: pathlib.Path) -> None:
 
 
 @pytest.mark.usefixtures("root")
-def test_beam_stages_tell_how_far_they_are(told: list[progress.Report]) -> None:
-    done = [(report.where, report.share) for report in told]
+def test_beam_stages_tell_how_far_they_are(reported: list[progress.Report]) -> None:
+    done = [(report.where, report.share) for report in reported]
     # StatisticsGen reads both splits, Transform the train split once more, to analyze it.
     assert done.index(("read 5/5 rows", 1.0)) < done.index(("read 3/8 rows", 3 / 8))
     assert done[-1] == ("read 8/8 rows", 1.0)
 
 
 def test_transformed_examples_know_their_rows(root: pathlib.Path) -> None:
-    (found,) = root.glob(f"Transform/transformed_examples/*/{ROWS_FILE}")
-    assert json.loads(found.read_text()) == {"train": 3, "eval": 2}
+    (result,) = root.glob(f"Transform/transformed_examples/*/{ROWS_FILE}")
+    assert json.loads(result.read_text()) == {"train": 3, "eval": 2}
 
 
 def test_what_was_learned_is_read_back(root: pathlib.Path) -> None:

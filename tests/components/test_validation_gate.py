@@ -172,27 +172,27 @@ def test_too_few_rows() -> None:
 
 
 def test_a_list_that_is_always_empty_is_missing() -> None:
-    found = statistics_pb2.DatasetFeatureStatisticsList()
-    dataset = found.datasets.add(num_examples=10)
+    result = statistics_pb2.DatasetFeatureStatisticsList()
+    dataset = result.datasets.add(num_examples=10)
     tags = dataset.features.add(name="tags", type=statistics_pb2.FeatureNameStatistics.STRING)
     tags.string_stats.common_stats.num_non_missing = 10
     schema = schema_pb2.Schema(feature=[{"name": "tags"}])
-    assert [rule[:2] for rule in broken_rules(found, schema, CONFIG, "label")] == [
+    assert [rule[:2] for rule in broken_rules(result, schema, CONFIG, "label")] == [
         ("tags", "Missing values")
     ]
     tags.string_stats.common_stats.max_num_values = 3
-    assert list(broken_rules(found, schema, CONFIG, "label")) == []
+    assert list(broken_rules(result, schema, CONFIG, "label")) == []
 
 
 def test_a_warning_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    found = anomalies_pb2.Anomalies()
-    found.anomaly_info["item"].severity = anomalies_pb2.AnomalyInfo.WARNING
-    found.anomaly_info["item"].description = "looks odd"
-    refuse({"train": found})
+    result = anomalies_pb2.Anomalies()
+    result.anomaly_info["item"].severity = anomalies_pb2.AnomalyInfo.WARNING
+    result.anomaly_info["item"].description = "looks odd"
+    refuse({"train": result})
     assert "train: item: looks odd" in caplog.text
-    found.anomaly_info["item"].severity = anomalies_pb2.AnomalyInfo.UNKNOWN
+    result.anomaly_info["item"].severity = anomalies_pb2.AnomalyInfo.UNKNOWN
     with pytest.raises(DataRefused, match="train: item: : looks odd"):
-        refuse({"train": found})
+        refuse({"train": result})
 
 
 # -------------------------------------------------------------------------------------- executor

@@ -119,7 +119,7 @@ def test_settings_come_back(settings: FamilySettings) -> None:
     of = FAMILIES.get(settings.family)
     assert of.Settings.model_validate_json(settings.model_dump_json()) == settings
     assert parse_settings(json.loads(settings.model_dump_json())) == settings
-    assert parse_settings({"family": settings.family}) == of.Settings()
+    assert parse_settings({"family": settings.family}) == of.Settings.model_validate({})
     assert family.family(settings).settings is settings
 
 
@@ -411,5 +411,5 @@ def test_any_family_teaches_any_other(teacher: str, student: str, clicks: Any) -
 @pytest.mark.slow
 def test_a_family_of_another_package_passes_all_of_this(tmp_path: pathlib.Path) -> None:
     """One file and its entry point: nothing of RankLite changes."""
-    installed(tmp_path, families="wide_and_deep = toy_family:WideAndDeep")
+    installed(tmp_path, {"ranklite.families": "wide_and_deep = toy_family:WideAndDeep"})
     assert passed_with(tmp_path, __file__, "wide_and_deep") > 20

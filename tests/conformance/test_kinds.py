@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib
 import itertools
 import json
 import pathlib
@@ -48,6 +47,7 @@ from ranklite.models.features.raw_column import RawColumn
 from ranklite.models.features.raw_signature import RawFeatures
 from ranklite.models.features.transform import preprocessing_fn
 from ranklite.pipeline.digest import code_digest
+from tests.other_package import toy_installed
 
 TOYS = pathlib.Path(__file__).parent / "toys"
 TOY = "day_part"
@@ -61,19 +61,9 @@ ADJUSTED = ("price", "spent")  # numbers whose mean is 0 in the train split
 @pytest.fixture(scope="module", autouse=True)
 def toys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
     """The toy kind, installed: its module and an entry point on the path."""
-    folder = tmp_path_factory.mktemp("site")
-    (folder / "toy_kind.py").write_text((TOYS / "toy_kind.py").read_text())
-    info = folder / "toy_kind-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-kind\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[ranklite.kinds]\n{TOY} = toy_kind:DayPart\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(folder))
-        importlib.invalidate_caches()
-        KINDS.__dict__.pop("paths", None)
+    folder = tmp_path_factory.mktemp("toys")
+    with toy_installed(folder, KINDS, "kind", f"{TOY} = toy_kind:DayPart"):
         yield folder
-    KINDS.__dict__.pop("paths", None)
-    sys.modules.pop("toy_kind", None)
 
 
 @dataclasses.dataclass(frozen=True)

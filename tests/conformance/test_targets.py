@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import math
 import pathlib
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -50,6 +48,7 @@ from ranklite.pipeline.config.run_config import load_config
 from ranklite.pipeline.history import History
 from ranklite.pipeline.pipeline import create_pipeline
 from ranklite.pipeline.runs.store import code_digest
+from tests.other_package import toy_installed
 
 ROOT = pathlib.Path(__file__).parents[2]
 TOYS = pathlib.Path(__file__).parent / "toys"
@@ -87,18 +86,8 @@ RAW_ROWS = {  # seen values, unseen ones and missing ones
 def toys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
     """A folder on the path with the toy and its distribution."""
     folder = tmp_path_factory.mktemp("toys")
-    shutil.copy(TOYS / "toy_target.py", folder)
-    info = folder / "toy_target-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-target\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[ranklite.targets]\npacked = toy_target:Packed\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(folder))
-        importlib.invalidate_caches()
-        vars(TARGETS).pop("paths", None)  # what is registered is looked up once a process
+    with toy_installed(folder, TARGETS, "target", "packed = toy_target:Packed"):
         yield folder
-    vars(TARGETS).pop("paths", None)
-    sys.modules.pop("toy_target", None)
 
 
 @dataclasses.dataclass(frozen=True)

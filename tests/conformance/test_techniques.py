@@ -310,5 +310,5 @@ def test_what_it_leaves_survives_every_later_step(made: Made, setting: Setting) 
 @pytest.mark.slow
 def test_a_technique_of_another_package_passes_all_of_this(tmp_path: pathlib.Path) -> None:
     """One file and its entry point: nothing of RankLite changes."""
-    installed(tmp_path, techniques="prune_inputs = toy_technique:PruneInputs")
+    installed(tmp_path, {"ranklite.techniques": "prune_inputs = toy_technique:PruneInputs"})
     assert passed_with(tmp_path, __file__, "prune_inputs") == 10  # a test of each kind

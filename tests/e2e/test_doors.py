@@ -13,21 +13,17 @@ import pytest
 import yaml
 
 from ranklite.pipeline.local.synthetic import LOG_FILE, generate
+from tests.other_package import TOYS, installed
 
 pytestmark = pytest.mark.e2e
 
 ROOT = pathlib.Path(__file__).parents[2]
-TOYS = ROOT / "tests" / "conformance" / "toys"
-ENTRY_POINTS = """
-[ranklite.kinds]
-day_part = toy_kind:DayPart
-[ranklite.families]
-wide_and_deep = toy_family:WideAndDeep
-[ranklite.techniques]
-prune_inputs = toy_technique:PruneInputs
-[ranklite.targets]
-packed = toy_target:Packed
-"""
+ENTRY_POINTS = {
+    "ranklite.kinds": "day_part = toy_kind:DayPart",
+    "ranklite.families": "wide_and_deep = toy_family:WideAndDeep",
+    "ranklite.techniques": "prune_inputs = toy_technique:PruneInputs",
+    "ranklite.targets": "packed = toy_target:Packed",
+}
 SCORE = """
 import csv, sys
 import numpy as np
@@ -46,12 +42,9 @@ print(len(scores), float(np.std(scores)), float(scores.min()), float(scores.max(
 def test_a_pipeline_of_another_packages_entries(tmp_path: pathlib.Path) -> None:
     """One file each in a folder outside of the package; no file of RankLite knows of them."""
     outside = tmp_path / "outside"
-    info = outside / "toys-1.0.dist-info"
-    info.mkdir(parents=True)
+    installed(outside, ENTRY_POINTS)
     for door in ("kind", "family", "technique", "target"):
         shutil.copy(TOYS / f"toy_{door}.py", outside)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toys\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(ENTRY_POINTS)
     data, runs = tmp_path / "data", tmp_path / "runs"
     generate(str(data), rows=6000)
     config = tmp_path / "config.yaml"

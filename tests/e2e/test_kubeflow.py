@@ -116,14 +116,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 def arrays(content: bytes) -> dict[str, np.ndarray[Any, Any]]:
     """All arrays of a checkpoint, by name."""
-    found = {}
+    result = {}
     with h5py.File(io.BytesIO(content)) as file:
         file.visititems(
             lambda name, node: (
-                found.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None
+                result.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None
             )
         )
-    return found
+    return result
 
 
 def trained(outputs: dict[str, Any]) -> dict[str, float]:

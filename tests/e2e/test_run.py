@@ -135,9 +135,9 @@ class Workspace:
 def took(printed: list[str], stage: str) -> str:
     """What a run said of a finished stage: its time, or `cached`."""
     (line,) = [line for line in printed if f"] {stage} " in line and "..." not in line]
-    found = re.search(r"cached|\d+\.\d s", line)
-    assert found, line
-    return found[0]
+    result = re.search(r"cached|\d+\.\d s", line)
+    assert result, line
+    return result[0]
 
 
 @pytest.fixture(scope="module")
@@ -198,20 +198,20 @@ def test_the_scorer_equals_the_pipeline(finished: tuple[Workspace, str]) -> None
 
 def test_a_pushed_version_tells_where_it_comes_from(finished: tuple[Workspace, str]) -> None:
     workspace, _ = finished
-    found = lineage.trace(str(workspace.pushed), str(workspace.runs))
-    nodes = [step.node for step in found.steps]
+    result = lineage.trace(str(workspace.pushed), str(workspace.runs))
+    nodes = [step.node for step in result.steps]
     assert nodes[0] == "LogExampleGen"
     assert nodes[-1] == "Exporter.quantized"
     assert {"Transform", "Trainer", "Pruner", "Quantizer"} < set(nodes)
-    ours = {step.node for step in found.steps if step.code_digest}
+    ours = {step.node for step in result.steps if step.code_digest}
     assert ours == set(nodes) - {"StatisticsGen"}
-    assert found.config["name"] == "e2e"
-    killed = [refused for refused in found.refused if refused["number"] <= len(KILLED_IN)]
+    assert result.config["name"] == "e2e"
+    killed = [refused for refused in result.refused if refused["number"] <= len(KILLED_IN)]
     assert len(killed) == len(KILLED_IN)
     assert all(run["reasons"][0].startswith("unfinished: stopped") for run in killed)
-    assert [file["name"] for file in found.logs["files"]] == [LOG_FILE]
+    assert [file["name"] for file in result.logs["files"]] == [LOG_FILE]
     page = (pathlib.Path(workspace.pushed) / "1" / "report.html").read_text(encoding="utf-8")
-    assert found.logs["files"][0]["sha256"] in page
+    assert result.logs["files"][0]["sha256"] in page
     assert str(workspace.folder) not in page
     # The run that was killed in the Pusher had written it.
     assert re.search(rf"<h1>\d{{4}}-\d\d-\d\d e2e run {len(KILLED_IN)}, test split</h1>", page)
@@ -336,7 +336,7 @@ def test_broken_data_stop_the_run_before_training(
     assert LOG_FILE in text  # what was read
     assert "<h3>Columns</h3>" in text
 
-    log = pathlib.Path(captured.err.split("The log is ")[1].split(". Finished")[0])
+    log = pathlib.Path(captured.err.split("The log is ")[1].split(". Rerun")[0])
     assert log.name == "05-ValidationGate.log"
     assert str(log.parent) == newest(Folders(workspace.runs, "e2e").logs)
     text = log.read_text(encoding="utf-8")
@@ -489,8 +489,8 @@ def test_old_runs_go_and_the_next_one_finds_what_it_needs(
     # What another test pushed since is a baseline that this model was not yet compared with.
     compared = {"Evaluator.against_blessed", "RunReport", "Pusher"}
     assert {node for node, state in states.items() if state != "cached"} <= RESOLVERS | compared
-    found = lineage.trace(str(workspace.pushed), str(workspace.runs))
-    assert found.logs["files"]
+    result = lineage.trace(str(workspace.pushed), str(workspace.runs))
+    assert result.logs["files"]
 
 
 def test_parquet_through_beam_with_the_schema_of_an_accepted_run(

@@ -103,8 +103,8 @@ def test_its_bill_of_materials_is_valid_and_complete() -> None:
 _INSTALLED = """
 import re
 from importlib import metadata
-for found in metadata.distributions():
-    print(re.sub(r"[-_.]+", "-", found.metadata["Name"]).lower())
+for installed in metadata.distributions():
+    print(re.sub(r"[-_.]+", "-", installed.metadata["Name"]).lower())
 """
 
 

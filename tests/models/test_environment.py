@@ -10,18 +10,18 @@ import subprocess
 import numpy as np
 import pytest
 
-from ranklite.models import environment as software
+from ranklite.models import environment
 
 
 def test_versions() -> None:
-    found = software.versions()
-    assert found["python"] == platform.python_version()
-    assert found["numpy"] == np.__version__
+    result = environment.versions()
+    assert result["python"] == platform.python_version()
+    assert result["numpy"] == np.__version__
 
 
 def test_what_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(software, "_PACKAGES", ("numpy", "no-such-package"))
-    assert set(software.versions()) == {"python", "numpy"}
+    monkeypatch.setattr(environment, "_PACKAGES", ("numpy", "no-such-package"))
+    assert set(environment.versions()) == {"python", "numpy"}
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
@@ -35,18 +35,18 @@ def test_the_commit_is_that_of_tracked_code(
 
     code = tmp_path / "software.py"
     code.write_text("1")
-    monkeypatch.setattr(software, "__file__", str(code))
-    assert software.commit() is None  # no repository
+    monkeypatch.setattr(environment, "__file__", str(code))
+    assert environment.commit() is None  # no repository
     git("init")
-    assert software.commit() is None  # as in an environment that lies in a repository
+    assert environment.commit() is None  # as in an environment that lies in a repository
     git("add", ".")
     git("commit", "-m", "x")
     git("tag", "v1")
     head = git("rev-parse", "HEAD")
-    assert software.commit() == head
+    assert environment.commit() == head
     code.write_text("2")
-    assert software.commit() == f"{head}-dirty"
+    assert environment.commit() == f"{head}-dirty"
 
 
 def test_processor_has_a_name() -> None:
-    assert software.processor().strip()
+    assert environment.processor().strip()

@@ -9,16 +9,14 @@ import sys
 import pytest
 
 from ranklite.models.registry import Registry, UnknownEntry
+from tests.other_package import installed
 
 
 @pytest.fixture
 def outside(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
     """A folder on the path with a distribution that has an entry point."""
     (tmp_path / "toy_entry.py").write_text("class Toy:\n    class Inner:\n        pass\n")
-    info = tmp_path / "toy-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[test.door]\ntoy = toy_entry:Toy.Inner\n")
+    installed(tmp_path, {"test.door": "toy = toy_entry:Toy.Inner"})
     monkeypatch.syspath_prepend(str(tmp_path))
     importlib.invalidate_caches()
     return tmp_path

@@ -57,14 +57,14 @@ def digests(tmp_path_factory: pytest.TempPathFactory) -> Callable[[RunConfig], D
             history=History(),
             **folders,
         )
-        found = {}
+        result = {}
         for component in dag.components:
             properties = component.exec_properties
             if "custom_config" in properties and properties["custom_config"] not in (None, "null"):
                 properties = {**properties, **json.loads(properties["custom_config"])}
             if "code_digest" in properties:
-                found[component.id] = properties["code_digest"]
-        return found
+                result[component.id] = properties["code_digest"]
+        return result
 
     return of
 

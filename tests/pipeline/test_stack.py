@@ -7,6 +7,7 @@ import pathlib
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -16,13 +17,17 @@ ROOT = pathlib.Path(__file__).parents[2]
 VERSION = """#!/bin/sh
 exec {python} -c "
 import sys
+from collections.abc import Callable
 sys.version_info = (3, {minor})
 exec(sys.argv[1])" "$2" "$@"
 """
 
 
+Machine = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
 @pytest.fixture
-def machine(tmp_path: pathlib.Path):
+def machine(tmp_path: pathlib.Path) -> Machine:
     """A machine with a C library and Pythons, one of which is a shim that fails."""
 
     def choose(glibc: str, *pythons: str, **asked: str) -> subprocess.CompletedProcess[str]:
@@ -63,14 +68,14 @@ def machine(tmp_path: pathlib.Path):
     ],
 )
 def test_the_newest_stack_that_can_be_installed(
-    machine, glibc: str, pythons: list[str], asked: dict[str, str], chosen: str
+    machine: Machine, glibc: str, pythons: list[str], asked: dict[str, str], chosen: str
 ) -> None:
     answer = machine(glibc, *pythons, **asked)
     assert (answer.stdout, answer.stderr, answer.returncode) == (chosen + "\n", "", 0)
 
 
 @pytest.mark.parametrize(
-    ("glibc", "pythons", "asked", "said"),
+    ("glibc", "pythons", "asked", "reported"),
     [
         ("2.41", [], {}, "RankLite needs Python 3.13, 3.12 or 3.11 with venv: install python3 "),
         ("2.36", ["12"], {}, "RankLite needs Python 3.10 with venv here: install python3.10 "),
@@ -83,11 +88,11 @@ def test_the_newest_stack_that_can_be_installed(
     ],
 )
 def test_where_none_can_be_one_line_says_what_to_do(
-    machine, glibc: str, pythons: list[str], asked: dict[str, str], said: str
+    machine: Machine, glibc: str, pythons: list[str], asked: dict[str, str], reported: str
 ) -> None:
     answer = machine(glibc, *pythons, **asked)
     assert (answer.stdout, answer.returncode) == ("", 1)
-    assert re.search(said, answer.stderr)
+    assert re.search(reported, answer.stderr)
     assert answer.stderr.count("\n") == 1
 
 
@@ -158,7 +163,7 @@ def test_the_image_has_the_newest_stack_without_what_develops_it() -> None:
 
 
 def test_tensorflow_is_imported_without_a_word() -> None:
-    said = subprocess.run(
+    reported = subprocess.run(
         [sys.executable, "-c", "from ranklite.pipeline.stack import import_tensorflow as i; i()"],
         env={name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"},
         cwd=ROOT,
@@ -166,7 +171,7 @@ def test_tensorflow_is_imported_without_a_word() -> None:
         text=True,
         check=True,
     )
-    assert said.stdout + said.stderr == ""
+    assert reported.stdout + reported.stderr == ""
 
 
 def test_beam_stays_in_this_process(tmp_path: pathlib.Path) -> None:

@@ -34,7 +34,7 @@ class NothingFits(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class SearchResult:
     """The result of a search.
 
     Attributes:
@@ -65,7 +65,7 @@ def search(
     *,
     gates: GatesConfig,
     log_dir: str | None = None,
-) -> Found:
+) -> SearchResult:
     """Tries recipes and chooses the most accurate file within the budget, or the nearest miss.
 
     Given recipes are all tried, those first that are likely to fit and keep the most. Without any,
@@ -158,7 +158,7 @@ def search(
         log_columns(log_dir, trials.values(), common)
     chosen, miss = _best(list(trials.values()), config.budget)
     steps = recipes[chosen.name]
-    return Found(
+    return SearchResult(
         list(trials.values()),
         _front(list(trials.values())),
         chosen,

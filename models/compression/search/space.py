@@ -51,7 +51,7 @@ def recipe_at(point: Mapping[str, Any]) -> Recipe:
 
 
 def name_of(point: Mapping[str, Any]) -> str:
-    """The name of the recipe at a point: `units0.5_rows1_zeros0_clusters0_int8`."""
+    """The name of the recipe at a point: `units0.5_rows1_sparsity0_clusters0_int8`."""
     return "_".join(d.label.format(point[d.key]) for d in dimensions())
 
 

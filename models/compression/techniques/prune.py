@@ -124,7 +124,9 @@ class Prune(FineTuned[Pruning]):
     place = 400
     component = "Pruner"
     leaves = {"zeros": "ranklite.models.compression.invariants:Zeros"}
-    dimensions = (Dimension("sparsity", (0.0, 0.5, 0.8), "zeros{:g}", (0.0, 0.8, 0.0, 0.0, 0.0)),)
+    dimensions = (
+        Dimension("sparsity", (0.0, 0.5, 0.8), "sparsity{:g}", (0.0, 0.8, 0.0, 0.0, 0.0)),
+    )
     example = {"tower": {"sparsity": 0.5}, "epochs": 1, "ramp": 0.5}
 
     @classmethod

@@ -234,13 +234,13 @@ class Quantize(FineTuned[Quantization]):
     def apply(
         self, checkpoint: Checkpoint | None, setting: Setting, log_dir: str | None = None
     ) -> Compressed:
-        from ranklite.models.compression.rounding import quantize
+        from ranklite.models.compression.qat import quantize
 
         assert checkpoint is not None
         return quantize(self, checkpoint, setting, log_dir=log_dir)
 
     def control(self, checkpoint: Checkpoint, setting: Setting) -> Checkpoint:
-        from ranklite.models.compression.rounding import calibrated, train_control
+        from ranklite.models.compression.qat import calibrated, train_control
 
         start = checkpoint
         if self.config.epochs and self.config.format in ("int8", "int16x8"):

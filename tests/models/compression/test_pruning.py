@@ -101,14 +101,14 @@ def scores(checkpoint: Checkpoint, inputs: dict[str, Any]) -> np.ndarray[Any, An
 def shipped_kernels(content: bytes) -> dict[tuple[int, ...], np.ndarray[Any, Any]]:
     """Float matrices of a TFLite file by their shape, [units, inputs] for a dense layer."""
     interpreter = LiteModel(content)._interpreter
-    found = {}
+    result = {}
     for detail in interpreter.get_tensor_details():
         if detail["dtype"] == np.float32 and len(detail["shape"]) == 2:
             try:
-                found[tuple(detail["shape"])] = interpreter.get_tensor(detail["index"])
+                result[tuple(detail["shape"])] = interpreter.get_tensor(detail["index"])
             except ValueError:  # computed, not stored
                 continue
-    return found
+    return result
 
 
 # ---------------------------------------------------------------------------- configuration
@@ -412,8 +412,8 @@ def test_taylor_importance_of_units_by_hand(splits: Splits) -> None:
     to_second = error * layers["tower_out"][0].T
     to_first = (to_second * (second > 0)) @ layers["tower_1"][0].T
     expected = [np.abs(first * to_first).sum(axis=0), np.abs(second * to_second).sum(axis=0)]
-    found = taylor_importance(checkpoint, splits, seed=0)
-    for hand, ours in zip(expected, found, strict=True):
+    result = taylor_importance(checkpoint, splits, seed=0)
+    for hand, ours in zip(expected, result, strict=True):
         np.testing.assert_allclose(ours, hand, rtol=1e-3)
 
 

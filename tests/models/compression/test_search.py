@@ -69,7 +69,7 @@ def run(
     budget: dict[str, Any],
     gates: dict[str, Any] | None = None,
     **changes: Any,
-) -> module.Found:
+) -> module.SearchResult:
     config = Search.model_validate({"budget": budget, "recipes": RECIPES, **changes})
     inputs, labels, _ = transformed_inputs(read_records(clicks.eval), clicks.layout, [])
     setting = Setting(FEATURES, Splits(clicks.train, clicks.eval), TRAINING)
@@ -89,16 +89,16 @@ def run(
 @pytest.fixture(scope="module")
 def first(base: Checkpoint, clicks: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("search")
-    heard: list[progress.Report] = []
-    with progress.listening(heard.append):
-        return run(base, clicks, folder, {}), folder, heard
+    reported: list[progress.Report] = []
+    with progress.listening(reported.append):
+        return run(base, clicks, folder, {}), folder, reported
 
 
 def test_it_says_which_trial_it_is_at(first: Any) -> None:
-    found, _, heard = first
-    for number, trial in enumerate(found.trials):
+    result, _, reported = first
+    for number, trial in enumerate(result.trials):
         name = f"trial {number + 1}/3, {trial.name}: "
-        reports = [report for report in heard if report.where.startswith(name)]
+        reports = [report for report in reported if report.where.startswith(name)]
         assert reports
         assert {report.share for report in reports} == {number / 3}
         words = {report.where.removeprefix(name) for report in reports}
@@ -108,8 +108,8 @@ def test_it_says_which_trial_it_is_at(first: Any) -> None:
 
 
 def test_all_recipes_are_measured_on_their_files(first: Any, base: Checkpoint) -> None:
-    found, folder, _ = first
-    trials = {trial.name: trial for trial in found.trials}
+    result, folder, _ = first
+    trials = {trial.name: trial for trial in result.trials}
     assert set(trials) == set(RECIPES)
     assert "which blocks of 7 x 1 do not divide" in trials["impossible"].error
     assert trials["narrow"].figures["bytes"] < trials["int8"].figures["bytes"]
@@ -117,20 +117,20 @@ def test_all_recipes_are_measured_on_their_files(first: Any, base: Checkpoint) -
         assert trials[name].figures["auc"] > 0.6
         assert trials[name].figures["latency_512_us"] > 0
         assert glob.glob(f"{folder}/logs/{name}/events.out*")
-    assert found.model.config.hidden_units in ((32, 16), (8, 8))
-    assert not any(layer.name.startswith("quant_") for layer in found.before_last.model.layers)
-    assert found.miss == ""
-    assert found.chosen.name == max(
+    assert result.model.config.hidden_units in ((32, 16), (8, 8))
+    assert not any(layer.name.startswith("quant_") for layer in result.before_last.model.layers)
+    assert result.miss == ""
+    assert result.chosen.name == max(
         ("int8", "narrow"), key=lambda name: trials[name].figures["auc"]
     )
-    assert set(found.front) <= {"int8", "narrow"}
+    assert set(result.front) <= {"int8", "narrow"}
 
 
 def test_finished_trials_are_taken_up_and_the_budget_chooses(
     first: Any, base: Checkpoint, clicks: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found, folder, _ = first
-    sizes = {t.name: t.figures["bytes"] for t in found.trials if t.figures}
+    result, folder, _ = first
+    sizes = {t.name: t.figures["bytes"] for t in result.trials if t.figures}
 
     def never(*args: Any, **kwargs: Any) -> None:
         raise AssertionError("a finished step was applied again")
@@ -180,14 +180,14 @@ def test_the_default_space_is_searched(
 
     monkeypatch.setattr(trials.Bench, "run", measured)
     monkeypatch.setattr(trials.Bench, "model", lambda self, steps, log_dir=None: base)
-    found = run(base, clicks, tmp_path, {"bytes": 10**6}, recipes=None, trials=9)
-    assert len(found.trials) == len(set(calls)) == 9
-    assert calls[: len(starts())] == [t.name for t in found.trials[: len(starts())]]
+    result = run(base, clicks, tmp_path, {"bytes": 10**6}, recipes=None, trials=9)
+    assert len(result.trials) == len(set(calls)) == 9
+    assert calls[: len(starts())] == [t.name for t in result.trials[: len(starts())]]
     points = math.prod(map(len, space().values()))  # what is proposed twice does not count
     every = run(base, clicks, tmp_path / "all", {"bytes": 10**4}, recipes=None, trials=1000)
     assert len({trial.name for trial in every.trials}) == len(every.trials) == points
-    least = min(trial.figures["bytes"] for trial in found.trials)  # AUC and latency are the same
-    assert found.front == [t.name for t in found.trials if t.figures["bytes"] == least]
+    least = min(trial.figures["bytes"] for trial in result.trials)  # AUC and latency are the same
+    assert result.front == [t.name for t in result.trials if t.figures["bytes"] == least]
 
 
 def test_what_is_likely_to_fit_comes_first(base: Checkpoint) -> None:
@@ -238,9 +238,9 @@ def test_a_trial_shares_its_first_columns_with_the_runs() -> None:
     common = hparams.run_settings(sections)
     assert common == {"model.dropout": 0.2, "model.hidden_units": "8-4"}
     trial = Trial("half", ({"technique": "cluster", "clusters": 16},), {}, "")
-    found = hparams.trial_settings(trial, common)
-    assert found == {**common, "recipe": "cluster", "step.cluster.clusters": 16}
-    assert sorted(found)[:2] == list(common)
+    result = hparams.trial_settings(trial, common)
+    assert result == {**common, "recipe": "cluster", "step.cluster.clusters": 16}
+    assert sorted(result)[:2] == list(common)
 
 
 def test_nested_settings_become_flat_hparams() -> None:
@@ -272,8 +272,8 @@ def test_it_searches_where_the_budget_is(
 
     monkeypatch.setattr(trials.Bench, "run", measured)
     monkeypatch.setattr(trials.Bench, "model", lambda self, steps, log_dir=None: base)
-    found = run(base, clicks, tmp_path, {"bytes": budget}, recipes=None, trials=40)
-    proposed = found.trials[len(starts()) :]
+    result = run(base, clicks, tmp_path, {"bytes": budget}, recipes=None, trials=40)
+    proposed = result.trials[len(starts()) :]
     inside = [trial for trial in proposed if not trial.excess(Budget(bytes=budget))]
     assert len(inside) > 0.4 * len(proposed)  # of all points it is a fifth
 
@@ -281,9 +281,9 @@ def test_it_searches_where_the_budget_is(
 def test_what_would_not_pass_the_gates_is_not_chosen(
     first: Any, base: Checkpoint, clicks: Any
 ) -> None:
-    found, folder, _ = first
-    best = found.chosen
-    (other,) = [t for t in found.trials if t.figures and t.name != best.name]
+    result, folder, _ = first
+    best = result.chosen
+    (other,) = [t for t in result.trials if t.figures and t.name != best.name]
     between = (best.figures["calibration"] + other.figures["calibration"]) / 2
     too_high = best.figures["calibration"] > other.figures["calibration"]
     key = "max_calibration" if too_high else "min_calibration"
@@ -309,21 +309,21 @@ def test_a_file_that_cannot_be_run_is_a_failed_trial(
     config = Search.model_validate({"recipes": {k: RECIPES[k] for k in ("int8", "narrow")}})
     inputs, labels, _ = transformed_inputs(read_records(clicks.eval), clicks.layout, [])
     setting = Setting(FEATURES, Splits(clicks.train, clicks.eval), TRAINING)
-    found = search(
+    result = search(
         config, base, setting, broken, inputs, labels, str(tmp_path), gates=GatesConfig()
     )
-    assert [bool(trial.error) for trial in found.trials] == [True, False]
-    assert "cannot load the file" in found.trials[0].error
+    assert [bool(trial.error) for trial in result.trials] == [True, False]
+    assert "cannot load the file" in result.trials[0].error
 
 
 def test_latency_is_measured_anew_where_it_is_limited(
     first: Any, base: Checkpoint, clicks: Any
 ) -> None:
-    found, folder, _ = first
-    slow = max(t.figures["latency_1_us"] for t in found.trials if t.figures)
+    result, folder, _ = first
+    slow = max(t.figures["latency_1_us"] for t in result.trials if t.figures)
     limited = run(base, clicks, folder, {"latency_1_us": 1000 * slow})
     again = {t.name: t.figures for t in limited.trials if t.figures}
-    for trial in found.trials:
+    for trial in result.trials:
         if trial.figures:
             assert again[trial.name]["auc"] == trial.figures["auc"]
             assert again[trial.name]["latency_1_us"] != trial.figures["latency_1_us"]

@@ -49,12 +49,12 @@ def test_rows_of_one_user_are_drawn_together() -> None:
 
 
 def test_changes_are_paired() -> None:
-    found = intervals(
+    result = intervals(
         LABELS, {"float": SCORES, "same": SCORES, "noisy": 1 - SCORES}, None, against="float"
     )
-    assert found["same"]["auc_change"] == found["same"]["log_loss_change"] == (0.0, 0.0)
-    assert found["noisy"]["auc_change"][1] < 0 < found["noisy"]["log_loss_change"][0]
-    assert "auc_change" not in found["float"]
+    assert result["same"]["auc_change"] == result["same"]["log_loss_change"] == (0.0, 0.0)
+    assert result["noisy"]["auc_change"][1] < 0 < result["noisy"]["log_loss_change"][0]
+    assert "auc_change" not in result["float"]
 
 
 def test_the_same_seed_draws_the_same() -> None:
@@ -66,9 +66,9 @@ def test_the_same_seed_draws_the_same() -> None:
 
 
 def test_auc_of_one_label_has_no_interval() -> None:
-    found = intervals(np.ones(9), {"float": np.full(9, 0.5)}, None, against="float")["float"]
-    assert all(math.isnan(bound) for bound in found["auc"])
-    assert found["log_loss"] == pytest.approx((math.log(2), math.log(2)))
+    result = intervals(np.ones(9), {"float": np.full(9, 0.5)}, None, against="float")["float"]
+    assert all(math.isnan(bound) for bound in result["auc"])
+    assert result["log_loss"] == pytest.approx((math.log(2), math.log(2)))
 
 
 def test_a_paired_difference_by_hand() -> None:

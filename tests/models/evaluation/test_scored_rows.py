@@ -54,15 +54,15 @@ def test_a_file_keeps_everything(tmp_path: pathlib.Path) -> None:
     rows.save(str(path))
     assert [p.name for p in tmp_path.iterdir()] == ["scores.npz"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
-    found = ScoredRows.load(str(path))
-    assert found.labels.tolist() == [1, 0, 0]
-    assert found.users is not None
-    assert found.users.tolist() == [1, 0, 1]
-    assert found.scores["shipped"].dtype == np.float32
-    assert found.scores["shipped"] == pytest.approx([0.9, 0.1, 0.2])
-    assert found.slices["slice_user"].tolist() == ["seen", "new", "seen"]
-    assert (found.identity, found.total) == (rows.identity, 3)
-    assert found.same_rows(rows)
+    result = ScoredRows.load(str(path))
+    assert result.labels.tolist() == [1, 0, 0]
+    assert result.users is not None
+    assert result.users.tolist() == [1, 0, 1]
+    assert result.scores["shipped"].dtype == np.float32
+    assert result.scores["shipped"] == pytest.approx([0.9, 0.1, 0.2])
+    assert result.slices["slice_user"].tolist() == ["seen", "new", "seen"]
+    assert (result.identity, result.total) == (rows.identity, 3)
+    assert result.same_rows(rows)
 
 
 def test_without_users(tmp_path: pathlib.Path) -> None:

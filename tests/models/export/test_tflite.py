@@ -14,15 +14,15 @@ from ranklite.models import progress
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import DeepFMConfig, build_deepfm
 from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
-from ranklite.models.compression import rounding
+from ranklite.models.compression import qat
 from ranklite.models.compression.equalization import equalize, rounding_forms
 from ranklite.models.compression.fine_tuning import compress
 from ranklite.models.compression.invariants import masks
 from ranklite.models.compression.patterns import PruningScope, holds_two_of_four
-from ranklite.models.compression.rounding import calibrated
-from ranklite.models.compression.rounding_error import rounding_error
+from ranklite.models.compression.qat import calibrated
 from ranklite.models.compression.sizes import NotCompressible
 from ranklite.models.compression.sparsity import prunable_weights, sparsity
+from ranklite.models.compression.sqnr import sqnr
 from ranklite.models.compression.technique import PostConditionFailed
 from ranklite.models.compression.techniques import technique
 from ranklite.models.compression.techniques.prune import Prune, Pruning
@@ -128,28 +128,28 @@ def pruned(parent: Checkpoint, splits: Splits) -> Checkpoint:
 
 @pytest.fixture(scope="module")
 def quantized(
-    pruned: Checkpoint, splits: Splits, heard: list[progress.Report]
+    pruned: Checkpoint, splits: Splits, reported: list[progress.Report]
 ) -> tuple[Checkpoint, Checkpoint]:
-    with progress.listening(heard.append):
+    with progress.listening(reported.append):
         return quantize(Quantization(technique="quantize", epochs=1), pruned, splits, TRAINING)
 
 
 @pytest.fixture(scope="module")
-def heard() -> list[progress.Report]:
+def reported() -> list[progress.Report]:
     """What the quantization says of how far it is."""
     return []
 
 
 def test_the_control_is_half_of_a_quantization(
-    quantized: tuple[Checkpoint, Checkpoint], heard: list[progress.Report]
+    quantized: tuple[Checkpoint, Checkpoint], reported: list[progress.Report]
 ) -> None:
-    words, shares = [r.where for r in heard], [r.share for r in heard]
+    words, shares = [r.where for r in reported], [r.share for r in reported]
     assert (words[0], shares[0]) == ("calibrating", None)
     first = words.index("control: epoch 1/1, " + words[1].partition(", ")[2])
     assert words[1].startswith("quantized: epoch 1/1, step 1/")
     assert (words[first - 1], shares[first - 1]) == ("quantized: epoch 1/1", 0.5)
     assert (words[-2], shares[-2]) == ("control: epoch 1/1", 1.0)
-    assert heard[-1].figures == {"auc": quantized[0].metrics["auc"]}
+    assert reported[-1].figures == {"auc": quantized[0].metrics["auc"]}
 
 
 @pytest.fixture(scope="module")
@@ -245,9 +245,9 @@ def test_what_is_calibrated_is_the_form_that_rounds_best(
     forms = rounding_forms(uneven(parent))
     losses = {}
     for order in (forms, forms[::-1]):
-        monkeypatch.setattr(rounding, "rounding_forms", lambda _, order=order: order[:1])
+        monkeypatch.setattr(qat, "rounding_forms", lambda _, order=order: order[:1])
         losses[id(order[0])] = calibrated(Quantize(config), parent, splits).metrics["log_loss"]
-    monkeypatch.setattr(rounding, "rounding_forms", lambda _: forms)
+    monkeypatch.setattr(qat, "rounding_forms", lambda _: forms)
     best = calibrated(Quantize(config), parent, splits)
     assert losses[id(best.form)] == min(losses.values()) < max(losses.values())
 
@@ -256,7 +256,7 @@ def test_rounding_noise_is_told_layer_by_layer(parent: Checkpoint, splits: Split
     inputs, _ = rows(512, 6)
     start = calibrated(Quantize(Quantization(technique="quantize", epochs=0)), parent, splits)
     checkpoint = dataclasses.replace(start.form, model=start.model)
-    before = rounding_error(checkpoint, inputs)
+    before = sqnr(checkpoint, inputs)
     assert {"embedding", "tower_0_relu", "tower_1", "tower_out"} <= set(before)
     assert min(before.values()) > 10
     (wide,) = [
@@ -267,7 +267,7 @@ def test_rounding_noise_is_told_layer_by_layer(parent: Checkpoint, splits: Split
         and variable.name.endswith("output_max:0")
     ]
     wide.assign(64 * wide)  # six bits fewer for what is there
-    after = rounding_error(checkpoint, inputs)
+    after = sqnr(checkpoint, inputs)
     assert after["embedding"] == before["embedding"]
     assert after["tower_0_relu"] < before["tower_0_relu"] - 10
     assert after["tower_1"] < before["tower_1"]

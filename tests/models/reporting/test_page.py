@@ -63,7 +63,7 @@ def facts(**changes: Any) -> Facts:
             "score_change": {"control": {"max": 0.4321, "p999": 0.0321}},
             "unseen": {"user": {"vocabulary": 7, "unseen": 0.25, "missing": 0.0}},
             "tensors": [{"name": "table", "dtype": "int8", "shape": [9, 8], "bytes": 72}],
-            "rounding_db": {"tower_0": 38.5},
+            "sqnr_db": {"tower_0": 38.5},
         },
     }
     split = {"rows": 400, "positives": 80, "users": None, "items": 9}
@@ -287,7 +287,7 @@ def test_paper_shows_all_of_it(tmp_path: pathlib.Path) -> None:
 
 
 def _boxes(shown: Any, selector: str) -> list[dict[str, float]]:
-    return [found.bounding_box() for found in shown.locator(selector).all()]
+    return [result.bounding_box() for result in shown.locator(selector).all()]
 
 
 @needs_browser
@@ -297,9 +297,9 @@ def test_the_browser_notices_what_is_wrong_with_a_page(tmp_path: pathlib.Path) -
     path.write_text(page.render(facts()) + broken, encoding="utf-8")
     with opened(path.as_uri()) as visit:
         visit.page.wait_for_load_state("networkidle")
-        said = "\n".join(visit.complaints)
+        reported = "\n".join(visit.complaints)
     for words in ("x.png", "asks http://127.0.0.1:9/y.png", "nothing is not defined"):
-        assert words in said
+        assert words in reported
 
 
 @pytest.mark.parametrize("trainings", [{}, {"Quantizer": {}}])
@@ -319,11 +319,11 @@ def test_tensorboard_gets_the_figures_the_text_and_the_settings(tmp_path: pathli
     text = tf.make_ndarray(shown.tensor_proto).item().decode()
     assert "| AUC change from the blessed model | -0.0123 | >= -0.01 | FAILED |" in text
     assert "_hparams_/session_start_info" in events.PluginTagToContent("hparams")
-    found = tensorboard.scalars(str(tmp_path))
-    assert found["summary/trial/bytes"] == [(0, 123456.0)]
-    assert not [tag for tag in found if tag.startswith("summary/") and "trial" not in tag]
+    result = tensorboard.scalars(str(tmp_path))
+    assert result["summary/trial/bytes"] == [(0, 123456.0)]
+    assert not [tag for tag in result if tag.startswith("summary/") and "trial" not in tag]
     for stage in ("float", "shipped"):
-        assert found[f"{stage}/roc_percent"] == [
+        assert result[f"{stage}/roc_percent"] == [
             (0, 0.0),
             (50, pytest.approx(0.8)),
             (100, 1.0),

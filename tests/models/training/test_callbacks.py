@@ -115,16 +115,16 @@ SETTINGS = TrainingConfig(batch_size=256, epochs=2, learning_rate=0.05)
 
 def events(folder: pathlib.Path) -> dict[str, dict[int, Any]]:
     """What a run's event files say: by tag and step, nothing twice; `graph` is a tag too."""
-    found: dict[str, dict[int, Any]] = {}
+    result: dict[str, dict[int, Any]] = {}
     for file in sorted(folder.glob("events*")):
         for event in summary_iterator(str(file)):
             values = [(v.tag, tf.make_ndarray(v.tensor)) for v in event.summary.value]
             if event.graph_def:
                 values.append(("graph", tf.compat.v1.GraphDef.FromString(event.graph_def)))
             for tag, value in values:
-                assert event.step not in found.setdefault(tag, {}), (tag, event.step)
-                found[tag][event.step] = value
-    return found
+                assert event.step not in result.setdefault(tag, {}), (tag, event.step)
+                result[tag][event.step] = value
+    return result
 
 
 def shown(model: keras.Model, folder: pathlib.Path, change: Any = None) -> dict[str, Any]:
@@ -154,11 +154,11 @@ def test_zeros_and_histograms_are_shown_before_and_after(
     def change() -> None:
         layer.kernel.assign(np.where(values < 1.5, 0.0, 3.0).reshape(layer.kernel.shape))
 
-    found = shown(model, tmp_path, change)
-    share = {step: float(value) for step, value in found["sparsity/tower_0"].items()}
+    result = shown(model, tmp_path, change)
+    share = {step: float(value) for step, value in result["sparsity/tower_0"].items()}
     assert share == pytest.approx({0: 12 / values.size, 1: np.mean(values < 1.5)})
-    assert set(found["sparsity/embedding"]) == {0, 1}
-    before, after = (found[layer.kernel.name.replace(":", "_")][step] for step in (0, 1))
+    assert set(result["sparsity/embedding"]) == {0, 1}
+    before, after = (result[layer.kernel.name.replace(":", "_")][step] for step in (0, 1))
     assert (before[0, 0], before[-1, 1]) == (0.0, 2.0)
     assert (before[0, 2], before[:, 2].sum()) == (12, values.size)
     assert (after[-1, 1], after[-1, 2]) == (3.0, np.sum(values >= 1.5))
@@ -215,10 +215,10 @@ def test_ranges_of_a_quantized_model_are_shown(clicks: Any, tmp_path: pathlib.Pa
         tensor, end = name.rsplit("_", 1)
         layer = layer.removeprefix("quant_")
         expected[f"range_{end}/{layer}/{tensor}"] = {0: number, 1: number}
-    found = shown(model, tmp_path)
-    assert {tag: value for tag, value in found.items() if tag.startswith("range_")} == expected
+    result = shown(model, tmp_path)
+    assert {tag: value for tag, value in result.items() if tag.startswith("range_")} == expected
     assert {"range_min/tower_0/kernel", "range_max/tower_0_relu/output"} <= set(expected)
-    assert not {v.name.replace(":", "_") for v in ends} & set(found)  # of one number: no histogram
+    assert not {v.name.replace(":", "_") for v in ends} & set(result)  # of one number: no histogram
 
 
 @pytest.mark.parametrize(
@@ -231,8 +231,8 @@ def test_ranges_of_a_quantized_model_are_shown(clicks: Any, tmp_path: pathlib.Pa
     ids=lambda step: step.technique,
 )
 def test_every_wrapped_model_can_be_shown(clicks: Any, tmp_path: pathlib.Path, step: Any) -> None:
-    found = shown(wrapped(clicks, step), tmp_path)
-    assert {"sparsity/tower_0", "sparsity/tower_out", "sparsity/embedding"} <= set(found)
+    result = shown(wrapped(clicks, step), tmp_path)
+    assert {"sparsity/tower_0", "sparsity/tower_out", "sparsity/embedding"} <= set(result)
 
 
 def test_gradient_norm_is_that_of_all_weights_and_leaves_sparse_gradients_sparse(

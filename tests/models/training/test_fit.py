@@ -212,7 +212,7 @@ tf.distribute.MirroredStrategy = lambda: mirrored
 from ranklite.models.training import fit as training
 from ranklite.models.architectures.deepfm import DeepFMConfig
 from ranklite.models.training.config import TrainingConfig
-from models.layout import FeatureLayout
+from ranklite.models.features.layout import FeatureLayout
 
 layout = FeatureLayout.build([("user", 1, 40), ("item", 1, 30), ("tags", 3, 6)], ["x"])
 config = DeepFMConfig(

@@ -50,11 +50,11 @@ def epochs(files: list[str], count: int, seed: int = 3) -> list[list[np.ndarray[
     """ids, numeric and label of each epoch, with redrawn negatives."""
     augment = redrawn_negatives(files, LAYOUT, CONFIG)
     batches = data.dataset(files, LAYOUT, 64, seed=seed, augment=augment)
-    found = []
+    result = []
     for _ in range(count):
         parts = [(f[IDS].numpy(), f[NUMERIC].numpy(), y.numpy()[:, 0]) for f, y in batches]
-        found.append([np.concatenate(column) for column in zip(*parts, strict=True)])
-    return found
+        result.append([np.concatenate(column) for column in zip(*parts, strict=True)])
+    return result
 
 
 def test_negatives_get_items_that_their_user_never_had(files: list[str]) -> None:

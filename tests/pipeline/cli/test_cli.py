@@ -150,9 +150,9 @@ def test_only_a_run_goes_on_where_it_was_stopped(
     goes_on: bool,
 ) -> None:
     assert stops(monkeypatch, command, KeyboardInterrupt()) == 130
-    said = capsys.readouterr().err
-    assert said.startswith("\nstopped")
-    assert ("Rerun the command to resume from the last completed stage" in said) == goes_on
+    reported = capsys.readouterr().err
+    assert reported.startswith("\nstopped")
+    assert ("Rerun the command to resume from the last completed stage" in reported) == goes_on
 
 
 FIGURES = {"auc": 0.71234, "log_loss": 0.5, "calibration": 1.0}
@@ -236,8 +236,8 @@ def test_the_table(tmp_path: pathlib.Path) -> None:
 def test_a_refused_model_says_by_whom(tmp_path: pathlib.Path) -> None:
     lost = {"name": "AUC by Evaluator", "value": 0.71, "threshold": 0.8, "at_least": True}
     lost |= {"passed": False, "detail": ""}
-    said = {"refused_by": ["Evaluator"], "verdicts": [*REPORT["verdicts"], lost]}
-    outcome = made(tmp_path, {"version": None, **said})
+    reported = {"refused_by": ["Evaluator"], "verdicts": [*REPORT["verdicts"], lost]}
+    outcome = made(tmp_path, {"version": None, **reported})
     text = report.render(outcome)
     assert "not pushed   refused by Evaluator" in text
     assert re.search("AUC by Evaluator +0.71 +>= 0.8 +FAILED", text)

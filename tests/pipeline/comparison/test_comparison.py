@@ -464,7 +464,7 @@ def test_what_is_read_of_a_run(runs: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "reported"),
     [
         ("other", "no run 'other'; there are mine#1 to mine#3, yours#1: `ranklite compare --list`"),
         ("2026-11-22", "a name with spaces goes in quotes"),
@@ -477,11 +477,11 @@ def test_what_is_read_of_a_run(runs: pathlib.Path) -> None:
     ],
 )
 def test_a_wrong_name_is_told(
-    runs: pathlib.Path, given: str, said: str, capsys: pytest.CaptureFixture[str]
+    runs: pathlib.Path, given: str, reported: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["compare", given, "mine", "--runs", str(runs)]) == 1
     printed = capsys.readouterr()
-    assert said in printed.err
+    assert reported in printed.err
     assert len(printed.err.splitlines()) == 1
     assert printed.out == ""
 

@@ -93,11 +93,11 @@ def test_old_ones_can_go_and_are_not_fetched_again(
     before = content(older), content(newer)
     arguments = ["clean", "--keep", "1", "--runs", str(tmp_path)]
     assert main([*arguments, "--dry-run"]) == 0
-    said = "nightly on Kubeflow: 1 folders, 0.0 MB of #1 "
-    assert capsys.readouterr().out == f"{said}would be removed\n"
+    reported = "nightly on Kubeflow: 1 folders, 0.0 MB of #1 "
+    assert capsys.readouterr().out == f"{reported}would be removed\n"
     assert (content(older), content(newer)) == before
     assert main(arguments) == 0
-    assert capsys.readouterr().out == f"{said}removed\n"
+    assert capsys.readouterr().out == f"{reported}removed\n"
     assert [path.name for path in older.iterdir() if path.name != "run.json"] == ["report.html"]
     assert len(content(newer)) == 2
     assert collect(f"s3://{ROOT}", str(nightly)) == (2, 0)

@@ -130,15 +130,15 @@ def test_folders_that_the_pod_sees_are_left_alone(tmp_path: pathlib.Path) -> Non
 def test_a_pod_says_in_plain_lines_how_far_its_task_is(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, executor: str, name: str
 ) -> None:
-    said = threading.Event()
+    reported = threading.Event()
     monkeypatch.setattr(progress_lines, "PLAIN_SECONDS", 0.3)
     monkeypatch.setattr(
-        progress_lines.Display, "_line", lambda *args: said.set() or "how far it is"
+        progress_lines.Display, "_line", lambda *args: reported.set() or "how far it is"
     )
     with entrypoint._progress(executor):
         assert progress.heard()
         progress.report("epoch 1/2", 0.5, figures={"auc": 0.75})
-        assert said.wait(10)
+        assert reported.wait(10)
     lines = capsys.readouterr().err.splitlines()
     assert (lines[0], lines[1]) == (f"{name} ...", "how far it is")
     assert re.fullmatch(rf"{name} +\d+\.\d s  auc 0\.7500", lines[-1])

@@ -168,19 +168,19 @@ def test_no_server_at_all() -> None:
 def test_a_dry_run_prints_the_requests_and_sends_none(
     server: Server, package: pathlib.Path
 ) -> None:
-    said: list[str] = []
-    kubeflow = connect(server, say=said.append)
+    reported: list[str] = []
+    kubeflow = connect(server, say=reported.append)
     pipeline, version, _ = kubeflow.upload(str(package), "nightly")
     kubeflow.schedule("nightly", CRON, pipeline, version)
     assert server.changes() == []
-    first_lines = [text.splitlines()[0] for text in said]
+    first_lines = [text.splitlines()[0] for text in reported]
     assert [line.split("?")[0] for line in first_lines] == [
         "POST /apis/v2beta1/pipelines/upload",
         "POST /apis/v2beta1/pipelines/upload_version",
         "POST /apis/v2beta1/experiments",
         "POST /apis/v2beta1/recurringruns",
     ]
-    assert CRON in said[-1]
+    assert CRON in reported[-1]
 
 
 def test_runs_are_listed_from_the_command_line(

@@ -34,34 +34,34 @@ def examples(
 
 def read(examples: pathlib.Path, *splits: str) -> list[progress.Report]:
     """Reads splits in one pipeline, as TFX's stages do."""
-    heard: list[progress.Report] = []
-    with progress.listening(heard.append), counted(), beam.Pipeline() as pipeline:
+    reported: list[progress.Report] = []
+    with progress.listening(reported.append), counted(), beam.Pipeline() as pipeline:
         for split in splits:
             source = TFExampleRecord(f"{examples}/Split-{split}/*")
             _ = pipeline | split >> source.BeamSource()
-    return heard
+    return reported
 
 
 def test_all_sources_of_a_pipeline_are_its_total(examples: pathlib.Path) -> None:
     (examples / ROWS_FILE).write_text(json.dumps(SPLITS))
-    heard = read(examples, "train", "eval")
+    reported = read(examples, "train", "eval")
     total = sum(SPLITS.values())
-    assert heard[-1][:2] == ("read 350/350 rows", 1.0)
-    assert len(heard) == 5  # by hundreds, and the rest of each file
-    assert [report.share for report in heard] == sorted(report.share or 0 for report in heard)
-    assert heard[0].share == pytest.approx(100 / total)
-    assert heard[1].rows_per_second
+    assert reported[-1][:2] == ("read 350/350 rows", 1.0)
+    assert len(reported) == 5  # by hundreds, and the rest of each file
+    assert [report.share for report in reported] == sorted(report.share or 0 for report in reported)
+    assert reported[0].share == pytest.approx(100 / total)
+    assert reported[1].rows_per_second
 
 
 def test_the_next_pipeline_starts_anew(examples: pathlib.Path) -> None:
     (examples / ROWS_FILE).write_text(json.dumps(SPLITS))
-    heard: list[progress.Report] = []
-    with progress.listening(heard.append), counted():
+    reported: list[progress.Report] = []
+    with progress.listening(reported.append), counted():
         for _ in range(2):
             with beam.Pipeline() as pipeline:
                 source = TFExampleRecord(f"{examples}/Split-eval/*")
                 _ = pipeline | source.BeamSource()
-    assert [report.where for report in heard] == ["read 100/120 rows", "read 120/120 rows"] * 2
+    assert [report.where for report in reported] == ["read 100/120 rows", "read 120/120 rows"] * 2
 
 
 def test_rows_that_nobody_counted_have_no_share(examples: pathlib.Path) -> None:

@@ -62,8 +62,8 @@ def test_the_page_of_a_failed_training(tmp_path: pathlib.Path) -> None:
     finished("StatisticsGen", "statistics", "Split-train/FeatureStats.pb", serialized)
     text = text_format.MessageToString(schema).encode()
     finished("SchemaFromConfig", "schema", "schema.pbtxt", text)
-    found = anomalies.SerializeToString()
-    finished("ValidationGate", "anomalies", "Split-train/SchemaDiff.pb", found)
+    result = anomalies.SerializeToString()
+    finished("ValidationGate", "anomalies", "Split-train/SchemaDiff.pb", result)
     failed = recorder.execution(config.name, run, "Trainer", mlmd.Execution.RUNNING, {})
     logs = artifacts / "Trainer" / "model_run" / f"{failed}{FAILED}"
     with tf.summary.create_file_writer(str(logs / "validation")).as_default():

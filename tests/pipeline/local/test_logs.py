@@ -55,10 +55,10 @@ def test_every_stage_has_its_file(
         ("01-StatisticsGen", "01-StatisticsGen", 1),
         ("02-Trainer", "02-Trainer", 1),
     ):
-        found = words(tmp_path / f"{file}.log")
-        assert len(found) == times * len(WORDS), found
-        assert not [line for line in found if "beam" not in line and stage not in line]
-        assert [line for line in found if line in shown] == (found if verbose else [])
+        result = words(tmp_path / f"{file}.log")
+        assert len(result) == times * len(WORDS), result
+        assert not [line for line in result if "beam" not in line and stage not in line]
+        assert [line for line in result if line in shown] == (result if verbose else [])
     assert shown.endswith("afterwards\n")
     assert not [path for path in tmp_path.iterdir() if "afterwards" in path.read_text()]
 

@@ -67,9 +67,9 @@ def test_a_terminal_shows_how_far_the_stage_is(terminal: Terminal, clock: Clock)
     display.begin("[ 6/17] Trainer        ")
     assert terminal.screen() == ["[ 6/17] Trainer  0 s"]
     clock.now += 2  # 1 step in 2 s of tracing, which say nothing of those that follow
-    display.hear(step(1))
+    display.show(step(1))
     clock.now += 10
-    display.hear(step(31, at_most=True))
+    display.show(step(31, at_most=True))
     display.tick()
     # 30 steps took 10 s: 49 more take 16.3 s
     assert terminal.screen() == [
@@ -80,7 +80,7 @@ def test_a_terminal_shows_how_far_the_stage_is(terminal: Terminal, clock: Clock)
     assert terminal.screen() == [
         "[ 6/17] Trainer  1 min 12 s  epoch 1/1, step 31/80  12,400 rows/s  loss 0.4123  auc 0.8124"
     ]
-    display.hear(Report("epoch 1/1", 1.0, None, {"auc": 0.81239}, False))
+    display.show(Report("epoch 1/1", 1.0, None, {"auc": 0.81239}, False))
     assert display.end() == 72.0
     display.begin("[ 7/17] Pruner         ")
     assert display.end(cached=True) == 0.0
@@ -105,7 +105,7 @@ def test_a_line_is_drawn_only_where_it_changed(terminal: Terminal, clock: Clock)
 def test_nothing_is_drawn_between_stages(terminal: Terminal, clock: Clock) -> None:
     display = Display(terminal, live=True, clock=clock)
     display.tick()
-    display.hear(step(1))
+    display.show(step(1))
     display.tick()
     assert terminal.getvalue() == ""
     display.begin("Trainer")
@@ -118,16 +118,16 @@ def test_what_came_before_tells_nothing_of_another_training(clock: Clock) -> Non
     out = io.StringIO()
     display = Display(out, live=False, clock=clock)
     display.begin("Quantizer")
-    display.hear(Report("calibrating", None, None, {}, False))
+    display.show(Report("calibrating", None, None, {}, False))
     clock.now += 20
     for share in (0.1, 0.3):  # 2 tenths in 10 s: 7 more take 35 s
-        display.hear(Report("first", share, None, {}, False))
+        display.show(Report("first", share, None, {}, False))
         clock.now += 10
     display.tick()
-    display.hear(Report("second", 0.2, None, {}, False))
+    display.show(Report("second", 0.2, None, {}, False))
     clock.now += 30
     display.tick()
-    display.hear(Report("second", 0.4, None, {}, False))
+    display.show(Report("second", 0.4, None, {}, False))
     clock.now += 30
     display.tick()
     assert out.getvalue().splitlines() == [
@@ -142,7 +142,7 @@ def test_parts_that_count_as_a_whole_are_estimated_from_those_that_are_over(cloc
     out = io.StringIO()
     display = Display(out, live=False, clock=clock)
     display.begin("BudgetSearch")
-    with progress.listening(display.hear):
+    with progress.listening(display.show):
         for trial in range(2):
             with progress.part(f"trial {trial + 1}/4, x", trial, 4, whole=True):
                 for k in range(3):
@@ -164,7 +164,7 @@ def test_plain_lines_are_few_and_whole(clock: Clock) -> None:
     display = Display(out, live=False, clock=clock)
     display.begin("[ 6/17] Trainer        ")
     for second in range(95):
-        display.hear(step(max(1, second // 2)))
+        display.show(step(max(1, second // 2)))
         display.tick()
         clock.now += 1
     display.end()
@@ -200,7 +200,7 @@ def test_what_matters_least_makes_room(columns: int, expected: str) -> None:
 
 
 def test_a_long_name_is_cut_before_a_metric_goes() -> None:
-    words = "trial 3/16, units0.5_rows0.7_zeros0.8_int4_per_row: prune: epoch 2/3, step 31/80"
+    words = "trial 3/16, units0.5_rows0.7_sparsity0.8_int4_per_row: prune: epoch 2/3, step 31/80"
     report = step(31)._replace(where=words)
     assert fitted("BudgetSearch  9 s", report, None, 100) == (
         "BudgetSearch  9 s  trial 3/16, units0.5_rows0...rune: epoch 2/3, step 31/80"
@@ -278,7 +278,7 @@ def test_nothing_is_left_behind_by_a_run_that_stops(
         raise error
     assert threading.active_count() == threads
     assert root.handlers == before
-    assert not progress.heard()
+    assert not progress.reported()
     assert terminal.screen()[-2:] == ["[ 3/3] BudgetSearch  0 s", ""]  # what follows has its line
 
 

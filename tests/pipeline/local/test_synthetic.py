@@ -56,17 +56,17 @@ def test_a_log_never_stands_beside_the_truth_of_another(
 
 
 def test_what_is_in_it(tmp_path: pathlib.Path) -> None:
-    found = rows(generate(str(tmp_path), rows=10_000))
-    share = {name: sum(not row[name] for row in found) / 10_000 for name in found[0]}
+    result = rows(generate(str(tmp_path), rows=10_000))
+    share = {name: sum(not row[name] for row in result) / 10_000 for name in result[0]}
     assert share["price"] == pytest.approx(0.1, abs=0.02)
     assert share["age"] == pytest.approx(0.2, abs=0.02)
-    assert 0.2 < sum(row["click"] == "1" for row in found) / 10_000 < 0.5
-    times = [int(row["timestamp"]) for row in found]
+    assert 0.2 < sum(row["click"] == "1" for row in result) / 10_000 < 0.5
+    times = [int(row["timestamp"]) for row in result]
     assert times == sorted(times)
-    early, late = found[:8000], found[8000:]
+    early, late = result[:8000], result[8000:]
     for name in ("user", "item"):
         assert {row[name] for row in late} - {row[name] for row in early}
-    assert not {"probability", "logit"} & set(found[0])
+    assert not {"probability", "logit"} & set(result[0])
 
 
 def test_the_truth_is_a_bound(tmp_path: pathlib.Path) -> None:

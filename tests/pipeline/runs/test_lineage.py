@@ -87,8 +87,12 @@ def runs(tmp_path: pathlib.Path) -> pathlib.Path:
     )
     pushed = folder("pushed_model", "pushed.json", json.dumps({"version": "1", "refused_by": []}))
     push(recorder, first, pushed, {"config": json.dumps(CONFIG)})
-    told = {"pushed": 1, "model_id": ids[model], "sha256": hashlib.sha256(b"the model").hexdigest()}
-    mark(recorder, ids[pushed], told)
+    reported = {
+        "pushed": 1,
+        "model_id": ids[model],
+        "sha256": hashlib.sha256(b"the model").hexdigest(),
+    }
+    mark(recorder, ids[pushed], reported)
     second = recorder.run("mine", "mine.2")
     cached = mlmd.Execution.CACHED  # ML Metadata calls it a maker of what it was served, too
     recorder.execution("mine", second, "LogExampleGen", cached, {"report": report, "out": examples})
@@ -118,14 +122,14 @@ def runs(tmp_path: pathlib.Path) -> pathlib.Path:
 )
 def test_a_file_leads_back_to_its_logs(runs: pathlib.Path, given: str) -> None:
     shutil.copy(runs / "mine/pushed/2/model.tflite", runs.parent / "copy.tflite")
-    found = lineage.trace(str(runs / given), str(runs))
+    result = lineage.trace(str(runs / given), str(runs))
     nodes = ["LogExampleGen", "SchemaGen", "Trainer", "Exporter"]
-    assert [step.node for step in found.steps] == nodes
-    assert (found.pipeline, found.size, found.logs) == ("mine", len("the model"), LOGS)
-    assert found.run is not None
-    assert found.run["number"] == 1
-    assert [step.code_digest for step in found.steps] == ["", "", "beef", "c0de"]
-    assert found.config == CONFIG
+    assert [step.node for step in result.steps] == nodes
+    assert (result.pipeline, result.size, result.logs) == ("mine", len("the model"), LOGS)
+    assert result.run is not None
+    assert result.run["number"] == 1
+    assert [step.code_digest for step in result.steps] == ["", "", "beef", "c0de"]
+    assert result.config == CONFIG
 
 
 def test_what_a_person_reads(runs: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,21 +156,21 @@ def test_what_a_person_reads(runs: pathlib.Path, capsys: pytest.CaptureFixture[s
 
 def test_everything_as_json(runs: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lineage", str(runs / "mine/pushed"), "--runs", str(runs), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert [refused["number"] for refused in found["refused"]] == [2, 3, 4, 5]
-    assert found["run"]["name"] == "wide tower"
-    assert json.loads(found["steps"][2]["config"])["dim"] == 8
-    assert found["steps"][1]["outputs"][0][0] == "schema"
+    result = json.loads(capsys.readouterr().out)
+    assert [refused["number"] for refused in result["refused"]] == [2, 3, 4, 5]
+    assert result["run"]["name"] == "wide tower"
+    assert json.loads(result["steps"][2]["config"])["dim"] == 8
+    assert result["steps"][1]["outputs"][0][0] == "schema"
 
 
 def test_deleted_artifacts_leave_the_rest(runs: pathlib.Path) -> None:
     for name in ("logs", "schema", "examples", "model"):
         shutil.rmtree(runs / "mine/artifacts" / name)
-    found = lineage.trace(str(runs / "mine/pushed"), str(runs))
-    assert found.logs == {}
-    assert found.steps[-1].node == "Exporter"
-    assert len(found.refused[0]["reasons"]) == 4
-    printed = render(found)
+    result = lineage.trace(str(runs / "mine/pushed"), str(runs))
+    assert result.logs == {}
+    assert result.steps[-1].node == "Exporter"
+    assert len(result.refused[0]["reasons"]) == 4
+    printed = render(result)
     assert "the report on the logs was deleted" in printed
     assert re.search(r"artifacts/schema \(artifact \d+, deleted\)", printed)
 

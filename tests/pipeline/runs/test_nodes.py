@@ -83,11 +83,11 @@ def test_an_earlier_run_has_its_figures(runs: pathlib.Path) -> None:
 def test_an_earlier_file_leads_back(runs: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     copy = runs / "copy"
     copy.write_text("the model")
-    found = lineage.trace(str(copy), str(runs))
-    assert [step.node for step in found.steps] == ["Exporter.float"]
-    assert found.run is not None
-    assert found.run["number"] == 1
-    assert found.refused[0]["reasons"] == ["refused by FileValidator"]
+    result = lineage.trace(str(copy), str(runs))
+    assert [step.node for step in result.steps] == ["Exporter.float"]
+    assert result.run is not None
+    assert result.run["number"] == 1
+    assert result.refused[0]["reasons"] == ["refused by FileValidator"]
     assert main(["lineage", str(copy), "--runs", str(runs)]) == 0
     assert "unfinished: stopped in Exporter.float" in capsys.readouterr().out
 

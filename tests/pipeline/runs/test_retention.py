@@ -31,8 +31,8 @@ class Past:
         state = mlmd.Execution.CACHED if cached else mlmd.Execution.COMPLETE
         self.execution(context, "Trainer", state, model)
         made = self.folder(f"pushed{self.count}")
-        said = {"version": "somewhere" if pushed else None, "refused_by": []}
-        pathlib.Path(made, "pushed.json").write_text(json.dumps(said))
+        reported = {"version": "somewhere" if pushed else None, "refused_by": []}
+        pathlib.Path(made, "pushed.json").write_text(json.dumps(reported))
         self.execution(context, "Pusher", mlmd.Execution.COMPLETE, {"pushed_model": made})
 
     def context(self) -> int:
@@ -57,8 +57,8 @@ class Past:
         return sorted(path.name for path in self.artifacts.glob("model*"))
 
     def states(self) -> dict[str, int]:
-        found = self.recorder.store.get_artifacts()
-        return {pathlib.Path(artifact.uri).name: artifact.state for artifact in found}
+        result = self.recorder.store.get_artifacts()
+        return {pathlib.Path(artifact.uri).name: artifact.state for artifact in result}
 
 
 @pytest.fixture

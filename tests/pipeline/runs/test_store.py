@@ -85,8 +85,8 @@ def test_tensorboard_shows_runs_under_their_names(tmp_path: pathlib.Path) -> Non
     note_name(str(tmp_path / "movies" / "metadata.sqlite"), "movies", 2, "wide tower")
     view = pathlib.Path(arrange(str(tmp_path)))
     today = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
-    found = {str(path.relative_to(view)): path.resolve() for path in view.glob("*/*")}
-    assert found == {
+    result = {str(path.relative_to(view)): path.resolve() for path in view.glob("*/*")}
+    assert result == {
         f"{today} movies run 1/trainer": logs[0].resolve(),
         f"{today} movies run 2 wide tower/quantizer": logs[1].resolve(),
     }
@@ -147,7 +147,7 @@ def test_a_name_is_kept_with_its_run(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "reported"),
     [
         ("", "letters"),
         ("a" * 41, "1 to 40"),
@@ -160,7 +160,7 @@ def test_a_name_is_kept_with_its_run(tmp_path: pathlib.Path) -> None:
         ("taken", "mine#1, started on .*, is called so"),
     ],
 )
-def test_a_name_that_cannot_be_given(tmp_path: pathlib.Path, name: str, said: str) -> None:
+def test_a_name_that_cannot_be_given(tmp_path: pathlib.Path, name: str, reported: str) -> None:
     path = tmp_path / "metadata.sqlite"
     recorder = Recorder(path)
     done = mlmd.Execution.COMPLETE
@@ -169,7 +169,7 @@ def test_a_name_that_cannot_be_given(tmp_path: pathlib.Path, name: str, said: st
         recorder.execution("mine", run, "Pusher" if called == "taken" else "Trainer", done, {})
         note_name(str(path), "mine", number, called)
     runs = all_runs(str(path), "mine")
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=reported):
         check_name(name, "mine", runs)
     for allowed in ("stopped", "minestrone", "8-bit 0.8 x", "W"):
         check_name(allowed, "mine", runs)
@@ -196,8 +196,8 @@ def test_a_store_that_is_written_to_is_told(
 def test_a_file_that_is_no_store_is_told(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "metadata.sqlite"
     path.touch()
-    said = "cannot be read as a metadata store: no such table"
-    with pytest.raises(OSError, match=said), open_store(str(path)):
+    reported = "cannot be read as a metadata store: no such table"
+    with pytest.raises(OSError, match=reported), open_store(str(path)):
         raise errors.InternalError("no such table: Type")
 
 

@@ -11,9 +11,7 @@ from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.layers.quantizers import unwrapped_variable, weight_names
 
 
-def rounding_error(
-    checkpoint: Checkpoint, inputs: dict[str, npt.NDArray[np.generic]]
-) -> dict[str, float]:
+def sqnr(checkpoint: Checkpoint, inputs: dict[str, npt.NDArray[np.generic]]) -> dict[str, float]:
     r"""Signal to noise ratio of each layer's output, in dB.
 
         SNR = 10 log10( sum x^2 / sum (x - x')^2 )
@@ -51,11 +49,11 @@ def rounding_error(
     features = {name: tf.constant(inputs[name]) for name in plain.input_names}
     noisy = keras.Model(model.inputs, rounded)(features, training=False)
     clean = keras.Model(plain.inputs, exact)(features, training=False)
-    found = {}
+    result = {}
     for name in exact:
         signal, noise = clean[name].numpy(), noisy[name].numpy() - clean[name].numpy()
         power = float(np.sum(signal.astype(np.float64) ** 2))
         lost = float(np.sum(noise.astype(np.float64) ** 2))
         if power and lost:
-            found[name] = 10 * float(np.log10(power / lost))
-    return found
+            result[name] = 10 * float(np.log10(power / lost))
+    return result

@@ -2,6 +2,7 @@
 # Two stacks, one code: the newest that this machine can install is chosen; STACK=tfx1.16 or tfx1.21
 # chooses the other, PYTHON=<path> another Python, VENV=<folder> keeps both side by side.
 
+ASKED   := $(PYTHON)
 CHOICE  := $(shell STACK='$(STACK)' PYTHON='$(PYTHON)' requirements/choose 2>&1)
 STACK   := $(firstword $(CHOICE))
 PYTHON  := $(lastword $(CHOICE))
@@ -80,8 +81,8 @@ slow: setup ## Fine-tunings and conversions, seconds each
 e2e: setup ## Whole pipeline runs
 	@$(BIN)/python -m pytest -m e2e -q -n $(JOBS) --dist loadfile --durations=10 --cov --cov-append --cov-report=
 
-test-newest: ## The same on the newest stack, in a Debian 13 root made for it (as root)
-	@.ci/newest make test
+test-newest: ## The same on the newest stack, in a Debian 13 root (as root); PYTHON=<3.11, 3.12> takes that one
+	@PYTHON='$(ASKED)' .ci/newest make test
 
 image: ## Build the container image for Kubeflow: IMAGE=<registry/name:tag> [BASE=<an image with Python>]
 	@command -v $(DOCKER) >/dev/null 2>&1 || { echo "make image needs docker, or podman: DOCKER=podman" >&2; exit 1; }

@@ -99,10 +99,10 @@ class Backend:
             output = source["taskOutputArtifact"]
             artifact = done[output["producerTask"]][output["outputArtifactKey"]]
             artifacts[key] = {"artifacts": [driver.handed_on(artifact)]}
-        return {
-            "parameterValues": driver.parameter_values(document["root"], task, given),
-            "artifacts": artifacts,
-        }
+        values = driver.parameter_values(
+            self.release, f"run-{self.runs}", document["root"], task, given
+        )
+        return {"parameterValues": values, "artifacts": artifacts}
 
     def run_task(
         self,

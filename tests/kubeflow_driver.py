@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 LOGS = "executor-logs"
+RUN_NAME = "{{$.pipeline_job_name}}"
 MIRRORS = {"gs": "gcs", "s3": "s3", "minio": "minio"}  # folders that storage is mirrored in
 
 
@@ -29,6 +30,7 @@ class Release:
       names_outputs: An output artifact's name is its key; there was none before.
       output_file_in_task_root: The file with the task's output lies where outputs are mirrored.
       tells_session: An artifact's metadata say how its storage is reached.
+      tells_run_name: Replaces the placeholder of the run's name in a parameter.
     """
 
     version: str
@@ -37,10 +39,11 @@ class Release:
     names_outputs: bool = True
     output_file_in_task_root: bool = True
     tells_session: bool = True
+    tells_run_name: bool = True
 
 
 RELEASES = (
-    Release("2.0", False, False, False, False, False),
+    Release("2.0", *[False] * 6),
     Release("2.5", names_outputs=False, output_file_in_task_root=False),
     Release("2.17"),
 )
@@ -48,11 +51,17 @@ NEWEST = RELEASES[-1]
 
 
 def parameter_values(
-    root: dict[str, Any], task: dict[str, Any], given: dict[str, Any]
+    release: Release,
+    run_name: str,
+    root: dict[str, Any],
+    task: dict[str, Any],
+    given: dict[str, Any],
 ) -> dict[str, Any]:
     """Values of a task's parameters.
 
     Args:
+      release: KFP's.
+      run_name: What the run is called.
       root: The compiled root component.
       task: The compiled task.
       given: Of the run: what whoever started it set.
@@ -60,17 +69,20 @@ def parameter_values(
     Raises:
       KeyError: A parameter that the run leaves out has no default.
     """
-    values = {
+    known = {
         name: declared["defaultValue"]
         for name, declared in root.get("inputDefinitions", {}).get("parameters", {}).items()
         if "defaultValue" in declared
     } | given
-    return {
-        key: source["runtimeValue"]["constant"]
-        if "runtimeValue" in source
-        else values[source["componentInputParameter"]]
-        for key, source in task.get("inputs", {}).get("parameters", {}).items()
-    }
+    values = {}
+    for key, source in task.get("inputs", {}).get("parameters", {}).items():
+        if "runtimeValue" not in source:
+            values[key] = known[source["componentInputParameter"]]
+        else:
+            constant = source["runtimeValue"]["constant"]
+            is_name = release.tells_run_name and constant == RUN_NAME
+            values[key] = run_name if is_name else constant
+    return values
 
 
 def provisioned(

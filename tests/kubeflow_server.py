@@ -101,6 +101,9 @@ def _handler(server: Server) -> type[http.server.BaseHTTPRequestHandler]:
                 key = _LISTS[kind][1]
                 server.kept[kind] = [o for o in server.kept[kind] if o[key] != rest[0]]
                 self._answer({})
+            elif kind == "runs" and rest:
+                (one,) = [run for run in server.kept["runs"] if run["run_id"] == rest[0]]
+                self._answer(one)
             else:
                 belongs = {k: query[k] for k in ("experiment_id",) if k in query}
                 self._list(kind, _LISTS[kind][0], query, belongs)
@@ -116,7 +119,9 @@ def _handler(server: Server) -> type[http.server.BaseHTTPRequestHandler]:
                 result = [o for o in result if o["display_name"] == value]
             start = int(query.get("page_token", 0) or 0)
             size = min(server.page_size, int(query.get("page_size", server.page_size)))
-            answer: dict[str, Any] = {key: result[start : start + size]}
+            left_out = {"run_details"}  # as KFP does in a list
+            shown = [{k: v for k, v in one.items() if k not in left_out} for one in result]
+            answer: dict[str, Any] = {key: shown[start : start + size]}
             if start + size < len(result):
                 answer["next_page_token"] = str(start + size)
             self._answer(answer)

@@ -55,3 +55,31 @@ def test_the_verdict_is_that_of_both_parts(
     assert "the tests on tfx1.16" in done.stdout
     assert ("the newest stack" in done.stdout) == (tests == 0)
     assert not list(clone.glob("tmp.*"))  # what it kept for itself is gone
+
+
+@pytest.mark.parametrize(
+    ("version", "prefix", "words"),
+    [
+        (None, "", "no Python with venv here"),
+        ("3\t10", "/opt/python", "is 3.10, not 3.11, 3.12 or 3.13"),
+        ("3\t12", "/usr", "this system's own"),
+    ],
+)
+def test_the_newest_stack_says_why_a_python_is_none_for_it(
+    tmp_path: pathlib.Path, version: str | None, prefix: str, words: str
+) -> None:
+    python = tmp_path / "python"
+    answer = f"printf '{version}\\t{prefix}\\n'" if version else "exit 1"
+    python.write_text(f"#!/bin/sh\n{answer}\n")
+    python.chmod(0o755)
+    done = subprocess.run(
+        [CI / "newest", "true"],
+        env={**os.environ, "PYTHON": str(python)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1, done
+    assert f"PYTHON={python} " in done.stderr
+    assert words in done.stderr

@@ -1,13 +1,18 @@
-"""`ranklite kubeflow compile|upload|schedule|runs|collect`."""
+"""`ranklite kubeflow compile|upload|schedule|run|runs|collect`."""
 
 from __future__ import annotations
 
 import argparse
+import datetime
 import functools
 import os
 import sys
 import tempfile
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ranklite.pipeline.kubeflow.client import Kubeflow
 
 
 def add_parser(
@@ -57,7 +62,8 @@ def add_parser(
 
     upload = action("upload", "Compile, and upload as a new version of the pipeline.")
     schedule = action("schedule", "Upload, and run it on a schedule; replaces its last schedule.")
-    for sub in (upload, schedule):
+    start = action("run", "Upload, and run it once, now; what is scheduled stays.")
+    for sub in (upload, schedule, start):
         compiled(sub)
         server(sub)
         sub.add_argument(
@@ -70,10 +76,21 @@ def add_parser(
         required=True,
         help="minute, hour, day of month, month, day of week, in UTC: '0 2 * * *'",
     )
-    runs = action("runs", "List the newest runs with their state.")
+    start.add_argument("--name", help="what the run is called (default: the pipeline and the time)")
+    start.add_argument(
+        "--span", help="newest span of the log to read (default: the newest there is)"
+    )
+    runs = action("runs", "List the newest runs: name, state, failed task, reason and page.")
     server(runs)
+    runs.add_argument(
+        "--pipeline-root",
+        metavar="URI",
+        help="where failed tasks keep their reason and page (default: kubeflow.pipeline_root)",
+    )
     runs.add_argument("--limit", type=int, default=10, help="how many (default: 10)")
-    collect = action("collect", "Fetch pages and TensorBoard logs of the runs, to see them here.")
+    collect = action(
+        "collect", "Fetch pages, also of failed runs, and TensorBoard logs, to see them here."
+    )
     collect.add_argument(
         "--pipeline-root", metavar="URI", help="where they are (default: kubeflow.pipeline_root)"
     )
@@ -86,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
         "compile": _compile,
         "upload": _upload,
         "schedule": _schedule,
+        "run": _run,
         "runs": _runs,
         "collect": _collect,
     }[args.action](args)
@@ -112,18 +130,46 @@ def _compile(args: argparse.Namespace) -> int:
 
 
 def _upload(args: argparse.Namespace) -> int:
-    _uploaded(args, None)
+    _uploaded(args)
     return 0
 
 
 def _schedule(args: argparse.Namespace) -> int:
     from ranklite.pipeline.kubeflow.cron import six_fields
 
-    _uploaded(args, six_fields(args.cron))  # a wrong expression before anything is sent
+    cron = six_fields(args.cron)  # a wrong expression before anything is sent
+    server, name, pipeline_id, version_id = _uploaded(args)
+    made, replaced = server.schedule(name, cron, pipeline_id, version_id)
+    done = "would be scheduled" if args.dry_run else f"scheduled as {made}"
+    instead = f", in place of {', '.join(replaced)}" if replaced else ""
+    print(f"{name}: {done} at '{args.cron}' (UTC){instead}")
     return 0
 
 
-def _uploaded(args: argparse.Namespace, cron: str | None) -> None:
+def _run(args: argparse.Namespace) -> int:
+    from ranklite.pipeline.config.run_config import load_config
+    from ranklite.pipeline.kubeflow.compiler import SPAN_PARAMETER
+    from ranklite.pipeline.runs.names import check_name
+
+    config = load_config(args.config)
+    if args.name is not None:
+        check_name(args.name, config.name, [])
+    if args.span is not None and not config.ingest.has_spans:
+        raise ValueError(
+            f"--span {args.span!r}: source.files of {config.name!r} has no {{SPAN}} or {{YYYY}}"
+        )
+    now = datetime.datetime.now(datetime.timezone.utc)
+    run_name = args.name or f"{config.name} {now:%Y-%m-%d %H:%M}"
+    server, name, pipeline_id, version_id = _uploaded(args)
+    parameters = {} if args.span is None else {SPAN_PARAMETER: args.span}
+    run_id = server.start(name, run_name, pipeline_id, version_id, parameters)
+    done = "would be started" if args.dry_run else f"started as {run_id}"
+    print(f"{name}: {run_name!r} {done}")
+    return 0
+
+
+def _uploaded(args: argparse.Namespace) -> tuple[Kubeflow, str, str, str]:
+    """Uploads what is compiled; returns the server, and the pipeline's name, id and version."""
     from ranklite.pipeline.kubeflow.client import Kubeflow
 
     with tempfile.TemporaryDirectory() as folder:
@@ -134,34 +180,30 @@ def _uploaded(args: argparse.Namespace, cron: str | None) -> None:
         pipeline_id, version_id, new = server.upload(path, name)
     done = "would be uploaded" if args.dry_run else "uploaded"
     print(f"{name}: version {version_id} {done if new else 'is there already, unchanged'}")
-    if cron is None:
-        return
-    made, replaced = server.schedule(name, cron, pipeline_id, version_id)
-    done = "would be scheduled" if args.dry_run else f"scheduled as {made}"
-    instead = f", in place of {', '.join(replaced)}" if replaced else ""
-    print(f"{name}: {done} at '{args.cron}' (UTC){instead}")
+    return server, name, pipeline_id, version_id
 
 
 def _runs(args: argparse.Namespace) -> int:
     from ranklite.models.reporting.tables import table
     from ranklite.pipeline.config.run_config import load_config
     from ranklite.pipeline.kubeflow.client import Kubeflow
+    from ranklite.pipeline.kubeflow.compiler import folders
+    from ranklite.pipeline.kubeflow.runs import explain
 
-    name = load_config(args.config).name
-    result = Kubeflow(args.host, args.namespace).runs(name, args.limit)
-    if not result:
-        print(f"{name}: no runs yet")
+    config = load_config(args.config)
+    listed = Kubeflow(args.host, args.namespace).runs(config.name, args.limit)
+    if not listed:
+        print(f"{config.name}: no runs yet")
         return 0
-    rows = [
-        [
-            one.name,
-            one.created.strftime("%Y-%m-%d %H:%M") if one.created else "",
-            one.state,
-            one.error,
-        ]
-        for one in result
-    ]
-    print(table(["run", "created (UTC)", "state", "error"], rows))
+    root = args.pipeline_root or config.kubeflow.pipeline_root
+    artifacts = folders(config, root)["artifacts"] if root else None
+    rows, reasons = [], list[str]()
+    for run in listed:
+        failed, words = explain(run, config.name, artifacts)
+        created = run.created.strftime("%Y-%m-%d %H:%M") if run.created else ""
+        rows.append([run.name, created, run.state, ", ".join(failed)])
+        reasons += ["", f"{run.name}:", *words] if words else []
+    print("\n".join([table(["run", "created (UTC)", "state", "failed task"], rows), *reasons]))
     return 0
 
 
@@ -175,7 +217,13 @@ def _collect(args: argparse.Namespace) -> int:
     if not root:
         raise ValueError("say where the runs are: kubeflow.pipeline_root, or --pipeline-root URI")
     pipeline = os.path.join(args.runs, config.name)
-    result, fetched = collect(folders(config, root)["artifacts"], pipeline)
-    print(f"{config.name}: {result} runs, {fetched} new or longer files fetched to {pipeline}")
+    fetched = collect(folders(config, root)["artifacts"], pipeline)
+    print(
+        f"{config.name}: {fetched.runs} runs, {fetched.files} new or longer files fetched to "
+        f"{pipeline}"
+    )
+    for run in fetched.failed:
+        print(f"{run.title}: {run.failure.task} failed: {run.failure.first_line}")
+        print(f"  page: {run.page or 'none'}")
     print(f"next: ranklite tensorboard --runs {args.runs}")
     return 0

@@ -14,6 +14,7 @@ import yaml
 from ranklite.pipeline.config.run_config import RunConfig
 from ranklite.pipeline.kubeflow import storage
 from ranklite.pipeline.kubeflow.config import TaskConfig
+from ranklite.pipeline.kubeflow.run_record import announce
 
 ENTRYPOINT = ("python", "-m", "ranklite.pipeline.kubeflow.entrypoint")
 SPAN_PARAMETER = "span"
@@ -98,6 +99,7 @@ def compile_pipeline(
         _configure(document, name, config.kubeflow.task(name), history)
     _refuse_templates(document)
     documents = [document]
+    announce(document, config.model_dump(mode="json"))
     if config.kubeflow.secrets:
         documents.append(_platform(document, config))
     text = yaml.safe_dump_all(documents, sort_keys=True)

@@ -12,7 +12,7 @@ resolvers nor folders that outlive a run. So this program
        remote ones,
     5. calls TFX's program,
     6. uploads what the task left in those folders, puts the URIs back into its output,
-    7. keeps what later runs recall.
+    7. keeps what later runs recall; where the task fails, the reason and a page.
 """
 
 from __future__ import annotations
@@ -26,12 +26,19 @@ import os
 import pathlib
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import ranklite.components
+from ranklite.components.run_report.current import current
 from ranklite.pipeline.history import HISTORY_PROPERTY
-from ranklite.pipeline.kubeflow import storage, task_artifacts, task_folders
+from ranklite.pipeline.kubeflow import (
+    failure,
+    run_record,
+    storage,
+    task_artifacts,
+    task_folders,
+)
 from ranklite.pipeline.local.beam_progress import counted
 from ranklite.pipeline.local.progress import Display
 
@@ -49,6 +56,7 @@ def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         "--history", required=True, metavar="URI", help="folder of what later runs recall"
     )
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="stop the task after it")
+    parser.add_argument("--run", metavar="JSON", help="what the first task keeps of the run")
     return parser.parse_known_args(argv)
 
 
@@ -59,9 +67,18 @@ def main(argv: Sequence[str]) -> None:
     # than the package, and stay, so that the stores that hold them can be read.
     sys.modules["components"] = ranklite.components
     args, beam_args = _parse(argv)
-    if args.timeout:
-        _stop_after(args.timeout, args.executor_class_path)
     task = json.loads(args.json_serialized_invocation_args)
+    record = run_record.begin(task, args.run)
+    with contextlib.ExitStack() as stack:
+        keep = stack.enter_context(failure.kept(task, record))
+        if record:
+            stack.enter_context(current(record.about))
+        if args.timeout:
+            _stop_after(args.timeout, args.executor_class_path, keep)
+        _run_task(args, beam_args, task)
+
+
+def _run_task(args: argparse.Namespace, beam_args: list[str], task: dict[str, Any]) -> None:
     task_artifacts.name_types(task, json.loads(args.json_serialized_inputs_spec_args or "{}"))
     task_artifacts.drop_foreign_outputs(task)
     parameters = task.get("inputs", {}).get("parameterValues", {})
@@ -86,9 +103,10 @@ def main(argv: Sequence[str]) -> None:
             _log.info("later runs recall %s: %s", slot, artifact["uri"])
 
 
-def _stop_after(seconds: float, what: str) -> None:
+def _stop_after(seconds: float, what: str, keep: Callable[[str], None]) -> None:
     def stop() -> None:
         print(f"{what} was stopped: it ran past {seconds:g} s", file=sys.stderr, flush=True)
+        keep(f"it ran past its timeout of {seconds:g} s and was stopped")
         os._exit(TIMED_OUT)
 
     timer = threading.Timer(seconds, stop)

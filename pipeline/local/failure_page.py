@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ranklite.components.blessings import EVALUATIONS
 from ranklite.components.run_report import gather
@@ -17,8 +18,8 @@ from ranklite.pipeline.runs.folders import Folders
 from ranklite.pipeline.runs.store import FINISHED, Run
 
 _PAGE_CODE = "ranklite.components.run_report.executor"
-_REPORT = "RunReport"  # whose logs are of no training
-_FACTS = {  # what RunReport takes in: nodes that write it, of which a run has one, and their key
+REPORT = "RunReport"  # whose logs are of no training
+FACTS = {  # what RunReport takes in: nodes that write it, of which a run has one, and their key
     "ingest_report": (("LogExampleGen",), "report"),
     "statistics": (("StatisticsGen",), "statistics"),
     "schema": (("SchemaFromConfig", "ImportSchemaGen"), "schema"),
@@ -54,18 +55,30 @@ def write_page(
       The page's path.
     """
     about = CurrentRun(run.title, run.started)
-    facts = dataclasses.replace(
-        gather.facts(
-            config.model_dump(mode="json"),
-            code_digest(_PAGE_CODE),
-            _written(run),
-            _logs(folders, run),
-        ),
-        run=about,
-        seconds=about.seconds,
-        stopped=StoppedRun(failed, error, [_went(run, stage) for stage in stages], log),
-    )
-    return write(folders.stopped_page(run.number), page.render(facts).encode())
+    stopped = StoppedRun(failed, error, [_went(run, stage) for stage in stages], log)
+    settings = config.model_dump(mode="json")
+    shown = render(settings, _written(run), _logs(folders, run), about, stopped)
+    return write(folders.stopped_page(run.number), shown.encode())
+
+
+def render(
+    config: dict[str, Any],
+    written: Mapping[str, str],
+    logs: Sequence[str],
+    run: CurrentRun,
+    stopped: StoppedRun,
+) -> str:
+    """The page.
+
+    Args:
+      config: The run's configuration.
+      written: Folders of the facts that are there, by the keys of `FACTS`.
+      logs: Folders of TensorBoard's logs, of all trainings.
+      run: Which run it is.
+      stopped: How it ended.
+    """
+    facts = gather.facts(config, code_digest(_PAGE_CODE), written, logs)
+    return page.render(dataclasses.replace(facts, run=run, seconds=run.seconds, stopped=stopped))
 
 
 def _went(run: Run, node: str) -> tuple[str, str, float | None]:
@@ -78,7 +91,7 @@ def _went(run: Run, node: str) -> tuple[str, str, float | None]:
 def _written(run: Run) -> dict[str, str]:
     """The folders of the facts that are there."""
     result = {}
-    for fact, (nodes, key) in _FACTS.items():
+    for fact, (nodes, key) in FACTS.items():
         for stage in (run.stages[node] for node in nodes if node in run.stages):
             folder = stage.folder(key)
             if folder and stage.state in FINISHED:
@@ -88,6 +101,6 @@ def _written(run: Run) -> dict[str, str]:
 
 def _logs(folders: Folders, run: Run) -> list[str]:
     """Of all trainings, also of the one that failed."""
-    trained = [stage for stage in run.stages.values() if stage.node != _REPORT]
+    trained = [stage for stage in run.stages.values() if stage.node != REPORT]
     result = [training_logs(stage, folders.artifacts) for stage in trained]
     return [logs for logs in result if logs]

@@ -230,7 +230,7 @@ def _run(
                 LocalDagRunner().run(dag)
         except Exception as error:
             _log.exception("%s failed", progress.current)
-            log, message = str(pathlib.Path(logs.path)), _message(error)
+            log, message = str(pathlib.Path(logs.path)), error_message(error)
             lines = [
                 f"{progress.current} failed: {message}",
                 f"The log is {log}. Rerun the command to resume from the last completed stage.",
@@ -276,7 +276,7 @@ def _note_failure(
         return None
 
 
-def _message(error: BaseException) -> str:
+def error_message(error: BaseException) -> str:
     """The words of the error that started it; Beam wraps it in its own, with a trace."""
     text = str(error)
     marker = " [while running"

@@ -6,10 +6,12 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 
 from ranklite.components.run_logs import FAILED, MODEL_RUN
 from ranklite.pipeline.files import write
 from ranklite.pipeline.runs.folders import Folders
+from ranklite.pipeline.runs.names import LONGEST
 from ranklite.pipeline.runs.store import FINISHED, Stage, all_runs, stores
 
 VIEW = ".tensorboard"
@@ -28,6 +30,7 @@ class Collected:
       started: ISO time in UTC.
       folder: What was fetched: TensorBoard's logs, a folder a stage, and the page.
       pruned: Whether its logs were removed here.
+      name: What it was called on Kubeflow; empty where that is not known.
     """
 
     pipeline: str
@@ -35,11 +38,17 @@ class Collected:
     started: str
     folder: pathlib.Path
     pruned: bool
+    name: str = ""
 
     @property
     def title(self) -> str:
-        """What it is called: `2026-11-22 movielens kubeflow run 7`."""
-        return f"{self.started[:10]} {self.pipeline} kubeflow run {self.number}"
+        """What it is called: `2026-11-22 movielens kubeflow run 7`, with its name if it has one.
+
+        A name is free text on Kubeflow; here it is part of a folder's name and of an address.
+        """
+        title = f"{self.started[:10]} {self.pipeline} kubeflow run {self.number}"
+        name = re.sub(r"[^A-Za-z0-9._-]+", " ", self.name).strip()[:LONGEST].strip()
+        return f"{title} {name}" if name else title
 
 
 def collected(pipeline: pathlib.Path) -> list[Collected]:
@@ -48,7 +57,8 @@ def collected(pipeline: pathlib.Path) -> list[Collected]:
     for path in pipeline.glob(f"{COLLECTED}/*/{RUN_FILE}"):
         run = json.loads(path.read_text(encoding="utf-8"))
         number, removed = run.get("number", 0), run.get("pruned", False)
-        result.append(Collected(pipeline.name, number, run["started"], path.parent, removed))
+        name = run.get("name", "")
+        result.append(Collected(pipeline.name, number, run["started"], path.parent, removed, name))
     return sorted(result, key=lambda run: run.number)
 
 

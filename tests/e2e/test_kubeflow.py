@@ -19,6 +19,7 @@ from ranklite.pipeline.cli.main import main
 from ranklite.pipeline.config.run_config import load_config
 from ranklite.pipeline.kubeflow import storage
 from ranklite.pipeline.kubeflow.compiler import compile_pipeline
+from ranklite.pipeline.kubeflow.run_record import failures
 from ranklite.pipeline.local.runner import outcome
 from ranklite.pipeline.local.tensorboard import arrange
 from ranklite.pipeline.runs.folders import Folders
@@ -199,6 +200,18 @@ def test_a_night_of_clicks_only_is_refused_and_changes_nothing(cluster: Cluster)
     finally:
         cluster.store.objects[name] = good
     assert {slot: cluster.recalled(slot) for slot in before} == before
+    run = f"run-{cluster.backend.runs}"
+    artifacts = f"{BUCKET}/root/nightly/artifacts"
+    (folder,) = {
+        name.partition(f"{run}/")[0] for name in storage.files(artifacts) if f"{run}/" in name
+    }
+    (kept,) = failures(f"{artifacts}/{folder}{run}")
+    assert kept.task == "LogExampleGen"
+    assert "have label 1" in kept.reason
+    assert kept.page is not None
+    page = (storage.read(kept.page) or b"").decode()
+    assert f"LogExampleGen failed: {kept.first_line}"[:60] in page
+    assert f"nightly kubeflow run {run}</h1>" in page
 
 
 def test_rejects_of_a_refused_log_are_kept(cluster: Cluster) -> None:

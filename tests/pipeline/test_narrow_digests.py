@@ -24,7 +24,7 @@ HELPERS = {
     "fake_quantization": {"quantize"},
     "l1": {"prune"},
     "mixed_bits": {"quantize"},
-    "rounding": {"quantize"},
+    "qat": {"quantize"},
     "taylor": {"prune"},
     "units": {"prune_units"},
 }

@@ -16,6 +16,7 @@ import yaml
 from ranklite.pipeline.cli.main import main
 from ranklite.pipeline.config.run_config import ConfigError, RunConfig, load_config
 from ranklite.pipeline.kubeflow.compiler import ENTRYPOINT, NotCompilable, compile_pipeline
+from ranklite.pipeline.kubeflow.run_record import NAME_PARAMETER
 from tests.kubeflow_backend import ROOT, load
 from tests.kubeflow_server import kubeflow_server
 
@@ -124,6 +125,30 @@ def test_nothing_of_this_machine_is_in_it(compiled: tuple[dict[str, Any], str]) 
     _, text = compiled
     for path in (ROOT, pathlib.Path.home(), "/tmp/pytest", "site-packages"):
         assert str(path) not in text
+
+
+def test_the_task_that_reads_the_log_is_told_of_the_run(
+    compiled: tuple[dict[str, Any], str],
+) -> None:
+    document, _ = compiled
+    tasks = document["root"]["dag"]["tasks"]
+    given = {
+        name: argument.removeprefix("--run=")
+        for name, container in containers(document).items()
+        for argument in container["args"]
+        if argument.startswith("--run=")
+    }
+    assert given.keys() == {"LogExampleGen"}
+    about = json.loads(given["LogExampleGen"])
+    assert RunConfig.model_validate(about["config"]).name == document["pipelineInfo"]["name"]
+    assert sorted(about["tasks"]) == sorted(tasks)
+    for name, task in tasks.items():
+        before = about["tasks"][: about["tasks"].index(name)]
+        assert set(task.get("dependentTasks", [])) <= set(before), name
+        parameters = task["inputs"]["parameters"]
+        assert (NAME_PARAMETER in parameters) == (name == "LogExampleGen")
+        declared = document["components"][task["componentRef"]["name"]]["inputDefinitions"]
+        assert parameters.keys() == declared["parameters"].keys()
 
 
 def test_tasks_get_what_the_configuration_says(compiled: tuple[dict[str, Any], str]) -> None:

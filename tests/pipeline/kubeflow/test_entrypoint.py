@@ -136,7 +136,7 @@ def test_a_pod_says_in_plain_lines_how_far_its_task_is(
         progress_lines.Display, "_line", lambda *args: reported.set() or "how far it is"
     )
     with entrypoint._progress(executor):
-        assert progress.heard()
+        assert progress.reported()
         progress.report("epoch 1/2", 0.5, figures={"auc": 0.75})
         assert reported.wait(10)
     lines = capsys.readouterr().err.splitlines()
@@ -148,13 +148,15 @@ def test_a_pod_says_in_plain_lines_how_far_its_task_is(
 def test_a_task_that_takes_too_long_is_stopped() -> None:
     code = (
         "import time; from ranklite.pipeline.kubeflow import entrypoint as e; "
-        "e._stop_after(0.2, 'Trainer'); time.sleep(60)"
+        "e._stop_after(0.2, 'Trainer', lambda reason: print('kept:', reason, flush=True)); "
+        "time.sleep(60)"
     )
     process = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert process.returncode == entrypoint.TIMED_OUT
     assert "Trainer was stopped: it ran past 0.2 s" in process.stderr
+    assert "kept: it ran past its timeout of 0.2 s" in process.stdout
 
 
 def test_inputs_get_the_types_that_were_compiled() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -9,9 +11,12 @@ from typing import Any
 import pytest
 
 from ranklite.pipeline.cli.main import main
-from ranklite.pipeline.kubeflow import client as client_module
-from ranklite.pipeline.kubeflow.client import Kubeflow, KubeflowError
+from ranklite.pipeline.kubeflow import storage, transport
+from ranklite.pipeline.kubeflow.client import Kubeflow
+from ranklite.pipeline.kubeflow.run_record import Failure
+from ranklite.pipeline.kubeflow.transport import KubeflowError
 from tests.kubeflow_server import Server, kubeflow_server
+from tests.object_store import ObjectStore
 
 CRON = "0 0 2 * * *"
 
@@ -145,15 +150,15 @@ def test_it_gives_up_in_the_end(server: Server) -> None:
     server.failures = [("GET", "experiments", 503)] * 9
     with pytest.raises(KubeflowError, match="503"):
         kubeflow.runs("nightly", 1)
-    assert waits == list(client_module.DELAYS_SECONDS)
+    assert waits == list(transport.DELAYS_SECONDS)
 
 
 def test_a_slow_server_is_not_waited_for_forever(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kubeflow = connect(server)
-    monkeypatch.setattr(client_module, "TIMEOUT_SECONDS", 1)
-    monkeypatch.setattr(client_module, "DELAYS_SECONDS", ())
+    monkeypatch.setattr(transport, "TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(transport, "DELAYS_SECONDS", ())
     server.kept["experiments"].append({"experiment_id": "e", "display_name": "nightly"})
     server.slow_seconds = 3.0
     with pytest.raises(KubeflowError, match="timed out"):
@@ -183,6 +188,33 @@ def test_a_dry_run_prints_the_requests_and_sends_none(
     assert CRON in reported[-1]
 
 
+def test_a_run_is_started_once_under_its_name(server: Server, package: pathlib.Path) -> None:
+    kubeflow = connect(server)
+    run_id = kubeflow.start("nightly", "wide tower", "p", "v1", {"span": "2026-11-21"})
+    (kept,) = server.kept["runs"]
+    assert kept["run_id"] == run_id
+    assert kept["display_name"] == "wide tower"
+    assert kept["runtime_config"]["parameters"] == {"span": "2026-11-21"}
+    assert kept["pipeline_version_reference"] == {"pipeline_id": "p", "pipeline_version_id": "v1"}
+    assert kept["experiment_id"] == server.kept["experiments"][0]["experiment_id"]
+    requests: list[str] = []
+    connect(server, say=requests.append).start("nightly", "again", "p", "v1", {})
+    assert len(server.kept["runs"]) == 1
+    assert requests[-1].startswith("POST /apis/v2beta1/runs")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [("--name", "a/b", "single spaces"), ("--span", "2026-11-21", "has no {SPAN}")],
+)
+def test_a_run_that_cannot_be_is_refused_before_anything_is_sent(
+    server: Server, capsys: pytest.CaptureFixture[str], option: str, value: str, words: str
+) -> None:
+    assert main(["kubeflow", "run", option, value, "--host", server.host]) == 1
+    assert words in capsys.readouterr().err
+    assert server.requests == []
+
+
 def test_runs_are_listed_from_the_command_line(
     server: Server, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -202,6 +234,62 @@ def test_runs_are_listed_from_the_command_line(
     printed = capsys.readouterr().out
     assert "2026-11-22 02:00  SUCCEEDED" in printed
     assert "ValidationGate: drift" in printed
+
+
+def test_a_failed_run_is_listed_with_its_task_its_reason_and_its_page(
+    server: Server, store: ObjectStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experiment = server.add("experiments", display_name="synthetic")["experiment_id"]
+    tasks = [
+        {"display_name": name, "state": state, **more}
+        for name, state, more in (
+            ("root", "FAILED", {"error": {"message": "a child failed"}}),
+            ("LogExampleGen", "SUCCEEDED", {}),
+            ("Trainer", "FAILED", {"error": {"message": "Error (exit code 1)"}}),
+            ("Transform-driver", "FAILED", {}),
+        )
+    ]
+    run_id = server.add(
+        "runs",
+        display_name="wide tower",
+        experiment_id=experiment,
+        state="FAILED",
+        run_details={"task_details": tasks},
+    )["run_id"]
+    arguments = ["kubeflow", "runs", "--host", server.host]
+
+    def printed(*more: str) -> list[str]:
+        assert main([*arguments, *more]) == 0
+        return capsys.readouterr().out.splitlines()
+
+    row = "wide tower  2026-11-22 02:00  FAILED  Trainer, Transform"
+    known = ["", "wide tower:", "  Trainer: Error (exit code 1)"]
+    without = printed()
+    assert without[2:6] == [row, *known]
+    assert "--pipeline-root" in without[6]
+
+    root = ("--pipeline-root", "s3://bucket/root")
+    run = f"s3://bucket/root/synthetic/artifacts/synthetic/{run_id}"
+    nothing = printed(*root)
+    assert nothing[2:6] == [row, *known]
+    assert f"no task left its reason below {run}: its pod was killed" in nothing[6]
+
+    page = f"{run}/Trainer/failure/report.html"
+    kept = Failure("Trainer", "the loss became nan\nat step 7", "2026-11-22T02:10:00+00:00", page)
+    content = json.dumps(dataclasses.asdict(kept)).encode()
+    storage.write(f"{run}/Trainer/failure/failure.json", content)
+    assert printed(*root)[2:] == [
+        "wide tower  2026-11-22 02:00  FAILED      Trainer",
+        "",
+        "wide tower:",
+        "  Trainer failed: the loss became nan",
+        "    at step 7",
+        f"  page: {page}",
+    ]
+    refused = printed("--pipeline-root", "s3://no-such-bucket/root")
+    assert refused[2:6] == [row, *known]
+    assert "cannot be read: cannot list" in refused[6]
+    assert "there is no bucket 'no-such-bucket'" in refused[6]
 
 
 def test_a_wrong_cron_is_refused_before_anything_is_sent(

@@ -42,7 +42,9 @@ def store() -> Iterator[ObjectStore]:
     with object_store() as made, pytest.MonkeyPatch.context() as patch:
         for name, value in made.environment.items():
             patch.setenv(name, value)
+        storage._store.cache_clear()
         yield made
+    storage._store.cache_clear()
 
 
 @pytest.fixture(scope="module")

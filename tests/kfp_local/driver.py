@@ -37,7 +37,7 @@ def specification(path: str) -> pipeline_spec_pb2.PipelineSpec:
     """Reads a compiled pipeline, strictly, with the outputs that the backend adds to its tasks."""
     with open(path, encoding="utf-8") as file:
         document = next(yaml.safe_load_all(file))
-    # kfp.local names folders by components, without the `comp-` that kfp's own compiler begins with.
+    # kfp.local names folders by components, less the `comp-` that kfp's own compiler puts there.
     document["components"] = {f"comp-{k}": v for k, v in document["components"].items()}
     for task in document["root"]["dag"]["tasks"].values():
         task["componentRef"]["name"] = f"comp-{task['componentRef']['name']}"

@@ -13,19 +13,24 @@ RUNS    ?= runs
 ARGS    ?=
 IMAGE   ?= ranklite:latest
 DOCKER  ?= docker
+BASE    ?=
 JOBS    ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 LOCK    := requirements/$(STACK).txt
 BIN     := $(VENV)/bin
 SUMS    := $(shell cat $(LOCK) setup.cfg pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
 MADE    := $(VENV)/.ready-$(STACK)-$(notdir $(PYTHON))-
 READY   := $(MADE)$(SUMS)
+KFP     := $(VENV)-kfp
+KFPSUMS := $(KFP)/.ready-$(notdir $(PYTHON))-$(shell cat requirements/kfp-local.txt 2>/dev/null | cksum | cut -d' ' -f1)
+LABELS   = --build-arg VERSION=$$(sed -n 's/^version = //p' setup.cfg) \
+           --build-arg REVISION=$$(git describe --always --dirty --abbrev=40 2>/dev/null || echo unknown)
 
 COMPILE  = uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header -q $(ARGS)
 
 export TF_USE_LEGACY_KERAS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup image run validate test test-newest unit slow e2e lint format tensorboard lock clean
+.PHONY: help setup image kubeflow-test run validate test test-newest unit slow e2e lint format tensorboard lock clean
 
 help: ## List the targets
 	@echo "RankLite: from interaction logs to a small, fast, gated TFLite ranking model."
@@ -68,7 +73,7 @@ format: setup ## Format and fix what ruff can fix
 
 unit: setup ## The fast tests, a file at a time in JOBS processes
 	@$(BIN)/coverage erase
-	@$(BIN)/python -m pytest -m "not slow and not e2e" -q -n $(JOBS) --dist loadfile --cov --cov-report=
+	@$(BIN)/python -m pytest -m "not slow and not e2e and not kubeflow" -q -n $(JOBS) --dist loadfile --cov --cov-report=
 
 slow: setup ## Fine-tunings and conversions, seconds each
 	@$(BIN)/python -m pytest -m slow -q -n $(JOBS) --dist loadfile --cov --cov-append --cov-report=
@@ -79,18 +84,35 @@ e2e: setup ## Whole pipeline runs
 test-newest: ## The same on the newest stack, in a Debian 13 root (as root); PYTHON=<3.11, 3.12> takes that one
 	@PYTHON='$(ASKED)' .ci/newest make test
 
-image: ## Build the container image for Kubeflow: IMAGE=<registry/name:tag>
+image: ## Build the container image for Kubeflow: IMAGE=<registry/name:tag> [BASE=<an image with Python>]
 	@command -v $(DOCKER) >/dev/null 2>&1 || { echo "make image needs docker, or podman: DOCKER=podman" >&2; exit 1; }
-	$(DOCKER) build -t $(IMAGE) .
+	$(DOCKER) build $(LABELS) $(if $(BASE),--build-arg BASE=$(BASE)) -t $(IMAGE) .
+	@$(DOCKER) run --rm $(IMAGE) cat /opt/ranklite/sbom.cdx.json >.sbom && mv .sbom sbom.cdx.json
+	@echo "What is in it: sbom.cdx.json"
+
+kubeflow-test: setup $(KFPSUMS) ## Build the image without docker; kfp runs two nights in it, on an S3 server (as root)
+	@.ci/image localhost/ranklite:test $(LABELS)
+	@RANKLITE_IMAGE=localhost/ranklite:test RANKLITE_KFP=$(abspath $(KFP)) \
+	  $(BIN)/python -m pytest -m kubeflow -q -n $(JOBS) --dist loadfile --durations=10 \
+	  tests/kfp_local/test_two_nights.py tests/kfp_local  # what takes longest begins first
+
+# kfp and the storage that it runs on, beside the stack, whose kfp may be an old one.
+$(KFPSUMS): requirements/kfp-local.txt
+	@$(PYTHON) -m venv --clear $(KFP)
+	@$(KFP)/bin/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r requirements/kfp-local.txt
+	@touch $@
 
 tensorboard: setup ## Open TensorBoard on all runs
 	@$(BIN)/ranklite tensorboard --runs $(RUNS)
 
-lock: setup ## Renew both locks from requirements/*.in; ARGS=--upgrade takes the newest versions
+lock: setup ## Renew the locks from requirements/*.in; ARGS=--upgrade takes the newest versions
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/$(COMPILE) requirements/tfx1.16.in --python-version 3.10 -o requirements/tfx1.16.txt
 	@$(BIN)/$(COMPILE) requirements/tfx1.21.in --python-version 3.11 --universal \
 	  --override requirements/tfx1.21.overrides -o requirements/tfx1.21.txt
+	@$(BIN)/$(COMPILE) setup.cfg --extra train --python-version 3.11 --universal \
+	  --override requirements/tfx1.21.overrides -c requirements/tfx1.21.txt -o requirements/image.txt
+	@$(BIN)/$(COMPILE) requirements/kfp-local.in --python-version 3.10 --universal -o requirements/kfp-local.txt
 
 clean: ## Remove the environment and the caches (not the runs)
-	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf $(VENV) $(KFP) sbom.cdx.json *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -1,15 +1,14 @@
 """Runs a compiled pipeline as Kubeflow Pipelines would, each task by its exact command.
 
 What the backend's driver and launcher do is done here: the executor's input is made from the
-tasks before it, artifacts are copied from object storage to the pod's disk before the command and
-back after it, and the disk is empty for the next task. As KFP does, from 2.5 on, it hands out an
-output `executor-logs` of its own type; inputs have types without a schema.
+tasks before it (`kubeflow_driver`), artifacts are copied from object storage to the pod's disk
+before the command and back after it, and the disk is empty for the next task.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
-import copy
+import itertools
 import json
 import os
 import pathlib
@@ -24,10 +23,10 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from ranklite.pipeline.kubeflow import storage
+from tests import kubeflow_driver as driver
 from tests.object_store import ObjectStore
 
 ROOT = pathlib.Path(__file__).parents[1]
-LOGS = "executor-logs"
 
 
 class TaskFailed(AssertionError):
@@ -48,11 +47,19 @@ class Backend:
       store: The object storage.
       work: A folder for the pods' disks.
       parallel: Tasks at a time.
+      release: Of KFP.
     """
 
-    def __init__(self, store: ObjectStore, work: pathlib.Path, parallel: int = 2) -> None:
-        self.store, self.work, self.parallel = store, work, parallel
+    def __init__(
+        self,
+        store: ObjectStore,
+        work: pathlib.Path,
+        parallel: int = 2,
+        release: driver.Release = driver.NEWEST,
+    ) -> None:
+        self.store, self.work, self.parallel, self.release = store, work, parallel, release
         self.runs = 0
+        self._numbers = itertools.count(1)  # of artifacts in ML Metadata
 
     def run(self, document: dict[str, Any], **parameters: Any) -> dict[str, dict[str, Any]]:
         """Runs all tasks in order of their dependencies; returns their outputs by task.
@@ -68,8 +75,9 @@ class Backend:
             while tasks or running:
                 ready = [n for n, t in tasks.items() if {*t.get("dependentTasks", [])} <= {*done}]
                 for name in sorted(ready):
-                    task = self._input(document, name, tasks.pop(name), done, parameters)
-                    running[pool.submit(self._pod, document, name, task)] = name
+                    del tasks[name]
+                    future = pool.submit(self.run_task, document, name, dict(done), parameters)
+                    running[future] = name
                 assert running, f"the tasks {sorted(tasks)} wait for each other"
                 finished, _ = concurrent.futures.wait(
                     running, return_when=concurrent.futures.FIRST_COMPLETED
@@ -78,94 +86,88 @@ class Backend:
                     done[running.pop(future)] = future.result()
         return done
 
-    def _input(
+    def _inputs(
         self,
         document: dict[str, Any],
-        name: str,
         task: dict[str, Any],
         done: dict[str, dict[str, Any]],
         given: dict[str, Any],
     ) -> dict[str, Any]:
-        """The ExecutorInput of a task."""
-        component = document["components"][task["componentRef"]["name"]]
-        defaults = document["root"].get("inputDefinitions", {}).get("parameters", {})
-        values = {}
-        for key, source in task.get("inputs", {}).get("parameters", {}).items():
-            if "runtimeValue" in source:
-                values[key] = source["runtimeValue"]["constant"]
-            else:
-                parameter = source["componentInputParameter"]
-                values[key] = given.get(parameter, defaults[parameter].get("defaultValue", ""))
-        inputs = {}
+        """The `inputs` of a task's ExecutorInput."""
+        artifacts = {}
         for key, source in task.get("inputs", {}).get("artifacts", {}).items():
             output = source["taskOutputArtifact"]
             artifact = done[output["producerTask"]][output["outputArtifactKey"]]
-            given_type = {"schemaVersion": "0.0.1", "instanceSchema": ""}  # the schema is not kept
-            inputs[key] = {"artifacts": [{**copy.deepcopy(artifact), "type": given_type}]}
-        outputs = {}
-        root = document["defaultPipelineRoot"]
-        for key, made in component["outputDefinitions"]["artifacts"].items():
-            place = f"{root}/run-{self.runs}/{name}/{key}"
-            artifact = {"name": place, "uri": place, "type": made["artifactType"], "metadata": {}}
-            outputs[key] = {"artifacts": [artifact]}
-        logs = f"{root}/run-{self.runs}/{name}/executor-logs"
-        outputs[LOGS] = {
-            "artifacts": [
-                {
-                    "name": LOGS,
-                    "uri": logs,
-                    "type": {"schemaTitle": "system.Artifact", "schemaVersion": "0.0.1"},
-                    "metadata": {},
-                }
-            ]
-        }
-        return {
-            "inputs": {"parameterValues": values, "artifacts": inputs},
-            "outputs": {"artifacts": outputs},
-        }
+            artifacts[key] = {"artifacts": [driver.handed_on(artifact)]}
+        values = driver.parameter_values(
+            self.release, f"run-{self.runs}", document["root"], task, given
+        )
+        return {"parameterValues": values, "artifacts": artifacts}
 
-    def _pod(self, document: dict[str, Any], name: str, task: dict[str, Any]) -> dict[str, Any]:
-        """Runs a task's command; returns its output artifacts by key."""
-        component = document["components"][name]
+    def run_task(
+        self,
+        document: dict[str, Any],
+        name: str,
+        done: dict[str, dict[str, Any]],
+        given: dict[str, Any],
+    ) -> dict[str, Any]:
+        """Runs a task's command in a pod of its own.
+
+        Args:
+          document: The compiled pipeline.
+          name: Of the task.
+          done: Output artifacts of earlier tasks, by task and key.
+          given: Parameters of the run.
+
+        Returns:
+          Its output artifacts by key.
+        """
+        task = document["root"]["dag"]["tasks"][name]
+        inputs = self._inputs(document, task, done, given)
+        component = document["components"][task["componentRef"]["name"]]
         executor = document["deploymentSpec"]["executors"][component["executorLabel"]]
         container = executor["container"]
+        root = f"{document['defaultPipelineRoot']}/{document['pipelineInfo']['name']}"
+        declared = component["outputDefinitions"]["artifacts"]
         with tempfile.TemporaryDirectory(dir=self.work) as disk:
-            task["outputs"]["outputFile"] = os.path.join(disk, "kfp_outputs/output_metadata.json")
-            environment = {
-                **os.environ,
-                "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}",
-                "PYTHONPATH": str(ROOT),
-                storage.MOUNTS_ENV: disk,
-            }
-            for listed in task["inputs"]["artifacts"].values():
+            outputs = driver.provisioned(
+                self.release, f"{root}/run-{self.runs}", name, declared, disk
+            )
+            for listed in inputs["artifacts"].values():
                 for artifact in listed["artifacts"]:
                     self._mirror(artifact["uri"], disk)
-            argument = json.dumps(task)
+            argument = json.dumps({"inputs": inputs, "outputs": outputs})
             arguments = [part.replace("{{$}}", argument) for part in container.get("args", [])]
             command = [*container["command"], *arguments]
-            process = subprocess.run(
-                command, env=environment, cwd=disk, capture_output=True, text=True, check=False
-            )
-            if process.returncode:
-                raise TaskFailed(f"{name}: exit {process.returncode}\n{process.stderr[-6000:]}")
-            reported = json.loads(pathlib.Path(task["outputs"]["outputFile"]).read_text())
-            outputs = {}
-            for key, listed in task["outputs"]["artifacts"].items():
-                if key == LOGS:
-                    assert LOGS not in reported["artifacts"], f"{name}: wrote what is Kubeflow's"
-                    continue
-                (declared,) = listed["artifacts"]
-                (written,) = reported["artifacts"][key]["artifacts"]
-                assert written["uri"] == declared["uri"], (
-                    f"{name}: the URI of {key} was not put back"
-                )
-                self._upload(declared["uri"], disk)
-                outputs[key] = {**declared, "metadata": written.get("metadata", {})}
-            return outputs
+            self._execute(name, command, disk)
+            written = json.loads(pathlib.Path(outputs["outputFile"]).read_text())["artifacts"]
+            assert written.keys() == declared.keys(), f"{name}: wrote what is Kubeflow's"
+            made = {}
+            for key in declared:
+                (handed,) = outputs["artifacts"][key]["artifacts"]
+                (artifact,) = written[key]["artifacts"]
+                assert artifact["uri"] == handed["uri"], f"{name}: another URI for {key}"
+                self._upload(handed["uri"], disk)
+                number = next(self._numbers)
+                made[key] = driver.recorded(self.release, key, handed, artifact, number)
+            return made
+
+    def _execute(self, name: str, command: list[str], disk: str) -> None:
+        environment = {
+            **os.environ,
+            "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            storage.MOUNTS_ENV: disk,
+        }
+        process = subprocess.run(
+            command, env=environment, cwd=disk, capture_output=True, text=True, check=False
+        )
+        if process.returncode:
+            raise TaskFailed(f"{name}: exit {process.returncode}\n{process.stderr[-6000:]}")
 
     def _folder(self, uri: str, disk: str) -> pathlib.Path:
         scheme, key = uri.split("://")
-        return pathlib.Path(disk, scheme, key)
+        return pathlib.Path(disk, driver.MIRRORS[scheme], key)
 
     def _mirror(self, uri: str, disk: str) -> None:
         for name, content in self.store.below(uri.split("://")[1]).items():

@@ -97,6 +97,7 @@ def compile_pipeline(
     history = folders(config, root)["history"]
     for name in tasks:
         _configure(document, name, config.kubeflow.task(name), history)
+    _refuse_templates(document)
     documents = [document]
     announce(document, config.model_dump(mode="json"))
     if config.kubeflow.secrets:
@@ -210,6 +211,19 @@ def _configure(document: dict[str, Any], name: str, task: TaskConfig, history: s
     reads = {"data_root", HISTORY_PROPERTY} & spec["inputs"]["parameters"].keys()
     if task.cache and not reads:
         spec["cachingOptions"] = {"enableCache": True}
+
+
+def _refuse_templates(document: dict[str, Any]) -> None:
+    """Argo, which runs the tasks, and Kubeflow replace some of what stands in double braces."""
+    for name, task in document["root"]["dag"]["tasks"].items():
+        for key, given in task["inputs"]["parameters"].items():
+            value = given.get("runtimeValue", {}).get("constant")
+            if isinstance(value, str) and "{{" in value:
+                place = value.index("{{")
+                raise NotCompilable(
+                    f"{name}: its parameter {key} holds {value[place : place + 20]!r}; Argo and "
+                    "Kubeflow take double braces for a template of theirs"
+                )
 
 
 def _platform(document: dict[str, Any], config: RunConfig) -> dict[str, Any]:

@@ -28,7 +28,7 @@ FAILURE = "failure"
 REASON, PAGE = "failure.json", "report.html"
 NAME_PARAMETER = "run_name"  # of the first task
 _LOG = "data_root"  # parameter that only it has
-_NAME = "{{$.pipeline_job_name}}"  # Kubeflow replaces it, from 2.4 on
+_NAME = "{{$.pipeline_job_name}}"  # Kubeflow replaces it, from 2.5 on
 
 
 @dataclasses.dataclass(frozen=True)

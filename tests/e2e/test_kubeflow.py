@@ -14,25 +14,22 @@ import h5py
 import numpy as np
 import pytest
 import yaml
-from tensorflow.lite.python import schema_py_generated as schema
 
-from ranklite.models.export.tflite_runtime import LiteModel
 from ranklite.pipeline.cli.main import main
 from ranklite.pipeline.config.run_config import load_config
 from ranklite.pipeline.kubeflow import storage
 from ranklite.pipeline.kubeflow.compiler import compile_pipeline
 from ranklite.pipeline.kubeflow.run_record import failures
 from ranklite.pipeline.local.runner import outcome
-from ranklite.pipeline.local.synthetic import LOG_FILE, generate
 from ranklite.pipeline.local.tensorboard import arrange
 from ranklite.pipeline.runs.folders import Folders
-from tests.kubeflow_backend import ROOT, Backend, TaskFailed, load
+from tests import nightly
+from tests.kubeflow_backend import Backend, TaskFailed, load
+from tests.nightly import SPANS, constants
 from tests.object_store import ObjectStore, object_store
 
 pytestmark = pytest.mark.e2e
 
-ROWS = 9000
-SPANS = ("2026-01-20", "2026-01-21", "2026-01-22")
 BUCKET = "minio://bucket"
 PUSHED = f"{BUCKET}/root/nightly/pushed"
 
@@ -46,25 +43,12 @@ class Cluster:
     backend: Backend
 
     def __post_init__(self) -> None:
-        settings = yaml.safe_load((ROOT / "configs/synthetic.yaml").read_text(encoding="utf-8"))
-        del settings["synthetic"]
-        settings["name"] = "nightly"
-        settings["source"] = {"files": "clicks-{YYYY}-{MM}-{DD}.csv", "window": 2}
-        settings["training"] |= {"epochs": 2, "batch_size": 64, "warm_start": True}
-        settings["compression"] = [{"technique": "quantize", "epochs": 1}]
-        settings["gates"] = {
-            "min_auc": 0.5,
-            "max_auc_drop": 0.2,
-            "max_log_loss_rise": 0.3,
-            "max_auc_drop_from_blessed": 0.2,
-            "max_log_loss_rise_from_blessed": 0.5,
-        }
-        settings["kubeflow"] = {
-            "image": "ranklite:test",
-            "pipeline_root": f"{BUCKET}/root",
-            "data": f"{BUCKET}/logs",
-            "defaults": {"timeout": "10m"},
-        }
+        settings = nightly.settings(
+            image="ranklite:test",
+            pipeline_root=f"{BUCKET}/root",
+            data=f"{BUCKET}/logs",
+            defaults={"timeout": "10m"},
+        )
         self.config.write_text(yaml.safe_dump(settings), encoding="utf-8")
         self.data.mkdir()
 
@@ -78,11 +62,7 @@ class Cluster:
 
     def night(self, number: int) -> None:
         """The log of a night arrives, in the object storage and on this machine."""
-        generate(str(self.folder / "all"), rows=ROWS)
-        header, *lines = (self.folder / "all" / LOG_FILE).read_text().splitlines(keepends=True)
-        share = len(lines) // len(SPANS)
-        name = f"clicks-{SPANS[number]}.csv"
-        text = "".join([header, *lines[number * share : (number + 1) * share]])
+        name, text = nightly.log(self.folder / "all", number)
         (self.data / name).write_text(text)
         self.store.objects[f"bucket/logs/{name}"] = text.encode()
 
@@ -91,7 +71,7 @@ class Cluster:
         compile_pipeline(load_config(str(self.config)), path)
         return load(path)
 
-    def run_locally(self, span: str) -> LiteModel:
+    def run_locally(self, span: str) -> bytes:
         """The same night by the local runner; returns what it pushed."""
         runs = str(self.folder / "runs")
         arguments = ["run", "--config", str(self.config), "--data", str(self.data)]
@@ -99,7 +79,7 @@ class Cluster:
             assert main([*arguments, "--runs", runs, "--span", span]) == 0, printed.getvalue()
         made = outcome(load_config(str(self.config)), Folders(runs, "nightly"))
         assert made.pushed is not None
-        return LiteModel(str(pathlib.Path(made.pushed, "model.tflite")))
+        return pathlib.Path(made.pushed, "model.tflite").read_bytes()
 
     def differences(self, outputs: dict[str, Any], stage: str) -> list[str]:
         """Names of the weights that differ between a walked stage and the local run's newest."""
@@ -113,10 +93,10 @@ class Cluster:
         assert ours.keys() == theirs.keys()
         return sorted(name for name in ours if not np.array_equal(ours[name], theirs[name]))
 
-    def pushed(self, version: int) -> LiteModel:
+    def pushed(self, version: int) -> bytes:
         content = storage.read(f"{PUSHED}/{version}/model.tflite")
         assert content is not None
-        return LiteModel(content)
+        return content
 
     def recalled(self, slot: str) -> dict[str, Any]:
         content = storage.read(f"{BUCKET}/root/nightly/history/{slot}.json")
@@ -147,17 +127,6 @@ def arrays(content: bytes) -> dict[str, np.ndarray[Any, Any]]:
     return result
 
 
-def weights(model: LiteModel) -> list[bytes]:
-    """The constants of a file, whatever the converter called them."""
-    file = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model.content, 0))
-    notes = {entry.buffer for entry in file.metadata}
-    return sorted(
-        bytes(buffer.data)
-        for number, buffer in enumerate(file.buffers)
-        if buffer.data is not None and number not in notes
-    )
-
-
 def trained(outputs: dict[str, Any]) -> dict[str, float]:
     """What the Trainer measured."""
     uri = outputs["Trainer"]["model"]["uri"]
@@ -181,7 +150,7 @@ def test_two_nights(cluster: Cluster) -> None:
     local = cluster.run_locally(SPANS[1])
     for stage in ("Trainer", "Quantizer"):
         assert cluster.differences(first, stage) == [], stage
-    assert weights(cluster.pushed(1)) == weights(local)
+    assert constants(cluster.pushed(1)) == constants(local)
 
     runs = str(cluster.folder / "runs")
     assert main(["kubeflow", "collect", "--config", str(cluster.config), "--runs", runs]) == 0
@@ -207,7 +176,7 @@ def test_two_nights(cluster: Cluster) -> None:
         cluster.recalled("LastPushedModel")["uri"] == second["Exporter-quantized"]["model"]["uri"]
     )
     local = cluster.run_locally(SPANS[2])
-    assert weights(cluster.pushed(2)) == weights(local)
+    assert constants(cluster.pushed(2)) == constants(local)
     cluster.run_locally(SPANS[2])  # again: nothing to do, although there is a newer model now
     made = outcome(
         load_config(str(cluster.config)), Folders(str(cluster.folder / "runs"), "nightly")

@@ -137,15 +137,29 @@ def test_an_environment_is_built_once_renewed_for_a_lock_and_emptied_for_another
     assert setup("tfx1.21").startswith("-m venv --clear .venv\n")
 
 
-@pytest.mark.parametrize("stack", ["tfx1.16", "tfx1.21"])
-def test_a_lock_pins_everything_by_hash_and_names_no_registry(stack: str) -> None:
-    lines = (ROOT / f"requirements/{stack}.txt").read_text(encoding="utf-8").splitlines()
-    pinned = [line for line in lines if not line.startswith("    --hash=sha256:")]
-    assert len(pinned) > 200
+def pinned(lock: str) -> list[str]:
+    """The lines of a lock that name a package."""
+    lines = (ROOT / f"requirements/{lock}.txt").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if not line.startswith("    --hash=sha256:")]
+
+
+@pytest.mark.parametrize("lock", ["tfx1.16", "tfx1.21", "image", "kfp-local"])
+def test_a_lock_pins_everything_by_hash_and_names_no_registry(lock: str) -> None:
+    lines = pinned(lock)
     assert all(
-        re.fullmatch(r"[a-z0-9-]+(\[[a-z,-]+\])?==\S+( ; [^\\]+)? \\", line) for line in pinned
+        re.fullmatch(r"[a-z0-9-]+(\[[a-z,-]+\])?==\S+( ; [^\\]+)? \\", line) for line in lines
     )
-    assert any(line.startswith(f"tfx=={stack[3:]}.") for line in lines)
+    if lock.startswith("tfx"):
+        assert len(lines) > 200
+        assert any(line.startswith(f"tfx=={lock[3:]}.") for line in lines)
+
+
+def test_the_image_has_the_newest_stack_without_what_develops_it() -> None:
+    image, stack = set(pinned("image")), set(pinned("tfx1.21"))
+    assert image < stack
+    left_out = {line.split("==")[0] for line in stack - image}
+    assert {"pytest", "mypy", "ruff", "playwright", "hypothesis"} <= left_out
+    assert len(left_out) < 25
 
 
 def test_tensorflow_is_imported_without_a_word() -> None:

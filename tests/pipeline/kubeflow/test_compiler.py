@@ -77,11 +77,32 @@ def test_it_is_a_pipeline_spec_with_names_that_argo_takes(
         *document["deploymentSpec"]["executors"],
     ]
     assert all(re.fullmatch(r"[A-Za-z0-9][-A-Za-z0-9]*", name) for name in names), names
+    assert all(len(f"{name}-driver") <= 128 for name in names), names
     for task in document["root"]["dag"]["tasks"].values():
         assert set(task.get("dependentTasks", [])) <= set(document["root"]["dag"]["tasks"])
     assert document["root"]["inputDefinitions"]["parameters"] == {
         "span": {"parameterType": "STRING", "defaultValue": "", "isOptional": True}
     }
+
+
+def test_it_fits_into_what_argo_and_linux_allow(compiled: tuple[dict[str, Any], str]) -> None:
+    document, _ = compiled
+    # etcd keeps objects of at most 1.5 MiB; a workflow holds the specification, and in its status
+    # the parameters of every node once more.
+    assert len(json.dumps(document)) < 1.5 * 2**20 / 4
+    # A command's argument may have 128 KiB: the largest holds a task's whole input, whose artifacts
+    # take less than 1 KiB each.
+    for name, task in document["root"]["dag"]["tasks"].items():
+        declared = document["components"][name]["outputDefinitions"]["artifacts"]
+        artifacts = len(task.get("inputs", {}).get("artifacts", {})) + len(declared) + 1
+        assert len(json.dumps(task["inputs"])) + 1024 * artifacts < 128 * 2**10, name
+
+
+def test_text_that_would_be_taken_for_a_template_is_refused(tmp_path: pathlib.Path) -> None:
+    query = "SELECT * FROM (SELECT *, '{{x}}' AS note FROM log)"
+    config = configuration(tmp_path, source={"files": "log.csv", "query": query})
+    with pytest.raises(NotCompilable, match=r"LogExampleGen: .*\{\{x\}\}.*template"):
+        compile_pipeline(config, str(tmp_path / "pipeline.yaml"))
 
 
 def test_every_command_exists(compiled: tuple[dict[str, Any], str]) -> None:

@@ -75,20 +75,22 @@ def load(
     paths = sorted({path for files in matched.values() for path in files})
     before = {path: _state(path) for path in paths}
     files: list[Scan] = []  # numbered from 0, and results of a query from -1 down
-    parts = _complete(con, config, list(_parts(con, config, matched, work_dir, files)))
-    for index, (split, number, each) in enumerate(parts):
-        select = _select(con, config, each, split, number, _rows(con) if index else 0)
-        verb = f"INSERT INTO {LOG}" if index else f"CREATE TABLE {LOG} AS"
-        try:
-            con.execute(f"{verb} {select}")
-        except duckdb.Error as error:
-            raise IngestError(f"{each.path or 'source.query'}: {reason_of(error)}") from error
-    changed = [path for path in paths if _state(path) != before[path]]
-    if changed:
-        raise IngestError(
-            f"{', '.join(changed)} changed while being read: read a log that is closed, such as "
-            "the files of the days before today"
-        )
+    try:
+        parts = _complete(con, config, list(_parts(con, config, matched, work_dir, files)))
+        for index, (split, number, each) in enumerate(parts):
+            select = _select(con, config, each, split, number, _rows(con) if index else 0)
+            verb = f"INSERT INTO {LOG}" if index else f"CREATE TABLE {LOG} AS"
+            try:
+                con.execute(f"{verb} {select}")
+            except duckdb.Error as error:
+                raise IngestError(f"{each.path or 'source.query'}: {reason_of(error)}") from error
+    finally:  # this is the reason of whatever else is raised
+        changed = [path for path in paths if _state(path) != before[path]]
+        if changed:
+            raise IngestError(
+                f"{', '.join(changed)} changed while being read: read a log that is closed, such "
+                "as the files of the days before today"
+            )
     return dict(enumerate(files)) | {number: each for _, number, each in parts}
 
 
@@ -116,19 +118,32 @@ def _parts(
                 tables.setdefault(table, []).append(each)
                 files.append(each)
         if config.source.query:
-            yield split, -part, query_scan(con, config.source, tables)
+            yield split, -part, query_scan(con, config.source, tables, split)
         else:
             after = len(files) - len(tables[LOGS])
             yield from ((split, after + n, each) for n, each in enumerate(tables[LOGS]))
 
 
 def source_columns(config: IngestConfig) -> list[str]:
-    """Columns of the log that are read, by their names in the log."""
+    """Columns of the log that are read, by their names in the log.
+
+    Raises:
+      IngestError: Two of them differ in letter case only.
+    """
     named = [column.source for column in config.features.raw_columns]
     if config.label is not None:
         named += label.columns_of(config.label)
     named += [config.timestamp] if config.timestamp else []
-    return list(dict.fromkeys(named + list(roles(config).values())))
+    wanted = list(dict.fromkeys(named + list(roles(config).values())))
+    in_table = {column.name for column in config.features.raw_columns} | set(roles(config))
+    for names in (wanted, sorted(in_table)):
+        twins = [c for c in names if [n.lower() for n in names].count(c.lower()) > 1]
+        if twins:
+            raise IngestError(
+                f"the columns {', '.join(map(repr, twins))} differ in letter case only, which SQL "
+                "does not tell apart: rename them in the log, or give the features other names"
+            )
+    return wanted
 
 
 def roles(config: IngestConfig) -> dict[str, str]:

@@ -11,6 +11,7 @@ import io
 import json
 import pathlib
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ranklite.components.log_example_gen import log_rows, reader, rejects, splits, writer
+from ranklite.components.log_example_gen import log_rows, negatives, reader, rejects, splits, writer
 from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.models.features import raw_values
 from ranklite.models.features.arrow import as_lists
@@ -110,16 +111,18 @@ def config(log: Log) -> IngestConfig:
 
 def arrive(folder: pathlib.Path, settings: IngestConfig) -> Arrived:
     """Ingests a folder of files, up to the Arrow batches of which Examples are made."""
-    work, rejected = folder / ".work", folder / ".rejects"
-    work.mkdir(exist_ok=True)
+    rejected = folder / ".rejects"
     arrived: dict[str, list[dict[str, Any]]] = {}
     with (
-        contextlib.closing(reader.connect(str(folder), str(work))) as con,
+        tempfile.TemporaryDirectory() as work,
+        contextlib.closing(reader.connect(str(folder), work)) as con,
         pytest.MonkeyPatch.context() as patch,
     ):
-        scans = reader.load(con, settings, str(folder), str(work))
+        scans = reader.load(con, settings, str(folder), work)
         rejects.reject(con, settings, scans, str(rejected), str(folder))
         splits.assign(con, settings)
+        if settings.sampled_negatives:
+            negatives.add_negatives(con, settings, work)
         for split in settings.split_names:
             batches: list[pa.RecordBatch] = []
             patch.setattr(writer, "write_examples", lambda _, all_, to=batches: to.extend(all_))

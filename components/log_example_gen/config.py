@@ -119,6 +119,15 @@ class IngestConfig(Strict):
                 "give a `label`, or `negatives` for a log of positives only; both only with "
                 "`redraw: epoch`, where the log's own negatives were sampled"
             )
+        if self.label is not None:
+            bare = self.label.strip()
+            if bare.startswith('"') and bare.endswith('"'):
+                bare = bare[1:-1].replace('""', '"')
+            if bare in {column.source for column in self.features.raw_columns}:
+                raise ValueError(
+                    f"the column {bare!r} is the label, and a feature reads it: the model would "
+                    "read the answer"
+                )
         if self.item_label and not self.features.item:
             raise ValueError("`item_label` names items: give the key `item` too")
         if self.negatives and not (self.features.user and self.features.item):
@@ -127,6 +136,8 @@ class IngestConfig(Strict):
             raise ValueError("a split by time needs the key `timestamp`")
         if self.split.by == "files" and self.source.files is not None:
             raise ValueError("a split by files names the files itself: leave source.files out")
+        if self.split.by == "files" and self.source.query is not None:
+            self._query_reads_logs(self.source.query)
         if self.split.by != "files" and not self.source.globs():
             raise ValueError("source needs `files` or `tables`")
         if isinstance(self.split, (TimeSplit, HashSplit)):
@@ -136,6 +147,20 @@ class IngestConfig(Strict):
                     f"eval and test hold {held_out:g} of the rows: leave some to train"
                 )
         return self
+
+    def _query_reads_logs(self, query: str) -> None:
+        from ranklite.components.log_example_gen.query import tables_of
+
+        if LOGS in (self.source.tables or {}):
+            raise ValueError(
+                f"source.tables: with a split by files, {LOGS!r} is the table of each split's "
+                "files: give the other table another name"
+            )
+        if LOGS not in {table.lower() for table in tables_of(query)}:
+            raise ValueError(
+                f"source.query: with a split by files, the table {LOGS!r} has the files of the "
+                "split: a query that does not read it gives every split the same rows"
+            )
 
     @property
     def timestamp_formats(self) -> tuple[str, ...]:
@@ -174,7 +199,7 @@ class IngestConfig(Strict):
 
         Raises:
           FileNotFoundError: A glob matches nothing, or there are no files of the span asked for.
-          ValueError: A file lies outside the data folder.
+          ValueError: A file lies outside the data folder, or is in two splits.
         """
         if self.span is not None and not self.has_spans:
             raise ValueError(
@@ -190,8 +215,18 @@ class IngestConfig(Strict):
                     f"no file matches {pattern!r} for any of the spans {', '.join(wanted)}; there "
                     f"are files of {', '.join(sorted(filter(None, files)))}"
                 )
-            matched.setdefault((split, table), []).extend(map(str, paths))
+            known = matched.setdefault((split, table), [])
+            known += [path for path in map(str, paths) if path not in known]
+        self._no_file_twice(matched)
         return matched
+
+    def _no_file_twice(self, matched: dict[tuple[str, str], list[str]]) -> None:
+        """What is trained on and what is judged are different files."""
+        split_of: dict[str, str] = {}
+        for (split, _), paths in matched.items():
+            for path in paths if split else ():
+                if split_of.setdefault(path, split) != split:
+                    raise ValueError(f"{path} is in the splits {split_of[path]} and {split}")
 
     def spans_read(self, data_root: str) -> list[str]:
         """The spans that a run reads, the oldest first; none where file names have none."""
@@ -242,7 +277,8 @@ class IngestConfig(Strict):
         configured = self.source.table(table).format
         if configured:
             return configured
-        suffixes = [s for s in pathlib.PurePath(path).suffixes if s not in (".gz", ".zst", ".bz2")]
+        suffixes = [suffix.lower() for suffix in pathlib.PurePath(path).suffixes]
+        suffixes = [suffix for suffix in suffixes if suffix not in (".gz", ".zst", ".bz2")]
         suffix = suffixes[-1] if suffixes else ""
         if suffix in (".parquet", ".pq"):
             return "parquet"

@@ -20,3 +20,4 @@ FILE = f'"{PREFIX}file"'  # number of the file; -1 of a query's result
 RECORD = f'"{PREFIX}record"'  # number of the row among those that could be read in its file, from 1
 RAW = f'"{PREFIX}raw"'  # of some rows of a query's result: JSON of what the features read
 WRONG = f'"{PREFIX}wrong"'  # what is wrong with the row, "" if nothing
+NONE = f'"{PREFIX}none"'  # a column of a file that has none of those that are needed

@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 
 from ranklite.components.log_example_gen import IngestError
-from ranklite.components.log_example_gen.log_table import REJECTED, WRONG
+from ranklite.components.log_example_gen.log_table import PREFIX, REJECTED, WRONG
 from ranklite.components.log_example_gen.scans import Scan, reason_of
 from ranklite.components.log_example_gen.source import SourceConfig
 from ranklite.models.features.sql import name, quoted
@@ -77,7 +77,10 @@ def _base_tables(node: Any) -> Iterator[str]:
 
 
 def query_scan(
-    con: duckdb.DuckDBPyConnection, source: SourceConfig, tables: Mapping[str, list[Scan]]
+    con: duckdb.DuckDBPyConnection,
+    source: SourceConfig,
+    tables: Mapping[str, list[Scan]],
+    split: str = "",
 ) -> Scan:
     """The result of the configured query.
 
@@ -85,6 +88,8 @@ def query_scan(
       con: Receives a view of each table.
       source: With `query`.
       tables: The files of each table.
+      split: Whose files they are, where each split has its own: the result is kept, since the
+        tables of the next split take the same names.
 
     Raises:
       IngestError: The query fails, or a table cannot be made of its files.
@@ -102,6 +107,10 @@ def query_scan(
     # On lines of their own: the query may end with a comment.
     result = f"SELECT * FROM (\n{query.strip().rstrip(';')}\n) AS result"
     try:
+        if split:
+            kept = name(f"{PREFIX}result {split}")
+            con.execute(f"CREATE TEMP TABLE {kept} AS {result}")
+            result = f"SELECT * FROM {kept}"
         described = con.execute(f"DESCRIBE {result}").fetchall()
     except duckdb.Error as error:
         hint = ""

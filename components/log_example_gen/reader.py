@@ -86,20 +86,22 @@ def load(
     paths = sorted({path for files in matched.values() for path in files})
     before = {path: _state(path) for path in paths}
     files: list[Scan] = []  # numbered from 0, and results of a query from -1 down
-    parts = _complete(con, config, list(_parts(con, config, matched, work_dir, files, first)))
-    for index, (split, number, each) in enumerate(parts):
-        select = _select(con, config, each, split, number, _rows(con) if index else 0)
-        verb = f"INSERT INTO {LOG}" if index else f"CREATE TABLE {LOG} AS"
-        try:
-            con.execute(f"{verb} {select}")
-        except duckdb.Error as error:
-            raise IngestError(f"{each.path or 'source.query'}: {reason_of(error)}") from error
-    changed = [path for path in paths if _state(path) != before[path]]
-    if changed:
-        raise IngestError(
-            f"{', '.join(changed)} changed while being read: read a log that is closed, such as "
-            "the files of the days before today"
-        )
+    try:
+        parts = _complete(con, config, list(_parts(con, config, matched, work_dir, files, first)))
+        for index, (split, number, each) in enumerate(parts):
+            select = _select(con, config, each, split, number, _rows(con) if index else 0)
+            verb = f"INSERT INTO {LOG}" if index else f"CREATE TABLE {LOG} AS"
+            try:
+                con.execute(f"{verb} {select}")
+            except duckdb.Error as error:
+                raise IngestError(f"{each.path or 'source.query'}: {reason_of(error)}") from error
+    finally:  # this is the reason of whatever else is raised
+        changed = [path for path in paths if _state(path) != before[path]]
+        if changed:
+            raise IngestError(
+                f"{', '.join(changed)} changed while being read: read a log that is closed, such "
+                "as the files of the days before today"
+            )
     return dict(enumerate(files)) | {number: each for _, number, each in parts}
 
 
@@ -128,19 +130,32 @@ def _parts(
                 tables.setdefault(table, []).append(each)
                 files.append(each)
         if config.source.query:
-            yield split, -part, query_scan(con, config.source, tables)
+            yield split, -part, query_scan(con, config.source, tables, split)
         else:
             after = len(files) - len(tables[LOGS])
             yield from ((split, after + n, each) for n, each in enumerate(tables[LOGS]))
 
 
 def source_columns(config: IngestConfig) -> list[str]:
-    """Columns of the log that are read, by their names in the log."""
+    """Columns of the log that are read, by their names in the log.
+
+    Raises:
+      IngestError: Two of them differ in letter case only.
+    """
     named = [column.source for column in config.features.raw_columns]
     if config.label is not None:
         named += label.columns_of(config.label)
     named += [config.timestamp] if config.timestamp else []
-    return list(dict.fromkeys(named + list(roles(config).values())))
+    wanted = list(dict.fromkeys(named + list(roles(config).values())))
+    in_table = {column.name for column in config.features.raw_columns} | set(roles(config))
+    for names in (wanted, sorted(in_table)):
+        twins = [c for c in names if [n.lower() for n in names].count(c.lower()) > 1]
+        if twins:
+            raise IngestError(
+                f"the columns {', '.join(map(repr, twins))} differ in letter case only, which SQL "
+                "does not tell apart: rename them in the log, or give the features other names"
+            )
+    return wanted
 
 
 def roles(config: IngestConfig) -> dict[str, str]:
@@ -187,8 +202,7 @@ def _select(
         label_value, label_columns = label.sql_of(con, config.label, source.types)
     time = "NULL::BIGINT"
     if config.timestamp:
-        kind = source.types[config.timestamp]
-        time, reason = times.microseconds(config.timestamp, kind, config.timestamp_formats)
+        time, reason = _time(config.timestamp, config.timestamp_formats, source)
         reasons.append(reason)
     # The label's expression sees columns of the log; all others have names that no log has.
     inner = {f"{PREFIX}{n}": value for n, (_, value) in enumerate(columns)} | label_columns
@@ -274,3 +288,13 @@ def _rows(con: duckdb.DuckDBPyConnection) -> int:
 def _state(path: str) -> tuple[int, int]:
     stat = os.stat(path)
     return stat.st_size, stat.st_mtime_ns
+
+
+def _time(column: str, formats: tuple[str, ...], source: Scan) -> tuple[str, str]:
+    try:
+        return times.microseconds(column, source.types[column], formats)
+    except sql_values.Unconvertible:
+        raise IngestError(
+            f"{source.path or 'source.query'}: {column!r} is {source.types[column]}, and a time is "
+            "a number, a text, a date or a timestamp"
+        ) from None

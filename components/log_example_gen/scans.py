@@ -6,13 +6,14 @@ import csv
 import dataclasses
 import glob
 import itertools
-import json
 from collections.abc import Sequence
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ranklite.components.log_example_gen import IngestError
-from ranklite.components.log_example_gen.log_table import WRONG
+from ranklite.components.log_example_gen.log_table import NONE, WRONG
 from ranklite.components.log_example_gen.plain_files import plain
 from ranklite.components.log_example_gen.source import CsvConfig, TableConfig
 from ranklite.models.features.sql import name, quoted
@@ -88,7 +89,7 @@ def scan(
       IngestError: It is empty, damaged, of another encoding, or its header names a column twice.
     """
     if kind == "parquet":
-        whole = _parquet(con, path)
+        whole = _parquet(con, path, wanted)
     else:
         most = None if first is None else first * _ROW_BYTES
         copy = plain(path, table.encoding or "utf-8", work_dir, most)
@@ -96,7 +97,7 @@ def scan(
             whole = _jsonl(con, path, copy, wanted)
         else:
             assert table.csv is not None
-            whole = _csv(path, copy, table.csv)
+            whole = _csv(path, copy, table.csv, wanted)
     if first is None:
         return whole
     return dataclasses.replace(whole, sql=f"SELECT * FROM ({whole.sql}) LIMIT {first}")
@@ -122,16 +123,31 @@ def csv_format(settings: CsvConfig) -> CsvFormat:
     )
 
 
-def _csv(path: str, copy: str, settings: CsvConfig) -> Scan:
+def _renamed(path: str, columns: Sequence[str], wanted: Sequence[str] | None) -> str:
+    """SQL that gives the columns c0, c1 ... of a file their names, as far as they are wanted.
+
+    DuckDB takes names that differ in letter case for one, and would give the first column for both.
+    """
+    kept = [c for c in columns if wanted is None or c in wanted]
+    twins = [c for c in kept if [k.lower() for k in kept].count(c.lower()) > 1]
+    if twins:
+        raise IngestError(
+            f"{path}: the columns {', '.join(map(repr, twins))} differ in letter case only, which "
+            "SQL does not tell apart: rename them in the log"
+        )
+    numbers = {column: number for number, column in enumerate(columns)}
+    return ", ".join(f"c{numbers[c]} AS {name(c)}" for c in kept) or f"c0 AS {NONE}"
+
+
+def _csv(path: str, copy: str, settings: CsvConfig, wanted: Sequence[str] | None) -> Scan:
     try:
         blank, delimiter, columns = header_of(copy, csv_format(settings))
     except (ValueError, csv.Error) as error:
         raise IngestError(f"{path}: {error}") from error
-    # Under names of our own: DuckDB renames what differs in case only.
-    own = {column: f"c{number}" for number, column in enumerate(columns)}
+    own = ", ".join(f"'c{number}': 'VARCHAR'" for number in range(len(columns)))
     options = {
         "auto_detect": "false",
-        "columns": "{" + ", ".join(f"{quoted(c)}: 'VARCHAR'" for c in own.values()) + "}",
+        "columns": "{" + own + "}",
         "header": str(settings.header).lower(),
         "skip": str(blank),
         "delim": quoted(delimiter),
@@ -139,11 +155,10 @@ def _csv(path: str, copy: str, settings: CsvConfig) -> Scan:
         "escape": quoted(settings.escape if settings.quote else ""),
         "nullstr": "[" + ", ".join(map(quoted, dict.fromkeys((*settings.null, "")))) + "]",
     }
-    columns_sql = ", ".join(f"{own[column]} AS {name(column)}" for column in columns)
     return Scan(
         path,
         copy,
-        f"SELECT {columns_sql} FROM {_read_csv(copy, options)}",
+        f"SELECT {_renamed(path, columns, wanted)} FROM {_read_csv(copy, options)}",
         dict.fromkeys(columns, "VARCHAR"),
         "csv",
         dataclasses.replace(csv_format(settings), delimiter=delimiter),
@@ -154,6 +169,7 @@ def _csv(path: str, copy: str, settings: CsvConfig) -> Scan:
 def _jsonl(
     con: duckdb.DuckDBPyConnection, path: str, copy: str, wanted: Sequence[str] | None
 ) -> Scan:
+    _check_lines(path, copy)
     options = {
         "auto_detect": "false",
         "columns": "{'line': 'VARCHAR'}",
@@ -167,11 +183,13 @@ def _jsonl(
     lines = _read_csv(copy, options)
     is_object = "CASE WHEN json_valid(line) THEN json_type(line) = 'OBJECT' ELSE false END"
     if wanted is None:
-        keys = con.execute(
+        seen = con.execute(
             f"SELECT DISTINCT unnest(json_keys(line)) AS key FROM {lines} WHERE {is_object}"
         ).fetchall()
-        wanted = sorted(key for (key,) in keys)
-    paths = "[" + ", ".join(quoted("$." + json.dumps(c, ensure_ascii=False)) for c in wanted) + "]"
+        wanted = sorted(key for (key,) in seen)
+    _renamed(path, wanted, None)
+    keys = [c.replace("~", "~0").replace("/", "~1") for c in wanted]  # of JSON Pointers
+    paths = "[" + ", ".join(quoted(f"/{key}") for key in keys) + "]"
     values = ", ".join(f"row[{n}] AS {name(column)}" for n, column in enumerate(wanted, 1))
     found = f"CASE WHEN {is_object} THEN json_extract(line, {paths}) END"
     reason = f"CASE WHEN row IS NULL THEN {problem('', 'not a JSON object', 'line')} ELSE '' END"
@@ -185,17 +203,39 @@ def _jsonl(
     )
 
 
-def _parquet(con: duckdb.DuckDBPyConnection, path: str) -> Scan:
+def _check_lines(path: str, copy: str) -> None:
+    """Tells JSON of another form from lines that are damaged."""
+    with open(copy, "rb") as file:
+        first = next((line for line in file if line.strip()), b"").strip()
+    if first.startswith(b"["):
+        raise IngestError(
+            f"{path} is a JSON array, not JSON Lines: write one object a line, "
+            "as `jq -c '.[]'` does"
+        )
+    if first == b"{":
+        raise IngestError(
+            f"{path}: an object spans several lines: write one object a line, as `jq -c .` does"
+        )
+
+
+def _parquet(con: duckdb.DuckDBPyConnection, path: str, wanted: Sequence[str] | None) -> Scan:
     # `[` in a name would begin a class of characters.
     source = (
-        f"SELECT * FROM read_parquet({quoted(glob.escape(path))}, binary_as_string = true, "
+        f"read_parquet({quoted(glob.escape(path))}, binary_as_string = true, "
         "hive_partitioning = false)"
     )
     try:
-        described = con.execute(f"DESCRIBE {source}").fetchall()
-    except duckdb.Error as error:
+        described = con.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
+        columns = pq.read_schema(path).names
+    except (duckdb.Error, pa.ArrowException) as error:
         raise IngestError(f"{path}: not readable as Parquet: {error}") from error
-    return Scan(path, path, source, {row[0]: row[1] for row in described}, "parquet")
+    types = dict(zip(columns, (row[1] for row in described), strict=True))
+    if len(types) < len(columns):
+        twice = sorted({c for c in columns if columns.count(c) > 1})
+        raise IngestError(f"{path} has {', '.join(twice)} twice")
+    own = ", ".join(f"c{number}" for number in range(len(columns)))
+    sql = f"SELECT {_renamed(path, columns, wanted)} FROM {source} AS file({own})"
+    return Scan(path, path, sql, types, "parquet")
 
 
 def _read_csv(path: str, options: dict[str, str]) -> str:

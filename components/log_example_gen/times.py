@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ranklite.models.features.sql import name, quoted
-from ranklite.models.features.sql_values import JSON, number, problem
+from ranklite.models.features.sql_values import JSON, integer, number, problem
 
 UNITS = {"seconds": 1_000_000, "milliseconds": 1_000, "microseconds": 1, "nanoseconds": 0.001}
 _FIRST, _LAST = 315_532_800, 4_102_444_800  # 1980 and 2100, in seconds
@@ -48,20 +48,20 @@ def _of_text(source: str, text: str, kind: str, formats: Sequence[str]) -> str:
     value = number(source, kind if kind != "BOOLEAN" else "VARCHAR")
     if kind == "BOOLEAN":
         return "NULL::BIGINT"
-    units = [UNITS[form] for form in formats if form in UNITS]
+    units = [form for form in formats if form in UNITS]
     forms = [form for form in formats if form not in UNITS]
     ways = []
     if units:
-        scaled = f"{value} * {units[0]}"
-        ways.append(f"CASE WHEN abs({scaled}) < {_LONGEST} THEN floor({scaled})::BIGINT END")
+        bound = f"abs({value} * {UNITS[units[0]]}) < {_LONGEST}"
+        ways.append(f"CASE WHEN {bound} THEN {_scaled(value, units[0], source, kind)} END")
     if forms:
         shown = "[" + ", ".join(map(quoted, forms)) + "]"
         ways.append(f"epoch_us(try_strptime(trim({text}), {shown}))")
     if not formats:
         cases = " ".join(
             f"WHEN {value} BETWEEN {_FIRST * 1_000_000 / unit!r} AND {_LAST * 1_000_000 / unit!r} "
-            f"THEN floor({value} * {unit})::BIGINT"
-            for unit in UNITS.values()
+            f"THEN {_scaled(value, form, source, kind)}"
+            for form, unit in UNITS.items()
         )
         ways.append(f"CASE {cases} END")
         if kind in ("VARCHAR", JSON):
@@ -72,3 +72,11 @@ def _of_text(source: str, text: str, kind: str, formats: Sequence[str]) -> str:
                 f"THEN {moment} END"
             )
     return f"coalesce({', '.join(ways)})" if len(ways) > 1 else ways[0]
+
+
+def _scaled(value: str, unit: str, source: str, kind: str) -> str:
+    """A number in a unit as microseconds; nanoseconds are integers that a double cannot hold."""
+    scaled = f"floor({value} * {UNITS[unit]})::BIGINT"
+    if unit != "nanoseconds":
+        return scaled
+    return f"coalesce({integer(source, kind)} // 1000, {scaled})"

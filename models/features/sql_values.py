@@ -6,7 +6,7 @@ What is declared decides; what the log holds is kept as it was written, or refus
 |-----------------|----------------------|--------------------|-----------------------|
 | text            | its bytes            | digits, or `7.0`   | a decimal number      |
 | integer         | its digits           | itself, in 64 bits | itself                |
-| float           | digits, where whole  | where whole        | itself, if it fits    |
+| float, decimal  | digits, where whole  | where whole        | itself, if it fits    |
 | boolean         | `true`, `false`      | 1, 0               | 1, 0                  |
 | date            | `2026-01-05`         | refused            | refused               |
 
@@ -23,9 +23,15 @@ from ranklite.models.features.sql import name, quoted
 
 JSON = "JSON"
 _INTEGERS = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?")
-_FLOATS = re.compile(r"FLOAT|DOUBLE|DECIMAL\(.*\)")
+_DECIMALS = re.compile(r"DECIMAL\(.*\)")
+_FLOATS = re.compile(rf"FLOAT|DOUBLE|{_DECIMALS.pattern}")
 _TEXTS = re.compile(r"VARCHAR|UUID|ENUM\(.*\)", re.DOTALL)
-_WORDS = {"string": "text", "int64": "an integer", "float32": "a number"}
+_WORDS = {
+    "string": "text",
+    "int64": "an integer",
+    "float32": "a number",
+    "float64": "a number",
+}
 _LISTS = {
     "string": "a list of texts",
     "int64": "a list of integers",
@@ -142,6 +148,11 @@ def number(source: str, kind: str) -> str:
     return _value(source, kind, "float64", source)
 
 
+def integer(source: str, kind: str) -> str:
+    """SQL of a value as 64 bits, null where it is no integer."""
+    return _value(source, kind, "int64", source)
+
+
 def _reason(column: str, wrong: str, source: str, dtype: str, words: str = "") -> str:
     reason = f"not {words or _WORDS[dtype]}"
     return f"CASE WHEN {wrong} THEN {problem(column, reason, source)} END"
@@ -154,7 +165,7 @@ def _present(source: str, kind: str, dtype: str, blank: bool = False) -> str:
     if kind != JSON and not _TEXTS.fullmatch(kind):
         return f"{source} IS NOT NULL"
     text = f"({source}->>'$')" if kind == JSON else f"{source}::VARCHAR"
-    kept = f"trim({text}) != ''" if blank else f"{text} != ''"
+    kept = f"trim({text}, ' ') != ''" if blank else f"{text} != ''"
     if dtype != "string":
         kept += f" AND lower({text}) != 'nan'"
     elif kind == JSON:
@@ -171,6 +182,10 @@ def _value(source: str, kind: str, dtype: str, column: str) -> str:
     if _INTEGERS.fullmatch(kind):
         cast = {"string": "VARCHAR", "int64": "BIGINT"}.get(dtype, "DOUBLE")
         return _unreserved(f"TRY_CAST({source} AS {cast})", dtype)
+    if _DECIMALS.fullmatch(kind) and dtype in ("string", "int64"):
+        whole = f"CASE WHEN trunc({source}) = {source} THEN CAST({source} AS HUGEINT) END"
+        cast = "VARCHAR" if dtype == "string" else "BIGINT"
+        return _unreserved(f"TRY_CAST({whole} AS {cast})", dtype)
     if _FLOATS.fullmatch(kind):
         return _float(f"{source}::DOUBLE", dtype)
     if kind == "BOOLEAN":

@@ -10,6 +10,7 @@ import bz2
 import contextlib
 import csv
 import dataclasses
+import decimal
 import gzip
 import itertools
 import json
@@ -171,7 +172,7 @@ def json_rows(lines: Iterable[str]) -> Iterator[tuple[int, Record]]:
             continue
         try:
             row = json.loads(text, object_pairs_hook=lambda pairs: dict(reversed(pairs)))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"line {line} is no JSON: {error}") from error
         if not isinstance(row, dict):
             raise ValueError(f"line {line} is no JSON object: {text[:100]!r}")  # noqa: TRY004
@@ -211,11 +212,16 @@ def parquet_rows(path: str, groups: Iterable[int] | None = None) -> Iterator[tup
         try:
             for batch in file.read_row_group(group).to_batches():
                 for row in batch.to_pylist():
-                    yield number, {name: _text(value) for name, value in row.items()}
+                    yield number, {name: _plain(value) for name, value in row.items()}
                     number += 1
         except (ArithmeticError, OSError, ValueError) as error:  # pyarrow's are these
             raise ValueError(f"{path}: row group {group}: {error}") from error
 
 
-def _text(value: Any) -> Any:
-    return value.decode(errors="surrogateescape") if isinstance(value, bytes) else value
+def _plain(value: Any) -> Any:
+    """A value as text, number or list of them, where it is one."""
+    if isinstance(value, bytes):
+        return value.decode(errors="surrogateescape")
+    if isinstance(value, decimal.Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return list(map(_plain, value)) if isinstance(value, list) else value

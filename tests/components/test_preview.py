@@ -71,7 +71,7 @@ def test_a_bad_row_is_shown_and_many_are_an_error(tmp_path: pathlib.Path) -> Non
     ("changes", "message"),
     [
         ({"label": "liked"}, "no column 'liked'"),
-        ({"label": "item"}, r"values other than 0 and 1: 7 \(3 rows\)"),
+        ({"label": "item + 0"}, r"values other than 0 and 1: 7 \(3 rows\)"),
         ({"source": {"files": "*.csv", "query": "SELECT usr FROM logs"}}, 'column "usr" not found'),
         (
             {"features": {"features": [{"kind": "categorical", "name": "user"}], "user": "who"}},

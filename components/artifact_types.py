@@ -9,6 +9,7 @@ from tfx.types import artifact
 
 REPORT_FILE = "report.json"  # of IngestReport and of StageReport
 ITEM_LABELS_FILE = "item_labels.parquet"
+LOG_ROWS_FILE = "log_rows.jsonl"  # rows of the split that is judged, as they stand in the log
 ROWS_FILE = "rows.json"  # beside the splits of examples, by split: how far reading them is
 TRIALS_FILE = "trials.json"
 SCORES_FILE = "scores.npz"

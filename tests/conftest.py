@@ -16,6 +16,8 @@ import pytest
 
 import ranklite.models  # noqa: F401  chooses Keras 2 before any test imports TensorFlow
 
+pytest.register_assert_rewrite("tests.small_logs")
+
 if TYPE_CHECKING:
     from ranklite.models.features.layout import FeatureLayout
 

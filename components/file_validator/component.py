@@ -9,7 +9,7 @@ from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from ranklite.components import repeated_inputs
-from ranklite.components.artifact_types import StageReport, Trials
+from ranklite.components.artifact_types import IngestReport, StageReport, Trials
 from ranklite.components.file_validator.executor import Executor
 from ranklite.models.compression.techniques import TECHNIQUES
 
@@ -31,6 +31,7 @@ class FileValidatorSpec(ComponentSpec):
         "float_model": ChannelParameter(type=_Model),
         **repeated_inputs.parameters("stage_model", _Model, len(TECHNIQUES.names)),
         "control_model": ChannelParameter(type=_Model, optional=True),
+        "ingest_report": ChannelParameter(type=IngestReport, optional=True),
         "trials": ChannelParameter(type=Trials, optional=True),
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "transformed_examples": ChannelParameter(type=standard_artifacts.Examples),
@@ -59,6 +60,7 @@ class FileValidator(base_component.BaseComponent):
       stage_models: Channels of the Models with the files of the stages between float and shipped.
       control_model: Channel of the float control's checkpoint.
       trials: Channel of the Trials of the search that chose the model.
+      ingest_report: Channel of the IngestReport, with rows as they stand in the log.
     """
 
     SPEC_CLASS = FileValidatorSpec
@@ -79,6 +81,7 @@ class FileValidator(base_component.BaseComponent):
         stage_models: Sequence[channel.BaseChannel] = (),
         control_model: channel.Channel | None = None,
         trials: channel.Channel | None = None,
+        ingest_report: channel.BaseChannel | None = None,
     ) -> None:
         super().__init__(
             FileValidatorSpec(
@@ -88,6 +91,7 @@ class FileValidator(base_component.BaseComponent):
                 **repeated_inputs.channels("stage_model", stage_models),
                 control_model=control_model,
                 trials=trials,
+                ingest_report=ingest_report,
                 examples=examples,
                 transformed_examples=transformed_examples,
                 transform_graph=transform_graph,

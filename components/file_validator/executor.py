@@ -14,14 +14,19 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from ranklite.components import artifact_io, artifact_json, model_file, repeated_inputs
-from ranklite.components.artifact_types import REPORT_FILE, SCORES_FILE, TRIALS_FILE
-from ranklite.components.file_validator import validation
+from ranklite.components.artifact_types import (
+    LOG_ROWS_FILE,
+    REPORT_FILE,
+    SCORES_FILE,
+    TRIALS_FILE,
+)
+from ranklite.components.file_validator import log_parity, validation
 from ranklite.models import environment, progress
 from ranklite.models.compression.sqnr import sqnr
 from ranklite.models.evaluation import bootstrap, metrics
 from ranklite.models.evaluation.gates import GatesConfig, Verdict
 from ranklite.models.evaluation.scored_rows import ScoredRows
-from ranklite.models.export.target import LoadedModel, is_quantized
+from ranklite.models.export.target import SERVING_RAW, LoadedModel, is_quantized
 from ranklite.models.features.examples import (
     as_sparse,
     raw_inputs,
@@ -58,6 +63,7 @@ class Executor(base_executor.BaseExecutor):
             - stage_model_0, ...: Models, the files of the stages in between, if any.
             - control_model: Model with the checkpoint of the float control, if there is one.
             - trials: Trials of the search that chose the model, if there was one.
+            - ingest_report: IngestReport, with rows as they stand in the log, if there is one.
             - examples: Raw Examples.
             - transformed_examples: Examples.
             - transform_graph: TransformGraph.
@@ -119,6 +125,18 @@ class Executor(base_executor.BaseExecutor):
             quantized,
             target,
         )
+        verdicts += validation.known_values(
+            gates.max_unseen, ids[IDS], checkpoint.layout, features.user
+        )
+        if input_dict.get("ingest_report"):
+            folder = artifact_utils.get_single_uri(input_dict["ingest_report"])
+            verdicts += log_parity.verdicts(
+                gates.max_log_parity,
+                os.path.join(folder, LOG_ROWS_FILE),
+                features.raw_columns,
+                raw_inputs(records, features.raw_columns),
+                lambda raw: shipped.score(raw, SERVING_RAW),
+            )
         if input_dict.get("trials"):
             trials = artifact_utils.get_single_uri(input_dict["trials"])
             miss = artifact_json.read(trials, TRIALS_FILE)["miss"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -109,6 +110,30 @@ def unseen(ids: Array, layout: FeatureLayout) -> dict[str, dict[str, float]]:
             "missing": float(np.mean(values == field.missing_row)) if values.size else 0.0,
         }
     return result
+
+
+def known_values(
+    limit: float | None, ids: Array, layout: FeatureLayout, user: str | None
+) -> list[Verdict]:
+    """The verdict on the feature whose values the model knows least.
+
+    Args:
+      limit: Most of its values that may be missing or unseen; None switches the gate off.
+      ids: [R, S] of the judged rows.
+      layout: Of the ids.
+      user: The user's feature, which is new in every row where users are split apart.
+    """
+    shares = {
+        name: share["unseen"] + share["missing"]
+        for name, share in unseen(ids, layout).items()
+        if name != user
+    }
+    if limit is None or not shares:
+        return []
+    worst = max(shares, key=lambda name: shares[name])
+    [verdict] = at_most(gate_title("max_unseen"), shares[worst], limit)
+    detail = f"{worst}: its values are other ones than in training, or are absent"
+    return [verdict if verdict.passed else dataclasses.replace(verdict, detail=detail)]
 
 
 def raw_rows_with_gaps(raw: Mapping[str, Array], columns: Sequence[RawColumn]) -> dict[str, Array]:

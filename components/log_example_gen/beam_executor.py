@@ -33,7 +33,7 @@ def custom_config(config: IngestConfig, code_digest: str) -> example_gen_pb2.Cus
 def columns(config: IngestConfig) -> dict[str, pa.DataType]:
     """Arrow type of each column that is read."""
     features = config.features
-    types = {column.name: column.arrow_type() for column in features.raw_columns}
+    types = {column.source: column.arrow_type() for column in features.raw_columns}
     for extra in (features.user, features.item, *features.slices):
         if extra:
             types.setdefault(extra, pa.string())
@@ -53,6 +53,11 @@ def to_examples(table: pa.Table, config: IngestConfig) -> Iterator[tf.train.Exam
             raise ValueError(
                 f"the Parquet files have no column {name!r}; they have {table.schema.names}"
             )
+        held = table.column(name).type
+        if pa.types.is_floating(held) and pa.types.is_string(kind):
+            raise ValueError(
+                f"column {name!r} holds {held}, and a category is text or an integer: write it so"
+            )
         try:
             arrays.append(table.column(name).cast(kind, safe=not pa.types.is_floating(kind)))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
@@ -60,7 +65,8 @@ def to_examples(table: pa.Table, config: IngestConfig) -> Iterator[tf.train.Exam
                 f"column {name!r} holds {table.column(name).type}, the configuration says {kind}: "
                 f"{error}"
             ) from error
-    for batch in pa.table(arrays, names=list(types)).to_batches():
+    renamed = {column.source: column.name for column in config.features.raw_columns}
+    for batch in pa.table(arrays, names=[renamed.get(c, c) for c in types]).to_batches():
         for record in encode(batch):
             yield tf.train.Example.FromString(record)
 

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from ranklite.components.log_example_gen import spans
 from ranklite.components.log_example_gen.source import LOGS, Glob, SourceConfig
-from ranklite.models.config import Name, Strict
+from ranklite.models.config import Column, Strict
 from ranklite.models.features.feature_set import FeatureSet
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -36,7 +36,7 @@ class HashSplit(Strict):
     """
 
     by: Literal["hash"]
-    key: Name | None = None
+    key: Column | None = None
     eval: Share = 0.1
     test: Share | None = None
 
@@ -69,7 +69,7 @@ class NegativesConfig(Strict):
 
     per_positive: int = Field(4, ge=1, le=1000)
     by: Literal["uniform", "popularity"] = "uniform"
-    item_columns: tuple[Name, ...] = ()
+    item_columns: tuple[Column, ...] = ()
     redraw: Literal["never", "epoch"] = "never"
 
 
@@ -80,7 +80,9 @@ class IngestConfig(Strict):
       source: Where the log is.
       label: Column of 0 and 1, or an SQL expression that is true for a positive; None where
         negatives are sampled.
-      timestamp: Column of the time: epoch seconds or milliseconds, ISO text, a date or timestamp.
+      timestamp: Column of the time: numbers since 1970, ISO 8601 text, a date or timestamp.
+      timestamp_format: How it is written otherwise: `seconds`, `milliseconds`, `microseconds` or
+        `nanoseconds` since 1970, of any year, or forms as of strptime, such as `%d/%m/%Y %H:%M`.
       split: How rows are divided.
       negatives: How negatives are sampled, for a log of positives only.
       features: The columns.
@@ -91,11 +93,12 @@ class IngestConfig(Strict):
 
     source: SourceConfig
     label: str | None = None
-    timestamp: Name | None = None
+    timestamp: Column | None = None
+    timestamp_format: str | tuple[str, ...] = ()
     split: SplitConfig
     negatives: NegativesConfig | None = None
     features: FeatureSet
-    item_label: Name | None = None
+    item_label: Column | None = None
     seed: int = 42
     span: str | None = None
 
@@ -116,6 +119,15 @@ class IngestConfig(Strict):
                 "give a `label`, or `negatives` for a log of positives only; both only with "
                 "`redraw: epoch`, where the log's own negatives were sampled"
             )
+        if self.label is not None:
+            bare = self.label.strip()
+            if bare.startswith('"') and bare.endswith('"'):
+                bare = bare[1:-1].replace('""', '"')
+            if bare in {column.source for column in self.features.raw_columns}:
+                raise ValueError(
+                    f"the column {bare!r} is the label, and a feature reads it: the model would "
+                    "read the answer"
+                )
         if self.item_label and not self.features.item:
             raise ValueError("`item_label` names items: give the key `item` too")
         if self.negatives and not (self.features.user and self.features.item):
@@ -124,6 +136,8 @@ class IngestConfig(Strict):
             raise ValueError("a split by time needs the key `timestamp`")
         if self.split.by == "files" and self.source.files is not None:
             raise ValueError("a split by files names the files itself: leave source.files out")
+        if self.split.by == "files" and self.source.query is not None:
+            self._query_reads_logs(self.source.query)
         if self.split.by != "files" and not self.source.globs():
             raise ValueError("source needs `files` or `tables`")
         if isinstance(self.split, (TimeSplit, HashSplit)):
@@ -133,6 +147,26 @@ class IngestConfig(Strict):
                     f"eval and test hold {held_out:g} of the rows: leave some to train"
                 )
         return self
+
+    def _query_reads_logs(self, query: str) -> None:
+        from ranklite.components.log_example_gen.query import tables_of
+
+        if LOGS in (self.source.tables or {}):
+            raise ValueError(
+                f"source.tables: with a split by files, {LOGS!r} is the table of each split's "
+                "files: give the other table another name"
+            )
+        if LOGS not in {table.lower() for table in tables_of(query)}:
+            raise ValueError(
+                f"source.query: with a split by files, the table {LOGS!r} has the files of the "
+                "split: a query that does not read it gives every split the same rows"
+            )
+
+    @property
+    def timestamp_formats(self) -> tuple[str, ...]:
+        """The forms of times, none where the log shows them."""
+        given = self.timestamp_format
+        return (given,) if isinstance(given, str) else given
 
     @property
     def sampled_negatives(self) -> NegativesConfig | None:
@@ -165,7 +199,7 @@ class IngestConfig(Strict):
 
         Raises:
           FileNotFoundError: A glob matches nothing, or there are no files of the span asked for.
-          ValueError: A file lies outside the data folder.
+          ValueError: A file lies outside the data folder, or is in two splits.
         """
         if self.span is not None and not self.has_spans:
             raise ValueError(
@@ -181,8 +215,18 @@ class IngestConfig(Strict):
                     f"no file matches {pattern!r} for any of the spans {', '.join(wanted)}; there "
                     f"are files of {', '.join(sorted(filter(None, files)))}"
                 )
-            matched.setdefault((split, table), []).extend(map(str, paths))
+            known = matched.setdefault((split, table), [])
+            known += [path for path in map(str, paths) if path not in known]
+        self._no_file_twice(matched)
         return matched
+
+    def _no_file_twice(self, matched: dict[tuple[str, str], list[str]]) -> None:
+        """What is trained on and what is judged are different files."""
+        split_of: dict[str, str] = {}
+        for (split, _), paths in matched.items():
+            for path in paths if split else ():
+                if split_of.setdefault(path, split) != split:
+                    raise ValueError(f"{path} is in the splits {split_of[path]} and {split}")
 
     def spans_read(self, data_root: str) -> list[str]:
         """The spans that a run reads, the oldest first; none where file names have none."""
@@ -208,6 +252,8 @@ class IngestConfig(Strict):
             raise ValueError(
                 f"{pattern!r}: files are named relative to the data folder and lie inside it"
             )
+        if not any(part not in ("", ".") for part in pattern.split("/")):
+            raise ValueError(f"{pattern!r} names no file; write a glob such as '*.csv'")
         spanned = bool(spans.placeholders(pattern))
         files: dict[str | None, list[pathlib.Path]] = {}
         for path in root.glob(spans.as_glob(pattern)):
@@ -222,21 +268,24 @@ class IngestConfig(Strict):
             raise FileNotFoundError(f"no file matches {pattern!r} in {data_root}{_near(root)}")
         return files
 
-    def file_format(self, path: str) -> str:
-        """The format of a file: the configured one, or by its name.
+    def file_format(self, path: str, table: str = LOGS) -> str:
+        """The format of a file of a table: the configured one, or by its name.
 
         Raises:
           ValueError: The name does not tell.
         """
-        if self.source.format:
-            return self.source.format
-        suffixes = [s for s in pathlib.PurePath(path).suffixes if s not in (".gz", ".zst", ".bz2")]
+        configured = self.source.table(table).format
+        if configured:
+            return configured
+        suffixes = [suffix.lower() for suffix in pathlib.PurePath(path).suffixes]
+        suffixes = [suffix for suffix in suffixes if suffix not in (".gz", ".zst", ".bz2")]
         suffix = suffixes[-1] if suffixes else ""
         if suffix in (".parquet", ".pq"):
             return "parquet"
         if suffix not in FORMATS:
             raise ValueError(
-                f"{path}: set source.format to csv, jsonl or parquet; the name is mute"
+                f"{path}: its name does not tell its format; set source.format to csv, jsonl or "
+                "parquet"
             )
         return FORMATS[suffix]
 

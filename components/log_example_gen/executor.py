@@ -11,7 +11,12 @@ from tfx.dsl.components.base import base_executor
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 
-from ranklite.components.artifact_types import ITEM_LABELS_FILE, REPORT_FILE, ROWS_FILE
+from ranklite.components.artifact_types import (
+    ITEM_LABELS_FILE,
+    LOG_ROWS_FILE,
+    REPORT_FILE,
+    ROWS_FILE,
+)
 from ranklite.components.log_example_gen import spans
 from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.components.log_example_gen.ingest import ingest
@@ -36,7 +41,8 @@ class Executor(base_executor.BaseExecutor):
             - examples: Examples with a split for each of the configuration's, and beside the
               splits `rows.json`, their rows.
             - report: IngestReport; `report.json` says what was read, `item_labels.parquet` how
-              items are called, where the configuration names a column for it.
+              items are called, where the configuration names a column for it;
+              `log_rows.jsonl`, rows of the last split as they stand in the log.
           exec_properties:
             - config: JSON of an IngestConfig.
             - data_root: Folder of the log.
@@ -68,6 +74,7 @@ class Executor(base_executor.BaseExecutor):
             exec_properties["rejects_dir"],
             lambda split: artifact_utils.get_split_uri([examples], split),
             item_labels=os.path.join(artifact.uri, ITEM_LABELS_FILE),
+            log_rows_file=os.path.join(artifact.uri, LOG_ROWS_FILE),
         )
         rows = {split: result["rows"] for split, result in report["splits"].items()}
         with open(os.path.join(examples.uri, ROWS_FILE), "w", encoding="utf-8") as file:

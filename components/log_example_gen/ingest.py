@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import os
 import tempfile
@@ -15,8 +16,16 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ranklite.components.log_example_gen import negatives, reader, rejects, splits, writer
+from ranklite.components.log_example_gen import (
+    log_rows,
+    negatives,
+    reader,
+    rejects,
+    splits,
+    writer,
+)
 from ranklite.components.log_example_gen.config import IngestConfig
+from ranklite.components.log_example_gen.log_table import LABEL, LOG, ROW, SPLIT, TIME
 from ranklite.models import progress
 from ranklite.models.features.sql import name
 
@@ -29,6 +38,7 @@ def ingest(
     rejects_dir: str,
     folder_of: Callable[[str], str],
     item_labels: str | None = None,
+    log_rows_file: str | None = None,
 ) -> dict[str, Any]:
     """Turns a log into examples.
 
@@ -37,6 +47,7 @@ def ingest(
       data_root: Folder that the configuration's file names are relative to.
       rejects_dir: Receives `rejects.csv`; it outlives a failed run.
       folder_of: Where the file of a split goes.
+      log_rows_file: JSON Lines file for rows of the last split as they stand in the log.
       item_labels: Parquet file for the items' names, written where the configuration has them.
 
     Returns:
@@ -54,13 +65,17 @@ def ingest(
         contextlib.closing(reader.connect(data_root, work)) as con,
     ):
         _announce(config, data_root)
-        reader.load(con, config, data_root)
-        rejected = rejects.reject(con, config, rejects_dir, data_root)
+        scans = reader.load(con, config, data_root, work)
+        rejected = rejects.reject(con, config, scans, rejects_dir, data_root)
         splits.assign(con, config)
         splits.check(con, config)
         if config.item_label and item_labels:  # before negatives take over their positives' names
             pq.write_table(_item_labels(con, config), item_labels)
         sampled = negatives.add_negatives(con, config, work) if config.sampled_negatives else {}
+        judged = config.split_names[-1]
+        if log_rows_file:
+            rows_of_log = log_rows.sample(con, config, scans, judged)
+            _write_lines(log_rows_file, rows_of_log, data_root)
         written = progress.Rows("writing", _count(con))
         for split in config.split_names:
             rows = writer.write_split(con, config, split, folder_of(split), written.add)
@@ -80,6 +95,14 @@ def ingest(
     }
 
 
+def _write_lines(path: str, rows: list[dict[str, Any]], data_root: str) -> None:
+    root = os.path.realpath(data_root)
+    with open(path, "w", encoding="utf-8") as file:
+        for row in rows:
+            name = os.path.relpath(row["file"], root) if row["file"] else ""
+            file.write(json.dumps(row | {"file": name}, default=str) + "\n")
+
+
 def _announce(config: IngestConfig, data_root: str) -> None:
     """DuckDB reads in one query, and how far that is it only guesses: what it reads is all."""
     paths = [path for files in config.matching_files(data_root).values() for path in files]
@@ -88,7 +111,7 @@ def _announce(config: IngestConfig, data_root: str) -> None:
 
 
 def _count(con: duckdb.DuckDBPyConnection) -> int:
-    [(rows,)] = con.execute("SELECT count(*) FROM log").fetchall()
+    [(rows,)] = con.execute(f"SELECT count(*) FROM {LOG}").fetchall()
     return int(rows)
 
 
@@ -97,8 +120,9 @@ def _describe(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> dict[str,
         return f"count(DISTINCT {name(column)})" if column else "NULL"
 
     result = con.execute(
-        "SELECT split, count(*), sum(label)::BIGINT, min(ts), max(ts), "
-        f"{distinct(config.features.user)}, {distinct(config.features.item)} FROM log GROUP BY 1"
+        f"SELECT {SPLIT}, count(*), sum({LABEL})::BIGINT, floor(min({TIME}) / 1e6)::BIGINT, "
+        f"floor(max({TIME}) / 1e6)::BIGINT, {distinct(config.features.user)}, "
+        f"{distinct(config.features.item)} FROM {LOG} GROUP BY 1"
     ).fetchall()
     keys = ("rows", "positives", "first_time", "last_time", "users", "items")
     by_split = {row[0]: dict(zip(keys, row[1:], strict=True)) for row in result}
@@ -107,9 +131,10 @@ def _describe(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> dict[str,
 
 def _item_labels(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> pa.Table:
     """`item` and `label` as strings, an item a row; of several names the last in the log."""
-    item, label = name(str(config.features.item)), name(str(config.item_label))
+    item = name(str(config.features.item))
+    label = name(reader.table_column(config, str(config.item_label)))
     return con.sql(
-        f"SELECT {item}::VARCHAR AS item, arg_max({label}, row_id)::VARCHAR AS label FROM log "
+        f"SELECT {item}::VARCHAR AS item, arg_max({label}, {ROW})::VARCHAR AS label FROM {LOG} "
         f"WHERE {item} IS NOT NULL AND {label} IS NOT NULL GROUP BY {item} ORDER BY 1"
     ).to_arrow_table()
 

@@ -11,8 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ranklite.components.log_example_gen.config import IngestConfig
+from ranklite.components.log_example_gen.log_table import LABEL, LOG, NTH, ROW, SCHEMA, SPLIT
+from ranklite.components.log_example_gen.reader import table_column
 from ranklite.models.features.sql import name, quoted
 
+ITEMS, USERS, DRAWN = f"{SCHEMA}.items", f"{SCHEMA}.users", f"{SCHEMA}.drawn"
 _CHUNK = 200_000  # positives at a time
 _TRIES = 50  # redraws of a negative that the user has
 
@@ -20,14 +23,14 @@ _TRIES = 50  # redraws of a negative that the user has
 def add_negatives(
     con: duckdb.DuckDBPyConnection, config: IngestConfig, work_dir: str
 ) -> dict[str, int]:
-    """Adds sampled negatives to `log`, split by split.
+    """Adds sampled negatives to the log, split by split.
 
     A negative is a copy of its positive with another item and that item's columns. Items are drawn
     from the whole log, and never one that the user has in any split. What is held in memory is 8
     bytes a distinct pair of user and item.
 
     Args:
-      con: `log` holds the positives, with their splits.
+      con: The log holds the positives, with their splits.
       config: With `negatives`.
       work_dir: A folder that the connection may read.
 
@@ -38,28 +41,31 @@ def add_negatives(
     settings = config.sampled_negatives
     assert settings is not None
     user, item = name(str(config.features.user)), name(str(config.features.item))
-    con.execute(f"DELETE FROM log WHERE {user} IS NULL OR {item} IS NULL")
+    con.execute(f"DELETE FROM {LOG} WHERE {user} IS NULL OR {item} IS NULL")
     con.execute(
-        f"CREATE TABLE items AS SELECT {item} AS item, row_number() OVER (ORDER BY {item}) - 1 AS "
-        f"code, count(*) AS plays, min(row_id) AS first_row FROM log GROUP BY {item}"
+        f"CREATE TABLE {ITEMS} AS SELECT {item} AS item, row_number() OVER (ORDER BY {item}) - 1 "
+        f"AS code, count(*) AS plays, min({ROW}) AS first_row FROM {LOG} GROUP BY {item}"
     )
     con.execute(
-        f"CREATE TABLE users AS SELECT {user} AS user, row_number() OVER (ORDER BY {user}) - 1 AS "
-        f"code FROM log GROUP BY {user}"
+        f"CREATE TABLE {USERS} AS SELECT {user} AS user, row_number() OVER (ORDER BY {user}) - 1 "
+        f"AS code FROM {LOG} GROUP BY {user}"
     )
-    plays = _column(con, "SELECT plays FROM items ORDER BY code")
+    plays = _column(con, f"SELECT plays FROM {ITEMS} ORDER BY code")
     size = len(plays)
     weights = np.cumsum(plays if settings.by == "popularity" else np.ones(size), dtype=np.float64)
-    coded = f"FROM log JOIN items ON log.{item} = items.item JOIN users ON log.{user} = users.user"
+    coded = (
+        f"FROM {LOG} AS log JOIN {ITEMS} AS items ON log.{item} = items.item "
+        f"JOIN {USERS} AS users ON log.{user} = users.user"
+    )
     owned = np.unique(_column(con, f"SELECT users.code * {size} + items.code {coded}"))
-    con.execute("CREATE TABLE drawn (row_id BIGINT, nth INTEGER, code BIGINT)")
+    con.execute(f"CREATE TABLE {DRAWN} (positive BIGINT, nth INTEGER, code BIGINT)")
     chunk = os.path.join(work_dir, "drawn.parquet")
     asked = 0
     for number, split in enumerate(config.split_names):
         rng = np.random.default_rng([config.seed, number])
         rows = con.sql(
-            f"SELECT log.row_id, users.code {coded} WHERE split = {quoted(split)} "
-            "ORDER BY log.row_id"
+            f"SELECT log.{ROW}, users.code {coded} WHERE {SPLIT} = {quoted(split)} "
+            f"ORDER BY log.{ROW}"
         ).to_arrow_reader(_CHUNK)
         chunks = [(_numbers(b.column(0)), _numbers(b.column(1))) for b in rows]
         for row_ids, users in chunks:
@@ -69,34 +75,35 @@ def add_negatives(
             nth = np.broadcast_to(np.arange(settings.per_positive), drawn.shape)
             table = pa.table(
                 {
-                    "row_id": np.broadcast_to(row_ids[:, None], drawn.shape)[keep],
+                    "positive": np.broadcast_to(row_ids[:, None], drawn.shape)[keep],
                     "nth": nth[keep],
                     "code": drawn[keep],
                 }
             )
             # A connection without external access takes no Python objects, but files it may read.
             pq.write_table(table, chunk)
-            con.execute(f"INSERT INTO drawn SELECT * FROM read_parquet({quoted(chunk)})")
+            con.execute(f"INSERT INTO {DRAWN} SELECT * FROM read_parquet({quoted(chunk)})")
     _insert(con, config)
-    [(made,)] = con.execute("SELECT count(*) FROM drawn").fetchall()
+    [(made,)] = con.execute(f"SELECT count(*) FROM {DRAWN}").fetchall()
     return {"negatives": made, "short": asked - made}
 
 
 def _insert(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> None:
-    """Makes rows of the drawn items; `nth` puts each behind its positive."""
+    """Makes rows of the drawn items; `NTH` puts each behind its positive."""
     assert config.sampled_negatives is not None
-    of_item = {str(config.features.item), *config.sampled_negatives.item_columns}
-    columns = [row[0] for row in con.execute("DESCRIBE log").fetchall()]
+    columns = config.sampled_negatives.item_columns
+    of_item = {str(config.features.item), *(table_column(config, column) for column in columns)}
     select = ", ".join(
-        "0.0 AS label"
-        if column == "label"
+        f"0.0 AS {LABEL}"
+        if name(column) == LABEL
         else f"{'source' if column in of_item else 'log'}.{name(column)}"
-        for column in columns
+        for column, *_ in con.execute(f"DESCRIBE {LOG}").fetchall()
     )
-    con.execute("ALTER TABLE log ADD COLUMN nth INTEGER DEFAULT -1")
+    con.execute(f"ALTER TABLE {LOG} ADD COLUMN {NTH} INTEGER DEFAULT -1")
     con.execute(
-        f"INSERT INTO log SELECT {select}, drawn.nth FROM drawn JOIN log USING (row_id) JOIN items "
-        "ON items.code = drawn.code JOIN log AS source ON source.row_id = items.first_row"
+        f"INSERT INTO {LOG} SELECT {select}, drawn.nth FROM {DRAWN} AS drawn JOIN {LOG} AS log ON "
+        f"log.{ROW} = drawn.positive JOIN {ITEMS} AS items ON items.code = drawn.code "
+        f"JOIN {LOG} AS source ON source.{ROW} = items.first_row"
     )
 
 

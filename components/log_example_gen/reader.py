@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import os
-import re
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import duckdb
 
-from ranklite.components.log_example_gen import IngestError
+from ranklite.components.log_example_gen import IngestError, label, log_rows, times
 from ranklite.components.log_example_gen.config import IngestConfig
+from ranklite.components.log_example_gen.log_table import (
+    FILE,
+    LABEL,
+    LOG,
+    PREFIX,
+    RAW,
+    RECORD,
+    REJECTED,
+    ROW,
+    SCHEMA,
+    SPLIT,
+    TIME,
+    WRONG,
+)
+from ranklite.components.log_example_gen.query import query_scan
+from ranklite.components.log_example_gen.scans import Scan, reason_of, scan
+from ranklite.components.log_example_gen.source import LOGS
+from ranklite.models.features import sql_values
 from ranklite.models.features.raw_column import RawColumn
 from ranklite.models.features.sql import name, quoted
 
 MEMORY_LIMIT = "2GB"  # beyond it DuckDB spills to its temporary folder
+_SAMPLE = 10_000  # lines, in which nearly every key shows
 
 
 def connect(data_root: str, work_dir: str) -> duckdb.DuckDBPyConnection:
@@ -33,171 +53,248 @@ def connect(data_root: str, work_dir: str) -> duckdb.DuckDBPyConnection:
     con.execute(f"SET allowed_directories = [{', '.join(map(quoted, allowed))}]")
     con.execute("SET enable_external_access = false")
     con.execute("SET lock_configuration = true")
+    con.execute(f"CREATE SCHEMA {SCHEMA}")
+    con.execute(f"CREATE TABLE {REJECTED} (path VARCHAR, record BIGINT, problems VARCHAR)")
     return con
 
 
-def load(con: duckdb.DuckDBPyConnection, config: IngestConfig, data_root: str) -> None:
-    """Fills the table `log`: row_id, split, label, ts, bad and the columns that examples need.
+def load(
+    con: duckdb.DuckDBPyConnection,
+    config: IngestConfig,
+    data_root: str,
+    work_dir: str,
+    first: int | None = None,
+) -> dict[int, Scan]:
+    """Fills the table `LOG`: the columns of `log_table`, and those that examples need.
+
+    Args:
+      con: Of `connect`.
+      config: What is read.
+      data_root: The data folder.
+      work_dir: Folder for plain copies of files.
+      first: Only so many rows of each file; None reads all.
+
+    Returns:
+      What was read, by the number that its rows have in the column `FILE`; results of a query have
+      negative ones.
 
     Raises:
-      IngestError: A column is absent, a file is empty, or the query fails.
+      IngestError: A column is absent or of a type that cannot be read, a file is empty, damaged or
+        changes while it is read, or the query fails.
     """
     matched = config.matching_files(data_root)
-    rows = -1
-    for split in config.split_names if config.split.by == "files" else ("",):
-        for (of_split, table), files in matched.items():
-            if of_split in ("", split):
-                _create_view(con, config, table, files)
-        source = f"({config.source.query})" if config.source.query else "logs"
-        select = _select(con, config, source, split, after=max(0, rows))
-        verb = "CREATE TABLE log AS" if rows < 0 else "INSERT INTO log"
-        try:
-            con.execute(f"{verb} {select}")
-        except duckdb.Error as error:
-            raise IngestError(f"reading the log failed: {_first_line(error)}") from error
-        [(rows,)] = con.execute("SELECT count(*) FROM log").fetchall()
-
-
-def _create_view(
-    con: duckdb.DuckDBPyConnection, config: IngestConfig, table: str, files: list[str]
-) -> None:
-    kind = config.file_format(files[0])
-    for path in files:
-        if os.path.getsize(path) == 0:
-            raise IngestError(f"{path} is empty")
-    paths = "[" + ", ".join(map(quoted, files)) + "]"
-    if kind == "csv":
-        # One scan a file: DuckDB keeps rejects only where it does not align columns itself.
-        scans = [_csv_reader(con, config, quoted(path)) for path in files]
-        reader = " UNION ALL BY NAME SELECT * FROM ".join(scans)
-    elif kind == "jsonl":
-        reader = _jsonl_reader(con, paths, table)
-    else:
-        reader = f"read_parquet({paths}, union_by_name = true)"
+    paths = sorted({path for files in matched.values() for path in files})
+    before = {path: _state(path) for path in paths}
+    files: list[Scan] = []  # numbered from 0, and results of a query from -1 down
     try:
-        con.execute(f"CREATE OR REPLACE TEMP VIEW {name(table)} AS SELECT * FROM {reader}")
-    except duckdb.Error as error:
-        raise IngestError(f"{', '.join(files)}: {_first_line(error)}") from error
+        parts = _complete(con, config, list(_parts(con, config, matched, work_dir, files, first)))
+        for index, (split, number, each) in enumerate(parts):
+            select = _select(con, config, each, split, number, _rows(con) if index else 0)
+            verb = f"INSERT INTO {LOG}" if index else f"CREATE TABLE {LOG} AS"
+            try:
+                con.execute(f"{verb} {select}")
+            except duckdb.Error as error:
+                raise IngestError(f"{each.path or 'source.query'}: {reason_of(error)}") from error
+    finally:  # this is the reason of whatever else is raised
+        changed = [path for path in paths if _state(path) != before[path]]
+        if changed:
+            raise IngestError(
+                f"{', '.join(changed)} changed while being read: read a log that is closed, such "
+                "as the files of the days before today"
+            )
+    return dict(enumerate(files)) | {number: each for _, number, each in parts}
 
 
-def _csv_reader(con: duckdb.DuckDBPyConnection, config: IngestConfig, path: str) -> str:
-    settings = config.source.csv
-    options = {
-        "header": str(settings.header).lower(),
-        "nullstr": "[" + ", ".join(map(quoted, settings.null)) + "]",
-    }
-    if settings.delimiter is not None:
-        options["delim"] = quoted(settings.delimiter)
-    if settings.quote is not None:
-        options["quote"] = quoted(settings.quote)
-    if settings.escape is not None:
-        options["escape"] = quoted(settings.escape)
-    if settings.columns is not None:
-        options["names"] = "[" + ", ".join(map(quoted, settings.columns)) + "]"
-    arguments = ", ".join(f"{key} = {value}" for key, value in options.items())
-    try:
-        result = con.execute(
-            f"DESCRIBE SELECT * FROM read_csv({path}, {arguments}, all_varchar = true)"
-        ).fetchall()
-    except duckdb.Error as error:
-        raise IngestError(f"{path}: not readable as CSV: {_first_line(error)}") from error
-    wanted = {column.name: column.csv_type for column in config.features.raw_columns}
-    types = ", ".join(f"{quoted(c[0])}: '{wanted[c[0]]}'" for c in result if c[0] in wanted)
-    if types:
-        arguments += f", types = {{{types}}}"
-    return f"read_csv({path}, {arguments}, store_rejects = true, rejects_limit = 0)"
+def _parts(
+    con: duckdb.DuckDBPyConnection,
+    config: IngestConfig,
+    matched: Mapping[tuple[str, str], list[str]],
+    work_dir: str,
+    files: list[Scan],
+    first: int | None,
+) -> Iterator[tuple[str, int, Scan]]:
+    """Split ("" where it is not by files), number and scan of all that fills the table, in order.
+
+    Every file that is read is appended to `files`.
+    """
+    wanted = None if config.source.query else source_columns(config)
+    for part, split in enumerate(config.split_names if config.split.by == "files" else ("",), 1):
+        tables: dict[str, list[Scan]] = {}
+        for (of_split, table), paths in matched.items():
+            if of_split not in ("", split):
+                continue
+            settings = config.source.table(table)
+            for path in paths:
+                kind = config.file_format(path, table)
+                each = scan(con, path, kind, settings, work_dir, wanted, first)
+                tables.setdefault(table, []).append(each)
+                files.append(each)
+        if config.source.query:
+            yield split, -part, query_scan(con, config.source, tables, split)
+        else:
+            after = len(files) - len(tables[LOGS])
+            yield from ((split, after + n, each) for n, each in enumerate(tables[LOGS]))
 
 
-def _jsonl_reader(con: duckdb.DuckDBPyConnection, paths: str, table: str) -> str:
-    """Reads the valid lines; the others are noted, since DuckDB would turn them into nulls."""
-    lines = (
-        f"(SELECT filename, line, row_number() OVER (PARTITION BY filename) AS number FROM "
-        f"read_csv({paths}, header = false, columns = {{'line': 'VARCHAR'}}, delim = '\x01', "
-        "quote = '', escape = '', filename = true, auto_detect = false))"
-    )
-    con.execute(
-        f"CREATE OR REPLACE TABLE {name('bad_json_' + table)} AS SELECT filename AS file, "
-        f"number AS line, '' AS column_name, 'not valid JSON: ' || left(line, 100) AS reason "
-        f"FROM {lines} WHERE NOT json_valid(line) AND trim(line) != ''"
-    )
-    return f"read_json({paths}, format = 'newline_delimited', ignore_errors = true)"
+def source_columns(config: IngestConfig) -> list[str]:
+    """Columns of the log that are read, by their names in the log.
+
+    Raises:
+      IngestError: Two of them differ in letter case only.
+    """
+    named = [column.source for column in config.features.raw_columns]
+    if config.label is not None:
+        named += label.columns_of(config.label)
+    named += [config.timestamp] if config.timestamp else []
+    wanted = list(dict.fromkeys(named + list(roles(config).values())))
+    in_table = {column.name for column in config.features.raw_columns} | set(roles(config))
+    for names in (wanted, sorted(in_table)):
+        twins = [c for c in names if [n.lower() for n in names].count(c.lower()) > 1]
+        if twins:
+            raise IngestError(
+                f"the columns {', '.join(map(repr, twins))} differ in letter case only, which SQL "
+                "does not tell apart: rename them in the log, or give the features other names"
+            )
+    return wanted
 
 
-def _select(
-    con: duckdb.DuckDBPyConnection, config: IngestConfig, source: str, split: str, after: int
-) -> str:
-    try:
-        described = con.execute(f"DESCRIBE SELECT * FROM {source} AS source").fetchall()
-    except duckdb.Error as error:
-        raise IngestError(f"source.query: {_first_line(error)}") from error
-    types = {row[0]: row[1] for row in described}
-    needed = needed_columns(config)
-    absent = [column for column in needed if column not in types]
-    if config.label is not None and re.fullmatch(r"\w+", config.label):
-        absent += [config.label] if config.label not in types else []
-    if absent:
-        raise IngestError(
-            f"the log has no column {', '.join(map(repr, absent))}; it has {', '.join(types)}"
-        )
-    columns, reasons = [], []
-    features = {column.name: column for column in config.features.raw_columns}
-    for column in needed:
-        value, reason = _value(column, types[column], features.get(column))
-        columns.append(f"{value} AS {name(column)}")
-        reasons += [reason] if reason else []
-    label = "1.0::DOUBLE" if config.label is None else f"TRY_CAST(({config.label}) AS DOUBLE)"
-    reasons.append(f"CASE WHEN {label} IS NULL THEN 'label: missing or not a number' END")
-    time = "NULL::BIGINT"
-    if config.timestamp:
-        time = _epoch(config.timestamp, types[config.timestamp])
-        reasons.append(
-            f"CASE WHEN {time} IS NULL THEN {quoted(config.timestamp)} || ': not a time: ' || "
-            f"coalesce({name(config.timestamp)}::VARCHAR, 'missing') END"
-        )
-    all_null = " AND ".join(f"{name(c)} IS NULL" for c in types)
-    return (
-        f"SELECT row_number() OVER () + {after} AS row_id, {quoted(split)}::VARCHAR AS split, "
-        f"{label} AS label, {time} AS ts, concat_ws('; ', {', '.join(reasons)}) AS bad, "
-        f"{', '.join(columns)} FROM {source} AS source WHERE NOT ({all_null})"
-    )
-
-
-def needed_columns(config: IngestConfig) -> list[str]:
-    """Columns of the log that examples are made of, the label left out."""
+def roles(config: IngestConfig) -> dict[str, str]:
+    """Columns of the table that are no feature: their names, and those in the log; all are text."""
     features = config.features
-    columns = [column.name for column in features.raw_columns]
-    extra = [features.user, features.item, *features.slices, config.timestamp, config.item_label]
+    read = {column.name for column in features.raw_columns}
+    of_feature = {column.source: column.name for column in features.raw_columns}
+    extra = [features.user, features.item, *features.slices, config.item_label]
     if config.split.by == "hash":
         extra.append(config.split.key)
     if config.sampled_negatives:
         extra += config.sampled_negatives.item_columns
-    return list(dict.fromkeys(columns + [column for column in extra if column]))
+    wanted = dict.fromkeys(column for column in extra if column and column not in read)
+    return {column: column for column in wanted if column not in of_feature}
 
 
-def _value(column: str, kind: str, feature: RawColumn | None) -> tuple[str, str | None]:
-    """SQL of a column in its declared type, and of what is wrong with it."""
-    if feature is None:
-        source = name(column)
-        return (source, None) if kind in ("BIGINT", "DOUBLE") else (f"{source}::VARCHAR", None)
+def table_column(config: IngestConfig, column: str) -> str:
+    """The name in the table of a column that the configuration names as the log does."""
+    of_feature = {c.source: c.name for c in config.features.raw_columns}
+    read = {c.name for c in config.features.raw_columns}
+    return column if column in read else of_feature.get(column, column)
+
+
+def _select(
+    con: duckdb.DuckDBPyConnection,
+    config: IngestConfig,
+    source: Scan,
+    split: str,
+    number: int,
+    after: int,
+) -> str:
+    """SQL of the rows of a scan as the table has them."""
+    columns, reasons = list[tuple[str, str]](), list[str]()
+    for column in config.features.raw_columns:
+        value, reason = _feature(column, source)
+        columns.append((column.name, value))
+        reasons += [reason] if reason else []
+    for column_name, held in roles(config).items():
+        value, reason = _converted(RawColumn(held, "string"), source)
+        columns.append((column_name, value))
+        reasons += [reason] if reason else []
+    label_value, label_columns = "1.0::DOUBLE", dict[str, str]()
+    if config.label is not None:
+        label_value, label_columns = label.sql_of(con, config.label, source.types)
+    time = "NULL::BIGINT"
+    if config.timestamp:
+        time, reason = _time(config.timestamp, config.timestamp_formats, source)
+        reasons.append(reason)
+    # The label's expression sees columns of the log; all others have names that no log has.
+    inner = {f"{PREFIX}{n}": value for n, (_, value) in enumerate(columns)} | label_columns
+    inner_sql = ", ".join(f"{value} AS {name(column)}" for column, value in inner.items())
+    outer = [f"{name(f'{PREFIX}{n}')} AS {name(column)}" for n, (column, _) in enumerate(columns)]
+    all_wrong = sql_values.joined(reasons)
+    if source.wrong:  # of a line that is none, nothing else is said
+        all_wrong = f"CASE WHEN {source.wrong} != '' THEN {source.wrong} ELSE {all_wrong} END"
+    values = ", ' ', ".join(name(column) for column in label_columns) or "''"
+    no_label = sql_values.problem("label", "missing or not a number", f"concat({values})")
+    is_row = f"NOT starts_with({WRONG}, {quoted(sql_values.WHOLE_ROW)})"
+    unlabelled = f"CASE WHEN {LABEL} IS NULL AND {is_row} THEN {no_label} END"
+    wrong = sql_values.joined([f"nullif({WRONG}, '')", unlabelled])
+    features = [column.source for column in config.features.raw_columns]
+    raw = "NULL::VARCHAR" if source.path else log_rows.raw_sql(features)
+    return (
+        f"SELECT {RECORD} + {after} AS {ROW}, {number} AS {FILE}, {RECORD}, "
+        f"{quoted(split)}::VARCHAR AS {SPLIT}, {LABEL}, {TIME}, {RAW}, "
+        f"{wrong} AS {WRONG}, "
+        f"{', '.join(outer)} FROM (SELECT *, {label_value} AS {LABEL} FROM (SELECT "
+        f"{RECORD}, {time} AS {TIME}, {raw} AS {RAW}, "
+        f"{all_wrong} AS {WRONG}, {inner_sql} "
+        f"FROM "
+        f"(SELECT *, row_number() OVER () AS {RECORD} FROM ({source.sql}) AS source)))"
+    )
+
+
+def _complete(
+    con: duckdb.DuckDBPyConnection, config: IngestConfig, scans: list[tuple[str, int, Scan]]
+) -> list[tuple[str, int, Scan]]:
+    """The scans with every column that is needed: missing values where a file has none of it.
+
+    Raises:
+      IngestError: No file has a column.
+    """
+    needed = source_columns(config)
+    absent = set(needed).intersection(*(_absent(con, needed, each) for _, _, each in scans))
+    if absent:
+        first = scans[0][2]
+        has = f"; it has {', '.join(first.types)}" if not first.wrong else ""
+        which = ", ".join(map(repr, sorted(absent, key=needed.index)))
+        raise IngestError(f"the log has no column {which}{has}")
+    return [(split, number, each.with_columns(needed)) for split, number, each in scans]
+
+
+def _absent(con: duckdb.DuckDBPyConnection, needed: list[str], source: Scan) -> set[str]:
+    """Columns that a file has not; of lines of JSON, keys that no line has."""
+    absent = set(needed) - set(source.types)
+    if source.wrong:
+        open_ones = needed
+        for rows in (f"(SELECT * FROM ({source.sql}) LIMIT {_SAMPLE})", f"({source.sql})"):
+            counts = ", ".join(f"count({name(column)})" for column in open_ones)
+            seen: Any = con.execute(f"SELECT {counts} FROM {rows}").fetchone()
+            open_ones = [c for c, count in zip(open_ones, seen, strict=True) if not count]
+            if not open_ones:
+                break
+        absent |= set(open_ones)
+    return absent
+
+
+def _feature(column: RawColumn, source: Scan) -> tuple[str, str | None]:
+    kind = source.types[column.source]
+    if not source.path and column.dtype == "string" and kind in ("DOUBLE", "FLOAT"):
+        raise IngestError(
+            f"{column.source!r} is {kind} in the query's result, and a category is text or an "
+            f"integer: cast it in the query as it is to be written"
+        )
+    return _converted(column, source)
+
+
+def _converted(column: RawColumn, source: Scan) -> tuple[str, str | None]:
     try:
-        return feature.sql(kind)
-    except ValueError as error:
-        raise IngestError(str(error)) from None
+        return column.sql(source.types[column.source])
+    except sql_values.Unconvertible as error:
+        raise IngestError(f"{source.path or 'source.query'}: {error}") from None
 
 
-def _epoch(column: str, kind: str) -> str:
-    """SQL of a time as epoch seconds: numbers above 10^11 are milliseconds."""
-    source = name(column)
-    number = f"TRY_CAST({source} AS DOUBLE)"
-    seconds = f"CASE WHEN abs({number}) >= 1e11 THEN {number} / 1000 ELSE {number} END"
-    if kind.startswith(("TIMESTAMP", "DATE")):
-        return f"floor(epoch({source}))::BIGINT"
-    if kind == "VARCHAR":
-        text = f"epoch(TRY_CAST({source} AS TIMESTAMPTZ))"
-        return f"floor(coalesce({seconds}, {text}))::BIGINT"
-    return f"floor({seconds})::BIGINT"
+def _rows(con: duckdb.DuckDBPyConnection) -> int:
+    [(rows,)] = con.execute(f"SELECT count(*) FROM {LOG}").fetchall()
+    return int(rows)
 
 
-def _first_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+def _state(path: str) -> tuple[int, int]:
+    stat = os.stat(path)
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _time(column: str, formats: tuple[str, ...], source: Scan) -> tuple[str, str]:
+    try:
+        return times.microseconds(column, source.types[column], formats)
+    except sql_values.Unconvertible:
+        raise IngestError(
+            f"{source.path or 'source.query'}: {column!r} is {source.types[column]}, and a time is "
+            "a number, a text, a date or a timestamp"
+        ) from None

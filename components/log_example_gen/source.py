@@ -2,34 +2,50 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from ranklite.models.config import Name, Strict
+from ranklite.models.config import Column, Name, Strict
 
 Glob = Annotated[str, Field(min_length=1)]
+Globs = Glob | tuple[Glob, ...]
 LOGS = "logs"  # name of the only table where `files` is given
+SqlType = Literal["VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMP"]
+
+
+def _known(encoding: str) -> str:
+    try:
+        return codecs.lookup(encoding).name
+    except LookupError:
+        raise ValueError(
+            f"{encoding!r} is no encoding: write one such as utf-8, latin-1, cp1252 or utf-16"
+        ) from None
+
+
+Encoding = Annotated[str, AfterValidator(_known)]
 
 
 class CsvConfig(Strict):
     """How CSV files are written.
 
     Attributes:
-      delimiter: Between values; None finds it out.
-      quote: Around values that hold a delimiter.
+      delimiter: Between values; None takes what is most frequent in the first line of the file
+        among `,`, tab, `;` and `|`.
+      quote: Around values that hold a delimiter, a quote or a line break; "" where there is none.
       escape: Before a quote inside quotes.
-      null: Texts that mean a missing value.
+      null: Texts that mean a missing value; an empty one always does.
       header: Whether the first line names the columns.
       columns: Their names, where it does not.
     """
 
-    delimiter: str | None = Field(None, min_length=1, max_length=4)
-    quote: str | None = Field(None, max_length=1)
-    escape: str | None = Field(None, max_length=1)
+    delimiter: str | None = Field(None, min_length=1, max_length=1)
+    quote: str = Field('"', max_length=1)
+    escape: str = Field('"', max_length=1)
     null: tuple[str, ...] = ("",)
     header: bool = True
-    columns: tuple[Name, ...] | None = None
+    columns: tuple[Column, ...] | None = None
 
     @model_validator(mode="after")
     def _names_without_header(self) -> CsvConfig:
@@ -38,26 +54,48 @@ class CsvConfig(Strict):
         return self
 
 
+class TableConfig(Strict):
+    """The files of a table, and how they are written.
+
+    Attributes:
+      files: Glob or list of globs, relative to the data folder.
+      format: `csv`, `jsonl` or `parquet`; None goes by the file's name.
+      csv: How CSV files are written; None takes `source.csv`.
+      encoding: Of text files; None takes `source.encoding`.
+    """
+
+    files: Globs
+    format: Literal["csv", "jsonl", "parquet"] | None = None
+    csv: CsvConfig | None = None
+    encoding: Encoding | None = None
+
+
 class SourceConfig(Strict):
     """Where the log is.
 
     Attributes:
       files: Glob or list of globs, relative to the data folder. `{YYYY}`, `{MM}` and `{DD}`, or
         `{SPAN}` for a number, stand for the span that a file belongs to.
-      tables: Several of them by name, for a query.
+      tables: Several of them by name, for a query: globs, or a mapping with `files` and how these
+        are written.
       query: SQL (DuckDB's) over the tables; the table of `files` is called `logs`.
+      types: SQL type of columns that the query reads. A column of a text file has, unless it stands
+        here, the type that gives every value back as it was written, else it is text.
       format: `csv`, `jsonl` or `parquet`; None goes by the file's name.
       csv: How CSV files are written.
+      encoding: Of text files.
       max_bad_rows: Share of rows that may be unreadable before the run stops.
       window: How many spans a run reads, the newest ones; None reads all.
       engine: `duckdb` on one machine; `beam` reads Parquet with TFX's own ExampleGen.
     """
 
-    files: Glob | tuple[Glob, ...] | None = None
-    tables: dict[Name, Glob | tuple[Glob, ...]] | None = None
+    files: Globs | None = None
+    tables: dict[Name, Globs | TableConfig] | None = None
     query: str | None = None
+    types: dict[Column, SqlType] = {}
     format: Literal["csv", "jsonl", "parquet"] | None = None
     csv: CsvConfig = CsvConfig()
+    encoding: Encoding = "utf-8"
     max_bad_rows: float = Field(0.001, ge=0.0, lt=1.0)
     window: int | None = Field(None, ge=1)
     engine: Literal["duckdb", "beam"] = "duckdb"
@@ -68,9 +106,23 @@ class SourceConfig(Strict):
             raise ValueError("give `files` or `tables`, not both")
         if self.tables is not None and self.query is None:
             raise ValueError("`tables` needs a `query` that joins them")
+        if self.types and self.query is None:
+            raise ValueError("`types` is for the columns that a `query` reads")
         return self
 
     def globs(self) -> dict[str, tuple[str, ...]]:
         """The globs of each table."""
         tables = self.tables or ({LOGS: self.files} if self.files is not None else {})
-        return {name: (g,) if isinstance(g, str) else tuple(g) for name, g in tables.items()}
+        given = {n: t.files if isinstance(t, TableConfig) else t for n, t in tables.items()}
+        return {name: (g,) if isinstance(g, str) else tuple(g) for name, g in given.items()}
+
+    def table(self, name: str) -> TableConfig:
+        """How the files of a table are written, all said."""
+        given = (self.tables or {}).get(name)
+        own = given if isinstance(given, TableConfig) else None
+        return TableConfig(
+            files=self.globs().get(name, ("*",)),
+            format=(own and own.format) or self.format,
+            csv=(own and own.csv) or self.csv,
+            encoding=(own and own.encoding) or self.encoding,
+        )

@@ -6,11 +6,13 @@ import duckdb
 
 from ranklite.components.log_example_gen import IngestError
 from ranklite.components.log_example_gen.config import HashSplit, IngestConfig, TimeSplit
+from ranklite.components.log_example_gen.log_table import LABEL, LOG, ROW, SCHEMA, SPLIT, TIME
+from ranklite.components.log_example_gen.reader import table_column
 from ranklite.models.features.sql import name, quoted
 
 
 def assign(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> None:
-    """Sets the column `split` of `log`.
+    """Sets the column `SPLIT` of the log.
 
     By time: the newest share of the rows is the test split, the share before it the eval split;
     equal times keep the order of the log. By hash: the first 32 bits of MD5(seed, key), as a share
@@ -18,46 +20,52 @@ def assign(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> None:
     """
     split = config.split
     if isinstance(split, TimeSplit):
+        shares = f"{SCHEMA}.shares"
         con.execute(
-            "CREATE TABLE shares AS SELECT row_id, row_number() OVER (ORDER BY ts, row_id) - 1 AS "
-            "rank, count(*) OVER () AS rows FROM log"
+            f"CREATE TABLE {shares} AS SELECT {ROW}, "
+            f"row_number() OVER (ORDER BY {TIME}, {ROW}) - 1 AS rank, "
+            f"count(*) OVER () AS rows FROM {LOG}"
         )
         held_out, test = split.eval + (split.test or 0.0), split.test or 0.0
         con.execute(
-            "UPDATE log SET split = CASE "
-            f"WHEN rank < rows - floor(rows * {held_out!r}) THEN 'train' "
-            f"WHEN rank < rows - floor(rows * {test!r}) THEN 'eval' ELSE 'test' END "
-            "FROM shares WHERE shares.row_id = log.row_id"
+            f"UPDATE {LOG} SET {SPLIT} = CASE "
+            f"WHEN shares.rank < shares.rows - floor(shares.rows * {held_out!r}) THEN 'train' "
+            f"WHEN shares.rank < shares.rows - floor(shares.rows * {test!r}) THEN 'eval' "
+            f"ELSE 'test' END FROM {shares} AS shares WHERE shares.{ROW} = log.{ROW}"
         )
-        con.execute("DROP TABLE shares")
+        con.execute(f"DROP TABLE {shares}")
     elif isinstance(split, HashSplit):
-        text = (
-            f"concat({quoted(str(config.seed))}, ':', {name(split.key) if split.key else 'row_id'})"
-        )
+        key = name(table_column(config, split.key)) if split.key else ROW
+        text = f"concat({quoted(str(config.seed))}, ':', {key})"
         share = f"('0x' || substr(md5({text}), 1, 8))::UBIGINT::DOUBLE / 4294967296.0"
         test = split.test or 0.0
         con.execute(
-            f"UPDATE log SET split = CASE WHEN {share} < {test!r} THEN 'test' "
+            f"UPDATE {LOG} SET {SPLIT} = CASE WHEN {share} < {test!r} THEN 'test' "
             f"WHEN {share} < {test + split.eval!r} THEN 'eval' ELSE 'train' END"
+        )
+
+
+def check_labels(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> None:
+    """Raises IngestError where a label is neither 0 nor 1."""
+    outside = con.execute(
+        f"SELECT {LABEL}, count(*) FROM {LOG} WHERE {LABEL} NOT IN (0, 1) "
+        f"GROUP BY {LABEL} ORDER BY 2 DESC LIMIT 5"
+    ).fetchall()
+    if outside:
+        shown = ", ".join(f"{label:g} ({count} rows)" for label, count in outside)
+        raise IngestError(
+            f"the label {config.label!r} has values other than 0 and 1: {shown}. Write it as an "
+            'expression that is true for a positive, such as "rating >= 4"'
         )
 
 
 def check(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> None:
     """Raises IngestError where a split is empty or the labels cannot be learned from."""
-    outside = con.execute(
-        "SELECT label, count(*), min(row_id) FROM log WHERE label NOT IN (0, 1) "
-        "GROUP BY label ORDER BY 2 DESC LIMIT 5"
-    ).fetchall()
-    if outside:
-        shown = ", ".join(f"{label:g} ({count} rows)" for label, count, _ in outside)
-        raise IngestError(
-            f"the label {config.label!r} has values other than 0 and 1: {shown}. Write it as an "
-            'expression that is true for a positive, such as "rating >= 4"'
-        )
+    check_labels(con, config)
     counts = {
         split: (rows, positives)
         for split, rows, positives in con.execute(
-            "SELECT split, count(*), sum(label) FROM log GROUP BY split"
+            f"SELECT {SPLIT}, count(*), sum({LABEL}) FROM {LOG} GROUP BY {SPLIT}"
         ).fetchall()
     }
     for split in config.split_names:

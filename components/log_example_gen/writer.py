@@ -9,6 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from ranklite.components.log_example_gen.config import IngestConfig
+from ranklite.components.log_example_gen.log_table import LABEL, LOG, NTH, ROW, SPLIT, TIME
 from ranklite.models.features.arrow import write_examples
 from ranklite.models.features.layout import TIMESTAMP
 from ranklite.models.features.sql import name, quoted
@@ -27,11 +28,11 @@ def write_split(
     """Writes one split in the order of the log.
 
     Args:
-      con: `log` is filled.
+      con: The log is loaded and split.
       config: Names the columns.
       split: Which split.
       folder: Where its file goes; made if needed.
-      written: Is told of rows as they are written.
+      written: Receives numbers of rows as they are written.
 
     Returns:
       Rows written.
@@ -39,13 +40,13 @@ def write_split(
     features = config.features
     columns = [column.name for column in features.raw_columns]
     columns += [c for c in (features.user, features.item, *features.slices) if c]
-    select = [f"label AS {name(features.label)}"]
+    select = [f"{LABEL} AS {name(features.label)}"]
     select += [f"{name(column)}" for column in dict.fromkeys(columns)]
     if config.timestamp and TIMESTAMP not in columns:
-        select.append(f"ts AS {TIMESTAMP}")
-    order = "row_id, nth" if config.sampled_negatives else "row_id"
+        select.append(f"floor({TIME} / 1e6)::BIGINT AS {name(TIMESTAMP)}")
+    order = f"{ROW}, {NTH}" if config.sampled_negatives else ROW
     batches = con.sql(
-        f"SELECT {', '.join(select)} FROM log WHERE split = {quoted(split)} ORDER BY {order}"
+        f"SELECT {', '.join(select)} FROM {LOG} WHERE {SPLIT} = {quoted(split)} ORDER BY {order}"
     ).to_arrow_reader(ROWS)
 
     def counted() -> Iterator[pa.RecordBatch]:

@@ -18,8 +18,8 @@ from ranklite.components.artifact_types import PAGE_FILE, REPORT_FILE
 from ranklite.components.blessings import refused_by, verdicts
 from ranklite.models.export.target import LoadedModel, Target
 from ranklite.models.features.feature_set import FeatureSet
-from ranklite.models.serving.metadata import describe
-from ranklite.models.serving.versions import write_version
+from ranklite.models.serving.metadata import changed_inputs, describe
+from ranklite.models.serving.versions import latest_metadata, write_version
 
 _log = logging.getLogger(__name__)
 
@@ -48,8 +48,8 @@ class Executor(base_executor.BaseExecutor):
           output_dict:
             - pushed_model: PushedModel; `pushed`, `pushed_version`, the `sha256` of the file and
               the ids of the model, its float parent and their examples are its custom properties,
-              and `pushed.json` says what was pushed, which nodes refused, and the verdict of every
-              gate.
+              and `pushed.json` says what was pushed, which nodes refused, the verdict of every
+              gate, and the inputs that differ from those of the version before.
           exec_properties:
             - features: JSON of a FeatureSet.
             - config: JSON of the run's configuration.
@@ -70,17 +70,29 @@ class Executor(base_executor.BaseExecutor):
         judged = verdicts(report, {key: result[0].uri for key, result in input_dict.items()})
         refused = refused_by(input_dict)
         version = None
+        changed: list[str] = []
         if refused:
             _log.warning("not pushed: refused by %s", ", ".join(refused))
         else:
-            version = self._push(target, model, report, input_dict, output_dict, exec_properties)
+            metadata = self._metadata(
+                target, model, report, input_dict, output_dict, exec_properties
+            )
+            changed = changed_inputs(latest_metadata(exec_properties["push_destination"]), metadata)
+            version = write_version(
+                exec_properties["push_destination"],
+                {target.file: model.content},
+                {"model": metadata, "report": report},
+                keep=exec_properties["keep"] or None,
+                files={PAGE_FILE: io_utils.read_bytes_file(_page(input_dict))},
+            )
             pushed.set_string_custom_property("pushed_version", os.path.basename(version))
         pushed.set_int_custom_property("pushed", int(version is not None))
         os.makedirs(pushed.uri, exist_ok=True)
         with open(os.path.join(pushed.uri, PUSHED_FILE), "w", encoding="utf-8") as file:
-            json.dump({"version": version, "refused_by": refused, "verdicts": judged}, file)
+            pushed_json = {"version": version, "refused_by": refused, "verdicts": judged}
+            json.dump({**pushed_json, "changed_inputs": changed}, file)
 
-    def _push(
+    def _metadata(
         self,
         target: Target,
         model: LoadedModel,
@@ -88,11 +100,11 @@ class Executor(base_executor.BaseExecutor):
         input_dict: dict[str, list[Any]],
         output_dict: dict[str, list[Any]],
         exec_properties: dict[str, Any],
-    ) -> str:
+    ) -> dict[str, Any]:
         features = FeatureSet.model_validate_json(exec_properties["features"])
         artifacts = {key: [a.id for a in values] for key, values in input_dict.items()}
         execution = _execution_id(output_dict["pushed_model"][0].uri)
-        metadata = describe(
+        return describe(
             target,
             model,
             features.raw_columns,
@@ -102,13 +114,6 @@ class Executor(base_executor.BaseExecutor):
             json.loads(exec_properties["config"]),
             code_digest=exec_properties["code_digest"],
             lineage={"artifacts": artifacts, "execution": execution},
-        )
-        return write_version(
-            exec_properties["push_destination"],
-            {target.file: model.content},
-            {"model": metadata, "report": report},
-            keep=exec_properties["keep"] or None,
-            files={PAGE_FILE: io_utils.read_bytes_file(_page(input_dict))},
         )
 
 

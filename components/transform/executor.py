@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
@@ -10,6 +11,8 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from ranklite.components.artifact_types import ROWS_FILE
+from ranklite.models.features.constants import without_values
+from ranklite.models.features.feature_set import FeatureSet
 
 BATCH_ROWS = 1024
 
@@ -31,9 +34,27 @@ class Executor(transform_executor.Executor):
         output_dict: dict[str, list[Any]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Transforms as TFX does, with the same keys; every split keeps its number of rows."""
+        """Transforms as TFX does, with the same keys; every split keeps its number of rows.
+
+        Raises:
+          ValueError: A feature has no value in its vocabulary.
+        """
         super().Do(input_dict, output_dict, exec_properties)
         rows = os.path.join(artifact_utils.get_single_uri(input_dict["examples"]), ROWS_FILE)
         if fileio.exists(rows):  # Beam's reader of Parquet does not count
             to = artifact_utils.get_single_uri(output_dict["transformed_examples"])
             fileio.copy(rows, os.path.join(to, ROWS_FILE))
+        features = FeatureSet.model_validate_json(_custom(exec_properties)["features"])
+        graph = artifact_utils.get_single_uri(output_dict["transform_graph"])
+        empty = without_values(graph, features)
+        if empty:
+            raise ValueError(
+                f"no value of {', '.join(empty)} is in a vocabulary: all are missing in the train "
+                "split, or rarer there than `min_count`. Mend the log, lower `min_count`, or leave "
+                "the feature out"
+            )
+
+
+def _custom(exec_properties: dict[str, Any]) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads(exec_properties["custom_config"])
+    return config

@@ -11,6 +11,8 @@ from pydantic import BeforeValidator, Discriminator, TypeAdapter
 from ranklite.models.architectures import DEFAULT_FAMILY, FAMILIES
 from ranklite.models.architectures.family import FamilySettings
 
+LEAST_BATCH = 8  # rows, for batch normalization
+
 
 def _named(data: Any) -> Any:
     """Adds the family that is meant where none is named.
@@ -48,3 +50,12 @@ def parse_settings(data: dict[str, Any]) -> FamilySettings:
 def default_settings() -> FamilySettings:
     """The default family with its defaults."""
     return parse_settings({})
+
+
+def check_batch(model: FamilySettings, batch_size: int) -> None:
+    """Raises ValueError where batch normalization would take its statistics of too few rows."""
+    if getattr(model, "batch_norm", False) and batch_size < LEAST_BATCH:
+        raise ValueError(
+            f"training.batch_size {batch_size} with model.batch_norm: the statistics of so few "
+            f"rows are noise; take {LEAST_BATCH} or more, or set batch_norm: false"
+        )

@@ -34,6 +34,10 @@ class GatesConfig(Strict):
       max_parity: Largest difference of a score between the file and its Keras model.
       max_raw_parity: Largest difference of a score between the two signatures, beyond what the last
         bits of numbers do.
+      max_log_parity: Largest difference of a score between a row as it stands in the log, read as
+        an app would send it, and the same row as it was judged.
+      max_unseen: Most values of a feature, the user left out, that are missing or were never seen
+        in training.
       max_score_change: Largest change of a single score between the float control, trained as long
         (the float parent where there is none), and the shipped file.
       max_score_change_p999: The same at the 99.9th percentile.
@@ -56,6 +60,8 @@ class GatesConfig(Strict):
     max_latency_512_us: Positive | None = None
     max_parity: Drop | None = 0.05
     max_raw_parity: Drop | None = 0.0001
+    max_log_parity: Drop | None = 0.00001
+    max_unseen: Drop | None = 0.99
     max_score_change: Drop | None = 0.9
     max_score_change_p999: Drop | None = 0.5
     min_distinct_scores: Drop | None = 0.2

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
+from tensorflow_transform.analyzers import get_empy_vocabulary_dummy_value
 
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import FeatureLayout
@@ -95,6 +96,11 @@ class Learned:
         words = self._output.vocabulary_by_name(name)
         return [word.decode(errors=SURROGATES) for word in words]
 
+    def has_values(self, name: str) -> bool:
+        """Whether a vocabulary holds a value: an empty one holds TFT's word for nothing."""
+        words = self._output.vocabulary_by_name(name)
+        return list(words) != [get_empy_vocabulary_dummy_value(tf.string)[1]]
+
     def vocabulary_size(self, name: str) -> int:
         """The number of values of a vocabulary."""
         return int(self._output.vocabulary_size_by_name(name))
@@ -169,3 +175,13 @@ def layout_from_transform(transform_dir: str, features: FeatureSet) -> FeatureLa
     learned = Learned(transform_dir)
     sizes = [(f.name, f.id_length, f.id_values(learned)) for f in features.id_features]
     return FeatureLayout.build(sizes, features.numeric_names)
+
+
+def without_values(transform_dir: str, features: FeatureSet) -> list[str]:
+    """Features whose vocabulary is empty: every value would be unknown to the model."""
+    learned = Learned(transform_dir)
+    return [
+        feature.name
+        for feature in features.id_features
+        if VOCABULARY in feature.constants(learned) and not learned.has_values(feature.name)
+    ]

@@ -18,9 +18,9 @@ from __future__ import annotations
 import abc
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from ranklite.models.config import Name, Strict
+from ranklite.models.config import Column, FeatureName, Strict
 from ranklite.models.features.layout import Field
 from ranklite.models.features.raw_column import RawColumn
 
@@ -75,11 +75,13 @@ class FeatureKind(Strict, abc.ABC):
 
     Attributes:
       kind: The registered name; a kind narrows it to a literal.
-      name: Of the feature: of its column in the log, where it has one, and of its id field.
+      name: Of the feature: in the signature that an app calls, and of its id field.
+      column: Its name in the log, where that is another, such as `Item ID`.
     """
 
     kind: str
-    name: Name
+    name: FeatureName
+    column: Column | Literal[""] = ""
 
     @classmethod
     @abc.abstractmethod

@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from ranklite.models.features import sql
+from ranklite.models.features import sql_values
 from ranklite.models.features.layout import MISSING_FLOAT, MISSING_INT64, MISSING_STRING
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ Dtype = Literal["string", "int64", "float32"]
 
 Value = bytes | int | float
 
-_SQL = {"string": "VARCHAR", "int64": "BIGINT", "float32": "DOUBLE"}
 _MISSING: dict[str, Value] = {
     "string": MISSING_STRING.encode(),
     "int64": MISSING_INT64,
@@ -37,13 +36,14 @@ class RawColumn:
     """A column of raw values.
 
     Attributes:
-      name: Its name, in the log, in Examples and in the raw signature.
+      name: Its name, in Examples and in the raw signature.
       dtype: Of a value: `string`, `int64` or `float32`.
       length: Most values a row, the first ones; None for a single value.
       separator: What splits the text of a list; None where the log has lists.
       categories: Whether values are categories, whose shares are compared for drift, and not
         magnitudes.
       kind: The kind of feature that reads it, for those who read `model.json`.
+      column: Its name in the log, where that is another.
 
     Example:
         >>> genres = RawColumn("genres", "string", length=3, separator="|")
@@ -57,6 +57,12 @@ class RawColumn:
     separator: str | None = None
     categories: bool = True
     kind: str = ""
+    column: str = ""
+
+    @property
+    def source(self) -> str:
+        """Its name in the log."""
+        return self.column or self.name
 
     @property
     def is_list(self) -> bool:
@@ -79,25 +85,18 @@ class RawColumn:
 
     # Ingest
 
-    @property
-    def csv_type(self) -> str:
-        """DuckDB's type of the column in a CSV file; a value that does not fit is a reject."""
-        return "VARCHAR" if self.is_list else _SQL[self.dtype]
-
     def sql(self, kind: str) -> tuple[str, str | None]:
         """SQL of the column in its declared type, and of what is wrong with a value, if anything.
 
         Args:
-          kind: DuckDB's type of the column as it was read.
+          kind: DuckDB's type of the column in the log; `JSON` for a value of a JSONL line.
 
         Raises:
-          ValueError: The column cannot become what is declared.
+          Unconvertible: The column cannot become what is declared.
         """
         if self.is_list:
-            return sql.values(self.name, kind, _SQL[self.dtype], self.separator)
-        if self.dtype == "string":
-            return sql.text(self.name)
-        return sql.number(self.name, _SQL[self.dtype])
+            return sql_values.values(self.source, kind, self.dtype, self.separator)
+        return sql_values.scalar(self.source, kind, self.dtype)
 
     def arrow_type(self) -> pa.DataType:
         """Type of the column in an Arrow table."""
@@ -148,6 +147,8 @@ class RawColumn:
         entry: dict[str, Any] = {"name": self.name, "kind": self.kind, "dtype": self.dtype}
         if self.is_list:
             entry |= {"max_length": self.length, "separator": self.separator}
+        if self.column:
+            entry["column"] = self.column
         return entry
 
     @classmethod
@@ -159,6 +160,7 @@ class RawColumn:
             entry.get("max_length"),
             entry.get("separator"),
             kind=entry.get("kind", ""),
+            column=entry.get("column", ""),
         )
 
     @classmethod

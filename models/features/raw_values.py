@@ -1,9 +1,15 @@
-"""Values as an app or a CSV file has them, as the arrays that a raw signature takes. numpy only."""
+"""Values as an app or a file has them, as the arrays that a raw signature takes. numpy only.
+
+The rules are those of `ranklite.models.features.sql_values`, by which a log is read: the same value
+means the same in training and in scoring.
+"""
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import numbers
+import re
 from typing import Any
 
 import numpy as np
@@ -13,7 +19,11 @@ from ranklite.models.features.layout import MISSING_INT64
 from ranklite.models.features.raw_column import RawColumn
 
 NUMPY: dict[str, Any] = {"string": np.object_, "int64": np.int64, "float32": np.float32}
-_INT64 = range(-(2**63), 2**63)
+_INT64 = range(-(2**63) + 1, 2**63)  # -2**63 stands for a missing value
+_WHOLE = 2.0**53  # beyond it a float does not say which integer was meant
+_LARGEST = float(np.finfo(np.float32).max)
+_INTEGER = re.compile(r" *([+-]?)0*([0-9]{1,19})(?:\.0*)? *")
+_NUMBER = re.compile(r" *[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)? *")
 _SEPARATOR = "|"  # of lists in a text, where the log had lists
 
 
@@ -27,7 +37,7 @@ def convert(column: RawColumn, value: Any) -> Any:
 
     Args:
       column: Where it belongs.
-      value: A str, int, float or None, or a list of them; "" and NaN are missing too.
+      value: A str, int, float, bool or None, or a list of them; "" and NaN are missing too.
 
     Returns:
       A value of the column's type, its missing value where there is none; a list of exactly
@@ -35,54 +45,108 @@ def convert(column: RawColumn, value: Any) -> Any:
 
     Raises:
       ValueError: It is not of the column's type.
+
+    Example:
+        >>> convert(RawColumn("item", "int64"), "7.0"), convert(RawColumn("user", "string"), 7.0)
+        (7, b'7')
     """
     if column.length is None:
         return _converted(column, value)
-    parts = _parts(value, column.separator)
+    parts = _parts(column, value)
     kept = [_converted(column, part) for part in parts[: column.length]]
     return kept + [column.missing] * (column.length - len(kept))
 
 
 def parse(column: RawColumn, text: str | None) -> Any:
     """What a field of a CSV file means: a text, a list of texts, or None."""
-    if not column.is_list:
+    if not column.is_list or text is None:
         return text or None
-    return [part for part in (text or "").split(column.separator or _SEPARATOR) if part]
+    return text.split(column.separator or _SEPARATOR)
 
 
-def _is_missing(value: Any) -> bool:
-    return (
-        value is None or value in ("", b"") or (isinstance(value, numbers.Real) and value != value)
-    )
+def _is_missing(column: RawColumn, value: Any) -> bool:
+    if value is None or (isinstance(value, (str, bytes)) and not value):
+        return True
+    if isinstance(value, str):
+        return column.dtype != "string" and value.lower() == "nan"
+    if column.dtype == "int64" and isinstance(value, numbers.Integral):
+        return bool(value == MISSING_INT64)  # which model.json names for who fills arrays
+    return isinstance(value, numbers.Real) and bool(value != value)
 
 
-def _parts(value: Any, separator: str | None) -> list[Any]:
-    """The present values of a list, or of what stands for one; ingestion drops blanks too."""
-    if isinstance(value, str) and separator:
-        value = value.split(separator)
+def _parts(column: RawColumn, value: Any) -> list[Any]:
+    """The present values of a list, or of a text that is one; what is blank is none."""
+    if isinstance(value, str) and column.separator:
+        value = value.split(column.separator)
+    elif not isinstance(value, (list, tuple, np.ndarray)) and _is_missing(column, value):
+        value = []
     elif not isinstance(value, (list, tuple, np.ndarray)):
-        value = [value]
-    texts = (part.strip(" ") if isinstance(part, str) else part for part in value)
-    present = [not _is_missing(text) and text != MISSING_INT64 for text in texts]
+        raise _wrong(column, value, "is no list")
+    present = [
+        not (isinstance(part, str) and not part.strip(" ")) and not _is_missing(column, part)
+        for part in value
+    ]
     return list(itertools.compress(value, present))
 
 
 def _converted(column: RawColumn, value: Any) -> Any:
-    try:
-        if _is_missing(value):
-            return column.missing
-        if isinstance(value, (bool, np.bool_)):
-            raise TypeError
-        if column.dtype == "string":
-            if not isinstance(value, (str, bytes, numbers.Integral)):
-                raise TypeError
-            return value if isinstance(value, bytes) else str(value).encode()
-        if column.dtype == "int64":
-            if isinstance(value, numbers.Real) and not float(value).is_integer():
-                raise TypeError
-            if int(value) not in _INT64:
-                raise OverflowError
-            return int(value)
-        return float(value)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"{column.name} = {value!r} is not of type {column.dtype}") from error
+    if _is_missing(column, value):
+        return column.missing
+    converted = _CONVERT[column.dtype](value)
+    if converted is None:
+        raise _wrong(column, value, f"is not of type {column.dtype}")
+    return converted
+
+
+def _wrong(column: RawColumn, value: Any, what: str) -> ValueError:
+    shown = repr(value)
+    return ValueError(f"{column.name} = {shown[:100]}{'...' * (len(shown) > 100)} {what}")
+
+
+def _string(value: Any) -> bytes | None:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        try:
+            return value.encode()
+        except UnicodeEncodeError:  # half of a pair of surrogates
+            return None
+    if isinstance(value, (bool, np.bool_)):
+        return b"true" if value else b"false"
+    if isinstance(value, numbers.Real):
+        whole = _whole(value)
+        return None if whole is None else str(whole).encode()
+    if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        return value.isoformat().encode()
+    return None
+
+
+def _int64(value: Any) -> int | None:
+    if isinstance(value, str):
+        match = _INTEGER.fullmatch(value)
+        number = int(match[1] + match[2]) if match else None
+    elif isinstance(value, (numbers.Real, np.bool_)):
+        number = _whole(value)
+    else:
+        return None
+    return number if number is not None and number in _INT64 else None
+
+
+def _float32(value: Any) -> float | None:
+    if isinstance(value, str):
+        value = value if _NUMBER.fullmatch(value) else None
+    elif not isinstance(value, (numbers.Real, np.bool_)):
+        value = None
+    number = None if value is None else float(value)
+    return number if number is not None and abs(number) <= _LARGEST else None
+
+
+def _whole(value: Any) -> int | None:
+    """A number as an integer, where it is one for certain."""
+    if isinstance(value, (numbers.Integral, np.bool_)):
+        return int(value)
+    number = float(value)
+    return int(number) if abs(number) <= _WHOLE and number.is_integer() else None
+
+
+_CONVERT: dict[str, Any] = {"string": _string, "int64": _int64, "float32": _float32}

@@ -13,6 +13,10 @@ import tensorflow as tf
 from ranklite.models.features.kind import Number
 from ranklite.models.features.layout import MISSING, PADDING_ROW
 
+# Of deviations from the mean. Squared by the factorization machine, a number further out would end
+# in NaN, and one at 50 deviations takes the whole range of int8 activations to itself.
+LARGEST = 10.0
+
 
 def squash(x: tf.Tensor) -> tf.Tensor:
     """sign(x) log(1 + |x|); in TFLite it overflows beyond 1e36.
@@ -34,8 +38,9 @@ def is_present(x: tf.Tensor) -> tf.Tensor:
 
 
 def standardize(x: tf.Tensor, mean: tf.Tensor, std: tf.Tensor) -> tf.Tensor:
-    """(x - mean) / std, and 0, the mean, where x is missing."""
-    return tf.where(is_present(x), (x - mean) / std, tf.zeros_like(x))
+    """(x - mean) / std within `LARGEST` deviations, and 0, the mean, where x is missing."""
+    z = tf.minimum(tf.maximum((x - mean) / std, -LARGEST), LARGEST)
+    return tf.where(is_present(x), z, tf.zeros_like(x))
 
 
 def present_or_zero(x: tf.Tensor) -> tf.Tensor:

@@ -8,6 +8,8 @@ import tensorflow_transform as tft
 from ranklite.models.features.columns import text
 from ranklite.models.features.layout import MISSING, MISSING_STRING, OOV, RESERVED_ROWS
 
+FILE_FORMAT = "tfrecord_gzip"  # in a text file, no value can have a line break: TFT drops it
+
 
 def learn(
     values: tf.Tensor, name: str, min_count: int = 1, size: int | None = None
@@ -25,12 +27,13 @@ def learn(
     """
     words = text(values)
     path = tft.vocabulary(
-        words,
+        tf.boolean_mask(words, words != MISSING_STRING),
         vocab_filename=name,
         frequency_threshold=min_count if min_count > 1 else None,
         top_k=size,
+        file_format=FILE_FORMAT,
     )
-    rank = tft.apply_vocabulary(words, path, default_value=-1)
+    rank = tft.apply_vocabulary(words, path, default_value=-1, file_format=FILE_FORMAT)
     rows = tf.where(rank < 0, tf.constant(OOV, tf.int64), rank + RESERVED_ROWS)
     rows = tf.where(words == MISSING_STRING, tf.constant(MISSING, tf.int64), rows)
     return rows, tf.cast(tft.experimental.get_vocabulary_size_by_name(name), tf.int64)

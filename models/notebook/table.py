@@ -11,7 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.features.raw_column import RawColumn
 from ranklite.models.features.sql import name, quoted
+from ranklite.models.features.sql_values import Unconvertible, joined, problem, problems
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +57,7 @@ def raw_batches(
         columns, reasons = _select(features, types)
         con.execute(
             f"CREATE TABLE typed AS SELECT {', '.join(columns)}, "
-            f"concat_ws('; ', {', '.join(reasons)}) AS ranklite_bad FROM given"
+            f"{joined(reasons)} AS ranklite_bad FROM given"
         )
         _check(con, features)
         reader = con.sql("SELECT * EXCLUDE (ranklite_bad) FROM typed").to_arrow_reader(ROWS)
@@ -71,20 +73,17 @@ def _select(features: FeatureSet, types: dict[str, str]) -> tuple[list[str], lis
         )
     label = f"TRY_CAST({name(features.label)} AS DOUBLE)"
     columns = [f"{label} AS {name(features.label)}"]
-    wrong = f"{quoted(features.label + ': neither 0 nor 1')}"
+    wrong = problem(features.label, "neither 0 nor 1", name(features.label))
     reasons = [f"CASE WHEN coalesce({label}, -1) NOT IN (0, 1) THEN {wrong} END"]
     read = {column.name: column for column in features.raw_columns}
     for column in features.input_columns:
         if column == features.label:
             continue
-        if column in read:
-            try:
-                value, reason = read[column].sql(types[column])
-            except ValueError as error:
-                raise UnreadableTable(str(error)) from None
-        else:  # of the user or a slice
-            as_it_is = types[column] in ("BIGINT", "DOUBLE")
-            value, reason = name(column) + ("" if as_it_is else "::VARCHAR"), None
+        of_role = RawColumn(column, "string")  # of the user or a slice
+        try:
+            value, reason = read.get(column, of_role).sql(types[column])
+        except Unconvertible as error:
+            raise UnreadableTable(str(error)) from None
         columns.append(f"{value} AS {name(column)}")
         reasons += [reason] if reason else []
     return columns, reasons
@@ -97,7 +96,8 @@ def _check(con: duckdb.DuckDBPyConnection, features: FeatureSet) -> None:
     ).fetchone()
     if first is not None:
         [(count,)] = con.execute("SELECT count(*) FROM typed WHERE ranklite_bad != ''").fetchall()
-        raise UnreadableTable(f"{count} rows cannot be read; row {first[0]}: {first[1]}")
+        shown = "; ".join(": ".join(filter(None, each)) for each in problems(first[1]))
+        raise UnreadableTable(f"{count} rows cannot be read; row {first[0]}: {shown}")
     [(rows,)] = con.execute("SELECT count(*) FROM typed").fetchall()
     if not rows:
         raise UnreadableTable("the table has no rows")

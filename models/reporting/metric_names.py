@@ -66,6 +66,8 @@ _GATES = {  # those that do not bound a figure as it is
     "max_log_loss_rise": _ADDED,
     "max_parity": "score against Keras",
     "max_raw_parity": "score raw against ids",
+    "max_log_parity": "score from the log file",
+    "max_unseen": "unseen or missing values",
     "max_score_change": "largest score change",
     "max_score_change_p999": "score change, 99.9 %",
     "min_distinct_scores": "distinct scores",

@@ -48,3 +48,32 @@ def describe(
         "config": dict(config),
         **more,
     }
+
+
+def changed_inputs(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[str]:
+    """What an app that feeds one version has to do otherwise for the next: a line an input.
+
+    Args:
+      before: `model.json` of the version pushed last; None where there is none.
+      after: Of the new one.
+
+    Example:
+        >>> old = {"features": [{"name": "user", "kind": "categorical", "dtype": "string"}]}
+        >>> changed_inputs(old, {"features": [{"name": "age", "kind": "numeric"}]})
+        ["'age' is new", "'user' is gone"]
+    """
+    if before is None:
+        return []
+    old = {entry["name"]: entry for entry in before.get("features", [])}
+    new = {entry["name"]: entry for entry in after["features"]}
+    lines = [f"{name!r} is new" for name in new if name not in old]
+    lines += [f"{name!r} is gone" for name in old if name not in new]
+    for name in new:
+        if name in old:
+            keys = dict.fromkeys([*old[name], *new[name]])
+            lines += [
+                f"{key} of {name!r} was {old[name].get(key)!r} and is {new[name].get(key)!r}"
+                for key in keys
+                if old[name].get(key) != new[name].get(key)
+            ]
+    return lines

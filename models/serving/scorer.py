@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import itertools
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +15,9 @@ from ranklite.models.export import DEFAULT_TARGET, export_target
 from ranklite.models.export.target import BATCH, SCORE, SERVING_RAW
 from ranklite.models.features import raw_values
 from ranklite.models.features.raw_column import RawColumn
+from ranklite.models.serving import log_files, scored_files
+from ranklite.models.serving.csv_format import CsvFormat
+from ranklite.models.serving.log_files import RowFile
 from ranklite.models.serving.versions import METADATA_FILE, latest_version, model_files
 
 Row = Mapping[str, Any]
@@ -76,7 +76,10 @@ class Scorer:
         parts = []
         while batch := list(itertools.islice(iterator, BATCH)):
             inputs = {column.name: self._array(column, batch) for column in self._columns}
-            parts.append(self._model.score(inputs, SERVING_RAW))
+            scores = self._model.score(inputs, SERVING_RAW)
+            if not np.isfinite(scores).all():  # which would rank above all others
+                raise ValueError(f"the model gives no number for {inputs}")
+            parts.append(scores)
         return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
     def top_k(self, user: Row, items: Sequence[Row], k: int) -> list[tuple[int, float]]:
@@ -96,57 +99,85 @@ class Scorer:
         best = np.argsort(-scores, kind="stable")[:k]
         return [(int(index), float(scores[index])) for index in best]
 
-    def score_csv(self, source: str, target: str) -> int:
-        """Scores a CSV file with a header; the output is the input and a column `score`.
+    def score_file(self, source: str, target: str, *, column: str = SCORE) -> int:
+        """Scores the rows of a file; the output is the input and a column with the scores.
+
+        It reads CSV, JSON Lines and Parquet, by the file's name, as the model's own log was read:
+        the configuration's CSV settings and encoding travel with it, and columns go by their names
+        in the log. What is written is in the same format, uncompressed where it is text. Text that
+        a spreadsheet would take for a formula is left as it is.
 
         Args:
-          source: The input; an empty field is a missing value.
+          source: The input.
           target: The output; it appears only once it is whole.
+          column: Of the scores.
 
         Returns:
           Number of rows.
 
         Raises:
-          ValueError: The files are the same, the header lacks a feature, names a column twice or
-            has a `score` already, or a row has more fields than the header or a wrong value.
+          ValueError: The files are the same, the input lacks a feature, has the column already, or
+            has a wrong value; the message names file and line.
         """
         if os.path.realpath(source) == os.path.realpath(target):
             raise ValueError(f"{target!r} is the input; give the output another name")
-        # A spreadsheet puts a byte order mark before the header; utf-8-sig reads both.
-        with open(source, newline="", encoding="utf-8-sig") as read:
-            reader = csv.DictReader(read)
-            header = list(reader.fieldnames or [])
-            self._check_header(source, header)
-            with _replaced(target) as write:
-                writer = csv.DictWriter(write, [*header, SCORE])
-                writer.writeheader()
-                count = 0
-                while rows := list(itertools.islice(reader, BATCH)):
-                    numbered = ((n, self._parsed(n, row)) for n, row in enumerate(rows, count))
-                    try:
-                        scores = self._score(numbered)
-                    except ValueError as error:
-                        raise ValueError(f"{source}: {error}; row 0 follows the header") from error
-                    for row, score in zip(rows, scores, strict=True):
-                        writer.writerow({**row, SCORE: f"{score:.9g}"})
-                    count += len(rows)
-        return count
+        with log_files.open_rows(source, self.csv_format, self.encoding) as file:
+            return self.score_rows(file, target, column=column)
 
-    def _check_header(self, source: str, header: list[str]) -> None:
-        absent = [column.name for column in self._columns if column.name not in header]
+    def score_rows(self, file: RowFile, target: str, *, column: str = SCORE) -> int:
+        """Scores the rows of an open file, as `score_file` does; of a query's result to CSV."""
+        self._check_columns(file, column)
+        return scored_files.write(target, file, self._scored(file, column), column)
+
+    @property
+    def csv_format(self) -> CsvFormat:
+        """How CSV files of the model's log are written."""
+        return CsvFormat.of_entry(self._source.get("csv") or {})
+
+    @property
+    def encoding(self) -> str:
+        """Of text files of the model's log."""
+        return str(self._source.get("encoding", "utf-8"))
+
+    @property
+    def _source(self) -> Mapping[str, Any]:
+        config: Mapping[str, Any] = self.metadata.get("config") or {}
+        return config.get("source") or {}
+
+    def _scored(self, file: RowFile, column: str) -> Iterator[tuple[Row, float]]:
+        """The rows of a file with their scores."""
+        while batch := list(itertools.islice(file.rows, BATCH)):
+            inputs = {each.name: self._of_file(file, each, batch) for each in self._columns}
+            scores = self._model.score(inputs, SERVING_RAW)
+            for (line, row), score in zip(batch, scores, strict=True):
+                if file.columns is None and column in row:
+                    raise ValueError(f"{file.path}:{line}: it has {column!r} already")
+                yield row, float(score)
+
+    def _check_columns(self, file: RowFile, column: str) -> None:
+        if file.columns is None:
+            return
+        absent = [each.source for each in self._columns if each.source not in file.columns]
         if absent:
-            raise ValueError(f"{source}: no column {', '.join(absent)}; it has {header}")
-        twice = sorted({name for name in header if header.count(name) > 1})
-        if twice:
-            raise ValueError(f"{source}: the header names {', '.join(twice)} twice")
-        if SCORE in header:
-            raise ValueError(f"{source}: it has a column {SCORE!r} already; rename or remove it")
+            raise ValueError(f"{file.path}: no column {', '.join(absent)}; it has {file.columns}")
+        if column in file.columns:
+            raise ValueError(
+                f"{file.path}: it has a column {column!r} already; call the scores otherwise"
+            )
 
-    def _parsed(self, number: int, row: dict[str, Any]) -> dict[str, Any]:
-        """A row of texts with its numbers read and its lists split."""
-        if None in row:  # where DictReader puts what the header has no name for
-            raise ValueError(f"row {number} has more fields than the header: {list(row.values())}")
-        return {column.name: raw_values.parse(column, row[column.name]) for column in self._columns}
+    def _of_file(
+        self, file: RowFile, column: RawColumn, rows: Sequence[tuple[int, Row]]
+    ) -> npt.NDArray[Any]:
+        values = []
+        for line, row in rows:
+            value = file.value(row, column.source)
+            try:
+                if file.kind == "csv":
+                    value = raw_values.parse(column, value)
+                values.append(raw_values.convert(column, value))
+            except ValueError as error:
+                raise ValueError(f"{file.path}:{line}: {error}") from error
+        return raw_values.array(column, values)
 
     def _array(self, column: RawColumn, rows: list[tuple[int, Row]]) -> npt.NDArray[Any]:
         values = []
@@ -161,18 +192,3 @@ class Scorer:
             except ValueError as error:
                 raise ValueError(f"row {number}: {error}") from error
         return raw_values.array(column, values)
-
-
-@contextlib.contextmanager
-def _replaced(path: str) -> Iterator[TextIO]:
-    """A file that takes its place once it is whole, and leaves nothing where it fails."""
-    folder, name = os.path.split(os.path.abspath(path))
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
-    try:
-        with open(descriptor, "w", newline="", encoding="utf-8") as file:
-            yield file
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

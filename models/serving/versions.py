@@ -50,6 +50,17 @@ def latest_version(destination: str) -> str | None:
     return os.path.join(destination, str(result[-1])) if result else None
 
 
+def latest_metadata(destination: str) -> dict[str, Any] | None:
+    """`model.json` of the newest version in a folder, or None where there is none to be read."""
+    newest = latest_version(destination)
+    try:
+        with open(os.path.join(newest or "", METADATA_FILE), encoding="utf-8") as file:
+            data = json.load(file)
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
 def write_version(
     destination: str,
     models: Mapping[str, bytes],

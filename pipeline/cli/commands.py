@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import pathlib
 import sys
 import threading
@@ -46,6 +47,11 @@ def validate(args: argparse.Namespace) -> int:
     if args.data:
         config.check_files(args.data)
     print(f"{args.config} is valid: {config.summary()}")
+    if args.data and config.source.engine == "duckdb":
+        from ranklite.components.log_example_gen.preview import preview
+
+        for line in preview(config.ingest, args.data):
+            print(line)
     return 0
 
 
@@ -68,7 +74,16 @@ def score(args: argparse.Namespace) -> int:
     """Scores the rows of a CSV file."""
     from ranklite.models.serving.scorer import Scorer
 
-    rows = Scorer(args.model).score_csv(args.input, args.output)
+    scorer = Scorer(args.model)
+    if os.path.isdir(args.input):
+        from ranklite.components.log_example_gen.query_rows import query_rows
+        from ranklite.pipeline.config.run_config import RunConfig
+
+        config = RunConfig.model_validate(scorer.metadata["config"])
+        with query_rows(config.ingest, args.input) as result:
+            rows = scorer.score_rows(result, args.output, column=args.column)
+    else:
+        rows = scorer.score_file(args.input, args.output, column=args.column)
     print(f"{rows} rows scored: {args.output}")
     return 0
 

@@ -68,7 +68,11 @@ def parser() -> argparse.ArgumentParser:
 
     validate = command("validate", "Check a configuration without running anything.")
     with_config(validate)
-    validate.add_argument("--data", metavar="DIR", help="also check that its files are there")
+    validate.add_argument(
+        "--data",
+        metavar="DIR",
+        help="also read the first rows of its files, and say what a run would make of them",
+    )
 
     report = command("report", "Print the table of a configuration's last run again.")
     with_config(report)
@@ -98,11 +102,22 @@ def parser() -> argparse.ArgumentParser:
         "search the pipeline's own in it)",
     )
 
-    score = command("score", "Score the rows of a CSV file with a pushed model (no TensorFlow).")
+    score = command("score", "Score the rows of a file with a pushed model (no TensorFlow).")
     score.add_argument("model", help="a pushed version, or the folder of all versions")
-    score.add_argument("input", help="CSV file with a header that names the model's features")
     score.add_argument(
-        "-o", "--output", required=True, help="CSV file to write: the input and a column `score`"
+        "input",
+        help="CSV, JSON Lines or Parquet file with the columns of the model's log, or, where the "
+        "configuration has a query, the folder of the log",
+    )
+    score.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        help="file to write, in the format of the input: the input and a column of scores; text "
+        "that a spreadsheet takes for a formula is left as it is",
+    )
+    score.add_argument(
+        "--column", default="score", help="name of that column (default: %(default)s)"
     )
 
     lineage = command(

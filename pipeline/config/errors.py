@@ -17,6 +17,7 @@ import yaml
 
 from ranklite.models.registered import Registered
 from ranklite.pipeline.config.renamed import GivenTwice, rename
+from ranklite.pipeline.config.yaml_text import NotYaml, compose, construct
 
 Loc = tuple[int | str, ...]
 ConfigT = TypeVar("ConfigT", bound=pydantic.BaseModel)
@@ -42,18 +43,16 @@ def parse(text: str, file_name: str, model: type[ConfigT]) -> ConfigT:
         not fit the class.
     """
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = compose(text)
         repeated = [
             f"{file_name}:{key.start_mark.line + 1}: key {key.value!r} is given twice"
             for key in _repeated_keys(root)
         ]
         rename(root, file_name)
-        data = yaml.SafeLoader("").construct_document(root) if root else None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error)
-        raise ConfigError(f"{file_name}{line}: not valid YAML: {problem}") from error
+        data = construct(root)
+    except NotYaml as error:
+        line = f":{error.line}" if error.line else ""
+        raise ConfigError(f"{file_name}{line}: not valid YAML: {error}") from error
     except GivenTwice as error:
         raise ConfigError(f"{file_name}:{error.line}: {error}") from error
     if not isinstance(data, dict):

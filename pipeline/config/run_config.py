@@ -19,7 +19,7 @@ from ranklite.components.log_example_gen.config import (
 from ranklite.components.validation_gate.config import ValidationConfig
 from ranklite.models.architectures import FAMILIES
 from ranklite.models.architectures.family import FamilySettings
-from ranklite.models.architectures.settings import ModelSettings, default_settings
+from ranklite.models.architectures.settings import ModelSettings, check_batch, default_settings
 from ranklite.models.compression.config import Compression, CompressionStep, Search
 from ranklite.models.compression.recipe import check_recipe
 from ranklite.models.compression.sizes import (
@@ -29,12 +29,13 @@ from ranklite.models.compression.sizes import (
     check_user_and_item,
 )
 from ranklite.models.compression.techniques import technique
-from ranklite.models.config import Name, Strict
+from ranklite.models.config import Column, Name, Strict
 from ranklite.models.evaluation.gates import GatesConfig
 from ranklite.models.export import DEFAULT_TARGET, TARGETS
 from ranklite.models.features.feature_set import Feature, FeatureSet
 from ranklite.models.training.config import RedrawnNegatives, TrainingConfig
 from ranklite.pipeline.config.errors import ConfigError, parse
+from ranklite.pipeline.config.yaml_text import NotYaml, read_text
 from ranklite.pipeline.kubeflow.config import KubeflowConfig
 
 __all__ = ["ConfigError", "RunConfig", "load_config"]
@@ -80,7 +81,8 @@ class RunConfig(Strict):
       synthetic: The log is generated where no data folder is given.
       source: Where the log is.
       label: Column of 0 and 1, or an SQL expression such as `rating >= 4`.
-      timestamp: Column of the time.
+      timestamp: Column of the time: numbers since 1970, ISO 8601 text, a date or timestamp.
+      timestamp_format: How it is written otherwise, such as `%d/%m/%Y %H:%M` or `seconds`.
       split: How rows are divided into train, eval and test.
       negatives: How negatives are sampled, for a log of positives only.
       features: The model's inputs.
@@ -104,13 +106,14 @@ class RunConfig(Strict):
     synthetic: bool = False
     source: SourceConfig = SourceConfig()
     label: str | None = None
-    timestamp: Name | None = None
+    timestamp: Column | None = None
+    timestamp_format: str | tuple[str, ...] = ()
     split: SplitConfig
     negatives: NegativesConfig | None = None
     features: tuple[Feature, ...] = Field(min_length=1)
     user: Name | None = None
     item: Name | None = None
-    item_label: Name | None = None
+    item_label: Column | None = None
     slices: tuple[Name, ...] = ()
     schema_file: str | None = None
     validation: ValidationConfig = ValidationConfig()
@@ -134,6 +137,7 @@ class RunConfig(Strict):
         _ = self.ingest  # its own rules over several keys
         if self.training.negatives is not None:
             raise ValueError("training.negatives: say `negatives: {redraw: epoch}` instead")
+        check_batch(self.model, self.training.batch_size)
         if len(self._ensembles) > 1:
             raise ValueError(
                 "compression: all recipes that distil share one ensemble: give the same `teachers` "
@@ -186,6 +190,7 @@ class RunConfig(Strict):
             source=self.source,
             label=self.label,
             timestamp=self.timestamp,
+            timestamp_format=self.timestamp_format,
             split=self.split,
             negatives=self.negatives,
             features=self.feature_set,
@@ -288,4 +293,8 @@ def load_config(path: str) -> RunConfig:
         raise FileNotFoundError(
             f"no configuration {path!r}; there are {', '.join(known) or 'none'}"
         )
-    return parse(file.read_text(encoding="utf-8"), path, RunConfig)
+    try:
+        text = read_text(path)
+    except NotYaml as error:
+        raise ConfigError(f"{path}:{error.line}: {error}") from None
+    return parse(text, path, RunConfig)

@@ -158,6 +158,11 @@ def render(outcome: Outcome) -> str:
     if pusher.get("version"):
         version = os.path.relpath(pusher["version"])
         lines += [f"pushed       {version}"]
+        changed = pusher.get("changed_inputs")
+        if changed:
+            lines += [
+                f"attention    its inputs differ from the last version's: {'; '.join(changed)}"
+            ]
         lines += [f"score        {_command()} score {version} IN.csv -o OUT.csv"]
     elif pusher:
         lines += [f"not pushed   refused by {', '.join(map(current_name, pusher['refused_by']))}"]

@@ -131,6 +131,7 @@ def judge(
         stage_models=list(exported.files.values())[1:-1],
         control_model=compressed.control,
         trials=compressed.trials,
+        ingest_report=ingested.report,
         examples=ingested.examples,
         transformed_examples=transformed.examples,
         transform_graph=transformed.graph,

@@ -12,6 +12,7 @@ from ranklite.models.evaluation.gates import GatesConfig
 from ranklite.models.export import export_target
 from ranklite.models.features.examples import as_sparse
 from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.features.layout import FeatureLayout
 
 SHIPPED = {
     "auc": 0.80,
@@ -168,3 +169,17 @@ def test_the_last_bits_of_numbers_are_no_difference(wrong: float, difference: fl
     plain = np.abs(model.score(rows, "serving_raw") - model.score(rows))
     assert np.sum(plain > 0.005) > 10
     assert validation.raw_against_ids(model, rows, rows) == pytest.approx(difference, abs=0.011)
+
+
+def test_a_feature_that_is_unknown_in_nearly_all_rows_is_named() -> None:
+    layout = FeatureLayout.build([("user", 1, 3), ("item", 1, 3), ("tags", 2, 2)], [])
+    user, item, tags = layout.fields
+    rows = [[user.oov_row, item.offset + 2, tags.offset + 2, 0]] * 99
+    rows.append([user.oov_row, item.missing_row, tags.oov_row, 0])
+    ids = np.array(rows)
+    [verdict] = validation.known_values(0.99, ids, layout, "user")
+    assert (verdict.passed, verdict.value, verdict.detail) == (True, 0.01, "")
+    [verdict] = validation.known_values(0.99, ids, layout, None)
+    assert not verdict.passed
+    assert verdict.detail.startswith("user: its values are other ones than in training")
+    assert validation.known_values(None, ids, layout, None) == []

@@ -168,8 +168,28 @@ def test_any_gate_can_refuse(push: Any, tmp_path: pathlib.Path, key: str, gate: 
         "version": None,
         "refused_by": [gate],
         "verdicts": [GATE, *LOST.get(gate, [])],
+        "changed_inputs": [],
     }
     assert versions(str(tmp_path / "pushed")) == []
+
+
+def test_inputs_that_differ_from_the_version_before_are_named(
+    push: Any, tmp_path: pathlib.Path
+) -> None:
+    """As where two configurations of one name push into one folder."""
+    push(1)
+    path = tmp_path / "pushed" / "1" / "model.json"
+    metadata = json.loads(path.read_text())
+    user, tags, price = metadata["features"]
+    entries = [{**user, "dtype": "int64"}, tags, {**price, "name": "age"}]
+    path.write_text(json.dumps({**metadata, "features": entries}))
+    pushed = push(2)
+    changed = json.loads((pathlib.Path(pushed.uri) / "pushed.json").read_text())["changed_inputs"]
+    assert changed == [
+        "'price' is new",
+        "'age' is gone",
+        "dtype of 'user' was 'int64' and is 'string'",
+    ]
 
 
 def test_only_the_newest_are_kept(push: Any, tmp_path: pathlib.Path) -> None:

@@ -35,7 +35,7 @@ class CategoricalFeature(VocabularyFeature):
 
     def raw_columns(self) -> tuple[RawColumn, ...]:
         """A column of single values."""
-        return (RawColumn(self.name, self.dtype, kind=self.kind),)
+        return (RawColumn(self.name, self.dtype, kind=self.kind, column=self.column),)
 
     @property
     def id_length(self) -> int:

@@ -42,7 +42,16 @@ class MultiCategoricalFeature(VocabularyFeature):
 
     def raw_columns(self) -> tuple[RawColumn, ...]:
         """A column of lists."""
-        return (RawColumn(self.name, self.dtype, self.max_length, self.separator, kind=self.kind),)
+        return (
+            RawColumn(
+                self.name,
+                self.dtype,
+                self.max_length,
+                self.separator,
+                kind=self.kind,
+                column=self.column,
+            ),
+        )
 
     @property
     def id_length(self) -> int:

@@ -24,9 +24,9 @@ _QUANTILE_ERROR = 0.001
 class NumericFeature(FeatureKind):
     """A number a row; missing values (null or NaN) are legal.
 
-    Either standardized, z = (x - mean) / std over the train split, with the mean in place of a
-    missing value, or (`buckets`) cut at train quantiles into a categorical field in which a missing
-    value has a row of its own.
+    Either standardized, z = (x - mean) / std over the train split, within 10 deviations, with the
+    mean in place of a missing value, or (`buckets`) cut at train quantiles into a categorical field
+    in which a missing value has a row of its own.
 
     Attributes:
       name: Column of the log.
@@ -65,7 +65,9 @@ class NumericFeature(FeatureKind):
 
     def raw_columns(self) -> tuple[RawColumn, ...]:
         """A column of numbers."""
-        return (RawColumn(self.name, "float32", categories=False, kind=self.kind),)
+        return (
+            RawColumn(self.name, "float32", categories=False, kind=self.kind, column=self.column),
+        )
 
     @property
     def id_length(self) -> int:

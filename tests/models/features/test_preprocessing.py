@@ -68,7 +68,7 @@ for number, example in enumerate(TRAIN):
     example |= {"city": [b"be" if number < 2 else b"nl"]}
 
 # First row of each field in the table; row 0 is padding.
-USER, ITEM, HOUR, GONE, RARE, WORD, CITY, TAGS, SHOPS = 1, 5, 8, 12, 17, 20, 25, 28, 33
+USER, ITEM, HOUR, GONE, RARE, WORD, CITY, TAGS, SHOPS = 1, 5, 8, 12, 17, 20, 26, 29, 34
 
 
 class Learned:
@@ -143,7 +143,7 @@ def test_the_layout(learned: Learned) -> None:
         "hour": (2, 1, HOUR, 4),
         "gone": (3, 1, GONE, 5),
         "rare": (4, 1, RARE, 3),  # Transform puts a placeholder into an empty vocabulary
-        "word": (5, 1, WORD, 5),  # without the one with a line break
+        "word": (5, 1, WORD, 6),  # the one with a line break among them
         "city": (6, 1, CITY, 3),  # only one is kept
         "tags": (7, 3, TAGS, 5),  # w is the fourth value of its row, which keeps three
         "shops": (10, 2, SHOPS, 4),
@@ -158,10 +158,10 @@ def test_ids_by_hand(learned: Learned) -> None:
             ids[name].append(values.tolist())
     # Of equally frequent values the one that sorts last comes first: the words, the cities.
     assert ids["single"] == [
-        [USER + 2, ITEM + 2, HOUR + 2, GONE + 1, RARE, WORD + 4, CITY],
+        [USER + 2, ITEM + 2, HOUR + 2, GONE + 1, RARE, WORD + 5, CITY],
         [USER + 2, ITEM + 2, HOUR + 2, GONE + 1, RARE, WORD + 2, CITY],
         [USER + 3, ITEM + 0, HOUR + 3, GONE + 1, RARE, WORD + 3, CITY + 2],
-        [USER + 2, ITEM + 0, HOUR + 3, GONE + 1, RARE, WORD + 0, CITY + 2],
+        [USER + 2, ITEM + 0, HOUR + 3, GONE + 1, RARE, WORD + 4, CITY + 2],
     ]
     x, y, z = TAGS + 2, TAGS + 3, TAGS + 4
     assert ids["tags"] == [[x, y, 0], [x, 0, 0], [TAGS + 1, 0, 0], [z, y, x]]
@@ -183,7 +183,13 @@ def test_the_constants_are_read_back(learned: Learned) -> None:
     assert constants.vocabularies["user"] == ["7", "-8"]
     assert constants.vocabularies["tags"] == ["x", "y", "z"]
     assert constants.vocabularies["city"] == ["nl"]
-    assert set(constants.vocabularies["word"]) == {" two words ", "ü", "\udcff\udcfe"}
+    assert set(constants.vocabularies["word"]) == {
+        " two words ",
+        "line\nbreak",
+        "ü",
+        "\udcff\udcfe",
+    }
+    assert pp.without_values(learned.folder, FEATURES) == ["rare"]
     price = {"mean": np.float32(1.5), "std": np.sqrt(np.float32(1.25))}
     assert constants.means == {
         "Age": 2.0,

@@ -262,7 +262,7 @@ def test_configurations_differ_by_key_path() -> None:
     assert changed.pop("compression.prune")[1] == "-"
     assert changed.pop("features.margin") == (
         "-",
-        "{kind: numeric, name: margin, log: false, missing_indicator: false}",
+        "{kind: numeric, name: margin, column: '', log: false, missing_indicator: false}",
     )
     assert changed == {
         "training.epochs": ("15", "30"),

@@ -114,3 +114,12 @@ def test_files_are_checked_before_a_run(tmp_path: pathlib.Path) -> None:
         config.check_files(str(tmp_path))
     (tmp_path / "a.csv").write_text("y,user\n")
     config.check_files(str(tmp_path))
+
+
+def test_batches_too_small_for_batch_normalization(tmp_path: pathlib.Path) -> None:
+    text = VALID + "training: {batch_size: 1}\n"
+    with pytest.raises(
+        ConfigError, match=r"mine\.yaml:7: training.* take 8 or more, or set batch_"
+    ):
+        load_config(write(tmp_path, text))
+    load_config(write(tmp_path, text + "model: {batch_norm: false}\n"))

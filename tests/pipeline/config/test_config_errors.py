@@ -55,7 +55,7 @@ def test_an_unknown_key_inside_a_union_names_only_that_kinds_keys() -> None:
     (line,) = errors(text)
     assert line == (
         "my.yaml:3: inputs.features[0].max_length: unknown key; "
-        "allowed: dtype, kind, max_vocabulary, min_count, name"
+        "allowed: column, dtype, kind, max_vocabulary, min_count, name"
     )
 
 

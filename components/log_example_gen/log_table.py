@@ -1,0 +1,23 @@
+"""The table in which a log is gathered: columns of our own, which no column of a log can take.
+
+A log may call its columns `split`, `row_id` or `rank`, and its tables `log`: ours have a prefix
+with a space, and a schema of their own.
+"""
+
+from __future__ import annotations
+
+SCHEMA = "ranklite"  # apart from the tables that a query reads
+LOG = f"{SCHEMA}.log"
+REJECTED = f"{SCHEMA}.rejected"
+
+PREFIX = "ranklite "
+ROW = f'"{PREFIX}row"'  # number of the row in the log, from 1
+NTH = f'"{PREFIX}nth"'  # number of a negative behind its positive; -1 of the positive
+SPLIT = f'"{PREFIX}split"'
+LABEL = f'"{PREFIX}label"'
+TIME = f'"{PREFIX}time"'  # microseconds since 1970
+FILE = f'"{PREFIX}file"'  # number of the file; -1 of a query's result
+RECORD = f'"{PREFIX}record"'  # number of the row among those that could be read in its file, from 1
+RAW = f'"{PREFIX}raw"'  # of some rows of a query's result: JSON of what the features read
+WRONG = f'"{PREFIX}wrong"'  # what is wrong with the row, "" if nothing
+NONE = f'"{PREFIX}none"'  # a column of a file that has none of those that are needed

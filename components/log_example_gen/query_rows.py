@@ -1,0 +1,62 @@
+"""The rows of the configuration's query, for scoring: those that training saw, label and all."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import duckdb
+
+from ranklite.components.log_example_gen import IngestError
+from ranklite.components.log_example_gen.config import IngestConfig
+from ranklite.components.log_example_gen.query import query_scan
+from ranklite.components.log_example_gen.reader import connect
+from ranklite.components.log_example_gen.scans import Scan, scan
+from ranklite.models.serving.csv_format import CsvFormat
+from ranklite.models.serving.log_files import RowFile
+
+_BATCH = 10_000
+
+
+@contextlib.contextmanager
+def query_rows(config: IngestConfig, data_root: str) -> Iterator[RowFile]:
+    """Runs the query over the files of a folder.
+
+    Args:
+      config: With a query.
+      data_root: Folder of the tables' files.
+
+    Raises:
+      IngestError: There is no query, a file cannot be read, or the query fails.
+    """
+    if not config.source.query:
+        raise IngestError(
+            f"{data_root} is a folder, and the configuration has no query that reads its files: "
+            "name one file"
+        )
+    with (
+        tempfile.TemporaryDirectory(prefix="ranklite-") as work,
+        contextlib.closing(connect(data_root, work)) as con,
+    ):
+        tables: dict[str, list[Scan]] = {}
+        for (_, table), paths in config.matching_files(data_root).items():
+            settings = config.source.table(table)
+            for path in paths:
+                kind = config.file_format(path, table)
+                tables.setdefault(table, []).append(scan(con, path, kind, settings, work, None))
+        result = query_scan(con, config.source, tables)
+        columns = list(result.types)
+        yield RowFile("source.query", "query", columns, _rows(con, result, columns), CsvFormat())
+
+
+def _rows(
+    con: duckdb.DuckDBPyConnection, result: Scan, columns: list[str]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    cursor = con.execute(result.sql)
+    number = itertools.count(1)
+    while batch := cursor.fetchmany(_BATCH):
+        for values in batch:
+            yield next(number), dict(zip(columns, values, strict=True))

@@ -1,0 +1,250 @@
+"""Files as DuckDB scans them: the columns of each, as text or in the types that a file declares."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import glob
+import itertools
+from collections.abc import Sequence
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ranklite.components.log_example_gen import IngestError
+from ranklite.components.log_example_gen.log_table import NONE, WRONG
+from ranklite.components.log_example_gen.plain_files import plain
+from ranklite.components.log_example_gen.source import CsvConfig, TableConfig
+from ranklite.models.features.sql import name, quoted
+from ranklite.models.features.sql_values import JSON, problem
+from ranklite.models.serving.csv_format import CsvFormat, header_of
+
+_ROW_BYTES = 4096  # that a row may take on average where only the first ones are read
+_LONGEST_LINE = 16 * 2**20  # bytes
+_NEVER, _NULL = "\x01", "\x02"  # no line of JSON has them
+
+
+@dataclasses.dataclass(frozen=True)
+class Scan:
+    """A file, or the result of a query.
+
+    Attributes:
+      path: Of the file; "" for the result of a query.
+      plain: What is read in its place: the file itself, or a plain copy.
+      sql: A SELECT of all columns and, for JSON Lines, of `WRONG`.
+      types: DuckDB's type of each column; JSON for values of JSON Lines.
+      kind: `csv`, `jsonl`, `parquet`, or `query`.
+      form: How a CSV file is written, its delimiter included.
+      columns: Of a CSV file, in its order.
+    """
+
+    path: str
+    plain: str
+    sql: str
+    types: dict[str, str]
+    kind: str = "query"
+    form: CsvFormat | None = None
+    columns: tuple[str, ...] = ()
+
+    def with_columns(self, needed: Sequence[str]) -> Scan:
+        """The same with missing values in the columns that it lacks."""
+        more = [column for column in needed if column not in self.types]
+        if not more:
+            return self
+        nulls = ", ".join(f"NULL::VARCHAR AS {name(column)}" for column in more)
+        return dataclasses.replace(
+            self,
+            sql=f"SELECT *, {nulls} FROM ({self.sql})",
+            types={**self.types, **dict.fromkeys(more, "VARCHAR")},
+        )
+
+    @property
+    def wrong(self) -> str | None:
+        """The column that says what is wrong with a line, where there is one."""
+        return WRONG if JSON in self.types.values() else None
+
+
+def scan(
+    con: duckdb.DuckDBPyConnection,
+    path: str,
+    kind: str,
+    table: TableConfig,
+    work_dir: str,
+    wanted: Sequence[str] | None,
+    first: int | None = None,
+) -> Scan:
+    """A file as it can be read.
+
+    Args:
+      con: A connection that may read the file and the folder.
+      path: The file.
+      kind: `csv`, `jsonl` or `parquet`.
+      table: How the table's files are written, all said.
+      work_dir: Folder for a plain copy.
+      wanted: Columns that are needed; None for all.
+      first: Only so many rows; None reads all.
+
+    Raises:
+      IngestError: It is empty, damaged, of another encoding, or its header names a column twice.
+    """
+    if kind == "parquet":
+        whole = _parquet(con, path, wanted)
+    else:
+        most = None if first is None else first * _ROW_BYTES
+        copy = plain(path, table.encoding or "utf-8", work_dir, most)
+        if kind == "jsonl":
+            whole = _jsonl(con, path, copy, wanted)
+        else:
+            assert table.csv is not None
+            whole = _csv(path, copy, table.csv, wanted)
+    if first is None:
+        return whole
+    return dataclasses.replace(whole, sql=f"SELECT * FROM ({whole.sql}) LIMIT {first}")
+
+
+def reason_of(error: duckdb.Error) -> str:
+    """What DuckDB says, without its options and its advice about them."""
+    if "state machine" in str(error):
+        return (
+            "its lines do not end alike, by \\n or \\r\\n, or a lone \\r stands outside of quotes: "
+            "write one of them"
+        )
+    kept = itertools.takewhile(
+        lambda line: not line.startswith(("Possible", "  file =")), str(error).splitlines()
+    )
+    return "\n".join(kept).strip()
+
+
+def csv_format(settings: CsvConfig) -> CsvFormat:
+    """The same settings, as a scorer takes them."""
+    return CsvFormat(
+        settings.delimiter, settings.quote, settings.escape, settings.null, settings.columns
+    )
+
+
+def _renamed(path: str, columns: Sequence[str], wanted: Sequence[str] | None) -> str:
+    """SQL that gives the columns c0, c1 ... of a file their names, as far as they are wanted.
+
+    DuckDB takes names that differ in letter case for one, and would give the first column for both.
+    """
+    kept = [c for c in columns if wanted is None or c in wanted]
+    twins = [c for c in kept if [k.lower() for k in kept].count(c.lower()) > 1]
+    if twins:
+        raise IngestError(
+            f"{path}: the columns {', '.join(map(repr, twins))} differ in letter case only, which "
+            "SQL does not tell apart: rename them in the log"
+        )
+    numbers = {column: number for number, column in enumerate(columns)}
+    return ", ".join(f"c{numbers[c]} AS {name(c)}" for c in kept) or f"c0 AS {NONE}"
+
+
+def _csv(path: str, copy: str, settings: CsvConfig, wanted: Sequence[str] | None) -> Scan:
+    try:
+        blank, delimiter, columns = header_of(copy, csv_format(settings))
+    except (ValueError, csv.Error) as error:
+        raise IngestError(f"{path}: {error}") from error
+    own = ", ".join(f"'c{number}': 'VARCHAR'" for number in range(len(columns)))
+    options = {
+        "auto_detect": "false",
+        "columns": "{" + own + "}",
+        "header": str(settings.header).lower(),
+        "skip": str(blank),
+        "delim": quoted(delimiter),
+        "quote": quoted(settings.quote),
+        "escape": quoted(settings.escape if settings.quote else ""),
+        "nullstr": "[" + ", ".join(map(quoted, dict.fromkeys((*settings.null, "")))) + "]",
+    }
+    return Scan(
+        path,
+        copy,
+        f"SELECT {_renamed(path, columns, wanted)} FROM {_read_csv(copy, options)}",
+        dict.fromkeys(columns, "VARCHAR"),
+        "csv",
+        dataclasses.replace(csv_format(settings), delimiter=delimiter),
+        tuple(columns),
+    )
+
+
+def _jsonl(
+    con: duckdb.DuckDBPyConnection, path: str, copy: str, wanted: Sequence[str] | None
+) -> Scan:
+    _check_lines(path, copy)
+    options = {
+        "auto_detect": "false",
+        "columns": "{'line': 'VARCHAR'}",
+        "header": "false",
+        "strict_mode": "false",  # lines may end by \n and \r\n
+        "delim": quoted(_NEVER),
+        "quote": "''",
+        "escape": "''",
+        "nullstr": quoted(_NULL),
+    }
+    lines = _read_csv(copy, options)
+    is_object = "CASE WHEN json_valid(line) THEN json_type(line) = 'OBJECT' ELSE false END"
+    if wanted is None:
+        seen = con.execute(
+            f"SELECT DISTINCT unnest(json_keys(line)) AS key FROM {lines} WHERE {is_object}"
+        ).fetchall()
+        wanted = sorted(key for (key,) in seen)
+    _renamed(path, wanted, None)
+    keys = [c.replace("~", "~0").replace("/", "~1") for c in wanted]  # of JSON Pointers
+    paths = "[" + ", ".join(quoted(f"/{key}") for key in keys) + "]"
+    values = ", ".join(f"row[{n}] AS {name(column)}" for n, column in enumerate(wanted, 1))
+    found = f"CASE WHEN {is_object} THEN json_extract(line, {paths}) END"
+    reason = f"CASE WHEN row IS NULL THEN {problem('', 'not a JSON object', 'line')} ELSE '' END"
+    return Scan(
+        path,
+        copy,
+        f"SELECT {values}{', ' if wanted else ''}{reason} AS {WRONG} FROM "
+        f"(SELECT line, {found} AS row FROM {lines} WHERE trim(line) != '')",
+        dict.fromkeys(wanted, JSON),
+        "jsonl",
+    )
+
+
+def _check_lines(path: str, copy: str) -> None:
+    """Tells JSON of another form from lines that are damaged."""
+    with open(copy, "rb") as file:
+        first = next((line for line in file if line.strip()), b"").strip()
+    if first.startswith(b"["):
+        raise IngestError(
+            f"{path} is a JSON array, not JSON Lines: write one object a line, "
+            "as `jq -c '.[]'` does"
+        )
+    if first == b"{":
+        raise IngestError(
+            f"{path}: an object spans several lines: write one object a line, as `jq -c .` does"
+        )
+
+
+def _parquet(con: duckdb.DuckDBPyConnection, path: str, wanted: Sequence[str] | None) -> Scan:
+    # `[` in a name would begin a class of characters.
+    source = (
+        f"read_parquet({quoted(glob.escape(path))}, binary_as_string = true, "
+        "hive_partitioning = false)"
+    )
+    try:
+        described = con.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
+        columns = pq.read_schema(path).names
+    except (duckdb.Error, pa.ArrowException) as error:
+        raise IngestError(f"{path}: not readable as Parquet: {error}") from error
+    types = dict(zip(columns, (row[1] for row in described), strict=True))
+    if len(types) < len(columns):
+        twice = sorted({c for c in columns if columns.count(c) > 1})
+        raise IngestError(f"{path} has {', '.join(twice)} twice")
+    own = ", ".join(f"c{number}" for number in range(len(columns)))
+    sql = f"SELECT {_renamed(path, columns, wanted)} FROM {source} AS file({own})"
+    return Scan(path, path, sql, types, "parquet")
+
+
+def _read_csv(path: str, options: dict[str, str]) -> str:
+    options |= {
+        "store_rejects": "true",
+        "rejects_limit": "0",
+        "max_line_size": str(_LONGEST_LINE),
+        "hive_partitioning": "false",
+        "compression": "'none'",
+    }
+    arguments = ", ".join(f"{key} = {value}" for key, value in options.items())
+    return f"read_csv({quoted(glob.escape(path))}, {arguments})"

@@ -1,0 +1,227 @@
+"""Files of rows as a scorer reads them: CSV, JSON Lines and Parquet, a record at a time.
+
+It reads what ingestion reads, and by the same rules, with nothing but Python's standard library;
+Parquet needs pyarrow.
+"""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import csv
+import dataclasses
+import decimal
+import gzip
+import itertools
+import json
+import os
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TextIO
+
+from ranklite.models.serving.csv_format import (
+    CsvFormat,
+    checked_names,
+    delimiter_of,
+    first_line,
+    records,
+)
+
+Record = dict[str, Any]
+_OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open}
+_FORMATS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+
+
+def format_of(path: str) -> str:
+    """The format of a file by its name, compressed or not; CSV where the name does not tell."""
+    stem, suffix = os.path.splitext(path)
+    if suffix in _OPENERS:
+        suffix = os.path.splitext(stem)[1]
+    return _FORMATS.get(suffix.lower(), "csv")
+
+
+def open_text(path: str, encoding: str) -> TextIO:
+    """A text file, decompressed by its name, without a byte order mark."""
+    opener = _OPENERS.get(os.path.splitext(path)[1], open)
+    codec = "utf-8-sig" if encoding == "utf-8" else encoding
+    file: TextIO = opener(path, "rt", encoding=codec, newline="")
+    return file
+
+
+@dataclasses.dataclass(frozen=True)
+class RowFile:
+    """An open file of rows.
+
+    Attributes:
+      path: The file.
+      kind: `csv`, `jsonl` or `parquet`; `query` for the result of one.
+      columns: Their names; None for JSON Lines, whose rows have keys of their own.
+      rows: Each row as it stands there, with the line that it begins in; of Parquet, its number
+        from 1. Reading them raises a ValueError that names the line.
+      form: How a CSV file is written, its delimiter included.
+    """
+
+    path: str
+    kind: str
+    columns: list[str] | None
+    rows: Iterator[tuple[int, Record]]
+    form: CsvFormat
+
+    def value(self, row: Mapping[str, Any], column: str) -> Any:
+        """A value of a row; None where it is missing."""
+        value = row.get(column)
+        return None if self.kind == "csv" and value in self.form.null else value
+
+
+@contextlib.contextmanager
+def open_rows(path: str, form: CsvFormat, encoding: str = "utf-8") -> Iterator[RowFile]:
+    """Opens a CSV, JSON Lines or Parquet file.
+
+    Args:
+      path: The file.
+      form: How CSV is written.
+      encoding: Of a text file.
+
+    Raises:
+      ValueError: The file cannot be read; the message names it, and the line where there is one.
+    """
+    kind = format_of(path)
+    try:
+        if kind == "parquet":
+            rows = parquet_rows(path)
+            yield RowFile(path, kind, _parquet_columns(path), rows, form)
+            return
+        with open_text(path, encoding) as file:
+            if kind == "jsonl":
+                yield RowFile(path, kind, None, _named(path, json_rows(file)), form)
+            else:
+                delimiter, columns, rows = csv_rows(file, form)
+                known = dataclasses.replace(form, delimiter=delimiter)
+                yield RowFile(path, kind, columns, _named(path, rows), known)
+    except (UnicodeError, EOFError, zlib.error, gzip.BadGzipFile) as error:  # of its first line
+        raise ValueError(f"{path}: {error or 'it ends early'}") from error
+
+
+def _named(path: str, rows: Iterator[tuple[int, Record]]) -> Iterator[tuple[int, Record]]:
+    """The rows, with the file's name in what goes wrong."""
+    try:
+        yield from rows
+    except (csv.Error, UnicodeError, EOFError, zlib.error, OSError) as error:
+        raise ValueError(f"{path}: {error or 'it ends early'}") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def csv_rows(
+    lines: Iterable[str], form: CsvFormat
+) -> tuple[str, list[str], Iterator[tuple[int, Record]]]:
+    """The delimiter, the columns and the rows of CSV text.
+
+    Raises:
+      ValueError: The header names a column twice; while reading, a row has more or fewer fields
+        than there are columns.
+    """
+    rest = iter(lines)
+    blank, first = first_line(rest)
+    delimiter = form.delimiter or delimiter_of(first, form.quote)
+    every = records(itertools.chain(["\n"] * blank, [first], rest), form, delimiter)
+    names = form.columns if form.columns is not None else next(every, (1, []))[1]
+    columns = checked_names(list(names))
+
+    def rows() -> Iterator[tuple[int, Record]]:
+        for line, values in every:
+            try:
+                yield line, csv_row(columns, values)
+            except ValueError as error:
+                raise ValueError(f"line {line} {error}") from None
+
+    return delimiter, columns, rows()
+
+
+def csv_row(names: Sequence[str], values: Sequence[str]) -> Record:
+    """A row by the names of its columns; a delimiter behind its last field is no field.
+
+    Raises:
+      ValueError: It has more or fewer fields than there are columns.
+    """
+    if len(values) == len(names) + 1 and not values[-1]:
+        values = values[:-1]
+    if len(values) != len(names):
+        raise ValueError(
+            f"has {len(values)} fields, and there are {len(names)} columns: {list(values)}"
+        )
+    return dict(zip(names, values, strict=True))
+
+
+def json_rows(lines: Iterable[str]) -> Iterator[tuple[int, Record]]:
+    """The objects of JSON Lines; of a key that stands twice in one, the first counts.
+
+    Raises:
+      ValueError: A line is no JSON object.
+    """
+    for line, text in enumerate(lines, 1):
+        if not text.strip(" \r\n"):
+            continue
+        try:
+            row = json.loads(text, object_pairs_hook=lambda pairs: dict(reversed(pairs)))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"line {line} is no JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise ValueError(f"line {line} is no JSON object: {text[:100]!r}")  # noqa: TRY004
+        yield line, row
+
+
+def _parquet_columns(path: str) -> list[str]:
+    names: list[str] = _parquet_file(path).schema_arrow.names
+    return names
+
+
+def _parquet_file(path: str) -> Any:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise ValueError(
+            f"{path}: reading Parquet needs pyarrow: pip install pyarrow, or write CSV"
+        ) from None
+    try:
+        return pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def parquet_rows(path: str, groups: Iterable[int] | None = None) -> Iterator[tuple[int, Record]]:
+    """The rows of a Parquet file, or of some of its row groups; binary values are text.
+
+    Raises:
+      ValueError: pyarrow is not installed, or cannot read the file.
+    """
+    file = _parquet_file(path)
+    sizes = [file.metadata.row_group(g).num_rows for g in range(file.metadata.num_row_groups)]
+    starts = [0, *itertools.accumulate(sizes)]
+    for group in groups if groups is not None else range(len(sizes)):
+        number = starts[group] + 1
+        try:
+            for batch in file.read_row_group(group).to_batches():
+                for row in batch.to_pylist():
+                    yield number, {name: _plain(value) for name, value in row.items()}
+                    number += 1
+        except (ArithmeticError, OSError, ValueError) as error:  # pyarrow's are these
+            raise ValueError(f"{path}: row group {group}: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    """A value as text, number or list of them, where it is one."""
+    if isinstance(value, bytes):
+        return value.decode(errors="surrogateescape")
+    if isinstance(value, decimal.Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return list(map(_plain, value)) if isinstance(value, list) else value

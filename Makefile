@@ -93,8 +93,7 @@ image: ## Build the container image for Kubeflow: IMAGE=<registry/name:tag> [BAS
 kubeflow-test: setup $(KFPSUMS) ## Build the image without docker; kfp runs two nights in it, on an S3 server (as root)
 	@.ci/image localhost/ranklite:test $(LABELS)
 	@RANKLITE_IMAGE=localhost/ranklite:test RANKLITE_KFP=$(abspath $(KFP)) \
-	  $(BIN)/python -m pytest -m kubeflow -q -n $(JOBS) --dist loadfile --durations=10 \
-	  tests/kfp_local/test_two_nights.py tests/kfp_local  # what takes longest begins first
+	  $(BIN)/python -m pytest -m kubeflow -q -n $(JOBS) --dist loadfile --durations=10 tests/kfp_local
 
 # kfp and the storage that it runs on, beside the stack, whose kfp may be an old one.
 $(KFPSUMS): requirements/kfp-local.txt

@@ -26,9 +26,15 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         yield made
 
 
-def test_two_nights_push_what_local_runs_push(s3: Place) -> None:
-    pool = concurrent.futures.ThreadPoolExecutor()  # kfp runs one task at a time
-    local = pool.submit(s3.run_locally, *SPANS[1:])
+@pytest.fixture(scope="module")
+def local(s3: Place) -> Iterator[concurrent.futures.Future[None]]:
+    """The same nights by the local runner, beside kfp, which runs one task at a time."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        yield pool.submit(s3.run_locally, *SPANS[1:])
+
+
+# Four tests, not one: a worker of pytest-xdist takes on a further file when two are left of one.
+def test_the_first_night(s3: Place, local: concurrent.futures.Future[None]) -> None:
     s3.arrives(0)
     s3.arrives(1)
     first = s3.night(SPANS[1])
@@ -43,6 +49,8 @@ def test_two_nights_push_what_local_runs_push(s3: Place) -> None:
     assert model["metrics"]["warm_started"] == 0
     assert len(s3.recalled()) == 3
 
+
+def test_the_second_night_as_another_user_on_a_root_that_cannot_be_written(s3: Place) -> None:
     s3.arrives(2)
     second = s3.night("", **HARDENED)  # the newest there is
     assert second.code == 0, second.text[-6000:]
@@ -56,6 +64,8 @@ def test_two_nights_push_what_local_runs_push(s3: Place) -> None:
     assert blessing["baseline_model_id"]
     assert second.artifact("Pusher", "pushed_model")["metadata"]["pushed"] == 1
 
+
+def test_both_push_what_local_runs_push(s3: Place, local: concurrent.futures.Future[None]) -> None:
     local.result()
     for version in (1, 2):
         assert s3.pushed(version) == s3.pushed_locally(version), f"version {version}"

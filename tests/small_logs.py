@@ -225,7 +225,7 @@ def write(path: pathlib.Path, content: Any) -> None:
     elif path.suffix == ".parquet":
         pq.write_table(pa.Table.from_pylist(content), path)
     else:
-        text = as_csv(content) if ".csv" in path.suffixes else as_jsonl(content)
+        text = as_csv(content) if ".csv" in path.name.lower() else as_jsonl(content)
         data = text.encode()
         if path.suffix == ".gz":
             data = gzip.compress(data)

@@ -79,8 +79,8 @@ def sql_of(
             f"NULL::{_kind(types[c], c in compared or c in texts)} AS {name(c)}" for c in columns
         )
         try:
-            con.execute(f"DESCRIBE SELECT ({expression}) FROM (SELECT {kinds or '1 AS one'})")
-            return f"TRY_CAST(({expression}) AS DOUBLE)", read
+            con.execute(f"DESCRIBE SELECT (\n{expression}\n) FROM (SELECT {kinds or '1 AS one'})")
+            return f"TRY_CAST((\n{expression}\n) AS DOUBLE)", read
         except duckdb.Error as error:
             failure = failure or error
     raise IngestError(f"label {expression!r}: {failure}") from failure
@@ -93,10 +93,14 @@ def _kind(kind: str, as_text: bool) -> str:
 
 
 def _tree(expression: str) -> dict[str, Any]:
+    """The expression as DuckDB parses it, with parentheses around it and without."""
+    _select(expression, f"SELECT (\n{expression}\n)")
+    return _select(expression, f"SELECT {expression}")
+
+
+def _select(expression: str, statement: str) -> dict[str, Any]:
     with duckdb.connect() as con:
-        [(text,)] = con.execute(
-            f"SELECT json_serialize_sql({quoted(f'SELECT ({expression})')})"
-        ).fetchall()
+        [(text,)] = con.execute(f"SELECT json_serialize_sql({quoted(statement)})").fetchall()
     parsed = json.loads(text)
     if parsed["error"]:
         raise IngestError(f"label {expression!r}: {parsed.get('error_message', 'not SQL')}")
@@ -104,7 +108,7 @@ def _tree(expression: str) -> dict[str, Any]:
     node = statements[0]["node"]
     selected = node.get("select_list", [])
     reads_tables = node.get("from_table", {}).get("type") not in (None, "EMPTY")
-    if len(statements) != 1 or len(selected) != 1 or reads_tables or _has_subquery(selected):
+    if len(statements) != 1 or len(selected) != 1 or reads_tables or _beyond_a_row(selected):
         raise IngestError(
             f"label {expression!r} is to be one SQL expression over the columns of a row, such as "
             '"rating >= 4"'
@@ -113,10 +117,10 @@ def _tree(expression: str) -> dict[str, Any]:
     return tree
 
 
-def _has_subquery(node: Any) -> bool:
+def _beyond_a_row(node: Any) -> bool:
     if isinstance(node, dict):
-        return node.get("class") == "SUBQUERY" or any(map(_has_subquery, node.values()))
-    return isinstance(node, list) and any(map(_has_subquery, node))
+        return node.get("class") in ("SUBQUERY", "WINDOW") or any(map(_beyond_a_row, node.values()))
+    return isinstance(node, list) and any(map(_beyond_a_row, node))
 
 
 def _references(node: Any, with_text: bool = False) -> Iterator[tuple[str, bool]]:

@@ -56,13 +56,28 @@ def tables_of(query: str) -> set[str]:
         >>> sorted(tables_of("SELECT * FROM clicks JOIN items USING (item)"))
         ['clicks', 'items']
     """
-    with duckdb.connect() as con:
-        [(text,)] = con.execute(f"SELECT json_serialize_sql({quoted(query)})").fetchall()
-    parsed = json.loads(text)
+    parsed = json.loads(_parsed(query))
     if parsed["error"] or len(parsed["statements"]) != 1:
         reason = parsed.get("error_message", "there are several statements")
         raise IngestError(f"source.query is to be one SELECT statement: {reason}")
     return set(_base_tables(parsed))
+
+
+def _parsed(query: str) -> str:
+    with duckdb.connect() as con:
+        [(text,)] = con.execute(f"SELECT json_serialize_sql({quoted(query)})").fetchall()
+    return str(text)
+
+
+def _statement(query: str) -> str:
+    """The query without the semicolon that may end it, and what stands behind that."""
+    parts = query.split(";")
+    tree = _parsed(query)
+    for end in range(1, len(parts)):
+        statement = ";".join(parts[:end])
+        if _parsed(statement) == tree:
+            return statement
+    return query
 
 
 def _base_tables(node: Any) -> Iterator[str]:
@@ -104,14 +119,20 @@ def query_scan(
             )
         except duckdb.Error as error:
             raise IngestError(f"table {table!r}: {reason_of(error)}") from error
-    # On lines of their own: the query may end with a comment.
-    result = f"SELECT * FROM (\n{query.strip().rstrip(';')}\n) AS result"
+    # On lines of its own: the query may end with a comment.
+    result = f"SELECT * FROM (\n{_statement(query)}\n) AS result"
     try:
+        described = con.execute(f"DESCRIBE {_statement(query)}").fetchall()
+        names = [row[0] for row in described]
+        twice = sorted({column for column in names if names.count(column) > 1})
+        if twice:
+            raise IngestError(
+                f"source.query: its result has {', '.join(twice)} twice: name them apart"
+            )
         if split:
             kept = name(f"{PREFIX}result {split}")
             con.execute(f"CREATE TEMP TABLE {kept} AS {result}")
             result = f"SELECT * FROM {kept}"
-        described = con.execute(f"DESCRIBE {result}").fetchall()
     except duckdb.Error as error:
         hint = ""
         if "explicit" in str(error):
@@ -120,11 +141,7 @@ def query_scan(
                 "of its type is: cast it in the query, or give its type in `source.types`."
             )
         raise IngestError(f"source.query: {reason_of(error)}{hint}") from error
-    types = {row[0]: row[1] for row in described}
-    if len(types) != len(described):
-        twice = sorted({row[0] for row in described if [r[0] for r in described].count(row[0]) > 1})
-        raise IngestError(f"source.query: its result has {', '.join(twice)} twice: name them apart")
-    return Scan("", "", result, types)
+    return Scan("", "", result, {row[0]: row[1] for row in described})
 
 
 def _note_rejects(con: duckdb.DuckDBPyConnection, scans: list[Scan]) -> None:
@@ -176,7 +193,9 @@ def _lossless(con: duckdb.DuckDBPyConnection, rows: str, columns: list[str]) -> 
     for limit in (f"(SELECT * FROM ({rows}) LIMIT {_SAMPLE})", f"({rows})"):
         while asked := {c: types for c, types in candidates.items() if types}:
             checks = [
-                f"coalesce(bool_and({_KEEPS[types[0]].replace('{}', name(c))}), false)"
+                # Of a value that is no number the comparison is null, which bool_and leaves out.
+                f"coalesce(bool_and(coalesce({_KEEPS[types[0]].replace('{}', name(c))}, "
+                f"{name(c)} IS NULL)) AND count({name(c)}) > 0, false)"
                 for c, types in asked.items()
             ]
             answers: Any = con.execute(f"SELECT {', '.join(checks)} FROM {limit}").fetchone()

@@ -193,8 +193,8 @@ def _select(
         value, reason = _feature(column, source)
         columns.append((column.name, value))
         reasons += [reason] if reason else []
-    for column_name, held in roles(config).items():
-        value, reason = _converted(RawColumn(held, "string"), source)
+    for column_name, column_of_log in roles(config).items():
+        value, reason = _converted(RawColumn(column_of_log, "string"), source)
         columns.append((column_name, value))
         reasons += [reason] if reason else []
     label_value, label_columns = "1.0::DOUBLE", dict[str, str]()
@@ -206,12 +206,14 @@ def _select(
         reasons.append(reason)
     # The label's expression sees columns of the log; all others have names that no log has.
     inner = {f"{PREFIX}{n}": value for n, (_, value) in enumerate(columns)} | label_columns
+    held = {f"{PREFIX}held {n}": name(column) for n, column in enumerate(label_columns)}
+    inner |= held
     inner_sql = ", ".join(f"{value} AS {name(column)}" for column, value in inner.items())
     outer = [f"{name(f'{PREFIX}{n}')} AS {name(column)}" for n, (column, _) in enumerate(columns)]
     all_wrong = sql_values.joined(reasons)
     if source.wrong:  # of a line that is none, nothing else is said
         all_wrong = f"CASE WHEN {source.wrong} != '' THEN {source.wrong} ELSE {all_wrong} END"
-    values = ", ' ', ".join(name(column) for column in label_columns) or "''"
+    values = ", ' ', ".join(map(name, held)) or "''"
     no_label = sql_values.problem("label", "missing or not a number", f"concat({values})")
     is_row = f"NOT starts_with({WRONG}, {quoted(sql_values.WHOLE_ROW)})"
     unlabelled = f"CASE WHEN {LABEL} IS NULL AND {is_row} THEN {no_label} END"

@@ -22,6 +22,7 @@ import pytest
 
 from ranklite.components.log_example_gen import log_rows, negatives, reader, rejects, splits, writer
 from ranklite.components.log_example_gen.config import IngestConfig
+from ranklite.components.log_example_gen.connection import connect
 from ranklite.models.features import raw_values
 from ranklite.models.features.arrow import as_lists
 from ranklite.models.features.raw_column import RawColumn
@@ -115,7 +116,7 @@ def arrive(folder: pathlib.Path, settings: IngestConfig) -> Arrived:
     arrived: dict[str, list[dict[str, Any]]] = {}
     with (
         tempfile.TemporaryDirectory() as work,
-        contextlib.closing(reader.connect(str(folder), work)) as con,
+        contextlib.closing(connect(str(folder), work)) as con,
         pytest.MonkeyPatch.context() as patch,
     ):
         scans = reader.load(con, settings, str(folder), work)

@@ -25,6 +25,7 @@ from ranklite.components.log_example_gen import (
     writer,
 )
 from ranklite.components.log_example_gen.config import IngestConfig
+from ranklite.components.log_example_gen.connection import connect
 from ranklite.components.log_example_gen.log_table import LABEL, LOG, ROW, SPLIT, TIME
 from ranklite.models import progress
 from ranklite.models.features.sql import name
@@ -62,7 +63,7 @@ def ingest(
     os.makedirs(rejects_dir, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(dir=rejects_dir, prefix=".work-") as work,
-        contextlib.closing(reader.connect(data_root, work)) as con,
+        contextlib.closing(connect(data_root, work)) as con,
     ):
         _announce(config, data_root)
         scans = reader.load(con, config, data_root, work)

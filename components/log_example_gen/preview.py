@@ -10,6 +10,7 @@ import duckdb
 
 from ranklite.components.log_example_gen import IngestError, reader, rejects, splits
 from ranklite.components.log_example_gen.config import IngestConfig
+from ranklite.components.log_example_gen.connection import connect
 from ranklite.components.log_example_gen.log_table import LABEL, LOG, TIME, WRONG
 from ranklite.models.features.layout import MISSING_STRING
 from ranklite.models.features.sql import name
@@ -33,7 +34,7 @@ def preview(config: IngestConfig, data_root: str) -> Iterator[str]:
     """
     with (
         tempfile.TemporaryDirectory(prefix="ranklite-") as work,
-        contextlib.closing(reader.connect(data_root, work)) as con,
+        contextlib.closing(connect(data_root, work)) as con,
     ):
         scans = reader.load(con, config, data_root, work, first=ROWS)
         bad = rejects.listed(con, scans, data_root)

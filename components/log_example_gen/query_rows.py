@@ -12,8 +12,8 @@ import duckdb
 
 from ranklite.components.log_example_gen import IngestError
 from ranklite.components.log_example_gen.config import IngestConfig
+from ranklite.components.log_example_gen.connection import connect
 from ranklite.components.log_example_gen.query import query_scan
-from ranklite.components.log_example_gen.reader import connect
 from ranklite.components.log_example_gen.scans import Scan, scan
 from ranklite.models.serving.csv_format import CsvFormat
 from ranklite.models.serving.log_files import RowFile

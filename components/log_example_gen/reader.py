@@ -17,9 +17,7 @@ from ranklite.components.log_example_gen.log_table import (
     PREFIX,
     RAW,
     RECORD,
-    REJECTED,
     ROW,
-    SCHEMA,
     SPLIT,
     TIME,
     WRONG,
@@ -31,31 +29,7 @@ from ranklite.models.features import sql_values
 from ranklite.models.features.raw_column import RawColumn
 from ranklite.models.features.sql import name, quoted
 
-MEMORY_LIMIT = "2GB"  # beyond it DuckDB spills to its temporary folder
 _SAMPLE = 10_000  # lines, in which nearly every key shows
-
-
-def connect(data_root: str, work_dir: str) -> duckdb.DuckDBPyConnection:
-    """Opens a database on disk that can read the data folder and nothing else.
-
-    Args:
-      data_root: The data folder.
-      work_dir: Folder for the database and for what does not fit into memory.
-    """
-    con = duckdb.connect(os.path.join(work_dir, "ingest.duckdb"))
-    con.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
-    con.execute("SET preserve_insertion_order = true")
-    con.execute("SET TimeZone = 'UTC'")
-    con.execute("SET autoinstall_known_extensions = false")
-    con.execute("SET autoload_known_extensions = false")
-    con.execute("SET enable_progress_bar = false")
-    allowed = [os.path.realpath(data_root), os.path.realpath(work_dir)]
-    con.execute(f"SET allowed_directories = [{', '.join(map(quoted, allowed))}]")
-    con.execute("SET enable_external_access = false")
-    con.execute("SET lock_configuration = true")
-    con.execute(f"CREATE SCHEMA {SCHEMA}")
-    con.execute(f"CREATE TABLE {REJECTED} (path VARCHAR, record BIGINT, problems VARCHAR)")
-    return con
 
 
 def load(

@@ -24,6 +24,11 @@ def splits(examples: list[Any]) -> Splits:
     return Splits(split_files(examples, "train"), split_files(examples, "eval"))
 
 
+def folder_of(artifacts: list[Any] | None) -> str | None:
+    """The folder of an input that may be left out."""
+    return artifact_utils.get_single_uri(artifacts) if artifacts else None
+
+
 def load(models: list[Any]) -> Checkpoint:
     """The checkpoint of a Model artifact."""
     return Checkpoint.load(path_utils.serving_model_dir(artifact_utils.get_single_uri(models)))

@@ -52,8 +52,8 @@ def create_pipeline(
     transformed = transform(config, examples, valid)
     # Trainer -> Pruner, Clusterer, Quantizer, Distiller, or BudgetSearch -> Exporter
     trained = train(config, transformed, history)
-    compressed = compress(config, transformed, trained, work_dir)
-    exported = export(config, compressed, transformed)
+    compressed = compress(config, examples, transformed, trained, work_dir)
+    exported = export(config, examples, compressed, transformed)
     # Evaluator, FileValidator -> RunReport -> Pusher
     judged = judge(config, examples, transformed, compressed, exported, history)
     page = report(config, examples, valid, transformed, trained, compressed, judged)

@@ -9,7 +9,7 @@ from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from ranklite.components import repeated_inputs
-from ranklite.components.artifact_types import Trials
+from ranklite.components.artifact_types import IngestReport, Trials
 from ranklite.components.budget_search.executor import Executor
 from ranklite.models.compression.config import Search
 from ranklite.models.compression.technique import MAX_TEACHERS
@@ -32,6 +32,7 @@ class BudgetSearchSpec(ComponentSpec):
         **repeated_inputs.parameters("teacher", standard_artifacts.Model, MAX_TEACHERS),
         "transformed_examples": ChannelParameter(type=standard_artifacts.Examples),
         "transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph),
+        "ingest_report": ChannelParameter(type=IngestReport, optional=True),
     }
     OUTPUTS = {
         "model": ChannelParameter(type=standard_artifacts.Model),
@@ -56,6 +57,7 @@ class BudgetSearch(base_component.BaseComponent):
       work_dir: Folder that keeps finished trials, so that a killed search goes on.
       code_digest: Digest of the executor's code and of the target's.
       teachers: Channels of float Models, where a recipe distils.
+      ingest_report: Channel of the IngestReport, where files store what they know of the past.
     """
 
     SPEC_CLASS = BudgetSearchSpec
@@ -74,6 +76,7 @@ class BudgetSearch(base_component.BaseComponent):
         work_dir: str,
         code_digest: str,
         teachers: Sequence[channel.BaseChannel] = (),
+        ingest_report: channel.Channel | None = None,
     ) -> None:
         Search.model_validate_json(config)
         super().__init__(
@@ -82,6 +85,7 @@ class BudgetSearch(base_component.BaseComponent):
                 **repeated_inputs.channels("teacher", teachers),
                 transformed_examples=transformed_examples,
                 transform_graph=transform_graph,
+                ingest_report=ingest_report,
                 config=config,
                 features=features,
                 training=training,

@@ -76,7 +76,8 @@ class Executor(base_executor.BaseExecutor):
             [artifact_io.load([t]) for t in repeated_inputs.artifacts("teacher", input_dict)],
         )
         graph = artifact_utils.get_single_uri(input_dict["transform_graph"])
-        raw = RawFeatures(features, read_constants(graph, features), base.layout)
+        state = artifact_io.folder_of(input_dict.get("ingest_report"))
+        raw = RawFeatures(features, read_constants(graph, features, state), base.layout)
         shipped_as = export_target(exec_properties["target"])
         inputs, labels, _ = transformed_inputs(read_records(setting.splits.eval), base.layout, [])
         logs = artifact_utils.get_single_uri(output_dict["model_run"])

@@ -6,6 +6,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
+from ranklite.components.artifact_types import IngestReport
 from ranklite.components.exporter.executor import Executor
 
 
@@ -21,6 +22,7 @@ class ExporterSpec(ComponentSpec):
     INPUTS = {
         "keras_model": ChannelParameter(type=standard_artifacts.Model),
         "transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph),
+        "ingest_report": ChannelParameter(type=IngestReport, optional=True),
     }
     OUTPUTS = {"model": ChannelParameter(type=standard_artifacts.Model)}
 
@@ -35,6 +37,7 @@ class Exporter(base_component.BaseComponent):
       stage: What the checkpoint is, for reports: `float`, `pruned`, ...
       target: Name of the export target.
       code_digest: Digest of the executor's code and of the target's.
+      ingest_report: Channel of the IngestReport, where the file stores what it knows of the past.
     """
 
     SPEC_CLASS = ExporterSpec
@@ -48,11 +51,13 @@ class Exporter(base_component.BaseComponent):
         stage: str,
         target: str,
         code_digest: str,
+        ingest_report: channel.Channel | None = None,
     ) -> None:
         super().__init__(
             ExporterSpec(
                 keras_model=keras_model,
                 transform_graph=transform_graph,
+                ingest_report=ingest_report,
                 features=features,
                 stage=stage,
                 target=target,

@@ -37,6 +37,7 @@ class Executor(base_executor.BaseExecutor):
           input_dict:
             - keras_model: Model with a checkpoint.
             - transform_graph: TransformGraph that made the model's inputs.
+            - ingest_report: IngestReport with what the file stores of the past, if anything.
           output_dict:
             - model: Model; the file is `Format-Serving/<target>`.
           exec_properties:
@@ -52,7 +53,9 @@ class Executor(base_executor.BaseExecutor):
         features = FeatureSet.model_validate_json(exec_properties["features"])
         checkpoint = artifact_io.load(input_dict["keras_model"])
         constants = read_constants(
-            artifact_utils.get_single_uri(input_dict["transform_graph"]), features
+            artifact_utils.get_single_uri(input_dict["transform_graph"]),
+            features,
+            artifact_io.folder_of(input_dict.get("ingest_report")),
         )
         chosen = export_target(exec_properties["target"])
         raw = RawFeatures(features, constants, checkpoint.layout)

@@ -20,7 +20,7 @@ from ranklite.components.artifact_types import (
     SCORES_FILE,
     TRIALS_FILE,
 )
-from ranklite.components.file_validator import log_parity, validation
+from ranklite.components.file_validator import log_parity, states, validation
 from ranklite.models import environment, progress
 from ranklite.models.compression.sqnr import sqnr
 from ranklite.models.evaluation import bootstrap, metrics
@@ -128,15 +128,18 @@ class Executor(base_executor.BaseExecutor):
         verdicts += validation.known_values(
             gates.max_unseen, ids[IDS], checkpoint.layout, features.user
         )
+        past: dict[str, Any] = {}
         if input_dict.get("ingest_report"):
             folder = artifact_utils.get_single_uri(input_dict["ingest_report"])
+            raw = raw_inputs(records, features.raw_columns)
             verdicts += log_parity.verdicts(
                 gates.max_log_parity,
                 os.path.join(folder, LOG_ROWS_FILE),
                 features.raw_columns,
-                raw_inputs(records, features.raw_columns),
+                raw,
                 lambda raw: shipped.score(raw, SERVING_RAW),
             )
+            past = states.measure(folder, shipped, features.raw_columns, raw, labels, groups)
         if input_dict.get("trials"):
             trials = artifact_utils.get_single_uri(input_dict["trials"])
             miss = artifact_json.read(trials, TRIALS_FILE)["miss"]
@@ -152,6 +155,7 @@ class Executor(base_executor.BaseExecutor):
             "slices": validation.slices(
                 texts, labels, {s: scores[s] for s in ("float", "shipped")}
             ),
+            "states": past,
             "verdicts": [verdict.to_dict() for verdict in verdicts],
             "validation": {k: v for k, v in checkpoint.metrics.items() if _plain(v)},
             "layout": checkpoint.layout.to_dict(),

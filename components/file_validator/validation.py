@@ -137,7 +137,11 @@ def known_values(
 
 
 def raw_rows_with_gaps(raw: Mapping[str, Array], columns: Sequence[RawColumn]) -> dict[str, Array]:
-    """Rows in which one column each is missing, or has a value that was never seen."""
+    """Rows in which one column each is missing, or has a value that was never seen.
+
+    A column that the file stores is left as it is: where it is missing, the stored value is taken.
+    """
+    columns = [column for column in columns if not column.stored]
     rows = min(MAX_MADE_UP, len(next(iter(raw.values()))))
     made = {name: np.array(values[:rows]) for name, values in raw.items()}
     for index in range(rows):

@@ -33,7 +33,7 @@ def custom_config(config: IngestConfig, code_digest: str) -> example_gen_pb2.Cus
 def columns(config: IngestConfig) -> dict[str, pa.DataType]:
     """Arrow type of each column that is read."""
     features = config.features
-    types = {column.source: column.arrow_type() for column in features.raw_columns}
+    types = {column.source: column.arrow_type() for column in features.logged_columns}
     for extra in (features.user, features.item, *features.slices):
         if extra:
             types.setdefault(extra, pa.string())
@@ -65,7 +65,7 @@ def to_examples(table: pa.Table, config: IngestConfig) -> Iterator[tf.train.Exam
                 f"column {name!r} holds {table.column(name).type}, the configuration says {kind}: "
                 f"{error}"
             ) from error
-    renamed = {column.source: column.name for column in config.features.raw_columns}
+    renamed = {column.source: column.name for column in config.features.logged_columns}
     for batch in pa.table(arrays, names=[renamed.get(c, c) for c in types]).to_batches():
         for record in encode(batch):
             yield tf.train.Example.FromString(record)

@@ -107,6 +107,7 @@ def _beam_example_gen(
         "item_label": config.item_label is not None,
         "split.by: time": split.by == "time",
         f"label: {config.label}": config.label != config.features.label,
+        "features computed from earlier rows": bool(config.features.past_columns),
     }
     wrong = [key for key, is_wrong in refused.items() if is_wrong]
     if wrong:

@@ -123,7 +123,7 @@ class IngestConfig(Strict):
             bare = self.label.strip()
             if bare.startswith('"') and bare.endswith('"'):
                 bare = bare[1:-1].replace('""', '"')
-            if bare in {column.source for column in self.features.raw_columns}:
+            if bare in {column.source for column in self.features.logged_columns}:
                 raise ValueError(
                     f"the column {bare!r} is the label, and a feature reads it: the model would "
                     "read the answer"
@@ -132,6 +132,7 @@ class IngestConfig(Strict):
             raise ValueError("`item_label` names items: give the key `item` too")
         if self.negatives and not (self.features.user and self.features.item):
             raise ValueError("sampled negatives need the keys `user` and `item`")
+        self._check_past()
         if self.split.by == "time" and self.timestamp is None:
             raise ValueError("a split by time needs the key `timestamp`")
         if self.split.by == "files" and self.source.files is not None:
@@ -147,6 +148,23 @@ class IngestConfig(Strict):
                     f"eval and test hold {held_out:g} of the rows: leave some to train"
                 )
         return self
+
+    def _check_past(self) -> None:
+        """Raises ValueError where what comes before a row is not known."""
+        of_past = [column.past.feature for column in self.features.past_columns if column.past]
+        if not of_past:
+            return
+        if self.timestamp is None:
+            raise ValueError(
+                f"feature {of_past[0]!r} is computed from earlier rows: name the column of the "
+                "time in the key `timestamp`"
+            )
+        if self.split.by == "hash":
+            raise ValueError(
+                f"feature {of_past[0]!r} is computed from earlier rows, and with a split by hash "
+                "rows of the train split come after those that are judged: it would show their "
+                "future. Take split: {by: time}"
+            )
 
     def _query_reads_logs(self, query: str) -> None:
         from ranklite.components.log_example_gen.query import tables_of

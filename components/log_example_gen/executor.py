@@ -42,7 +42,9 @@ class Executor(base_executor.BaseExecutor):
               splits `rows.json`, their rows.
             - report: IngestReport; `report.json` says what was read, `item_labels.parquet` how
               items are called, where the configuration names a column for it;
-              `log_rows.jsonl`, rows of the last split as they stand in the log.
+              `log_rows.jsonl`, rows of the last split as they stand in the log; where features
+              are computed from the past, `state-<feature>.parquet`, what a file stores of it, and
+              `views.parquet`, the last split's in other states.
           exec_properties:
             - config: JSON of an IngestConfig.
             - data_root: Folder of the log.
@@ -75,6 +77,7 @@ class Executor(base_executor.BaseExecutor):
             lambda split: artifact_utils.get_split_uri([examples], split),
             item_labels=os.path.join(artifact.uri, ITEM_LABELS_FILE),
             log_rows_file=os.path.join(artifact.uri, LOG_ROWS_FILE),
+            state_dir=artifact.uri,
         )
         rows = {split: result["rows"] for split, result in report["splits"].items()}
         with open(os.path.join(examples.uri, ROWS_FILE), "w", encoding="utf-8") as file:

@@ -27,7 +27,9 @@ from ranklite.components.log_example_gen import (
 from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.components.log_example_gen.connection import connect
 from ranklite.components.log_example_gen.log_table import LABEL, LOG, ROW, SPLIT, TIME
+from ranklite.components.log_example_gen.past import PastColumns, check
 from ranklite.models import progress
+from ranklite.models.features.past import VIEWS_FILE, file_of
 from ranklite.models.features.sql import name
 
 _log = logging.getLogger(__name__)
@@ -40,6 +42,7 @@ def ingest(
     folder_of: Callable[[str], str],
     item_labels: str | None = None,
     log_rows_file: str | None = None,
+    state_dir: str | None = None,
 ) -> dict[str, Any]:
     """Turns a log into examples.
 
@@ -50,6 +53,7 @@ def ingest(
       folder_of: Where the file of a split goes.
       log_rows_file: JSON Lines file for rows of the last split as they stand in the log.
       item_labels: Parquet file for the items' names, written where the configuration has them.
+      state_dir: Folder for what a file stores of the past, and for other states of the judged rows.
 
     Returns:
       A report: rows, positives, users, items and time range by split; rejects by reason; files
@@ -77,10 +81,15 @@ def ingest(
         if log_rows_file:
             rows_of_log = log_rows.sample(con, config, scans, judged)
             _write_lines(log_rows_file, rows_of_log, data_root)
+        past = _past(con, config, work, judged)
         written = progress.Rows("writing", _count(con))
         for split in config.split_names:
-            rows = writer.write_split(con, config, split, folder_of(split), written.add)
+            rows = writer.write_split(con, config, split, folder_of(split), written.add, past)
             _log.info("%s: %d rows", split, rows)
+        if past is not None and state_dir:
+            writer.write_views(con, config, judged, os.path.join(state_dir, VIEWS_FILE), past)
+            for feature, table in past.stored.items():
+                pq.write_table(table, os.path.join(state_dir, file_of(feature)))
         described = _describe(con, config)
     seconds = time.monotonic() - started
     rows = sum(split["rows"] for split in described.values())
@@ -94,6 +103,16 @@ def ingest(
         "seconds": round(seconds, 3),
         "rows_per_second": round(rows / seconds),
     }
+
+
+def _past(
+    con: duckdb.DuckDBPyConnection, config: IngestConfig, work_dir: str, judged: str
+) -> PastColumns | None:
+    """The columns that are computed from earlier rows; None where no feature reads any."""
+    if not config.features.past_columns:
+        return None
+    check(con, config)
+    return PastColumns(con, config, work_dir, judged)
 
 
 def _write_lines(path: str, rows: list[dict[str, Any]], data_root: str) -> None:

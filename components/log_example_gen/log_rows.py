@@ -66,7 +66,7 @@ def sample(
             rows.append({"example": example, "file": "", "line": record, "row": json.loads(raw)})
         else:
             wanted.setdefault(number, {})[record] = example
-    columns = [column.source for column in config.features.raw_columns]
+    columns = [column.source for column in config.features.logged_columns]
     for number, examples in wanted.items():
         scan = scans[number]
         for record, line, values in _records(con, scan, sorted(examples)):

@@ -59,7 +59,7 @@ def preview(config: IngestConfig, data_root: str) -> Iterator[str]:
             ends = (f"make_timestamp({which}({TIME}))::VARCHAR" for which in ("min", "max"))
             [(first, last)] = con.execute(f"SELECT {', '.join(ends)} FROM {LOG}").fetchall()
             yield f"  {config.timestamp}: {first} to {last} UTC"
-        for column in config.features.raw_columns:
+        for column in config.features.logged_columns:
             yield _column(con, column.name, column.dtype, column.is_list, good)
 
 

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.components.log_example_gen.log_table import LABEL, LOG, NTH, ROW, SPLIT, TIME
+from ranklite.components.log_example_gen.past import PLACE, PastColumns, without_places
 from ranklite.models.features.arrow import write_examples
 from ranklite.models.features.layout import TIMESTAMP
 from ranklite.models.features.sql import name, quoted
@@ -24,6 +26,7 @@ def write_split(
     split: str,
     folder: str,
     written: Callable[[int], None],
+    past: PastColumns | None = None,
 ) -> int:
     """Writes one split in the order of the log.
 
@@ -33,25 +36,66 @@ def write_split(
       split: Which split.
       folder: Where its file goes; made if needed.
       written: Receives numbers of rows as they are written.
+      past: The columns that are computed from earlier rows, where there are any.
 
     Returns:
       Rows written.
     """
     features = config.features
-    columns = [column.name for column in features.raw_columns]
+    columns = [column.name for column in features.logged_columns]
     columns += [c for c in (features.user, features.item, *features.slices) if c]
     select = [f"{LABEL} AS {name(features.label)}"]
     select += [f"{name(column)}" for column in dict.fromkeys(columns)]
     if config.timestamp and TIMESTAMP not in columns:
         select.append(f"floor({TIME} / 1e6)::BIGINT AS {name(TIMESTAMP)}")
     order = f"{ROW}, {NTH}" if config.sampled_negatives else ROW
+    if past is not None:
+        select.append(f"{past.place_sql} AS {PLACE}")
     batches = con.sql(
         f"SELECT {', '.join(select)} FROM {LOG} WHERE {SPLIT} = {quoted(split)} ORDER BY {order}"
     ).to_arrow_reader(ROWS)
 
     def counted() -> Iterator[pa.RecordBatch]:
         for batch in batches:
+            if past is not None:
+                places, batch = without_places(batch)
+                for column, values in past.batch(places).items():
+                    batch = pa.RecordBatch.from_arrays(
+                        [*batch.columns, values], [*batch.schema.names, column]
+                    )
             yield batch
             written(batch.num_rows)
 
     return write_examples(os.path.join(folder, FILE), counted())
+
+
+def write_views(
+    con: duckdb.DuckDBPyConnection,
+    config: IngestConfig,
+    split: str,
+    path: str,
+    past: PastColumns,
+) -> None:
+    """Writes what a split's columns of the past are in other states, row by row as its Examples.
+
+    The Parquet file has a column `<view>/<column>` for each that differs.
+    """
+    order = f"{ROW}, {NTH}" if config.sampled_negatives else ROW
+    batches = con.sql(
+        f"SELECT {past.place_sql} AS {PLACE} FROM {LOG} WHERE {SPLIT} = {quoted(split)} "
+        f"ORDER BY {order}"
+    ).to_arrow_reader(ROWS)
+    writer = None
+    for batch in batches:
+        places, _ = without_places(batch)
+        columns = {
+            f"{view.name}/{column}": values
+            for view in past.views
+            for column, values in past.batch(places, view).items()
+            if past.differs(column, view)
+        }
+        table = pa.table(columns)
+        writer = writer or pq.ParquetWriter(path, table.schema)
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-from ranklite.components.validation_gate.config import ValidationConfig
+from ranklite.components.validation_gate.config import Comparison, ValidationConfig
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.raw_column import RawColumn
 
@@ -82,7 +82,10 @@ def _check_columns(result: dict[str, int], features: FeatureSet) -> None:
 
 def _describe(entry: schema_pb2.Feature, column: RawColumn, validation: ValidationConfig) -> None:
     column.describe(entry)
-    drift, skew = (rule.of(column.name) for rule in (validation.drift, validation.skew))
+    rules = (validation.drift, validation.skew)
+    # What is computed from the past grows with it: only a threshold of its own applies.
+    of = Comparison.of if column.past is None else Comparison.of_named
+    drift, skew = (of(rule, column.name) for rule in rules)
     if drift is not None:
         column.compare(entry.drift_comparator, drift)
     if skew is not None:

@@ -29,6 +29,10 @@ class Comparison(Strict):
         """The threshold of a feature."""
         return self.features.get(feature, self.threshold)
 
+    def of_named(self, feature: str) -> float | None:
+        """The threshold of a feature, where it is named."""
+        return self.features.get(feature)
+
 
 class ValidationConfig(Strict):
     """What makes data unfit to train on.

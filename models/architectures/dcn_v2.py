@@ -170,7 +170,7 @@ class DCNv2(Family[DCNv2Settings]):
         return build_dcn_v2(layout, self.settings)
 
     def parts(self, layout: FeatureLayout) -> Parts:
-        width, numbers = len(layout.fields) * self.settings.embedding_dim, layout.num_numeric
+        width, numbers = layout.num_vectors * self.settings.embedding_dim, layout.num_numbers
         rank = self.settings.low_rank
         kernels: dict[str, tuple[int, int]] = {}
         small: dict[str, tuple[int, int]] = {}

@@ -82,12 +82,12 @@ class DeepFM(Family[DeepFMConfig]):
         return build_deepfm(layout, self.settings)
 
     def parts(self, layout: FeatureLayout) -> Parts:
-        width = len(layout.fields) * self.settings.embedding_dim
+        width = layout.num_vectors * self.settings.embedding_dim
         return Parts(
             tables=(EMBEDDING, LINEAR),
             embeddings=FLATTEN,
             inputs=(FLATTEN,),
-            **tower_parts(width, layout.num_numeric, self.settings),
+            **tower_parts(width, layout.num_numbers, self.settings),
         )
 
     @staticmethod

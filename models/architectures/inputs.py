@@ -23,7 +23,7 @@ class Inputs:
       stddev: Standard deviation of their initial values.
 
     Attributes:
-      numeric: [B, N] float32; None where the layout has no numbers.
+      numeric: [B, N] float32, the numbers alone; None where the layout has none.
     """
 
     def __init__(self, layout: FeatureLayout, table: Table, stddev: float) -> None:
@@ -32,24 +32,34 @@ class Inputs:
 
         from ranklite.models.layers.tables import build_lookup
 
-        self._lengths = tuple(field.length for field in layout.fields)
+        self._layout = layout
         self._ids = keras.Input((layout.num_ids,), dtype=tf.int64, name=IDS)
-        self.numeric = (
+        self._numeric = (
             keras.Input((layout.num_numeric,), name=NUMERIC) if layout.num_numeric else None
         )
+        self.numeric, self._weights = self._numeric, None
+        if layout.num_weights:
+            from ranklite.models.layers.pooling import NumericColumns
+
+            first, last = layout.num_numbers, layout.num_numeric
+            self._weights = NumericColumns(first, last, name="weights")(self._numeric)
+            self.numeric = (
+                NumericColumns(0, first, name="numbers")(self._numeric) if first else None
+            )
         self._stored = build_lookup(self._ids, layout, table, stddev)
 
     def lookup(self, name: str, dim: int) -> tf.Tensor:
-        """Embeddings [B, F, dim] of the fields in the table of a name; the mean of many values."""
-        import tensorflow as tf
-
-        from ranklite.models.layers.pooling import FieldPooling
+        """Embeddings [B, F, dim] of the fields in the table of a name, lists pooled or encoded."""
+        from ranklite.models.layers.pooling import pooling_of
+        from ranklite.models.layers.sequences import encode
 
         table = self._stored(name, dim)
-        if max(self._lengths) == 1:
+        if all(field.length == 1 for field in self._layout.fields):
             return table
-        pooling = FieldPooling(self._lengths, name=f"{name}_pooled", dtype=tf.float32)
-        return pooling((self._ids, table))
+        weights = () if self._weights is None else (self._weights,)
+        if dim > 1 and any(field.encoder != "pool" for field in self._layout.fields):
+            return encode(self._layout, name, (self._ids, table, *weights))
+        return pooling_of(self._layout, f"{name}_pooled")((self._ids, table, *weights))
 
     def flat(self, embeddings: tf.Tensor) -> tf.Tensor:
         """[B, F, D] -> [B, F * D]; Reshape is slow in TFLite."""
@@ -62,6 +72,6 @@ class Inputs:
         import tf_keras as keras
 
         inputs = {IDS: self._ids}
-        if self.numeric is not None:
-            inputs[NUMERIC] = self.numeric
+        if self._numeric is not None:
+            inputs[NUMERIC] = self._numeric
         return keras.Model(inputs, logit, name=name)

@@ -16,12 +16,14 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tensorflow_transform.analyzers import get_empy_vocabulary_dummy_value
 
+from ranklite.models.features import stored_state
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import FeatureLayout
 
 SURROGATES = "surrogateescape"  # keeps the bytes of a value that is not UTF-8
 MEAN, VARIANCE = "mean", "variance"  # of all standardized numbers
 VOCABULARY, BOUNDARIES = "vocabulary", "boundaries"  # of a feature
+STATE = "state"  # of an aggregate: what the file stores of it
 _CONSTANT = "ranklite_constant"  # starts the names under which a graph keeps what it learned
 
 
@@ -136,12 +138,16 @@ class Learned:
         return np.asarray(self._constants[key]).reshape(-1)
 
 
-def read_constants(transform_dir: str, features: FeatureSet) -> PreprocessingConstants:
+def read_constants(
+    transform_dir: str, features: FeatureSet, state_dir: str | None = None
+) -> PreprocessingConstants:
     """Reads back what Transform learned, bit by bit.
 
     Args:
       transform_dir: The TransformGraph artifact's folder.
       features: What Transform was configured with.
+      state_dir: Folder with what ingestion knows of the past at the end of the log; where it is not
+        given, a file stores nothing of it.
 
     Raises:
       ValueError: The graph was made for other features.
@@ -161,6 +167,11 @@ def read_constants(transform_dir: str, features: FeatureSet) -> PreprocessingCon
             boundaries[feature.name] = own.pop(BOUNDARIES)
         if own:
             others[feature.name] = own
+    if state_dir is not None:
+        for feature in features.features:
+            if any(column.stored for column in feature.raw_columns()):
+                table = stored_state.read(state_dir, feature, features, vocabularies)
+                others.setdefault(feature.name, {})[STATE] = table
     return PreprocessingConstants(
         vocabularies,
         dict(zip(numbers, means.tolist(), strict=True)),
@@ -174,7 +185,7 @@ def layout_from_transform(transform_dir: str, features: FeatureSet) -> FeatureLa
     """The layout of the ids and numbers that a transform graph makes."""
     learned = Learned(transform_dir)
     sizes = [(f.name, f.id_length, f.id_values(learned)) for f in features.id_features]
-    return FeatureLayout.build(sizes, features.numeric_names)
+    return FeatureLayout.build(sizes, features.numeric_names, features.list_fields)
 
 
 def without_values(transform_dir: str, features: FeatureSet) -> list[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ranklite.models.config import Name, Strict
 from ranklite.models.features.kind import FeatureKind, Number
 from ranklite.models.features.kinds import KINDS
+from ranklite.models.features.layout import ListField
+from ranklite.models.features.past import SESSION, SESSION_GAP
 from ranklite.models.features.raw_column import RawColumn
 from ranklite.models.registered import Registered
 
@@ -20,11 +22,12 @@ class FeatureSet(Strict):
     """The features and the columns with a role: all that Transform has to know.
 
     Attributes:
-      features: The model's inputs in order.
       label: Name of the column in the Examples that holds 0 or 1.
       user: Column that identifies the user, for per-user metrics and the cold-start slice.
+      features: The model's inputs in order.
       item: Column that identifies the item, for the popularity and cold-start slices.
       slices: Columns by whose values the evaluation is sliced as well.
+      session_gap: Minutes without an event after which the user's next one starts a session.
 
     Example:
         >>> features = FeatureSet.model_validate(
@@ -39,11 +42,20 @@ class FeatureSet(Strict):
         ['price', 'price_is_missing']
     """
 
-    features: tuple[Feature, ...] = Field(min_length=1)
     label: Name = "label"
     user: Name | None = None
+    features: tuple[Feature, ...] = Field(min_length=1)
     item: Name | None = None
     slices: tuple[Name, ...] = ()
+    session_gap: float = Field(SESSION_GAP, gt=0.0)
+
+    @field_validator("features")  # after `user`, which it knows
+    @classmethod
+    def _bound(
+        cls, features: tuple[FeatureKind, ...], info: ValidationInfo
+    ) -> tuple[FeatureKind, ...]:
+        named = {feature.name: feature for feature in features}
+        return tuple(feature.bound(named, info.data.get("user")) for feature in features)
 
     @model_validator(mode="after")
     def _names_fit(self) -> FeatureSet:
@@ -64,7 +76,35 @@ class FeatureSet(Strict):
         twice = _twice(self.numeric_names)
         if twice:
             raise ValueError(f"several features give the number {', '.join(twice)}: rename one")
+        self._check_past()
         return self
+
+    def _check_past(self) -> None:
+        """Raises ValueError where a column of the past is made of what no event has."""
+        logged = {column.name for column in self.logged_columns}
+        logged |= {name for name in (self.user, self.item) if name}
+        numbers = {c.name for c in self.logged_columns if c.dtype != "string" and not c.is_list}
+        for feature in self.features:
+            for column in feature.raw_columns():
+                past = column.past
+                if past is None:
+                    continue
+                known = f"it is none of {', '.join(sorted(logged))}"
+                for key in past.by:
+                    if key not in logged:
+                        raise ValueError(f"feature {feature.name!r}: by: {key!r}: {known}")
+                if past.of not in ("", self.label, *logged):
+                    raise ValueError(f"feature {feature.name!r}: of: {past.of!r}: {known}")
+                if past.stat in ("sum", "mean") and past.of not in (self.label, *numbers):
+                    raise ValueError(
+                        f"feature {feature.name!r}: the {past.stat} of {past.of!r}, which is no "
+                        f"column of numbers; there are {', '.join(sorted(numbers)) or 'none'}"
+                    )
+                if past.as_of == SESSION and self.user is None:
+                    raise ValueError(
+                        f"feature {feature.name!r}: as_of: session: a session is a user's; name the "
+                        "column of the user in the key `user`"
+                    )
 
     @property
     def raw_columns(self) -> tuple[RawColumn, ...]:
@@ -85,10 +125,38 @@ class FeatureSet(Strict):
         return tuple(columns.values())
 
     @property
+    def logged_columns(self) -> tuple[RawColumn, ...]:
+        """The raw columns that the log has."""
+        return tuple(column for column in self.raw_columns if column.past is None)
+
+    @property
+    def past_columns(self) -> tuple[RawColumn, ...]:
+        """The raw columns that are computed from earlier rows."""
+        return tuple(column for column in self.raw_columns if column.past is not None)
+
+    @property
+    def stores_state(self) -> bool:
+        """Whether a file holds aggregates of the past."""
+        return any(column.stored for column in self.raw_columns)
+
+    def is_of_user(self, column: RawColumn) -> bool:
+        """Whether a column of the past is the user's own: his device can keep it."""
+        return column.past is not None and self.user in column.past.by
+
+    @property
+    def list_fields(self) -> dict[str, ListField]:
+        """What the layout has to know of lists, by feature."""
+        return {
+            f.name: ListField(f.row_owner, len(f.pools), f.sequence_encoder)
+            for f in self.id_features
+            if not f.is_single_valued
+        }
+
+    @property
     def id_features(self) -> list[FeatureKind]:
         """Features that become ids, in the order of the layout."""
         with_ids = [feature for feature in self.features if feature.is_id]
-        return sorted(with_ids, key=lambda feature: feature.id_length > 1)
+        return sorted(with_ids, key=lambda f: (f.id_length > 1, bool(f.row_owner)))
 
     @property
     def numbers(self) -> list[Number]:
@@ -127,7 +195,7 @@ class FeatureSet(Strict):
         of_item = {self.item, *columns}
         names = list(columns)
         for feature in self.features:
-            read = {column.name for column in feature.raw_columns()}
+            read = {column.name for column in feature.raw_columns()} | set(feature.depends_on)
             if feature.name == self.item or not read & of_item:
                 continue
             if read - of_item:

@@ -63,11 +63,14 @@ class Example:
     Attributes:
       settings: Of a feature, without its kind.
       rows: Values of its raw columns as a log has them, a mapping a row, None where one is missing.
-        They have enough in common for something to be learned from them.
+        They have enough in common for something to be learned from them. Of a column of the past:
+        what is computed of it.
+      beside: Settings of the features that it names, with their kinds; rows have their values too.
     """
 
     settings: dict[str, Any]
     rows: tuple[dict[str, Any], ...]
+    beside: tuple[dict[str, Any], ...] = ()
 
 
 class FeatureKind(Strict, abc.ABC):
@@ -97,6 +100,23 @@ class FeatureKind(Strict, abc.ABC):
     def raw_columns(self) -> tuple[RawColumn, ...]:
         """The columns that it reads. Other features may read the same ones."""
 
+    @property
+    def depends_on(self) -> tuple[str, ...]:
+        """Columns besides `raw_columns` that what it reads is computed from."""
+        return ()
+
+    def bound(self, features: Mapping[str, FeatureKind], user: str | None) -> FeatureKind:
+        """Itself with what it takes from other features.
+
+        Args:
+          features: All features by name.
+          user: The column that identifies the user, if any.
+
+        Raises:
+          ValueError: One that it names is absent, or is none that it can use.
+        """
+        return self
+
     # What it gives: the layout
 
     @property
@@ -116,6 +136,24 @@ class FeatureKind(Strict, abc.ABC):
     def is_single_valued(self) -> bool:
         """Whether a row has one id. A list has several, and padding where it has fewer."""
         return self.id_length == 1
+
+    @property
+    def row_owner(self) -> str:
+        """The categorical feature whose vocabulary, and rows of every table, it uses; "" for none.
+
+        Neither `learn_ids` nor `lookup` is asked for then.
+        """
+        return ""
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """Names of the weighted means of its embeddings; none takes their mean."""
+        return ()
+
+    @property
+    def sequence_encoder(self) -> str:
+        """What a model makes of its list: `pool`, or the name of an encoder."""
+        return "pool"
 
     @property
     def is_categorical(self) -> bool:
@@ -143,6 +181,13 @@ class FeatureKind(Strict, abc.ABC):
           raw: Its raw columns, [B], or [B, length] of a list, missing values in their places.
         """
         return []
+
+    def weights(self, raw: Raw) -> tf.Tensor:
+        """The weights [B, pools * id_length] of `pools`, one pool after the other, 0 for padding.
+
+        Called like `to_numbers`; they reach the model as they are.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has pools and no weights")
 
     # How it becomes ids
 

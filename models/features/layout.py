@@ -12,7 +12,7 @@ costs one gather. Row 0 of the table is padding. Field f owns the rows `offset_f
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 PADDING_ROW = 0
@@ -41,6 +41,11 @@ class Field:
       length: Its number of columns: 1, or the maximum length of a multi-valued feature.
       offset: Its first row in the table.
       rows: Its number of rows, the reserved ones included.
+      owner: The field whose rows it uses, where it has none of its own: a list of items and the
+        item itself.
+      pools: Number of weighted means that its embeddings become; 0: one plain mean. The weights
+        are columns of `numeric`.
+      encoder: What a model makes of its list: `pool`, or the name of an encoder.
     """
 
     name: str
@@ -48,6 +53,14 @@ class Field:
     length: int
     offset: int
     rows: int
+    owner: str = ""
+    pools: int = 0
+    encoder: str = "pool"
+
+    @property
+    def num_vectors(self) -> int:
+        """Embeddings that a row has of it once its list is pooled."""
+        return self.pools if self.pools and self.encoder == "pool" else 1
 
     @property
     def oov_row(self) -> int:
@@ -61,12 +74,22 @@ class Field:
 
 
 @dataclasses.dataclass(frozen=True)
+class ListField:
+    """What is special about the field of a list: `owner`, `pools` and `encoder` of `Field`."""
+
+    owner: str = ""
+    pools: int = 0
+    encoder: str = "pool"
+
+
+@dataclasses.dataclass(frozen=True)
 class FeatureLayout:
-    """Where each feature lives in the two input tensors, `ids` [B, S] and `numeric` [B, N].
+    """Where each feature lives in the two input tensors, `ids` [B, S] and `numeric` [B, N + W].
 
     Attributes:
       fields: The id fields, in column order, single-valued ones before multi-valued ones.
-      numeric: Names of the columns of `numeric`.
+      numeric: Names of the first N columns of `numeric`. The W others are the weights of the
+        fields with pools, field by field and pool by pool.
 
     Example:
         >>> layout = FeatureLayout.build([("tags", 3, 10), ("user", 1, 100)], ["price"])
@@ -81,23 +104,44 @@ class FeatureLayout:
 
     @classmethod
     def build(
-        cls, sizes: Sequence[tuple[str, int, int]], numeric: Sequence[str] = ()
+        cls,
+        sizes: Sequence[tuple[str, int, int]],
+        numeric: Sequence[str] = (),
+        lists: Mapping[str, ListField] | None = None,
     ) -> FeatureLayout:
         """Lays out fields one after the other.
 
         Args:
           sizes: (name, length, vocabulary size or number of buckets) of each id field.
           numeric: Names of the standardized columns.
+          lists: What is special about lists, by name.
 
         Returns:
           The layout; single-valued fields keep their order and come before multi-valued ones.
         """
-        fields, start, offset = [], 0, PADDING_ROW + 1
+        fields: dict[str, Field] = {}
+        start, offset = 0, PADDING_ROW + 1
         for name, length, values in sorted(sizes, key=lambda size: size[1] > 1):
-            field = Field(name, start, length, offset, values + RESERVED_ROWS)
-            fields.append(field)
-            start, offset = start + length, offset + field.rows
-        return cls(tuple(fields), tuple(numeric))
+            special = (lists or {}).get(name, ListField())
+            if special.owner:
+                owner = fields[special.owner]
+                own = Field(name, start, length, owner.offset, owner.rows)
+            else:
+                own = Field(name, start, length, offset, values + RESERVED_ROWS)
+                offset += own.rows
+            fields[name] = dataclasses.replace(own, **dataclasses.asdict(special))
+            start += length
+        return cls(tuple(fields.values()), tuple(numeric))
+
+    @property
+    def owners(self) -> tuple[Field, ...]:
+        """The fields with rows of their own, in the order of their rows."""
+        return tuple(field for field in self.fields if not field.owner)
+
+    @property
+    def num_vectors(self) -> int:
+        """F, the embeddings of a row once lists are pooled."""
+        return sum(field.num_vectors for field in self.fields)
 
     @property
     def num_ids(self) -> int:
@@ -105,14 +149,24 @@ class FeatureLayout:
         return sum(field.length for field in self.fields)
 
     @property
-    def num_numeric(self) -> int:
-        """N, the number of columns of `numeric`."""
+    def num_numbers(self) -> int:
+        """N, the numbers among the columns of `numeric`."""
         return len(self.numeric)
+
+    @property
+    def num_weights(self) -> int:
+        """W, the weights among them."""
+        return sum(field.pools * field.length for field in self.fields)
+
+    @property
+    def num_numeric(self) -> int:
+        """N + W, the number of columns of `numeric`."""
+        return self.num_numbers + self.num_weights
 
     @property
     def table_rows(self) -> int:
         """Rows of the fused embedding table, padding included."""
-        return PADDING_ROW + 1 + sum(field.rows for field in self.fields)
+        return PADDING_ROW + 1 + sum(field.rows for field in self.owners)
 
     def field(self, name: str) -> Field:
         """The field of a feature.

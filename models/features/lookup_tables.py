@@ -14,6 +14,7 @@ from ranklite.models.features.constants import SURROGATES
 from ranklite.models.features.layout import (
     MISSING_INT64,
     MISSING_STRING,
+    PADDING_ROW,
     RESERVED_ROWS,
     Field,
 )
@@ -70,6 +71,29 @@ class HashLookup:
         for table in reversed(self.tables):
             value = table.lookup(value)  # a chain of tables loses its shape
         return _filled(tf.reshape(value, [-1, self.field.length]), self.column, self.field)
+
+
+class SharedLookup:
+    """Looks a list up in the tables of the feature whose rows it uses.
+
+    Args:
+      column: The list.
+      owner: What that feature is looked up with.
+      field: Of the list.
+      is_filled: Whether an empty list has the missing row first.
+    """
+
+    def __init__(
+        self, column: RawColumn, owner: HashLookup | IntegerArray, field: Field, is_filled: bool
+    ) -> None:
+        self.column, self.owner, self.field, self.is_filled = column, owner, field, is_filled
+
+    def __call__(self, raw: Raw) -> tf.Tensor:
+        values = tf.reshape(raw[self.column.name], [-1])
+        rows = tf.reshape(self.owner({self.owner.column.name: values}), [-1, self.field.length])
+        missing = tf.constant(self.field.missing_row, tf.int64)
+        rows = tf.where(tf.equal(rows, missing), tf.constant(PADDING_ROW, tf.int64), rows)
+        return fill_empty_lists(rows, missing) if self.is_filled else rows
 
 
 class IntegerArray:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ranklite.models.features import sql_values
 from ranklite.models.features.layout import MISSING_FLOAT, MISSING_INT64, MISSING_STRING
+from ranklite.models.features.past import Past
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,6 +45,9 @@ class RawColumn:
         magnitudes.
       kind: The kind of feature that reads it, for those who read `model.json`.
       column: Its name in the log, where that is another.
+      past: How it is computed from earlier rows; None where the log has it. An app may leave such a
+        column out: it is missing then.
+      stored: Whether the file holds values of it, which are taken where an app sends none.
 
     Example:
         >>> genres = RawColumn("genres", "string", length=3, separator="|")
@@ -58,6 +62,8 @@ class RawColumn:
     categories: bool = True
     kind: str = ""
     column: str = ""
+    past: Past | None = None
+    stored: bool = False
 
     @property
     def source(self) -> str:
@@ -149,6 +155,8 @@ class RawColumn:
             entry |= {"max_length": self.length, "separator": self.separator}
         if self.column:
             entry["column"] = self.column
+        if self.past:
+            entry |= {"past": self.past.entry(), "stored": self.stored}
         return entry
 
     @classmethod
@@ -161,6 +169,8 @@ class RawColumn:
             entry.get("separator"),
             kind=entry.get("kind", ""),
             column=entry.get("column", ""),
+            past=Past.of_entry(entry.get("past")),
+            stored=entry.get("stored", False),
         )
 
     @classmethod

@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from ranklite.models.features.constants import PreprocessingConstants
+from ranklite.models.features.constants import STATE, PreprocessingConstants
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.kind import FeatureKind
 from ranklite.models.features.layout import IDS, NUMERIC, FeatureLayout
-from ranklite.models.features.lookup_tables import IntegerArray, look_up_together
-from ranklite.models.features.rules import numeric_columns, present_or_zero, standardize
+from ranklite.models.features.lookup_tables import IntegerArray, SharedLookup, look_up_together
+from ranklite.models.features.rules import (
+    is_present,
+    numeric_columns,
+    present_or_zero,
+    standardize,
+)
+from ranklite.models.features.stored_state import StoredState
 
 if TYPE_CHECKING:
     from ranklite.models.features.kind import Lookup
@@ -34,10 +40,26 @@ class RawFeatures(tf.Module):
     ) -> None:
         super().__init__()
         self._features, self._constants = features, constants
-        self.lookups: dict[str, Lookup] = {
-            feature.name: feature.lookup(constants.of(feature.name), layout.field(feature.name))
-            for feature in features.id_features
-        }
+        self.lookups: dict[str, Lookup] = {}
+        self.states: dict[str, StoredState] = {}
+        for feature in features.id_features:  # the owners of shared rows come first
+            field = layout.field(feature.name)
+            if feature.row_owner:
+                owner: Any = self.lookups[feature.row_owner]
+                column = feature.raw_columns()[0]
+                self.lookups[feature.name] = SharedLookup(
+                    column, owner, field, is_filled=not feature.pools
+                )
+            else:
+                self.lookups[feature.name] = feature.lookup(constants.of(feature.name), field)
+        columns = {column.name: column for column in features.raw_columns}
+        for aggregate in features.features:
+            state = constants.of(aggregate.name).get(STATE)
+            if state is not None:
+                key = aggregate.depends_on[0]
+                self.states[aggregate.name] = StoredState(
+                    aggregate, state, columns[key], layout.field(key)
+                )
         # Saving follows attributes: a table that none leads to is not in the file. How many objects
         # there are, and in which order, shows in the file's bytes.
         self._rows: dict[str, Any] = {}
@@ -51,6 +73,9 @@ class RawFeatures(tf.Module):
                 self._texts[name] = tables[1]
             if tables[2:]:
                 others[name] = tables[2:]
+        for name, stored in self.states.items():
+            if stored.tables:
+                others[name] = stored.tables
         if others:
             self._others = others
 
@@ -58,7 +83,8 @@ class RawFeatures(tf.Module):
         """The raw inputs, in the order of the configuration.
 
         A string is missing where it is "", an int64 where it is -2**63, a number where it is not
-        finite (send NaN); lists of a multi-valued feature are filled up with the missing value.
+        finite (send NaN); lists of a multi-valued feature are filled up with the missing value. Of
+        an aggregate that is missing, the value that the file stores is taken.
         """
         return {
             column.name: tf.TensorSpec(
@@ -88,21 +114,36 @@ class RawFeatures(tf.Module):
             else:
                 blocks += [lookup(_inputs_of(feature, raw)) for feature, lookup in group]
         outputs = {IDS: tf.concat(blocks, axis=1) if len(blocks) > 1 else blocks[0]}
-        numbers = self._features.numbers
-        if numbers:
-            values: list[tf.Tensor] = []
-            for feature in self._features.features:
-                if feature.numbers:
-                    values += feature.to_numbers(_inputs_of(feature, raw))
-            means, stds = self._constants.means, self._constants.stds
-            made = [
-                standardize(x, tf.constant(means[n.name]), tf.constant(stds[n.name]))
-                if n.standardized
-                else present_or_zero(x)
-                for n, x in zip(numbers, values, strict=True)
-            ]
-            outputs[NUMERIC] = numeric_columns(numbers, values, made)
+        numeric = [self._numbers(raw, outputs[IDS])] if self._features.numbers else []
+        numeric += [
+            feature.weights(_inputs_of(feature, raw))
+            for feature in self._features.id_features
+            if feature.pools
+        ]
+        if numeric:
+            outputs[NUMERIC] = tf.concat(numeric, axis=1) if len(numeric) > 1 else numeric[0]
         return outputs
+
+    def _numbers(self, raw: dict[str, tf.Tensor], ids: tf.Tensor) -> tf.Tensor:
+        """The numbers [B, N]; of an aggregate that is not sent, those that the file stores."""
+        numbers = self._features.numbers
+        values: list[tf.Tensor] = []
+        for feature in self._features.features:
+            if feature.numbers:
+                own = feature.to_numbers(_inputs_of(feature, raw))
+                if feature.name in self.states:
+                    stored = self.states[feature.name](ids, raw)
+                    sent = [is_present(raw[column.name]) for column in feature.raw_columns()]
+                    own = [tf.where(*each) for each in zip(sent, own, stored, strict=True)]
+                values += own
+        means, stds = self._constants.means, self._constants.stds
+        made = [
+            standardize(x, tf.constant(means[n.name]), tf.constant(stds[n.name]))
+            if n.standardized
+            else present_or_zero(x)
+            for n, x in zip(numbers, values, strict=True)
+        ]
+        return numeric_columns(numbers, values, made)
 
 
 def _inputs_of(feature: FeatureKind, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

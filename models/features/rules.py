@@ -66,14 +66,17 @@ def numeric_columns(
     return tf.stack(columns, axis=1)
 
 
-def table_rows(rows: tf.Tensor, offset: tf.Tensor | int, length: int, is_list: bool) -> tf.Tensor:
+def table_rows(
+    rows: tf.Tensor, offset: tf.Tensor | int, length: int, is_list: bool, is_filled: bool = True
+) -> tf.Tensor:
     """Rows of the fused table from rows within a field.
 
     Args:
       rows: [B] or [B, length] int64.
       offset: Of the field.
       length: Columns of the field.
-      is_list: Whether missing values are padding, unless a row has no other.
+      is_list: Whether missing values are padding.
+      is_filled: Of a list: whether it has the missing row first where it has no other.
 
     Returns:
       [B, length] int64.
@@ -83,7 +86,7 @@ def table_rows(rows: tf.Tensor, offset: tf.Tensor | int, length: int, is_list: b
         return rows
     missing = offset + MISSING
     rows = tf.where(rows == missing, tf.constant(PADDING_ROW, tf.int64), rows)
-    return fill_empty_lists(rows, missing)
+    return fill_empty_lists(rows, missing) if is_filled else rows
 
 
 def fill_empty_lists(rows: tf.Tensor, missing_row: tf.Tensor | int) -> tf.Tensor:

@@ -29,6 +29,7 @@ from ranklite.models.features.slices import (
     TORSO,
     evaluation_slices,
 )
+from ranklite.models.features.vocabulary_feature import VocabularyFeature
 
 Tensors = dict[str, tf.Tensor]
 Ranks = dict[str, tuple[tf.Tensor, tf.Tensor]]
@@ -59,8 +60,10 @@ def preprocessing_fn(inputs: dict[str, Any], features: FeatureSet) -> Tensors:
     }
     ids, ranks = _ids(raw, features)
     outputs = {IDS: ids, LABEL: tf.cast(scalars(inputs[features.label]), tf.float32)[:, None]}
-    if features.numbers:
-        outputs[NUMERIC] = _numeric(raw, features)
+    numeric = [_numeric(raw, features)] if features.numbers else []
+    numeric += [f.weights(_inputs_of(f, raw)) for f in features.id_features if f.pools]
+    if numeric:
+        outputs[NUMERIC] = tf.concat(numeric, axis=1)
     return outputs | _evaluation_columns(inputs, features, ranks)
 
 
@@ -68,9 +71,23 @@ def _ids(raw: Tensors, features: FeatureSet) -> tuple[tf.Tensor, Ranks]:
     """The fused ids [B, S]; the rank of each categorical value and its vocabulary's size."""
     blocks, ranks = [], {}
     offset = tf.constant(PADDING_ROW + 1, tf.int64)
+    offsets: dict[str, tf.Tensor] = {}
+    shared: dict[str, tf.Tensor] = {}  # rows of features that have none of their own
     for feature in features.id_features:
-        keep = functools.partial(_keep, feature.name)
-        rows, values = feature.learn_ids(_inputs_of(feature, raw), keep)
+        if feature.row_owner:
+            rows, first = shared[feature.name], offsets[feature.row_owner]
+            blocks.append(table_rows(rows, first, feature.id_length, True, not feature.pools))
+            continue
+        offsets[feature.name] = offset
+        sharing = [f for f in features.id_features if f.row_owner == feature.name]
+        if sharing:
+            assert isinstance(feature, VocabularyFeature)
+            lists = [raw[f.raw_columns()[0].name] for f in sharing]
+            rows, values, others = feature.learn_shared_ids(_inputs_of(feature, raw), lists)
+            shared |= {f.name: other for f, other in zip(sharing, others, strict=True)}
+        else:
+            keep = functools.partial(_keep, feature.name)
+            rows, values = feature.learn_ids(_inputs_of(feature, raw), keep)
         size = tf.cast(values, tf.int64)
         if feature.is_categorical:
             ranks[feature.name] = (tf.reshape(rows, [-1]) - RESERVED_ROWS, size)

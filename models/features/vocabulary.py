@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 import tensorflow_transform as tft
 
@@ -25,6 +27,18 @@ def learn(
     Returns:
       Rows within a field, int64 of the values' shape, and the number of values in the vocabulary.
     """
+    rows, count, _ = learn_and_look_up(values, (), name, min_count, size)
+    return rows, count
+
+
+def learn_and_look_up(
+    values: tf.Tensor,
+    others: Sequence[tf.Tensor],
+    name: str,
+    min_count: int = 1,
+    size: int | None = None,
+) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+    """As `learn` does, and looks up other values, from which nothing is learned."""
     words = text(values)
     path = tft.vocabulary(
         tf.boolean_mask(words, words != MISSING_STRING),
@@ -33,7 +47,11 @@ def learn(
         top_k=size,
         file_format=FILE_FORMAT,
     )
+    count = tf.cast(tft.experimental.get_vocabulary_size_by_name(name), tf.int64)
+    return _rows(words, path), count, [_rows(text(other), path) for other in others]
+
+
+def _rows(words: tf.Tensor, path: tf.Tensor) -> tf.Tensor:
     rank = tft.apply_vocabulary(words, path, default_value=-1, file_format=FILE_FORMAT)
     rows = tf.where(rank < 0, tf.constant(OOV, tf.int64), rank + RESERVED_ROWS)
-    rows = tf.where(words == MISSING_STRING, tf.constant(MISSING, tf.int64), rows)
-    return rows, tf.cast(tft.experimental.get_vocabulary_size_by_name(name), tf.int64)
+    return tf.where(words == MISSING_STRING, tf.constant(MISSING, tf.int64), rows)

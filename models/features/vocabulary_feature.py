@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -36,6 +36,21 @@ class VocabularyFeature(FeatureKind, abc.ABC):
         from ranklite.models.features import vocabulary
 
         return vocabulary.learn(raw[self.name], self.name, self.min_count, self.max_vocabulary)
+
+    def learn_shared_ids(
+        self, raw: Raw, lists: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        """The same, and the rows of other features' values in its vocabulary.
+
+        Args:
+          raw: Its raw columns.
+          lists: [B, L] values of features that share its rows; nothing is learned from them.
+        """
+        from ranklite.models.features import vocabulary
+
+        return vocabulary.learn_and_look_up(
+            raw[self.name], lists, self.name, self.min_count, self.max_vocabulary
+        )
 
     def id_values(self, learned: Learned) -> int:
         """The size of the vocabulary."""

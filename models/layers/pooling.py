@@ -7,7 +7,22 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from ranklite.models.features.layout import PADDING_ROW
+from ranklite.models.features.layout import PADDING_ROW, FeatureLayout
+
+
+@keras.utils.register_keras_serializable("ranklite")
+class NumericColumns(keras.layers.Layer):
+    """Columns `start` to `stop` - 1 of [B, N]."""
+
+    def __init__(self, start: int, stop: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.start, self.stop = start, stop
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        return inputs[:, self.start : self.stop]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "start": self.start, "stop": self.stop}
 
 
 @keras.utils.register_keras_serializable("ranklite")
@@ -15,33 +30,77 @@ class FieldPooling(keras.layers.Layer):
     """Averages the embeddings of each multi-valued field over its values, padding left out.
 
     A field of ids i_1 ... i_L becomes  sum_l [i_l != 0] E_l / max(1, #{l: i_l != 0}), the input
-    vector of a multi-hot field whose entries sum to one (Rendle 2012, section 3).
+    vector of a multi-hot field whose entries sum to one (Rendle 2012, section 3). A field with P
+    pools becomes P vectors  sum_l w_pl E_l  with weights that are given.
 
     Args:
       lengths: Columns of each field, in order; they add up to S.
+      pools: Pools of each field, 0 for a plain mean; None: no field has any.
+      encoded: Which fields an encoder reads, and are left out here; None: none.
 
     Call args:
-      inputs: `ids` [B, S] int64 and embeddings [B, S, D] float.
+      inputs: `ids` [B, S] int64, embeddings [B, S, D] float and, where there are pools, weights
+        [B, sum of pools * length].
 
     Returns:
-      [B, len(lengths), D] of the embeddings' dtype.
+      [B, F, D] of the embeddings' dtype; F counts a field without pools once, and each pool.
     """
 
-    def __init__(self, lengths: tuple[int, ...], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        lengths: tuple[int, ...],
+        pools: tuple[int, ...] | None = None,
+        encoded: tuple[bool, ...] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.lengths = tuple(lengths)
+        self.pools = tuple(pools) if pools else (0,) * len(self.lengths)
+        self.encoded = tuple(encoded) if encoded else (False,) * len(self.lengths)
 
-    def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        ids, embeddings = inputs
+    def call(self, inputs: tuple[tf.Tensor, ...]) -> tf.Tensor:
+        ids, embeddings = inputs[:2]
         single = self.lengths.count(1)  # FeatureLayout puts the single-valued fields first
-        pooled, start = [embeddings[:, :single]] if single else [], single
-        for length in self.lengths[single:]:
-            present = tf.cast(ids[:, start : start + length] != PADDING_ROW, embeddings.dtype)
-            weight = present / tf.maximum(tf.reduce_sum(present, axis=1, keepdims=True), 1)
+        pooled, start, first = [embeddings[:, :single]] if single else [], single, 0
+        lists = zip(self.lengths, self.pools, self.encoded, strict=True)
+        for length, pools, is_encoded in list(lists)[single:]:
             values = embeddings[:, start : start + length]
-            pooled.append(tf.reduce_sum(values * weight[:, :, None], axis=1, keepdims=True))
+            if is_encoded:
+                first += pools * length
+            elif pools:
+                # [B, P, L] x [B, L, D]: all pools in one product.
+                weights = inputs[2][:, first : first + pools * length]
+                weights = tf.cast(tf.reshape(weights, [-1, pools, length]), values.dtype)
+                pooled.append(tf.matmul(weights, values))
+                first += pools * length
+            else:
+                present = tf.cast(ids[:, start : start + length] != PADDING_ROW, values.dtype)
+                weight = present / tf.maximum(tf.reduce_sum(present, axis=1, keepdims=True), 1)
+                pooled.append(tf.reduce_sum(values * weight[:, :, None], axis=1, keepdims=True))
             start += length
-        return tf.concat(pooled, axis=1)
+        return tf.concat(pooled, axis=1) if len(pooled) > 1 else pooled[0]
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "lengths": list(self.lengths)}
+        return {
+            **super().get_config(),
+            "lengths": list(self.lengths),
+            "pools": list(self.pools),
+            "encoded": list(self.encoded),
+        }
+
+
+def pooling_of(layout: FeatureLayout, name: str, encodes: bool = False) -> FieldPooling:
+    """The pooling of the lists of a layout.
+
+    Args:
+      layout: Of the fields.
+      name: Of the layer.
+      encodes: Whether lists with an encoder are left to it.
+    """
+    return FieldPooling(
+        tuple(field.length for field in layout.fields),
+        tuple(field.pools for field in layout.fields),
+        tuple(encodes and field.encoder != "pool" for field in layout.fields),
+        name=name,
+        dtype=tf.float32,
+    )

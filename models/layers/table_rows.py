@@ -23,13 +23,13 @@ _INT16_ROWS = 2**15
 
 
 def values_of(layout: FeatureLayout) -> tuple[int, ...]:
-    """Vocabulary values of each field: its rows without the reserved ones."""
-    return tuple(field.rows - RESERVED_ROWS for field in layout.fields)
+    """Vocabulary values of each field that has rows: those without the reserved ones."""
+    return tuple(field.rows - RESERVED_ROWS for field in layout.owners)
 
 
 def reserved_rows(layout: FeatureLayout) -> int:
-    """1 + 2 F: the rows of padding, and of out-of-vocabulary and missing values in F fields."""
-    return PADDING_ROW + 1 + RESERVED_ROWS * len(layout.fields)
+    """1 + 2 F: the rows of padding, and of out-of-vocabulary and missing values in F owners."""
+    return PADDING_ROW + 1 + RESERVED_ROWS * len(layout.owners)
 
 
 def share_of(share: float, count: int) -> int:
@@ -51,16 +51,19 @@ class StoredRows(keras.layers.Layer):
         super().__init__(**kwargs)
         self.layout = FeatureLayout.from_dict(layout) if isinstance(layout, dict) else layout
         self.reserved = reserved_rows(self.layout)
-        self.first = self._columns([f.offset + RESERVED_ROWS for f in self.layout.fields])
+        self.first = self._columns([f.offset + RESERVED_ROWS for f in self.layout.owners])
         self.before = self._columns_before(values_of(self.layout))
 
     def _columns(self, by_field: Sequence[int]) -> npt.NDArray[np.int64]:
-        """[S]: what belongs to a field, for each of its columns."""
-        lengths = [field.length for field in self.layout.fields]
-        return np.repeat(np.array(by_field, np.int64), lengths)
+        """[S]: what belongs to the owner of a column's rows, for each column."""
+        place = {owner.name: k for k, owner in enumerate(self.layout.owners)}
+        fields = self.layout.fields
+        owner = [place[field.owner or field.name] for field in fields]
+        columns = np.repeat(np.array(owner, np.intp), [field.length for field in fields])
+        return np.array(by_field, np.int64)[columns]
 
     def _columns_before(self, counts: Sequence[int]) -> npt.NDArray[np.int64]:
-        """[S]: the sum of `counts` over the fields before a column's own."""
+        """[S]: the sum of `counts` over the owners before a column's own."""
         return self._columns([sum(counts[:f]) for f in range(len(counts))])
 
     def _unless_reserved(self, ids: tf.Tensor, rows: Any) -> tf.Tensor:

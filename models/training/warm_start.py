@@ -77,13 +77,13 @@ def warm_start(
     for what, ours, theirs in (
         ("sizes", config.model_dump(), earlier.config.model_dump()),
         ("id features", _shape(layout), _shape(earlier.layout)),
-        ("number of numeric features", layout.num_numeric, earlier.layout.num_numeric),
+        ("numeric features", layout.numeric, earlier.layout.numeric),
     ):
         if ours != theirs:
             raise NotWarm(f"its {what} are {theirs}, this model's {ours}")
     source = np.zeros(layout.table_rows, np.int64)
     known = 0
-    for field, old in zip(layout.fields, earlier.layout.fields, strict=True):
+    for field, old in zip(layout.owners, earlier.layout.owners, strict=True):
         rows, result = _rows(
             field, old, vocabularies.get(field.name), earlier_vocabularies.get(field.name)
         )
@@ -97,8 +97,11 @@ def warm_start(
     return known
 
 
-def _shape(layout: FeatureLayout) -> list[tuple[str, int]]:
-    return [(field.name, field.length) for field in layout.fields]
+def _shape(layout: FeatureLayout) -> list[tuple[str, ...]]:
+    """Name, length, owner, pools and encoder of each field, as texts."""
+    return [
+        (f.name, str(f.length), f.owner, str(f.pools), f.encoder) for f in layout.fields
+    ]
 
 
 def _rows(

@@ -33,6 +33,7 @@ from ranklite.models.config import Column, Name, Strict
 from ranklite.models.evaluation.gates import GatesConfig
 from ranklite.models.export import DEFAULT_TARGET, TARGETS
 from ranklite.models.features.feature_set import Feature, FeatureSet
+from ranklite.models.features.past import SESSION_GAP
 from ranklite.models.training.config import RedrawnNegatives, TrainingConfig
 from ranklite.pipeline.config.errors import ConfigError, parse
 from ranklite.pipeline.config.yaml_text import NotYaml, read_text
@@ -90,6 +91,7 @@ class RunConfig(Strict):
       item: Column of the item, for the popularity and cold-start slices.
       item_label: Column that names an item for a person, such as a title: for TensorBoard.
       slices: Columns by whose values the evaluation is sliced as well.
+      session_gap: Minutes without an event after which the user's next one starts a session.
       schema_file: A schema (text proto) to hold the data to, instead of the configuration's.
       validation: What makes data unfit.
       model: Its family, DeepFM where none is named, and its sizes.
@@ -115,6 +117,7 @@ class RunConfig(Strict):
     item: Name | None = None
     item_label: Column | None = None
     slices: tuple[Name, ...] = ()
+    session_gap: float = Field(SESSION_GAP, gt=0.0)
     schema_file: str | None = None
     validation: ValidationConfig = ValidationConfig()
     model: ModelSettings = default_settings()
@@ -180,7 +183,11 @@ class RunConfig(Strict):
     def feature_set(self) -> FeatureSet:
         """The features with the columns that have a role."""
         return FeatureSet(
-            features=self.features, user=self.user, item=self.item, slices=self.slices
+            user=self.user,
+            features=self.features,
+            item=self.item,
+            slices=self.slices,
+            session_gap=self.session_gap,
         )
 
     @functools.cached_property

@@ -15,7 +15,7 @@ from ranklite.models.compression.techniques import modules
 from ranklite.models.export import TARGETS
 from ranklite.pipeline.config.run_config import RunConfig
 from ranklite.pipeline.digest import executor_digest
-from ranklite.pipeline.stages.data import Transformed
+from ranklite.pipeline.stages.data import Ingested, Transformed
 from ranklite.pipeline.stages.train import Trained
 
 
@@ -42,11 +42,15 @@ class Compressed:
 
 
 def compress(
-    config: RunConfig, transformed: Transformed, trained: Trained, work_dir: str
+    config: RunConfig,
+    ingested: Ingested,
+    transformed: Transformed,
+    trained: Trained,
+    work_dir: str,
 ) -> Compressed:
     """The steps of the recipe, or the search for one within a budget."""
     if isinstance(config.compression, Search):
-        return _search(config, config.compression, transformed, trained, work_dir)
+        return _search(config, config.compression, ingested, transformed, trained, work_dir)
     compressed = Compressed((), {"float": trained.model})
     for step in config.compression:
         component = _compressor(config, step, transformed, trained, compressed.smallest)
@@ -59,13 +63,19 @@ def compress(
 
 
 def _search(
-    config: RunConfig, search: Search, transformed: Transformed, trained: Trained, work_dir: str
+    config: RunConfig,
+    search: Search,
+    ingested: Ingested,
+    transformed: Transformed,
+    trained: Trained,
+    work_dir: str,
 ) -> Compressed:
     component = BudgetSearch(
         base_model=trained.model,
         teachers=trained.teachers,
         transformed_examples=transformed.examples,
         transform_graph=transformed.graph,
+        ingest_report=ingested.report if config.feature_set.stores_state else None,
         config=search.model_dump_json(),
         features=config.feature_set.model_dump_json(),
         training=config.fitting.model_dump_json(),

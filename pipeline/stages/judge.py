@@ -57,7 +57,9 @@ class Judged:
     report: BaseChannel
 
 
-def export(config: RunConfig, compressed: Compressed, transformed: Transformed) -> Exported:
+def export(
+    config: RunConfig, ingested: Ingested, compressed: Compressed, transformed: Transformed
+) -> Exported:
     """Exporters of all stages."""
     exporters = {
         stage: Exporter(
@@ -66,6 +68,7 @@ def export(config: RunConfig, compressed: Compressed, transformed: Transformed) 
             features=config.feature_set.model_dump_json(),
             stage=stage,
             target=config.target,
+            ingest_report=ingested.report if config.feature_set.stores_state else None,
             code_digest=executor_digest(
                 Exporter,
                 TARGETS.module(config.target),

@@ -106,7 +106,7 @@ class PruneRows(FineTuned[RowPruning]):
         from ranklite.models.layers.tables import EMBEDDING
 
         layout = checkpoint.layout
-        values = [np.arange(f.offset + RESERVED_ROWS, f.offset + f.rows) for f in layout.fields]
+        values = [np.arange(f.offset + RESERVED_ROWS, f.offset + f.rows) for f in layout.owners]
         if self.config.by == "frequency":
             counts = self._counts(layout)
             kept = np.concatenate([v[:n] for v, n in zip(values, counts, strict=True)])
@@ -115,7 +115,7 @@ class PruneRows(FineTuned[RowPruning]):
             (table,) = checkpoint.model.get_layer(EMBEDDING).get_weights()
             shortest_last = np.argsort(-np.linalg.norm(table[every], axis=1), kind="stable")
             kept = np.sort(every[shortest_last[: share_of(self.config.keep, len(every))]])
-        reserved = [row for f in layout.fields for row in (f.oov_row, f.missing_row)]
+        reserved = [row for f in layout.owners for row in (f.oov_row, f.missing_row)]
         return np.concatenate([[PADDING_ROW], reserved, kept]).astype(np.int64)
 
     def prepare(
@@ -178,7 +178,7 @@ def _with_means(
 ) -> npt.NDArray[np.float32]:
     """A table whose out-of-vocabulary rows are the means of their field's removed rows."""
     removed, result = _removed(layout, kept), table.copy()
-    for field in layout.fields:
+    for field in layout.owners:
         own = table[field.offset : field.offset + field.rows]
         gone = removed[field.offset : field.offset + field.rows]
         if gone.any():
@@ -191,7 +191,7 @@ def _stored_rows(layout: FeatureLayout, kept: npt.NDArray[np.int64]) -> npt.NDAr
     rows = np.empty(layout.table_rows, np.int64)
     rows[kept] = np.arange(len(kept))
     removed = _removed(layout, kept)
-    for field in layout.fields:
+    for field in layout.owners:
         own = slice(field.offset, field.offset + field.rows)
         rows[own][removed[own]] = rows[field.oov_row]
     return rows

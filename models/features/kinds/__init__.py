@@ -25,6 +25,8 @@ KINDS: Registry[type[FeatureKind]] = Registry(
             "categorical": "categorical:CategoricalFeature",
             "multi_categorical": "multi_categorical:MultiCategoricalFeature",
             "numeric": "numeric:NumericFeature",
+            "history": "history:HistoryFeature",
+            "aggregate": "aggregate:AggregateFeature",
         }.items()
     },
 )

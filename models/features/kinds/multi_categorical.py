@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from ranklite.models.features.kind import Example
+from ranklite.models.config import FeatureName
+from ranklite.models.features.kind import Example, FeatureKind
 from ranklite.models.features.raw_column import RawColumn
 from ranklite.models.features.vocabulary_feature import VocabularyFeature
+
+if TYPE_CHECKING:
+    from ranklite.models.features.constants import Learned
 
 
 class MultiCategoricalFeature(VocabularyFeature):
@@ -18,11 +23,14 @@ class MultiCategoricalFeature(VocabularyFeature):
       name: Column of the log: a list, or a string that `separator` splits.
       max_length: Values kept a row, the first ones; longer lists are cut.
       separator: Splits a string column; None for columns that are lists already.
+      shares: A categorical feature whose vocabulary and rows it uses, such as the item's for a log
+        that brings the items clicked before as a column; None learns its own.
     """
 
     kind: Literal["multi_categorical"]
     max_length: int = Field(ge=1, le=1000)
     separator: str | None = Field(None, min_length=1)
+    shares: FeatureName | None = None
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
@@ -37,6 +45,11 @@ class MultiCategoricalFeature(VocabularyFeature):
             Example(
                 {"name": "shops", "dtype": "int64", "max_length": 2, "separator": " "},
                 tuple({"shops": values} for values in shops),
+            ),
+            Example(
+                {"name": "seen", "max_length": 2, "separator": "|", "shares": "color"},
+                tuple({"seen": s, "color": c} for s, c in zip(tags, "abacba", strict=True)),
+                beside=({"kind": "categorical", "name": "color"},),
             ),
         )
 
@@ -62,3 +75,43 @@ class MultiCategoricalFeature(VocabularyFeature):
     def is_single_valued(self) -> bool:
         """A list, even one of a single value at the most."""
         return False
+
+    @property
+    def row_owner(self) -> str:
+        """The feature that it shares."""
+        return self.shares or ""
+
+    def bound(self, features: Mapping[str, FeatureKind], user: str | None) -> FeatureKind:
+        """Itself.
+
+        Raises:
+          ValueError: What it shares is no categorical feature of its type, or has the vocabulary
+            limits that it would have.
+        """
+        if self.shares is None:
+            return self
+        owner = features.get(self.shares)
+        if owner is None or not owner.is_categorical:
+            raise ValueError(
+                f"feature {self.name!r}: shares: {self.shares!r} is no feature of kind categorical"
+            )
+        theirs = owner.raw_columns()[0].dtype
+        if theirs != self.dtype:
+            raise ValueError(
+                f"feature {self.name!r} is {self.dtype} and shares {self.shares!r}, which is "
+                f"{theirs}: give both the same dtype"
+            )
+        if self.min_count != 1 or self.max_vocabulary is not None:
+            raise ValueError(
+                f"feature {self.name!r}: min_count and max_vocabulary are those of "
+                f"{self.shares!r}, whose vocabulary it shares"
+            )
+        return self
+
+    def id_values(self, learned: Learned) -> int:
+        """None of its own where it shares rows."""
+        return 0 if self.shares else super().id_values(learned)
+
+    def constants(self, learned: Learned) -> dict[str, Any]:
+        """The vocabulary, where it has one."""
+        return {} if self.shares else super().constants(learned)

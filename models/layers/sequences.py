@@ -1,0 +1,204 @@
+"""Encoders of a list of events, in the place of its pools: the sequence becomes one vector.
+
+They compute in float whatever the rest of a model does: softmax-like weights, masks and sums of few
+terms are cheap, and rounding them costs accuracy. All convert to TFLite's builtin operators at any
+batch size, which Keras's own recurrent layers do not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+import tf_keras as keras
+
+from ranklite.models.features.layout import FeatureLayout
+from ranklite.models.layers.pooling import pooling_of
+
+
+@keras.utils.register_keras_serializable("ranklite")
+class TargetAttention(keras.layers.Layer):
+    r"""Weights events by the candidate (DIN, Zhou et al. 2018, https://arxiv.org/abs/1706.06978):
+
+        a_l = v^T relu(W [h_l, t, h_l * t, h_l - t] + O o_l + b),     u = sum_l a_l h_l
+
+    h_l is the embedding of event l, t that of the candidate, o_l the weights of its outcomes. Split
+    by what each part reads, W needs no concatenation:
+
+        W [h, t, h * t, h - t] = (W_h + W_d) h + (W_t - W_d) t + W_p (h * t)
+
+    Weights are not normalized, so that many alike events weigh more than one, as in the paper.
+
+    Args:
+      units: Size of the hidden layer.
+
+    Call args:
+      inputs: Events [B, L, D], the candidate [B, D], outcomes [B, L, P] (0 for padding).
+
+    Returns:
+      [B, 1, D].
+    """
+
+    def __init__(self, units: int = 16, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+
+    def build(self, input_shape: Any) -> None:
+        (_, length, dim), _, (_, _, pools) = map(tuple, input_shape)
+        self.length = length
+        for name, rows in (("event", dim), ("target", dim), ("product", dim), ("outcome", pools)):
+            setattr(self, name, self.add_weight(name, shape=(rows, self.units)))
+        self.bias = self.add_weight("bias", shape=(self.units,), initializer="zeros")
+        self.score = self.add_weight("score", shape=(self.units, 1))
+        super().build(input_shape)
+
+    def call(self, inputs: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        events, target, outcomes = inputs
+        # An outcome's weight is 1 / count: of an event, all together are above 0.
+        happened = tf.cast(outcomes > 0, events.dtype)
+        present = tf.reduce_max(happened, axis=2, keepdims=True)  # [B, L, 1]
+        hidden = (
+            tf.matmul(events, self.event)
+            + tf.matmul(target, self.target)[:, None]
+            + tf.matmul(events * target[:, None], self.product)
+            + tf.matmul(happened, self.outcome)
+            + self.bias
+        )
+        weights = tf.matmul(tf.nn.relu(hidden), self.score) * present
+        return tf.reduce_sum(weights * events, axis=1, keepdims=True) / self.length
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "units": self.units}
+
+
+@keras.utils.register_keras_serializable("ranklite")
+class UnrolledGRU(keras.layers.Layer):
+    r"""A gated recurrent unit over the events, the oldest first (Cho et al. 2014), as GRU4Rec has it
+    (Hidasi et al. 2016, https://arxiv.org/abs/1511.06939):
+
+        z = sigmoid(W_z x + U_z s),   r = sigmoid(W_r x + U_r s)
+        c = tanh(W_c x + U_c (r * s)),   s <- (1 - z) s + z c
+
+    x is the embedding of an event with the weights of its outcomes. Where there is no event, the
+    state stays. The loop is unrolled: its length is known, and no operator of control flow is left.
+
+    Call args:
+      inputs: Events [B, L, D], newest first, and outcomes [B, L, P] (0 for padding).
+
+    Returns:
+      The last state [B, 1, D].
+    """
+
+    def build(self, input_shape: Any) -> None:
+        (_, self.length, self.dim), (_, _, pools) = map(tuple, input_shape)
+        self.kernel = self.add_weight("kernel", shape=(self.dim, 3 * self.dim))
+        self.outcome = self.add_weight("outcome", shape=(pools, 3 * self.dim))
+        self.gates = self.add_weight(
+            "gates", shape=(self.dim, 2 * self.dim), initializer="orthogonal"
+        )
+        self.candidate = self.add_weight(
+            "candidate", shape=(self.dim, self.dim), initializer="orthogonal"
+        )
+        self.bias = self.add_weight("bias", shape=(3 * self.dim,), initializer="zeros")
+        super().build(input_shape)
+
+    def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        events, outcomes = inputs
+        happened = tf.cast(outcomes > 0, events.dtype)
+        present = tf.reduce_max(happened, axis=2, keepdims=True)
+        # All steps' products with x at once.
+        read = tf.matmul(events, self.kernel) + tf.matmul(happened, self.outcome) + self.bias
+        size = self.dim
+        state = tf.zeros_like(events[:, 0])
+        for step in reversed(range(self.length)):
+            x = read[:, step]
+            gates = tf.sigmoid(x[:, : 2 * size] + tf.matmul(state, self.gates))
+            update, reset = gates[:, :size] * present[:, step], gates[:, size:]
+            fresh = tf.tanh(x[:, 2 * size :] + tf.matmul(reset * state, self.candidate))
+            state = state + update * (fresh - state)
+        return state[:, None]
+
+    def get_config(self) -> dict[str, Any]:
+        return dict(super().get_config())
+
+
+@keras.utils.register_keras_serializable("ranklite")
+class FieldColumn(keras.layers.Layer):
+    """The embedding [B, D] of one column of [B, S, D]."""
+
+    def __init__(self, column: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.column = column
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        return inputs[:, self.column]
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "column": self.column}
+
+
+@keras.utils.register_keras_serializable("ranklite")
+class Events(keras.layers.Layer):
+    """The events of a list, and what outcomes they had.
+
+    Args:
+      start: First column of the list in `ids`.
+      length: Columns of the list.
+      first: First column of its weights.
+      pools: Weights an event.
+
+    Call args:
+      inputs: Embeddings [B, S, D] and weights [B, W].
+
+    Returns:
+      Events [B, length, D] and outcomes [B, length, pools].
+    """
+
+    def __init__(self, start: int, length: int, first: int, pools: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.start, self.length, self.first, self.pools = start, length, first, pools
+
+    def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        embeddings, weights = inputs
+        columns = weights[:, self.first : self.first + self.pools * self.length]
+        outcomes = tf.reshape(columns, [-1, self.pools, self.length])
+        events = embeddings[:, self.start : self.start + self.length]
+        return events, tf.transpose(outcomes, [0, 2, 1])
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"start": self.start, "length": self.length}
+        return {**super().get_config(), **own, "first": self.first, "pools": self.pools}
+
+
+def encode(layout: FeatureLayout, name: str, inputs: tuple[tf.Tensor, ...]) -> tf.Tensor:
+    """The vectors [B, F, D] of all fields: those of lists with an encoder come last.
+
+    Args:
+      layout: Of the fields.
+      name: Of the table; layers are named `<table>_pooled` and `<table>_<feature>_<encoder>`.
+      inputs: `ids` [B, S], embeddings [B, S, D] and weights [B, W].
+    """
+    _, embeddings, weights = inputs
+    blocks = [pooling_of(layout, f"{name}_pooled", encodes=True)(inputs)]
+    first = 0
+    for field in layout.fields:
+        if field.encoder != "pool":
+            events, outcomes = Events(
+                field.start,
+                field.length,
+                first,
+                field.pools,
+                name=f"{name}_{field.name}_events",
+                dtype=tf.float32,
+            )((embeddings, weights))
+            own = f"{name}_{field.name}_{field.encoder}"
+            if field.encoder == "attention":
+                target = FieldColumn(
+                    layout.field(field.owner).start, name=f"{own}_target", dtype=tf.float32
+                )(embeddings)
+                layer = TargetAttention(name=own, dtype=tf.float32)
+                blocks.append(layer((events, target, outcomes)))
+            else:
+                blocks.append(UnrolledGRU(name=own, dtype=tf.float32)((events, outcomes)))
+        first += field.pools * field.length
+    return keras.layers.Concatenate(axis=1, name=f"{name}_encoded")(blocks)

@@ -162,9 +162,11 @@ class PastColumns:
         """Time of the first row of each row's session; of a row without a user its own time."""
         starts = self.array("session", np.int64, 0)
         user, gap = name(str(self._config.features.user)), self._config.features.session_gap
-        places, times = self._con.execute(
-            f"SELECT {self.place_sql}, {TIME} FROM {LOG} WHERE {user} IS NULL"
-        ).fetchnumpy().values()
+        places, times = (
+            self._con.execute(f"SELECT {self.place_sql}, {TIME} FROM {LOG} WHERE {user} IS NULL")
+            .fetchnumpy()
+            .values()
+        )
         starts[places] = times
         batches = self._con.sql(
             f"SELECT {self.place_sql} AS {PLACE}, {TIME} AS time, CASE WHEN {TIME} - "
@@ -427,9 +429,7 @@ class _Group:
         end = rows.before(keys, state)
         start = rows.before(
             keys,
-            np.full(len(keys), _FIRST)
-            if window is None
-            else state - round(window * past.DAY),
+            np.full(len(keys), _FIRST) if window is None else state - round(window * past.DAY),
         )
         result: dict[str, Array] = {}
         for what in dict.fromkeys(w for of in wanted for w in _needed(of)):
@@ -464,7 +464,9 @@ class _Group:
         outcomes = self.whole.array((feature, past.OUTCOME), np.float32, 0)
         outcomes[base : base + len(held)] = _numpy(table, "outcome")[listed.events]
         self.events[feature] = base + len(held)
-        (of, *_) = [self.whole._past(c) for c in self.columns if self.whole._past(c).feature == feature]
+        (of, *_) = [
+            self.whole._past(c) for c in self.columns if self.whole._past(c).feature == feature
+        ]
         column_of = next(c for c in self.columns if self.whole._past(c) is of)
         for view in (CONFIGURED, *self.whole.views):
             as_of = self.whole._as_of(column_of, view)
@@ -564,8 +566,10 @@ def _no_event(of: Past) -> dict[str, Array]:
 
 
 def _numpy(table: pa.Table | pa.RecordBatch, column: str) -> Array:
-    return table.column(column).to_numpy() if isinstance(table, pa.Table) else np.asarray(
-        table.column(table.schema.get_field_index(column))
+    return (
+        table.column(column).to_numpy()
+        if isinstance(table, pa.Table)
+        else np.asarray(table.column(table.schema.get_field_index(column)))
     )
 
 

@@ -84,7 +84,9 @@ class StoredState:
         self.tables: list[Any] = []
         if state["extra"]:
             # Rows behind those of the field; its reserved rows stand for what is not found.
-            behind = Field("", 0, 1, field.rows - RESERVED_ROWS, len(state["extra"]) + RESERVED_ROWS)
+            behind = Field(
+                "", 0, 1, field.rows - RESERVED_ROWS, len(state["extra"]) + RESERVED_ROWS
+            )
             self._lookup = vocabulary_lookup(key, state["extra"], behind, behind.oov_row)
             self.tables = list(getattr(self._lookup, "tables", ()))
 

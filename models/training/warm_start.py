@@ -99,9 +99,7 @@ def warm_start(
 
 def _shape(layout: FeatureLayout) -> list[tuple[str, ...]]:
     """Name, length, owner, pools and encoder of each field, as texts."""
-    return [
-        (f.name, str(f.length), f.owner, str(f.pools), f.encoder) for f in layout.fields
-    ]
+    return [(f.name, str(f.length), f.owner, str(f.pools), f.encoder) for f in layout.fields]
 
 
 def _rows(

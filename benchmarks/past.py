@@ -1,0 +1,234 @@
+"""What the past is worth: accuracy with and without it over seeds, as served, and its costs.
+
+    python benchmarks/past.py --config configs/movielens.yaml --data <folder> --seeds 3
+
+Reads the log once a set of features and trains, compresses and exports as the configuration says,
+without the pipeline's other stages. Sets: the configured features (`configured`), those without the
+past (`ids`), and with --each every feature of the past alone. Figures are those of the exported
+file on the last split, through its raw signature: as configured, and with the user's state at each
+request and at the start of the session. The last rows are gradient boosting (scikit-learn) on the
+configured features of the past, and on the ids' numbers alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pathlib
+import sys
+import tempfile
+from typing import Any
+
+import ranklite.models  # noqa: F401  chooses Keras 2 before TensorFlow is imported
+
+import numpy as np  # isort: skip
+import pyarrow as pa  # isort: skip
+from sklearn.ensemble import HistGradientBoostingClassifier  # isort: skip
+
+from ranklite.components.file_validator import states
+from ranklite.components.log_example_gen.ingest import ingest
+from ranklite.models.compression.recipe import apply
+from ranklite.models.compression.technique import Setting
+from ranklite.models.compression.techniques import technique
+from ranklite.models.evaluation import metrics
+from ranklite.models.export import export_target
+from ranklite.models.export.target import SERVING_DEFAULT, SERVING_RAW
+from ranklite.models.features.constants import layout_from_transform, read_constants
+from ranklite.models.features.examples import raw_inputs, read_records, transformed_inputs
+from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.features.raw_signature import RawFeatures
+from ranklite.models.notebook import preprocess
+from ranklite.models.training import fit
+from ranklite.models.training.splits import Splits
+from ranklite.pipeline.config.run_config import RunConfig, load_config
+
+from ranklite.models.architectures.checkpoint import Checkpoint  # isort: skip
+
+FIGURES = ("auc", "gauc", "ndcg_at_10", "log_loss")
+ROWS = 1024
+
+
+class Log:
+    """A log with a set of features, read and transformed.
+
+    Args:
+      config: Of the run.
+      data: Folder of the log.
+      folder: For files.
+    """
+
+    def __init__(self, config: RunConfig, data: str, folder: str) -> None:
+        self.config, self.features, self.folder = config, config.feature_set, folder
+        ingest(
+            config.ingest,
+            data,
+            os.path.join(folder, "rejects"),
+            lambda split: os.path.join(folder, split),
+            state_dir=folder,
+        )
+        names = config.ingest.split_names
+        self.records = {s: read_records([str(f) for f in self._files(s)]) for s in names}
+        batches = {s: self._batches(records) for s, records in self.records.items()}
+        self.graph = preprocess.learn(batches["train"], self.features, folder)
+        self.files = {
+            s: preprocess.apply(self.graph, rows, os.path.join(folder, f"{s}-ids.gz"))
+            for s, rows in batches.items()
+        }
+        self.layout = layout_from_transform(self.graph, self.features)
+        self.raw = raw_inputs(self.records[names[-1]], self.features.raw_columns)
+        self.ids, self.labels, _ = transformed_inputs(
+            read_records([self.files[names[-1]]]), self.layout
+        )
+        self.users = self._users(self.records[names[-1]])
+
+    def _files(self, split: str) -> list[pathlib.Path]:
+        return sorted(pathlib.Path(self.folder, split).glob("*"))
+
+    def _batches(self, records: list[bytes]) -> list[pa.RecordBatch]:
+        import tensorflow as tf
+
+        columns = self.features.raw_columns
+        raw = raw_inputs(records, columns)
+        user = self.features.user
+        texts = self._users(records)
+        label = tf.io.parse_example(
+            tf.constant(records), {self.features.label: tf.io.FixedLenFeature([], tf.float32)}
+        )[self.features.label].numpy()
+        arrays = {self.features.label: pa.array(label)}
+        for column in columns:
+            values = raw[column.name]
+            absent = np.isnan(values) if column.dtype == "float32" else values == column.missing
+            if column.is_list:
+                kept = [row[~gone].tolist() for row, gone in zip(values, absent, strict=True)]
+                arrays[column.name] = pa.array(kept, column.arrow_type())
+            else:
+                rows = [None if gone else v for v, gone in zip(values, absent, strict=True)]
+                arrays[column.name] = pa.array(rows, column.arrow_type())
+        if user and user not in arrays:
+            arrays[user] = pa.array(texts.tolist())
+        table = pa.table(arrays)
+        return table.to_batches(max_chunksize=ROWS)
+
+    def _users(self, records: list[bytes]) -> Any:
+        import tensorflow as tf
+
+        user = self.features.user
+        assert user is not None
+        of = {c.name: c.dtype for c in self.features.raw_columns}.get(user, "string")
+        kind = {"int64": tf.int64, "string": tf.string}[of]
+        parsed = tf.io.parse_example(
+            tf.constant(records),
+            {user: tf.io.FixedLenFeature([], kind, -1 if of != "string" else "")},
+        )
+        return parsed[user].numpy().astype(str)
+
+    def trained(self, seed: int) -> tuple[Checkpoint, Checkpoint]:
+        """The float model and the compressed one."""
+        training = self.config.fitting.model_copy(update={"seed": seed})
+        splits = Splits([self.files["train"]], [self.files["eval"]])
+        model = fit.build(self.layout, self.config.model, training)
+        result = fit.fit(model, self.layout, splits.train, splits.eval, training)
+        whole = Checkpoint(model, self.layout, self.config.model, result)
+        setting = Setting(self.features, splits, training, [])
+        smaller = whole
+        for step in self.config.compression:
+            smaller = apply(technique(step), smaller, setting).model
+        return whole, smaller
+
+    def measured(self, checkpoint: Checkpoint) -> dict[str, dict[str, float]]:
+        """Figures of the exported file: as configured, and by other state of the past."""
+        target = export_target(self.config.target)
+        constants = read_constants(self.graph, self.features, self.folder)
+        content = target.export(checkpoint, RawFeatures(self.features, constants, self.layout))
+        model = target.load(content)
+        scores = model.score(self.raw, SERVING_RAW)
+        figures = {
+            "configured": _accuracy(self.labels, scores, self.users)
+            | {
+                "bytes": len(content),
+                "latency_1_us": model.latency(self.ids, 1),
+                "latency_512_us": model.latency(self.ids, 512),
+            }
+        }
+        assert SERVING_DEFAULT in model.signatures
+        return figures | states.measure(
+            self.folder, model, self.features.raw_columns, self.raw, self.labels, self.users
+        )
+
+    def boosted(self, seed: int) -> dict[str, float]:
+        """Gradient boosting on the numbers that the model reads."""
+        train, train_labels, _ = transformed_inputs(
+            read_records([self.files["train"]]), self.layout
+        )
+        count = self.layout.num_numbers
+        model = HistGradientBoostingClassifier(
+            learning_rate=0.05, max_iter=300, early_stopping=True, random_state=seed
+        )
+        model.fit(train["numeric"][:, :count], train_labels)
+        scores = model.predict_proba(self.ids["numeric"][:, :count])[:, 1]
+        return _accuracy(self.labels, scores, self.users)
+
+
+def _accuracy(labels: Any, scores: Any, users: Any) -> dict[str, float]:
+    return metrics.binary_metrics(labels, scores) | {
+        "gauc": metrics.gauc(labels, scores, users),
+        "ndcg_at_10": metrics.ndcg(labels, scores, users),
+    }
+
+
+def _with(config: RunConfig, keep: Any) -> RunConfig:
+    """The configuration with some of its features of the past."""
+    features = FeatureSet.model_validate(config.feature_set.model_dump())
+    kept = [
+        f for f in features.features if all(c.past is None for c in f.raw_columns()) or keep(f.name)
+    ]
+    data = config.model_dump()
+    return RunConfig.model_validate({**data, "features": [f.model_dump() for f in kept]})
+
+
+def sets(config: RunConfig, each: bool) -> dict[str, RunConfig]:
+    """Configurations by name."""
+    named = [c.past.feature for c in config.feature_set.past_columns if c.past]
+    result = {"ids": _with(config, lambda name: False)}
+    for feature in dict.fromkeys(named) if each else ():
+        result[f"ids + {feature}"] = _with(config, lambda name, kept=feature: name == kept)
+    return {**result, "configured": config}
+
+
+def main() -> int:
+    """Prints a line a set and stage: mean and standard deviation over the seeds."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--config", default="configs/movielens.yaml")
+    parser.add_argument("--data", required=True, help="folder with the log")
+    parser.add_argument("--seeds", type=int, default=3, help="how many trainings (default: 3)")
+    parser.add_argument("--each", action="store_true", help="every feature of the past alone too")
+    parser.add_argument("--only", help="one set: ids or configured")
+    arguments = parser.parse_args()
+    config = load_config(arguments.config)
+    print(f"{'set':<24}{'file':<12}{'state':<24}" + "".join(f"{f:>20}" for f in FIGURES))
+    for name, chosen in sets(config, arguments.each).items():
+        if arguments.only and name != arguments.only:
+            continue
+        results: dict[tuple[str, str], list[dict[str, float]]] = {}
+        with tempfile.TemporaryDirectory() as folder:
+            log = Log(chosen, arguments.data, folder)
+            for seed in range(1, arguments.seeds + 1):
+                for stage, checkpoint in zip(("float", "shipped"), log.trained(seed), strict=True):
+                    for state, figures in log.measured(checkpoint).items():
+                        results.setdefault((stage, state), []).append(figures)
+                if log.features.past_columns:
+                    boosted = log.boosted(seed)
+                    results.setdefault(("boosting", "configured"), []).append(boosted)
+        for (stage, state), rows in results.items():
+            cells = ""
+            for figure in FIGURES:
+                values = [row[figure] for row in rows]
+                cells += f"{np.mean(values):>12.4f} +- {np.std(values):.4f}"
+            costs = [k for k in ("bytes", "latency_1_us", "latency_512_us") if k in rows[0]]
+            cells += "".join(f"  {k} {min(row[k] for row in rows):,.2f}" for k in costs)
+            print(f"{name:<24}{stage:<12}{state:<24}{cells}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

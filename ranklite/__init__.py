@@ -1,9 +1,10 @@
 """RankLite: from interaction logs to a small, fast, gated TFLite ranking model.
 
 The public names. Each is imported when it is first used, so that scoring loads what scoring needs:
-numpy and ai-edge-litert. All but `Scorer` need the training stack: `pip install 'ranklite[train]'`.
+numpy and ai-edge-litert. All but `Scorer` and `History` need the training stack: `pip install 'ranklite[train]'`.
 
   Scorer: Scores raw rows with a pushed version.
+  History: A user's events on his device, and what a pushed version reads of them.
   Ranker: Trains, compresses and exports from a pandas or Arrow table, without TFX.
   load_config: Reads and validates the configuration of a run.
   run: Runs the whole pipeline, as `ranklite run` does.
@@ -20,14 +21,16 @@ from ranklite.extras import explained
 if TYPE_CHECKING:
     from ranklite.models.notebook.ranker import Ranker
     from ranklite.models.serving.scorer import Scorer
+    from ranklite.models.serving.state import History
     from ranklite.pipeline.config.run_config import load_config
     from ranklite.pipeline.local.runner import run
 
     __version__: str
 
-__all__ = ["Ranker", "Scorer", "__version__", "load_config", "run"]
+__all__ = ["History", "Ranker", "Scorer", "__version__", "load_config", "run"]
 
 _MODULES = {
+    "History": "ranklite.models.serving.state",
     "Ranker": "ranklite.models.notebook.ranker",
     "Scorer": "ranklite.models.serving.scorer",
     "load_config": "ranklite.pipeline.config.run_config",

@@ -129,8 +129,10 @@ class Executor(base_executor.BaseExecutor):
             gates.max_unseen, ids[IDS], checkpoint.layout, features.user
         )
         past: dict[str, Any] = {}
+        about = None
         if input_dict.get("ingest_report"):
             folder = artifact_utils.get_single_uri(input_dict["ingest_report"])
+            about = artifact_json.read(folder, REPORT_FILE).get("past")
             raw = raw_inputs(records, features.raw_columns)
             verdicts += log_parity.verdicts(
                 gates.max_log_parity,
@@ -156,6 +158,7 @@ class Executor(base_executor.BaseExecutor):
                 texts, labels, {s: scores[s] for s in ("float", "shipped")}
             ),
             "states": past,
+            "past": about,
             "verdicts": [verdict.to_dict() for verdict in verdicts],
             "validation": {k: v for k, v in checkpoint.metrics.items() if _plain(v)},
             "layout": checkpoint.layout.to_dict(),

@@ -98,6 +98,7 @@ def ingest(
         "splits": described,
         "rejected": rejected,
         "sampled": sampled,
+        "past": past.about() if past is not None else None,
         "files": file_digests(config, data_root),
         "spans": config.spans_read(data_root),
         "seconds": round(seconds, 3),

@@ -123,6 +123,17 @@ class PastColumns:
             progress.report(f"the past by {', '.join(by)}", number / len(groups))
             _Group(self, by).run()
 
+    def about(self) -> dict[str, Any]:
+        """What whoever keeps the state event by event has to know besides the columns."""
+        features = self._config.features
+        return {
+            "label": features.label,
+            "user": features.user,
+            "session_gap": features.session_gap,
+            "label_mean": self._prior,
+            "last_time": (self._end - 1) / past.SECOND,
+        }
+
     # What there is
 
     def _past(self, column: RawColumn) -> Past:

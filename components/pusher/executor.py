@@ -112,6 +112,7 @@ class Executor(base_executor.BaseExecutor):
             {"split": report["split"], **report["stages"]},
             report["verdicts"],
             json.loads(exec_properties["config"]),
+            past=report.get("past"),
             code_digest=exec_properties["code_digest"],
             lineage={"artifacts": artifacts, "execution": execution},
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import time as clock
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from ranklite.models.features.raw_column import RawColumn
 from ranklite.models.serving import log_files, scored_files
 from ranklite.models.serving.csv_format import CsvFormat
 from ranklite.models.serving.log_files import RowFile
+from ranklite.models.serving.state import History
 from ranklite.models.serving.versions import METADATA_FILE, latest_version, model_files
 
 Row = Mapping[str, Any]
@@ -64,7 +66,9 @@ class Scorer:
 
         Args:
           rows: A mapping a row, from feature to str, int, float, a list for a multi-valued feature,
-            or None where the value is missing; "" and NaN say so too. Other keys are ignored.
+            or None where the value is missing; "" and NaN say so too. Other keys are ignored. What
+            is computed from the past may be left out: then there is no history, and an aggregate is
+            what the file stores of it.
 
         Raises:
           KeyError: A row lacks a feature.
@@ -76,28 +80,73 @@ class Scorer:
         parts = []
         while batch := list(itertools.islice(iterator, BATCH)):
             inputs = {column.name: self._array(column, batch) for column in self._columns}
-            scores = self._model.score(inputs, SERVING_RAW)
-            if not np.isfinite(scores).all():  # which would rank above all others
-                raise ValueError(f"the model gives no number for {inputs}")
-            parts.append(scores)
+            parts.append(self._finite(self._model.score(inputs, SERVING_RAW), inputs))
         return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
-    def top_k(self, user: Row, items: Sequence[Row], k: int) -> list[tuple[int, float]]:
+    def top_k(
+        self,
+        user: Row | History,
+        items: Sequence[Row],
+        k: int,
+        *,
+        time: float | None = None,
+    ) -> list[tuple[int, float]]:
         """The k items with the highest scores, as (index into `items`, score), best first.
 
+        What the candidates share, a user's history above all, is converted once for all of them.
+
         Args:
-          user: Features of the user and the context.
-          items: Features of each candidate; they take precedence.
+          user: Features of the user and the context, or the user's `History`.
+          items: Features of each candidate; they take precedence. With a history, they hold what
+            belongs to the context too.
           k: How many; all where there are fewer.
+          time: Seconds since 1970, of a history; None is now.
 
         Raises:
           ValueError: k is negative.
         """
         if k < 0:
             raise ValueError(f"k = {k}; it is a number of items, 0 or more")
-        scores = self.score({**user, **item} for item in items)
-        best = np.argsort(-scores, kind="stable")[:k]
-        return [(int(index), float(scores[index])) for index in best]
+        if isinstance(user, History):
+            moment = clock.time() if time is None else time
+            user, items = user.shared(moment), user.with_past(items, moment)
+        best_first = self._candidates(user, items)
+        best = np.argsort(-best_first, kind="stable")[:k]
+        return [(int(index), float(best_first[index])) for index in best]
+
+    def _candidates(self, shared: Row, items: Sequence[Row]) -> npt.NDArray[np.float32]:
+        """Scores [R] of rows that differ from `shared` by what the items hold."""
+        own = {name for item in items for name in item}
+        parts = [np.zeros(0, np.float32)]
+        for first in range(0, len(items), BATCH):
+            batch = items[first : first + BATCH]
+            inputs = {}
+            for column in self._columns:
+                if column.name in own:
+                    rows = [{**shared, **item} for item in batch]
+                    inputs[column.name] = self._array(column, list(enumerate(rows, first)))
+                else:
+                    one = self._array(column, [(0, shared)])
+                    inputs[column.name] = np.repeat(one, len(batch), axis=0)
+            parts.append(self._finite(self._model.score(inputs, SERVING_RAW), inputs))
+        return np.concatenate(parts)
+
+    @staticmethod
+    def _finite(
+        scores: npt.NDArray[np.float32], inputs: Mapping[str, Any]
+    ) -> npt.NDArray[np.float32]:
+        """The scores; one that is no number would rank above all others."""
+        if not np.isfinite(scores).all():
+            raise ValueError(f"the model gives no number for {inputs}")
+        return scores
+
+    def history(self) -> History:
+        """A new user's history, for what this model reads of it.
+
+        Raises:
+          ValueError: The model reads nothing of the past.
+        """
+        return History(self.metadata)
 
     def score_file(self, source: str, target: str, *, column: str = SCORE) -> int:
         """Scores the rows of a file; the output is the input and a column with the scores.
@@ -157,7 +206,8 @@ class Scorer:
     def _check_columns(self, file: RowFile, column: str) -> None:
         if file.columns is None:
             return
-        absent = [each.source for each in self._columns if each.source not in file.columns]
+        logged = [each.source for each in self._columns if each.past is None]
+        absent = [column for column in logged if column not in file.columns]
         if absent:
             raise ValueError(f"{file.path}: no column {', '.join(absent)}; it has {file.columns}")
         if column in file.columns:
@@ -182,13 +232,13 @@ class Scorer:
     def _array(self, column: RawColumn, rows: list[tuple[int, Row]]) -> npt.NDArray[Any]:
         values = []
         for number, row in rows:
-            if column.name not in row:
+            if column.name not in row and column.past is None:
                 raise KeyError(
                     f"row {number} has no feature {column.name!r}; None says that a value is "
                     "missing"
                 )
             try:
-                values.append(raw_values.convert(column, row[column.name]))
+                values.append(raw_values.convert(column, row.get(column.name)))
             except ValueError as error:
                 raise ValueError(f"row {number}: {error}") from error
         return raw_values.array(column, values)

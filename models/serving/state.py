@@ -1,0 +1,308 @@
+"""What a model reads of the past, kept event by event: in an app, or beside a server.
+
+It computes by the rules that training used (`ranklite.models.features.past`): a row at a time sees
+the events before its state time, and no other.
+"""
+
+from __future__ import annotations
+
+import bisect
+import collections
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ranklite.models.features import past, raw_values
+from ranklite.models.features.past import Past
+from ranklite.models.features.raw_column import RawColumn
+
+Row = Mapping[str, Any]
+Key = tuple[Any, ...]
+LIMIT = 10_000  # events that a key keeps
+
+
+class EventState:
+    """The state of a model's columns of the past.
+
+    Args:
+      metadata: `model.json` of a version: `Scorer.metadata`.
+      of_user: True: only the user's own columns, False: only the others; None: all.
+      limit: Events that are kept of a key, the newest. Counts and sums go on counting those before;
+        what is older than the last `limit` events of a key cannot be asked for any more.
+
+    Raises:
+      ValueError: The model reads nothing of the past.
+    """
+
+    def __init__(
+        self, metadata: Mapping[str, Any], of_user: bool | None = None, limit: int = LIMIT
+    ) -> None:
+        about = metadata.get("past")
+        if not about:
+            raise ValueError("the model reads nothing of the past")
+        columns = [RawColumn.of_entry(entry) for entry in metadata["features"]]
+        self._user, self._label = about["user"], about["label"]
+        self._prior, self._gap = about["label_mean"], round(about["session_gap"] * 60 * past.SECOND)
+        self.columns = [
+            (column, column.past)
+            for column in columns
+            if column.past and of_user in (None, self._user in column.past.by)
+        ]
+        self._logged = {column.name: column for column in columns if column.past is None}
+        self._keys = {of.by: _Keys(limit) for _, of in self.columns}
+        self._sessions: dict[Any, _Session] = collections.defaultdict(_Session)
+
+    def add(self, row: Row, time: float, outcome: float | None = None) -> None:
+        """Adds an event: what a row of the log says, once its outcome is known.
+
+        Args:
+          row: Values of the features that the past is made of, as `Scorer.score` takes them.
+          time: Seconds since 1970, not before that of an earlier event.
+          outcome: Its label, 1 or 0; None where the log has positives alone.
+
+        Raises:
+          ValueError: The time lies before that of an event with the same key.
+        """
+        moment = _microseconds(time)
+        label = 1.0 if outcome is None else float(outcome)
+        self._session(row).visit(moment, self._gap)
+        for by, keys in self._keys.items():
+            wanted = [(column, of) for column, of in self.columns if of.by == by]
+            values = {of.of: self._number(row, of, label) for _, of in wanted}
+            listed = {
+                of.feature: self._value(row, of.of) for _, of in wanted if of.stat == past.LAST
+            }
+            for key in self._key(row, by):
+                keys[key].add(moment, label, values, listed)
+
+    def values(self, row: Row, time: float) -> dict[str, Any]:
+        """The columns of the past of a row, as `Scorer.score` takes them.
+
+        Args:
+          row: Values of the features that they are made of; a user's history needs none.
+          time: When it is scored, seconds since 1970.
+        """
+        return self._values(row, time, self.columns)
+
+    def _values(
+        self, row: Row, time: float, columns: Iterable[tuple[RawColumn, Past]]
+    ) -> dict[str, Any]:
+        moment = _microseconds(time)
+        start = self._session(row).start(moment, self._gap)
+        result: dict[str, Any] = {}
+        for column, of in columns:
+            state = past.state_time(moment, of.as_of, of.delay, start)
+            events = [self._keys[of.by].get(key) for key in self._key(row, of.by)]
+            if of.is_list:
+                found = [e.last(of, state, column.length or 0) for e in events if e is not None]
+                result[column.name] = found[0] if found else []
+            elif not events:
+                result[column.name] = None  # a row without a key
+            else:
+                result[column.name] = self._statistic(of, state, events)
+        return result
+
+    def _statistic(self, of: Past, state: int, events: Iterable[_Events | None]) -> float | None:
+        known = [e for e in events if e is not None]
+        first = None if of.window is None else state - round(of.window * past.DAY)
+        spans = [e.span(first, state) for e in known]
+        if of.stat == "recency":
+            ages = [
+                state - e.times[end - 1]
+                for e, (begin, end) in zip(known, spans, strict=True)
+                if end > begin and end > 0
+            ]
+            return min(ages) / past.DAY if ages else past.NEVER
+        count = sum(end - begin for begin, end in spans)
+        if of.stat == "count":
+            return float(count)
+        pairs = list(zip(known, spans, strict=True))
+        if of.stat == "distinct":
+            return sum(e.sum(f"distinct {of.of}", *span) for e, span in pairs)
+        total = sum(e.sum(of.of, *span) for e, span in pairs)
+        if of.stat == "rate":
+            return (total + of.prior * self._prior) / (count + of.prior)
+        if of.stat == "sum":
+            return total
+        present = sum(e.sum(f"present {of.of}", *span) for e, span in pairs)
+        return total / present if present else None
+
+    def _session(self, row: Row) -> _Session:
+        user = self._value(row, self._user) if self._user else None
+        return _Session() if self._user in row and user is None else self._sessions[user]
+
+    def _value(self, row: Row, column: str) -> Any:
+        """A value as a key, None where it is missing."""
+        known = self._logged.get(column) or RawColumn(column, "string")
+        value = raw_values.convert(known, row.get(column))
+        if known.is_list:
+            return [part for part in value if part != known.missing]
+        return None if value == known.missing or value != value else value
+
+    def _number(self, row: Row, of: Past, label: float) -> Any:
+        """What an event adds to a sum, or the value that is counted once."""
+        if of.of == self._label:
+            return label
+        if of.stat == past.LAST or not of.of:
+            return None
+        return self._value(row, of.of)
+
+    def _key(self, row: Row, by: Sequence[str]) -> list[Key]:
+        """The keys of a row: several where a value is a list, none where one is missing."""
+        parts = []
+        for column in by:
+            if column == self._user and column not in row:
+                parts.append([None])  # an app has one user, and need not name him
+                continue
+            value = self._value(row, column)
+            values = value if isinstance(value, list) else [value]
+            parts.append(list(dict.fromkeys(v for v in values if v is not None)))
+        return list(itertools.product(*parts))
+
+
+class History(EventState):
+    """A user's events on his device, and what a model reads of them; no TensorFlow is loaded.
+
+    Args:
+      metadata: `Scorer.metadata`, or the parsed `model.json` of the version.
+      limit: Events that are kept.
+
+    Example:
+        >>> about = {"user": "user", "label": "label", "label_mean": 0.5, "session_gap": 30}
+        >>> seen = {"feature": "seen", "by": ["user"], "of": "item", "stat": "last"}
+        >>> features = [
+        ...     {"name": "item", "dtype": "string"},
+        ...     {
+        ...         "name": "seen",
+        ...         "dtype": "string",
+        ...         "max_length": 2,
+        ...         "separator": None,
+        ...         "past": {**seen, "as_of": "second"},
+        ...     },
+        ... ]
+        >>> history = History({"past": about, "features": features})
+        >>> history.add({"item": "a"}, time=10.0, outcome=1)
+        >>> history.add({"item": "b"}, time=20.0, outcome=0)
+        >>> history.values({}, time=20.0), history.values({}, time=21.0)
+        ({'seen': [b'a']}, {'seen': [b'b', b'a']})
+    """
+
+    def __init__(self, metadata: Mapping[str, Any], limit: int = LIMIT) -> None:
+        super().__init__(metadata, of_user=True, limit=limit)
+        self._shared = [pair for pair in self.columns if pair[1].by == (self._user,)]
+        self._by_row = [pair for pair in self.columns if pair[1].by != (self._user,)]
+
+    def shared(self, time: float) -> dict[str, Any]:
+        """The columns of the past that all candidates share."""
+        return self._values({}, time, self._shared)
+
+    def with_past(self, rows: Iterable[Row], time: float) -> list[Row]:
+        """Candidates with the columns that depend on them, such as the user's rate in a genre."""
+        return [{**row, **self._values(row, time, self._by_row)} for row in rows]
+
+
+class _Session:
+    """When a user's running session began."""
+
+    def __init__(self) -> None:
+        self.first, self.last = 0, -(2**63)
+
+    def start(self, time: int, gap: int) -> int:
+        """Start of the session that a moment belongs to."""
+        return self.first if time - self.last <= gap else time
+
+    def visit(self, time: int, gap: int) -> None:
+        """Notes an event."""
+        self.first = self.start(time, gap)
+        self.last = time
+
+
+class _Events:
+    """The events of a key in order of time, with running sums."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.times: list[int] = []
+        self.dropped = 0
+        self._sums: dict[str, list[float]] = {}
+        self._before: dict[str, float] = collections.defaultdict(float)  # sums of what was dropped
+        self._seen: dict[str, set[Any]] = collections.defaultdict(set)
+        self._listed: dict[str, list[tuple[Any, float]]] = collections.defaultdict(list)
+        self._listed_times: dict[str, list[int]] = collections.defaultdict(list)
+
+    def add(
+        self, time: int, label: float, values: Mapping[str, Any], listed: Mapping[str, Any]
+    ) -> None:
+        """Adds an event."""
+        if self.times and time < self.times[-1]:
+            raise ValueError(
+                f"an event at {time / past.SECOND:f} comes after one at "
+                f"{self.times[-1] / past.SECOND:f}: add events in the order of their times"
+            )
+        self.times.append(time)
+        for name, value in values.items():
+            number = value if isinstance(value, (int, float)) else 0.0
+            self._append(name, float(number))
+            self._append(f"present {name}", float(value is not None))
+            self._append(f"distinct {name}", float(self._is_new(name, value)))
+        for feature, value in listed.items():
+            if value is not None:
+                self._listed[feature].append((value, label))
+                self._listed_times[feature].append(time)
+                del self._listed[feature][: -self._limit]
+                del self._listed_times[feature][: -self._limit]
+        if len(self.times) > self._limit:
+            self.dropped += 1
+            del self.times[0]
+            for name, sums in self._sums.items():
+                self._before[name] = sums.pop(0)
+
+    def _append(self, name: str, value: float) -> None:
+        sums = self._sums.setdefault(name, [])
+        sums.append((sums[-1] if sums else self._before[name]) + value)
+
+    def _is_new(self, name: str, value: Any) -> bool:
+        if value is None or isinstance(value, list) or value in self._seen[name]:
+            return False
+        self._seen[name].add(value)
+        return True
+
+    def span(self, first: int | None, state: int) -> tuple[int, int]:
+        """Places of the first event at or after `first`, and of the first one not before `state`;
+        -`dropped` for the first event of all."""
+        begin = -self.dropped if first is None else bisect.bisect_left(self.times, first)
+        return begin, bisect.bisect_left(self.times, state)
+
+    def sum(self, name: str, begin: int, end: int) -> float:
+        """The sum over the events from one place to another."""
+        sums = self._sums[name]
+
+        def until(place: int) -> float:
+            if place > 0:
+                return sums[place - 1]
+            return self._before[name] if place == 0 else 0.0
+
+        return until(end) - until(begin)
+
+    def last(self, of: Past, state: int, count: int) -> list[Any]:
+        """The newest events before a state time, newest first."""
+        end = bisect.bisect_left(self._listed_times[of.feature], state)
+        events = self._listed[of.feature][max(0, end - count) : end][::-1]
+        return [outcome if of.stat == past.OUTCOME else value for value, outcome in events]
+
+
+class _Keys(dict[Key, _Events]):
+    """The events of each key."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def __missing__(self, key: Key) -> _Events:
+        self[key] = _Events(self._limit)
+        return self[key]
+
+
+def _microseconds(time: float) -> int:
+    return math.floor(time * past.SECOND)

@@ -1,0 +1,219 @@
+"""Point-in-time columns: against their definition, and against the state kept event by event."""
+
+from __future__ import annotations
+
+import pathlib
+import tempfile
+from typing import Any
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from ranklite.components.log_example_gen import IngestError
+from ranklite.models.serving.state import EventState
+from tests.past_logs import START, Row, config, expected, ingested
+
+FEATURES: list[dict[str, Any]] = [
+    {"name": "seen", "kind": "history", "of": "item", "by": "user", "length": 3},
+    {
+        "name": "shops",
+        "kind": "history",
+        "of": "shop",
+        "by": "user",
+        "length": 4,
+        "as_of": "second",
+        "delay": 60,
+    },
+    {
+        "name": "item_stats",
+        "kind": "aggregate",
+        "by": "item",
+        "stats": ["count", "rate", "recency"],
+        "as_of": "day",
+    },
+    {
+        "name": "taste",
+        "kind": "aggregate",
+        "by": ["user", "tags"],
+        "stats": ["count", "rate", "recency"],
+        "prior": 2,
+        "as_of": "session",
+    },
+    {
+        "name": "spent",
+        "kind": "aggregate",
+        "by": "user",
+        "of": "price",
+        "stats": ["sum", "mean"],
+        "window": 0.5,
+        "as_of": "hour",
+    },
+    {
+        "name": "variety",
+        "kind": "aggregate",
+        "by": "user",
+        "of": "shop",
+        "stats": ["distinct"],
+        "as_of": "second",
+    },
+]
+_HOUR = 3600
+
+ROWS = st.lists(
+    st.builds(
+        Row,
+        user=st.sampled_from(["ann", "bob", ""]),
+        item=st.sampled_from(["a", "b", "c", ""]),
+        shop=st.sampled_from(["1", "2", ""]),
+        tags=st.sampled_from(["", "x", "x|y", "y|x|x", "z"]),
+        price=st.sampled_from(["", "1.5", "-2", "0.25"]),
+        ts=st.one_of(
+            st.integers(0, 40).map(lambda k: START + 300 * k),
+            st.integers(0, 60).map(lambda k: START + _HOUR * k),
+        ),
+        label=st.integers(0, 1),
+    ),
+    min_size=10,
+    max_size=40,
+)
+
+
+def usable(rows: list[Row]) -> bool:
+    """Whether each split has both labels."""
+    ordered = sorted(rows, key=lambda row: row.ts)
+    test, held_out = int(len(rows) * 0.2), int(len(rows) * 0.4)
+    parts = (ordered[:-held_out], ordered[-held_out : len(rows) - test], ordered[-test:])
+    return all({row.label for row in part} == {0, 1} for part in parts)
+
+
+def in_order(rows: list[Row]) -> list[Row]:
+    """The rows in the order of the Examples: split by split, each in the order of the log."""
+    order = sorted(range(len(rows)), key=lambda k: (rows[k].ts, k))
+    held_out, test = int(len(rows) * 0.4), int(len(rows) * 0.2)
+    splits = (order[: len(rows) - held_out], order[len(rows) - held_out : len(rows) - test])
+    parts = (*splits, order[len(rows) - test :])
+    return [rows[k] for part in parts for k in sorted(part)]
+
+
+def close(held: list[Any], wanted: list[Any]) -> None:
+    assert len(held) == len(wanted)
+    for k, (one, other) in enumerate(zip(held, wanted, strict=True)):
+        assert one == (pytest.approx(other, rel=1e-6) if isinstance(other, float) else other), k
+
+
+@given(ROWS.filter(usable))
+@settings(max_examples=25, deadline=None, derandomize=True, phases=[Phase.generate])
+def test_rows_know_what_came_before_their_state_time_and_nothing_else(rows: list[Row]) -> None:
+    chosen = config(FEATURES)
+    with tempfile.TemporaryDirectory() as folder:
+        held, report = ingested(rows, chosen, pathlib.Path(folder))
+    prior = report["past"]["label_mean"]
+    ordered = in_order(rows)
+    wanted = expected(rows, chosen.features, prior)
+    place = {id(row): k for k, row in enumerate(rows)}
+    for column, values in held.items():
+        close(values, [wanted[column][place[id(row)]] for row in ordered])
+
+
+@given(ROWS.filter(usable))
+@settings(max_examples=25, deadline=None, derandomize=True, phases=[Phase.generate])
+def test_a_replayed_log_gives_the_same(rows: list[Row]) -> None:
+    chosen = config(FEATURES)
+    with tempfile.TemporaryDirectory() as folder:
+        held, report = ingested(rows, chosen, pathlib.Path(folder))
+    metadata = {
+        "past": report["past"],
+        "features": [column.entry() for column in chosen.features.raw_columns],
+    }
+    state = EventState(metadata)
+    told: dict[int, dict[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: row.ts):
+        values = {key: getattr(row, key) or None for key in ("user", "item", "shop", "price")}
+        values["tags"] = row.tags
+        told[id(row)] = state.values(values, row.ts)
+        state.add(values, row.ts, row.label)
+    for number, row in enumerate(in_order(rows)):
+        for column, value in told[id(row)].items():
+            if isinstance(value, list):
+                value = [v.decode() if isinstance(v, bytes) else v for v in value]
+                assert held[column][number] == value, column
+            else:
+                close([held[column][number]], [value])
+
+
+def test_hand_computed(tmp_path: pathlib.Path) -> None:
+    """Ties do not see each other, a session sees what was before it, a day what was before it."""
+    night = START - START % 86_400 + 86_400  # midnight
+    rows = [
+        Row("ann", "a", "1", "x", "1", night - 7200, 1),
+        Row("ann", "b", "1", "x", "1", night - 7200, 0),  # the same moment
+        Row("bob", "a", "1", "x", "1", night - 10, 0),
+        Row("ann", "a", "1", "x", "1", night + 10, 1),  # a new day, and a new session
+        Row("ann", "c", "1", "x", "1", night + 20, 0),  # the same session
+        Row("bob", "a", "1", "x", "1", night + 30, 1),  # bob's session goes on over midnight
+        Row("cat", "a", "1", "x", "1", night + 40, 0),
+        Row("cat", "a", "1", "x", "1", night + 50, 1),
+        Row("ann", "a", "1", "x", "1", night + 90_000, 0),
+        Row("ann", "b", "1", "x", "1", night + 90_001, 1),
+    ]
+    held, report = ingested(rows, config(FEATURES[:3]), tmp_path)
+    assert held["seen"] == [[], [], [], ["b", "a"], ["b", "a"], [], [], [], ["c", "a", "b"]] + [
+        ["c", "a", "b"]
+    ]
+    assert held["seen_outcome"][3] == [0.0, 1.0]
+    assert held["item_stats_count"] == [0, 0, 0, 2, 0, 2, 2, 2, 6, 1]
+    mean = report["past"]["label_mean"]
+    assert mean == pytest.approx(3 / 6)  # of the train split
+    assert held["item_stats_rate"][8] == pytest.approx((4 + 10 * mean) / 16)
+    assert held["item_stats_recency"][3] == pytest.approx(10 / 86_400)
+    assert held["item_stats_recency"][0] == -1
+
+
+def test_a_split_by_files_out_of_order_is_refused(tmp_path: pathlib.Path) -> None:
+    head = "user,item,shop,tags,price,ts,label\n"
+    (tmp_path / "data").mkdir()
+    for name, first in (("train", 2000), ("eval", 0)):
+        lines = [f"u,i,1,x,1,{START + first + k},{k % 2}\n" for k in range(4)]
+        (tmp_path / "data" / f"{name}.csv").write_text(head + "".join(lines))
+    chosen = config(
+        FEATURES, source={}, split={"by": "files", "train": "train.csv", "eval": "eval.csv"}
+    )
+    from ranklite.components.log_example_gen.ingest import ingest
+
+    with pytest.raises(IngestError, match="eval split begins before the train split ends"):
+        ingest(chosen, str(tmp_path / "data"), str(tmp_path / "r"), lambda s: str(tmp_path / s))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"split": {"by": "hash"}}, "with a split by hash"),
+        ({"timestamp": None, "split": {"by": "hash"}}, "key `timestamp`"),
+    ],
+)
+def test_where_the_past_is_not_known_it_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        config(FEATURES, **changes)
+
+
+@pytest.mark.parametrize(
+    ("feature", "message"),
+    [
+        ({"kind": "history", "of": "tags", "by": "user"}, "no feature of kind categorical"),
+        ({"kind": "history", "of": "item", "by": "nobody"}, "by: 'nobody'"),
+        ({"kind": "aggregate", "by": "item", "of": "tags", "stats": ["mean"]}, "no column of numb"),
+        ({"kind": "aggregate", "by": "item", "of": "price", "stats": ["rate"]}, "take the mean"),
+        ({"kind": "aggregate", "by": "item", "stats": ["distinct"]}, "needs a column in `of`"),
+        (
+            {"kind": "aggregate", "by": "item", "of": "shop", "stats": ["distinct"], "window": 1},
+            "over all the past",
+        ),
+        ({"kind": "aggregate", "by": ["item", "item"]}, "names one twice"),
+    ],
+)
+def test_features_of_a_past_that_no_event_has(feature: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        config([{"name": "past", **feature}])
+
+

@@ -138,6 +138,7 @@ class RunConfig(Strict):
         if self.training.negatives is not None:
             raise ValueError("training.negatives: say `negatives: {redraw: epoch}` instead")
         check_batch(self.model, self.training.batch_size)
+        self.gates.check_user(self.user)
         if len(self._ensembles) > 1:
             raise ValueError(
                 "compression: all recipes that distil share one ensemble: give the same `teachers` "
@@ -221,8 +222,7 @@ class RunConfig(Strict):
     @property
     def _ensembles(self) -> list[tuple[ModelSettings, ...]]:
         """Sizes of the teachers that steps ask for, each ensemble once."""
-        steps = [step for recipe in self._recipes.values() for step in recipe]
-        asked = [technique(step).teachers(self.model) for step in steps]
+        asked = [technique(s).teachers(self.model) for r in self._recipes.values() for s in r]
         return [sizes for k, sizes in enumerate(asked) if sizes and sizes not in asked[:k]]
 
     @functools.cached_property

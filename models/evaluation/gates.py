@@ -45,6 +45,8 @@ class GatesConfig(Strict):
         an app would send it, and the same row as it was judged.
       max_unseen: Most values of a feature, the user left out, that are missing or were never seen
         in training.
+      max_single_feature_auc: Most that a column of the log alone may separate the labels: what does
+        so better knows the outcome.
       max_score_change: Largest change of a single score between the float control, trained as long
         (the float parent where there is none), and the shipped file.
       max_score_change_p999: The same at the 99.9th percentile.
@@ -73,6 +75,7 @@ class GatesConfig(Strict):
     max_raw_parity: Drop | None = 0.0001
     max_log_parity: Drop | None = 0.00001
     max_unseen: Drop | None = 0.99
+    max_single_feature_auc: Drop | None = 0.99
     max_score_change: Drop | None = 0.9
     max_score_change_p999: Drop | None = 0.5
     min_distinct_scores: Drop | None = 0.2

@@ -70,6 +70,7 @@ _GATES = {  # those that do not bound a figure as it is
     "max_raw_parity": "score raw against ids",
     "max_log_parity": "score from the log file",
     "max_unseen": "unseen or missing values",
+    "max_single_feature_auc": "AUC of one feature alone",
     "max_score_change": "largest score change",
     "max_score_change_p999": "score change, 99.9 %",
     "min_distinct_scores": "distinct scores",

@@ -132,7 +132,8 @@ class Executor(base_executor.BaseExecutor):
         progress.report("measuring each feature alone")
         train_files = artifact_io.split_files(input_dict["examples"], "train")
         alone = single_features.measure(features, train_files, records)
-        verdicts += leaks.verdicts(gates.max_single_feature_auc, alone["judged"])
+        limit = gates.max_single_feature_auc
+        verdicts += leaks.verdicts(limit, alone["judged"])
         if input_dict.get("ingest_report"):
             folder = artifact_utils.get_single_uri(input_dict["ingest_report"])
             verdicts += log_parity.verdicts(
@@ -160,7 +161,7 @@ class Executor(base_executor.BaseExecutor):
             "verdicts": [verdict.to_dict() for verdict in verdicts],
             "warnings": [
                 *users.warnings(labels, groups, scores["shipped"], split),
-                *leaks.warnings(**alone, split=split),
+                *leaks.warnings(limit, **alone, split=split),
             ],
             "validation": {k: v for k, v in checkpoint.metrics.items() if _plain(v)},
             "layout": checkpoint.layout.to_dict(),

@@ -123,27 +123,36 @@ def verdicts(limit: float | None, judged: Mapping[str, float]) -> list[Verdict]:
     Returns:
       One verdict, which names the columns beyond the limit; none where nothing could be measured.
     """
-    known = {name: value for name, value in judged.items() if not np.isnan(value)}
+    known = [value for value in judged.values() if not np.isnan(value)]
     if limit is None or not known:
         return []
-    [verdict] = at_most(gate_title("max_single_feature_auc"), max(known.values()), limit)
-    beyond = [f"{name} {value:.4f}" for name, value in known.items() if value > limit]
-    detail = (
-        f"{', '.join(beyond)}: known only after the outcome? Take it out, or compute it from "
-        "earlier rows"
-    )
-    return [verdict if verdict.passed else dataclasses.replace(verdict, detail=detail)]
+    [verdict] = at_most(gate_title("max_single_feature_auc"), max(known), limit)
+    return [dataclasses.replace(verdict, detail=", ".join(_beyond(limit, judged)))]
 
 
-def warnings(train: Mapping[str, float], judged: Mapping[str, float], split: str) -> list[str]:
-    """A sentence for each column that separates the labels of the train split much better.
+def _beyond(limit: float | None, judged: Mapping[str, float]) -> list[str]:
+    """Columns beyond the limit."""
+    return [name for name, value in judged.items() if limit is not None and value > limit]
+
+
+def warnings(
+    limit: float | None, train: Mapping[str, float], judged: Mapping[str, float], split: str
+) -> list[str]:
+    """What to do about each column that is refused, or separates the labels on train much better.
 
     Args:
+      limit: That of `verdicts`.
       train: What `separations` measured on the train split.
       judged: The same on as many rows of the judged split.
       split: Name of that.
     """
-    return [
+    refused = [
+        f"{name} alone separates the labels of the {split} split with AUC {judged[name]:.4f}, as "
+        "what is known only after the outcome does. Take it out, or compute it from earlier rows; "
+        "if an app knows it when it scores, raise gates.max_single_feature_auc."
+        for name in _beyond(limit, judged)
+    ]
+    return refused + [
         f"{name} alone has AUC {before:.3f} on the train split and {judged[name]:.3f} on the "
         f"{split} split: it may hold the outcomes of the train rows themselves, as totals over a "
         "whole log do. Compute it from earlier rows only."

@@ -279,7 +279,7 @@ def test_a_failed_gate_keeps_the_model_back_and_comparing_says_which(
         assert re.search(rf"<td>AUC by {node}</td><td>0\.\d+</td><td>&gt;= 0.999</td>", page)
         assert re.search(rf"  AUC by {node} 0\.\d+ >= 0.999 FAILED", traced)
     assert re.search(r"GAUC +0\.\d+ +>= 0.999 +FAILED", printed)
-    assert re.search(r"AUC of one feature alone \(.*item 0\.\d{4}.*\) +0\.\d+ +<= 0.5", printed)
+    assert re.search(r"AUC of one feature alone \(.*item.*\) +0\.\d+ +<= 0.5", printed)
     assert main(["compare", workspace.pushed, "e2e", "--runs", workspace.runs]) == 0
     compared = capsys.readouterr().out
     for words in (

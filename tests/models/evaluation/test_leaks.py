@@ -147,10 +147,17 @@ def test_names_of_categories_do_not_matter(
 
 
 def test_the_verdict_names_what_is_beyond_the_limit() -> None:
-    [verdict] = leaks.verdicts(0.99, {"price": 0.6, "watched": 0.99912, "gone": NAN})
+    measured = {"price": 0.6, "watched": 0.99912, "sold": 0.991, "gone": NAN}
+    [verdict] = leaks.verdicts(0.99, measured)
     assert not verdict.passed
     assert (verdict.name, verdict.value) == ("AUC of one feature alone", 0.99912)
-    assert verdict.detail.startswith("watched 0.9991: known only after the outcome? Take it out")
+    assert verdict.detail == "watched, sold"
+    watched, sold = leaks.warnings(0.99, measured, measured, "eval")
+    assert watched.startswith(
+        "watched alone separates the labels of the eval split with AUC 0.9991"
+    )
+    assert "Take it out, or compute it from earlier rows" in sold
+    assert leaks.warnings(None, measured, measured, "eval") == []
     [verdict] = leaks.verdicts(0.99, {"price": 0.6, "gone": NAN})
     assert (verdict.passed, verdict.value, verdict.detail) == (True, 0.6, "")
     assert leaks.verdicts(None, {"watched": 1.0}) == []
@@ -169,7 +176,8 @@ def test_the_verdict_names_what_is_beyond_the_limit() -> None:
     ],
 )
 def test_a_fall_from_train_is_a_warning(train: float, judged: float, warned: bool) -> None:
-    result = leaks.warnings({"price": 0.6, "plays": train}, {"price": 0.6, "plays": judged}, "test")
+    before, later = {"price": 0.6, "plays": train}, {"price": 0.6, "plays": judged}
+    result = leaks.warnings(0.99, before, later, "test")
     assert len(result) == warned
     for sentence in result:
         assert sentence.startswith(

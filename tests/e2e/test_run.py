@@ -372,6 +372,7 @@ def test_a_search_ships_the_best_recipe_within_the_budget(
         sizes[limit] = {name: trial["figures"]["bytes"] for name, trial in trials.items()}
         assert code == (0 if limit == "1M" else 2), printed
     assert sizes["1M"]["student"] < sizes["1M"]["whole"]
+    assert all(0 < trial["figures"]["gauc"] < 1 for trial in trials.values())  # by user
     assert "the nearest miss is 'student'" in printed
     (refusal,) = [line for line in printed.splitlines() if line.startswith("not pushed")]
     assert "FileValidator" in refusal

@@ -21,10 +21,10 @@ def test_users_with_both_labels_and_their_rows() -> None:
 
 
 def test_a_user_with_many_rows_is_told_with_what_it_does_to_the_auc() -> None:
-    """Without ann: positives .6 .5 .8 .9 against .7 .3: 2 + 1 + 1 + 2 of 8 pairs are in order...
+    """Pairs in order, without ann: .6 > .3, .5 > .3, .8 and .9 > .7 and .3: 6 of 8.
 
-    .6 > .3, .5 > .3, .8 > both, .9 > both: 6 of 8. With ann's negatives .1 .2 .1 and positive .4:
-    .6 .5 .8 .9 beat all three (12), .4 beats the three and .3 (4): 22 of 25.
+    With her: .6 .5 .8 .9 are above her three negatives (12 pairs), and her .4 above these three and
+    .3 (4): 22 of 25.
     """
     [sentence] = users.warnings(LABELS, NAMES, SCORES, "test")
     assert sentence == (

@@ -13,8 +13,8 @@ configured features of the past, and on the ids' numbers alone.
 from __future__ import annotations
 
 import argparse
+import glob
 import os
-import pathlib
 import sys
 import tempfile
 from typing import Any
@@ -22,11 +22,14 @@ from typing import Any
 import ranklite.models  # noqa: F401  chooses Keras 2 before TensorFlow is imported
 
 import numpy as np  # isort: skip
-import pyarrow as pa  # isort: skip
 from sklearn.ensemble import HistGradientBoostingClassifier  # isort: skip
+from tfx.orchestration.local.local_dag_runner import LocalDagRunner  # isort: skip
+from tfx.orchestration.metadata import sqlite_metadata_connection_config  # isort: skip
+from tfx.orchestration.pipeline import Pipeline  # isort: skip
 
 from ranklite.components.file_validator import states
-from ranklite.components.log_example_gen.ingest import ingest
+from ranklite.components.log_example_gen.config import NEWEST
+from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.compression.recipe import apply
 from ranklite.models.compression.technique import Setting
 from ranklite.models.compression.techniques import technique
@@ -37,19 +40,18 @@ from ranklite.models.features.constants import layout_from_transform, read_const
 from ranklite.models.features.examples import raw_inputs, read_records, transformed_inputs
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.raw_signature import RawFeatures
-from ranklite.models.notebook import preprocess
+from ranklite.models.features.slices import GROUP
 from ranklite.models.training import fit
 from ranklite.models.training.splits import Splits
 from ranklite.pipeline.config.run_config import RunConfig, load_config
-
-from ranklite.models.architectures.checkpoint import Checkpoint  # isort: skip
+from ranklite.pipeline.history import History
+from ranklite.pipeline.stages import data as stages
 
 FIGURES = ("auc", "gauc", "ndcg_at_10", "log_loss")
-ROWS = 1024
 
 
 class Log:
-    """A log with a set of features, read and transformed.
+    """A log with a set of features, read and transformed by the pipeline's own stages.
 
     Args:
       config: Of the run.
@@ -58,74 +60,44 @@ class Log:
     """
 
     def __init__(self, config: RunConfig, data: str, folder: str) -> None:
-        self.config, self.features, self.folder = config, config.feature_set, folder
-        ingest(
-            config.ingest,
-            data,
-            os.path.join(folder, "rejects"),
-            lambda split: os.path.join(folder, split),
-            state_dir=folder,
+        self.config, self.features = config, config.feature_set
+        history = History()
+        examples = stages.ingest(config, data, os.path.join(folder, "rejects"), NEWEST)
+        valid = stages.validate(config, examples, history)
+        made = stages.transform(config, examples, valid)
+        LocalDagRunner().run(
+            Pipeline(
+                pipeline_name=config.name,
+                pipeline_root=folder,
+                components=[c for s in (examples, valid, made) for c in s.components],
+                metadata_connection_config=sqlite_metadata_connection_config(
+                    os.path.join(folder, "metadata.db")
+                ),
+            )
         )
         names = config.ingest.split_names
-        self.records = {s: read_records([str(f) for f in self._files(s)]) for s in names}
-        batches = {s: self._batches(records) for s, records in self.records.items()}
-        self.graph = preprocess.learn(batches["train"], self.features, folder)
-        self.files = {
-            s: preprocess.apply(self.graph, rows, os.path.join(folder, f"{s}-ids.gz"))
-            for s, rows in batches.items()
-        }
+
+        def output(component: str, key: str) -> str:
+            (made_by_it,) = glob.glob(os.path.join(folder, component, key, "*"))
+            return made_by_it
+
+        examples_dir = output("LogExampleGen", "examples")
+        ids_dir = output("Transform", "transformed_examples")
+        self.state = output("LogExampleGen", "report")
+        self.graph = output("Transform", "transform_graph")
+        self.files = {s: glob.glob(os.path.join(ids_dir, f"Split-{s}", "*")) for s in names}
         self.layout = layout_from_transform(self.graph, self.features)
-        self.raw = raw_inputs(self.records[names[-1]], self.features.raw_columns)
-        self.ids, self.labels, _ = transformed_inputs(
-            read_records([self.files[names[-1]]]), self.layout
+        judged = glob.glob(os.path.join(examples_dir, f"Split-{names[-1]}", "*"))
+        self.raw = raw_inputs(read_records(judged), self.features.raw_columns)
+        self.ids, self.labels, texts = transformed_inputs(
+            read_records(self.files[names[-1]]), self.layout, [GROUP]
         )
-        self.users = self._users(self.records[names[-1]])
-
-    def _files(self, split: str) -> list[pathlib.Path]:
-        return sorted(pathlib.Path(self.folder, split).glob("*"))
-
-    def _batches(self, records: list[bytes]) -> list[pa.RecordBatch]:
-        import tensorflow as tf
-
-        columns = self.features.raw_columns
-        raw = raw_inputs(records, columns)
-        user = self.features.user
-        texts = self._users(records)
-        label = tf.io.parse_example(
-            tf.constant(records), {self.features.label: tf.io.FixedLenFeature([], tf.float32)}
-        )[self.features.label].numpy()
-        arrays = {self.features.label: pa.array(label)}
-        for column in columns:
-            values = raw[column.name]
-            absent = np.isnan(values) if column.dtype == "float32" else values == column.missing
-            if column.is_list:
-                kept = [row[~gone].tolist() for row, gone in zip(values, absent, strict=True)]
-                arrays[column.name] = pa.array(kept, column.arrow_type())
-            else:
-                rows = [None if gone else v for v, gone in zip(values, absent, strict=True)]
-                arrays[column.name] = pa.array(rows, column.arrow_type())
-        if user and user not in arrays:
-            arrays[user] = pa.array(texts.tolist())
-        table = pa.table(arrays)
-        return table.to_batches(max_chunksize=ROWS)
-
-    def _users(self, records: list[bytes]) -> Any:
-        import tensorflow as tf
-
-        user = self.features.user
-        assert user is not None
-        of = {c.name: c.dtype for c in self.features.raw_columns}.get(user, "string")
-        kind = {"int64": tf.int64, "string": tf.string}[of]
-        parsed = tf.io.parse_example(
-            tf.constant(records),
-            {user: tf.io.FixedLenFeature([], kind, -1 if of != "string" else "")},
-        )
-        return parsed[user].numpy().astype(str)
+        self.users = texts[GROUP]
 
     def trained(self, seed: int) -> tuple[Checkpoint, Checkpoint]:
         """The float model and the compressed one."""
         training = self.config.fitting.model_copy(update={"seed": seed})
-        splits = Splits([self.files["train"]], [self.files["eval"]])
+        splits = Splits(self.files["train"], self.files["eval"])
         model = fit.build(self.layout, self.config.model, training)
         result = fit.fit(model, self.layout, splits.train, splits.eval, training)
         whole = Checkpoint(model, self.layout, self.config.model, result)
@@ -138,7 +110,7 @@ class Log:
     def measured(self, checkpoint: Checkpoint) -> dict[str, dict[str, float]]:
         """Figures of the exported file: as configured, and by other state of the past."""
         target = export_target(self.config.target)
-        constants = read_constants(self.graph, self.features, self.folder)
+        constants = read_constants(self.graph, self.features, self.state)
         content = target.export(checkpoint, RawFeatures(self.features, constants, self.layout))
         model = target.load(content)
         scores = model.score(self.raw, SERVING_RAW)
@@ -152,14 +124,12 @@ class Log:
         }
         assert SERVING_DEFAULT in model.signatures
         return figures | states.measure(
-            self.folder, model, self.features.raw_columns, self.raw, self.labels, self.users
+            self.state, model, self.features.raw_columns, self.raw, self.labels, self.users
         )
 
     def boosted(self, seed: int) -> dict[str, float]:
         """Gradient boosting on the numbers that the model reads."""
-        train, train_labels, _ = transformed_inputs(
-            read_records([self.files["train"]]), self.layout
-        )
+        train, train_labels, _ = transformed_inputs(read_records(self.files["train"]), self.layout)
         count = self.layout.num_numbers
         model = HistGradientBoostingClassifier(
             learning_rate=0.05, max_iter=300, early_stopping=True, random_state=seed

@@ -27,6 +27,7 @@ from ranklite.models.features.constants import read_constants
 from ranklite.models.features.examples import read_records, transformed_inputs
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.raw_signature import RawFeatures
+from ranklite.models.features.slices import GROUP
 from ranklite.models.training.config import TrainingConfig
 
 _log = logging.getLogger(__name__)
@@ -79,7 +80,9 @@ class Executor(base_executor.BaseExecutor):
         state = artifact_io.folder_of(input_dict.get("ingest_report"))
         raw = RawFeatures(features, read_constants(graph, features, state), base.layout)
         shipped_as = export_target(exec_properties["target"])
-        inputs, labels, _ = transformed_inputs(read_records(setting.splits.eval), base.layout, [])
+        inputs, labels, texts = transformed_inputs(
+            read_records(setting.splits.eval), base.layout, [GROUP] if features.user else []
+        )
         logs = artifact_utils.get_single_uri(output_dict["model_run"])
         os.makedirs(logs, exist_ok=True)
         finished = _finished(
@@ -96,6 +99,7 @@ class Executor(base_executor.BaseExecutor):
                 labels,
                 finished,
                 gates=GatesConfig.model_validate_json(exec_properties["gates"]),
+                users=texts.get(GROUP),
                 log_dir=logs,
             )
             with progress.part("control"):

@@ -20,10 +20,10 @@ from ranklite.components.artifact_types import (
     SCORES_FILE,
     TRIALS_FILE,
 )
-from ranklite.components.file_validator import log_parity, states, validation
+from ranklite.components.file_validator import log_parity, single_features, states, validation
 from ranklite.models import environment, progress
 from ranklite.models.compression.sqnr import sqnr
-from ranklite.models.evaluation import bootstrap, metrics
+from ranklite.models.evaluation import bootstrap, leaks, metrics, users
 from ranklite.models.evaluation.gates import GatesConfig, Verdict
 from ranklite.models.evaluation.scored_rows import ScoredRows
 from ranklite.models.export.target import SERVING_RAW, LoadedModel, is_quantized
@@ -113,6 +113,7 @@ class Executor(base_executor.BaseExecutor):
         )
 
         records = read_records(artifact_io.split_files(input_dict["examples"], split))
+        raw = raw_inputs(records, features.raw_columns)
         verdicts = validation.judge(
             gates,
             stages["shipped"],
@@ -120,7 +121,7 @@ class Executor(base_executor.BaseExecutor):
             scores["shipped"],
             scores.get("control", scores["float"]),
             keras_scores,
-            self._raw_difference(shipped, input_dict, features, records),
+            self._raw_difference(shipped, input_dict, features, raw),
             len(np.unique(np.concatenate([v.astype(np.float64) for v in ids.values()], 1), axis=0)),
             quantized,
             target,
@@ -128,6 +129,11 @@ class Executor(base_executor.BaseExecutor):
         verdicts += validation.known_values(
             gates.max_unseen, ids[IDS], checkpoint.layout, features.user
         )
+        progress.report("measuring each feature alone")
+        train_files = artifact_io.split_files(input_dict["examples"], "train")
+        alone = single_features.measure(features, train_files, records)
+        limit = gates.max_single_feature_auc
+        verdicts += leaks.verdicts(limit, alone["judged"])
         past: dict[str, Any] = {}
         about = None
         if input_dict.get("ingest_report"):
@@ -160,12 +166,18 @@ class Executor(base_executor.BaseExecutor):
             "states": past,
             "past": about,
             "verdicts": [verdict.to_dict() for verdict in verdicts],
+            "warnings": [
+                *users.warnings(labels, groups, scores["shipped"], split),
+                *leaks.warnings(limit, **alone, split=split),
+            ],
             "validation": {k: v for k, v in checkpoint.metrics.items() if _plain(v)},
             "layout": checkpoint.layout.to_dict(),
             "software": environment.versions(),
             "processor": environment.processor(),
             "evidence": validation.evidence(labels, scores)
             | {
+                "users": None if groups is None else users.spread(labels, groups),
+                "single_feature_auc": alone,
                 "unseen": validation.unseen(ids[IDS], checkpoint.layout),
                 "tensors": shipped.constants(),
                 "sqnr_db": sqnr(checkpoint, _first(ids)) if quantized else {},
@@ -186,11 +198,10 @@ class Executor(base_executor.BaseExecutor):
         shipped: LoadedModel,
         input_dict: dict[str, list[Any]],
         features: FeatureSet,
-        records: list[bytes],
+        raw: dict[str, Any],
     ) -> float:
         """Largest difference between the raw signature and Transform followed by the other one."""
         columns = features.raw_columns
-        raw = raw_inputs(records, columns)
         gaps = validation.raw_rows_with_gaps(raw, columns)
         graph = artifact_utils.get_single_uri(input_dict["transform_graph"])
         layer = tft.TFTransformOutput(graph).transform_features_layer()

@@ -41,8 +41,7 @@ def measure(
     scores = model.score(dict(inputs))
     figures: dict[str, Any] = metrics.binary_metrics(labels, scores)
     if groups is not None:
-        figures["gauc"] = metrics.gauc(labels, scores, groups)
-        figures["ndcg_at_10"] = metrics.ndcg(labels, scores, groups)
+        figures |= metrics.user_metrics(labels, scores, groups)
     figures |= {
         "bytes": len(model.content),
         "gzip_bytes": model.gzip_bytes,

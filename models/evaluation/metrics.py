@@ -56,6 +56,11 @@ def binary_metrics(labels: Array, scores: Array) -> dict[str, float]:
     }
 
 
+def user_metrics(labels: Array, scores: Array, groups: Array) -> dict[str, float]:
+    """`gauc` and `ndcg_at_10` by name."""
+    return {"gauc": gauc(labels, scores, groups), "ndcg_at_10": ndcg(labels, scores, groups)}
+
+
 def gauc(labels: Array, scores: Array, groups: Array) -> float:
     """AUC within each user, averaged with the number of their rows as weight (Zhu et al. 2017).
 

@@ -98,6 +98,7 @@ th:first-child, td:first-child {{ text-align: left }}
 pre {{ font-size: 12px; white-space: pre-wrap; overflow-wrap: anywhere }}
 .out {{ font-weight: bold }}
 .ok {{ border-left: .4rem solid #2a2; padding-left: .6rem }}
+.warn {{ border-left: .4rem solid #e90; padding-left: .6rem }}
 .no {{ border-left: .4rem solid #c22; padding-left: .6rem; font-weight: bold }}
 @page {{ size: A4; margin: 12mm }}
 @media print {{

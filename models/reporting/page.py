@@ -16,7 +16,7 @@ def render(facts: Facts) -> str:
     sections = [("Stopped", _stopped(stopped))] if stopped else []
     if report:
         sections += [
-            ("Result", ("" if stopped else _verdict(facts)) + page_model.stages(report)),
+            ("Result", ("" if stopped else _verdict(facts)) + page_model.result(report)),
             ("Gates", page_model.gates(report)),
             ("What compression changed", page_model.compression(report)),
             ("Slices, what lost most first", page_model.slices(report)),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import html as escaping
 from typing import Any
 
+import numpy as np
 import yaml
 
 from ranklite.models.reporting import html
 from ranklite.models.reporting.columns import LINE_COLORS, Column, sparkline
 from ranklite.models.reporting.facts import Facts
+from ranklite.models.reporting.metric_names import METRICS
 from ranklite.models.reporting.tables import number, utc_time
 
 
@@ -25,7 +27,7 @@ def data(facts: Facts) -> str:
     if facts.columns:
         shown += [_columns(facts.columns)]
     if facts.report:
-        shown += [_coverage(facts.report)]
+        shown += [_coverage(facts.report), _alone(facts.report)]
     return "".join(shown)
 
 
@@ -38,6 +40,18 @@ def _coverage(report: dict[str, Any]) -> str:
         ],
     )
     return f"<h3>Coverage on the {html.text(report['split'])} split</h3>{fields}"
+
+
+def _alone(report: dict[str, Any]) -> str:
+    """AUC of each column by itself, the one that says most first."""
+    measured = report["evidence"]["single_feature_auc"]
+    auc = METRICS["auc"]
+    ordered = sorted(measured["judged"].items(), key=lambda one: -np.nan_to_num(one[1]))
+    shown = html.table(
+        ["feature", f"{auc.title}, train", f"{auc.title}, {report['split']}"],
+        [[name, auc.text(measured["train"][name]), auc.text(value)] for name, value in ordered],
+    )
+    return f"<h3>Each feature alone</h3>{shown}"
 
 
 def _columns(columns: list[Column]) -> str:

@@ -23,8 +23,24 @@ from ranklite.models.reporting.tables import interval
 _SMALL_CHANGE = 0.05  # a slice that loses more AUC than this is marked
 
 
-def stages(report: dict[str, Any]) -> str:
-    """Figures of every stage, with their intervals."""
+def result(report: dict[str, Any]) -> str:
+    """What to be careful about, and the figures of every stage with their intervals."""
+    warned = "".join(f'<p class="warn">{html.text(line)}</p>' for line in report["warnings"])
+    return warned + _stages(report) + _users(report["evidence"]["users"])
+
+
+def _users(spread: dict[str, Any] | None) -> str:
+    """Whose rows GAUC is about."""
+    if spread is None:
+        return ""
+    return (
+        f"<p>GAUC is about {spread['both_labels']:,} of {spread['users']:,} users, those with both "
+        f"labels, who have {spread['both_labels_share']:.1%} of the rows. The user with most rows "
+        f"has {spread['largest_share']:.1%}.</p>"
+    )
+
+
+def _stages(report: dict[str, Any]) -> str:
     exact, *others = ACCURACY[:2], *ACCURACY[2:], *COSTS
     rows = []
     for stage, figures in report["stages"].items():

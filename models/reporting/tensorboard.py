@@ -78,7 +78,8 @@ def write(report: dict[str, Any], config: dict[str, Any], rows: ScoredRows, fold
     with _writer(folder, SUMMARY) as writer, writer.as_default(step=0):
         hparams.hparams(settings(config), trial_id=NAMED_BY_RUN)
         for metric in OF_TRIALS:
-            tf.summary.scalar(f"{FIGURES_TAG}/{metric.name}", figures[metric.name])
+            if metric.name in figures:
+                tf.summary.scalar(f"{FIGURES_TAG}/{metric.name}", figures[metric.name])
         tf.summary.text("run", summary(report, config))
     # Apart from the figures: HParams takes every scalar beside it for a figure of the run.
     for stage in ("float", "shipped"):

@@ -74,8 +74,15 @@ def parse(text: str, file_name: str, model: type[ConfigT]) -> ConfigT:
 
 def _named(data: dict[str, Any], error: Any) -> Loc:
     """The path of an error; one about several keys lies at the key that its text begins with."""
-    first = re.split(r"[^a-z_]", error["msg"].removeprefix("Value error, "), maxsplit=1)[0]
-    return error["loc"] or ((first,) if first in data else ())
+    if error["loc"]:
+        return tuple(error["loc"])
+    path: Loc = ()
+    inner: Any = data
+    for key in re.split(r"[^a-z_0-9.]", error["msg"].removeprefix("Value error, "))[0].split("."):
+        if not isinstance(inner, dict) or key not in inner:
+            break
+        path, inner = (*path, key), inner[key]
+    return path
 
 
 def _inside(inner: Loc, outer: Loc) -> bool:

@@ -36,6 +36,7 @@ from ranklite.models.features.feature_set import Feature, FeatureSet
 from ranklite.models.features.past import SESSION_GAP
 from ranklite.models.training.config import RedrawnNegatives, TrainingConfig
 from ranklite.pipeline.config.errors import ConfigError, parse
+from ranklite.pipeline.config.running import BeamConfig, PushConfig
 from ranklite.pipeline.config.yaml_text import NotYaml, read_text
 from ranklite.pipeline.kubeflow.config import KubeflowConfig
 
@@ -48,30 +49,6 @@ def _registered(name: str) -> str:
 
 
 TargetName = Annotated[str, AfterValidator(_registered)]
-
-
-class PushConfig(Strict):
-    """Where blessed versions go.
-
-    Attributes:
-      directory: Folder of the versions; None takes `pushed` in the run's own folder.
-      keep: Newest versions to keep; None keeps all.
-    """
-
-    directory: str | None = None
-    keep: int | None = Field(None, ge=1)
-
-
-class BeamConfig(Strict):
-    """How the Beam-based stages (statistics, Transform, Evaluator) run.
-
-    Attributes:
-      pipeline_args: Passed to Beam as they are: `--runner=FlinkRunner`, `--flink_master=...`. None
-        run it in this process; any make TFX build a source package for remote workers, a second a
-        stage.
-    """
-
-    pipeline_args: tuple[str, ...] = ()
 
 
 class RunConfig(Strict):
@@ -141,6 +118,7 @@ class RunConfig(Strict):
         if self.training.negatives is not None:
             raise ValueError("training.negatives: say `negatives: {redraw: epoch}` instead")
         check_batch(self.model, self.training.batch_size)
+        self.gates.check_user(self.user)
         if len(self._ensembles) > 1:
             raise ValueError(
                 "compression: all recipes that distil share one ensemble: give the same `teachers` "
@@ -228,8 +206,7 @@ class RunConfig(Strict):
     @property
     def _ensembles(self) -> list[tuple[ModelSettings, ...]]:
         """Sizes of the teachers that steps ask for, each ensemble once."""
-        steps = [step for recipe in self._recipes.values() for step in recipe]
-        asked = [technique(step).teachers(self.model) for step in steps]
+        asked = [technique(s).teachers(self.model) for r in self._recipes.values() for s in r]
         return [sizes for k, sizes in enumerate(asked) if sizes and sizes not in asked[:k]]
 
     @functools.cached_property

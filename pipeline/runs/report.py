@@ -152,6 +152,7 @@ def render(outcome: Outcome) -> str:
         slices(report),
         "",
     ]
+    lines += [f"attention    {warning}" for warning in report.get("warnings", ())]
     if "BudgetSearch" in result:
         trials = recipes.load_trials(outcome)
         lines += [recipes.render(trials), ""]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ranklite.components.file_validator import validation
-from ranklite.models.evaluation.gates import GatesConfig
+from ranklite.models.evaluation.gates import GatesConfig, file_verdicts
 from ranklite.models.export import export_target
 from ranklite.models.features.examples import as_sparse
 from ranklite.models.features.feature_set import FeatureSet
@@ -16,6 +16,8 @@ from ranklite.models.features.layout import FeatureLayout
 
 SHIPPED = {
     "auc": 0.80,
+    "gauc": 0.70,
+    "ndcg_at_10": 0.60,
     "log_loss": 0.40,
     "calibration": 1.0,
     "operators": {"GATHER": 2, "FULLY_CONNECTED": 3},
@@ -25,10 +27,21 @@ SHIPPED = {
     "latency_512_us": 1.0,
     "integer_share": 0.9,
 }
-PARENT = {**SHIPPED, "auc": 0.801, "log_loss": 0.399, "integer_share": 0.0}
+PARENT = {
+    **SHIPPED,
+    "auc": 0.801,
+    "gauc": 0.701,
+    "ndcg_at_10": 0.601,
+    "log_loss": 0.399,
+    "integer_share": 0.0,
+}
 SCORES = np.linspace(0.1, 0.9, 1000)
 LIMITS = GatesConfig(
     min_auc=0.75,
+    min_gauc=0.65,
+    min_ndcg_at_10=0.55,
+    max_gauc_drop=0.005,
+    max_ndcg_at_10_drop=0.01,
     max_log_loss=0.5,
     max_bytes=1000,
     max_gzip_bytes=600,
@@ -74,6 +87,12 @@ def test_a_good_file_passes_everything() -> None:
         ({"auc": 0.74}, "AUC"),
         ({"auc": float("nan")}, "AUC"),
         ({"auc": 0.795}, "AUC lost to float"),
+        ({"gauc": 0.64}, "GAUC"),
+        ({"gauc": float("nan")}, "GAUC"),
+        ({"gauc": 0.695}, "GAUC lost to float"),
+        ({"gauc": float("nan")}, "GAUC lost to float"),
+        ({"ndcg_at_10": 0.54}, "NDCG@10"),
+        ({"ndcg_at_10": 0.590}, "NDCG@10 lost to float"),
         ({"log_loss": 0.6}, "log loss"),
         ({"log_loss": 0.43}, "log loss added to float"),
         ({"calibration": 0.4}, "calibration"),
@@ -93,6 +112,16 @@ def test_a_good_file_passes_everything() -> None:
 )
 def test_each_gate_can_fail(change: dict[str, Any], gate: str) -> None:
     assert gate in failed(**change)
+
+
+def test_without_users_their_gates_are_off_or_fail() -> None:
+    by_user = {"GAUC", "GAUC lost to float", "NDCG@10", "NDCG@10 lost to float"}
+    figures = {key: value for key, value in SHIPPED.items() if key not in ("gauc", "ndcg_at_10")}
+    off = {"min_auc": 0.75, "max_auc_drop": 0.005}
+    judged = file_verdicts(GatesConfig.model_validate(off), figures, figures)
+    assert not by_user & {verdict.name for verdict in judged}
+    judged = file_verdicts(LIMITS, figures, figures)
+    assert {verdict.name for verdict in judged if not verdict.passed} == by_user
 
 
 def test_a_float_file_needs_no_int8() -> None:

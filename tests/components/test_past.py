@@ -215,5 +215,3 @@ def test_where_the_past_is_not_known_it_is_refused(changes: dict[str, Any], mess
 def test_features_of_a_past_that_no_event_has(feature: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         config([{"name": "past", **feature}])
-
-

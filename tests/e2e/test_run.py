@@ -261,7 +261,8 @@ def test_a_failed_gate_keeps_the_model_back_and_comparing_says_which(
 ) -> None:
     workspace, _ = finished
     before = workspace.settings()
-    workspace.configure({**before, "gates": {"min_auc": 0.999, "max_bytes": "1k"}})
+    gates = {"min_auc": 0.999, "max_bytes": "1k", "min_gauc": 0.999, "max_single_feature_auc": 0.5}
+    workspace.configure({**before, "gates": gates})
     code, printed = workspace.run()
     workspace.configure(before)
     assert code == 2
@@ -277,6 +278,8 @@ def test_a_failed_gate_keeps_the_model_back_and_comparing_says_which(
         assert re.search(rf"AUC by {node} +0\.\d+ +>= 0.999 +FAILED", printed)
         assert re.search(rf"<td>AUC by {node}</td><td>0\.\d+</td><td>&gt;= 0.999</td>", page)
         assert re.search(rf"  AUC by {node} 0\.\d+ >= 0.999 FAILED", traced)
+    assert re.search(r"GAUC +0\.\d+ +>= 0.999 +FAILED", printed)
+    assert re.search(r"AUC of one feature alone \(.*item.*\) +0\.\d+ +<= 0.5", printed)
     assert main(["compare", workspace.pushed, "e2e", "--runs", workspace.runs]) == 0
     compared = capsys.readouterr().out
     for words in (
@@ -369,6 +372,7 @@ def test_a_search_ships_the_best_recipe_within_the_budget(
         sizes[limit] = {name: trial["figures"]["bytes"] for name, trial in trials.items()}
         assert code == (0 if limit == "1M" else 2), printed
     assert sizes["1M"]["student"] < sizes["1M"]["whole"]
+    assert all(0 < trial["figures"]["gauc"] < 1 for trial in trials.values())  # by user
     assert "the nearest miss is 'student'" in printed
     (refusal,) = [line for line in printed.splitlines() if line.startswith("not pushed")]
     assert "FileValidator" in refusal

@@ -64,6 +64,7 @@ def search(
     folder: str,
     *,
     gates: GatesConfig,
+    users: Array | None = None,
     log_dir: str | None = None,
 ) -> SearchResult:
     """Tries recipes and chooses the most accurate file within the budget, or the nearest miss.
@@ -82,12 +83,13 @@ def search(
       labels: [R] of 0 and 1.
       folder: Keeps what finished trials made; the same search goes on from there.
       gates: What the file has to be.
+      users: [R], whose row it is, for GAUC and NDCG; None where the log does not say.
       log_dir: Folder for TensorBoard; None logs nothing.
 
     Raises:
       NothingFits: No recipe fits the model.
     """
-    bench = Bench(base, setting, export, inputs, labels, folder, config.budget, log_dir)
+    bench = Bench(base, setting, export, inputs, labels, users, folder, config.budget, log_dir)
     os.makedirs(folder, exist_ok=True)
     progress.report("converting the float model")
     parent = bench.measure(base)

@@ -35,9 +35,10 @@ class Trial:
     Attributes:
       name: Of the recipe.
       steps: Its steps, as data.
-      figures: `auc`, `log_loss`, `calibration` on the validation split, `bytes`, `gzip_bytes`,
-        `latency_1_us`, `latency_512_us` of the file; of what was quantized, `calibrated_auc`,
-        `trained_auc` and so on of the Keras models, of which the better one was exported.
+      figures: `auc`, `log_loss`, `calibration` on the validation split, where the log names a user
+        `gauc` and `ndcg_at_10`, `bytes`, `gzip_bytes`, `latency_1_us`, `latency_512_us` of the
+        file; of what was quantized, `calibrated_auc`, `trained_auc` and so on of the Keras models,
+        of which the better one was exported.
       error: Why there are none, where the recipe does not fit the model.
       fails: Gates that the file would not pass on the validation split, with their figures.
     """
@@ -71,13 +72,14 @@ class Bench:
         export: Callable[[Checkpoint], LoadedModel],
         inputs: Mapping[str, Array],
         labels: Array,
+        users: Array | None,
         folder: str,
         budget: Budget,
         log_dir: str | None,
     ) -> None:
         self._base, self._export = base, export
         self._setting = dataclasses.replace(setting, control=False)  # only the chosen one gets it
-        self._inputs, self._labels = dict(inputs), labels
+        self._inputs, self._labels, self._users = dict(inputs), labels, users
         self._folder, self._budget, self._log_dir = folder, budget, log_dir
 
     def _path(self, kind: str, steps: Recipe, **measured: float) -> str:
@@ -131,9 +133,13 @@ class Bench:
         """Figures of the file that a model becomes."""
         progress.report("measuring the file")
         file = self._export(checkpoint)
+        scores = file.score(self._inputs)
+        accuracy = metrics.binary_metrics(self._labels, scores)
+        if self._users is not None:
+            accuracy |= metrics.user_metrics(self._labels, scores, self._users)
         forms = {name: value for name, value in checkpoint.metrics.items() if name in FORMS}
         return {
-            **metrics.binary_metrics(self._labels, file.score(self._inputs)),
+            **accuracy,
             "bytes": len(file.content),
             "gzip_bytes": file.gzip_bytes,
             "latency_1_us": file.latency(self._inputs, 1, self._budget.latency_1_us),

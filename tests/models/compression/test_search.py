@@ -68,6 +68,7 @@ def run(
     folder: pathlib.Path,
     budget: dict[str, Any],
     gates: dict[str, Any] | None = None,
+    users: Any = None,
     **changes: Any,
 ) -> module.SearchResult:
     config = Search.model_validate({"budget": budget, "recipes": RECIPES, **changes})
@@ -82,6 +83,7 @@ def run(
         labels,
         str(folder),
         gates=GatesConfig.model_validate(gates or {}),
+        users=users,
         log_dir=f"{folder}/logs",
     )
 
@@ -295,6 +297,21 @@ def test_what_would_not_pass_the_gates_is_not_chosen(
     none = run(base, clicks, folder, {}, gates={"min_auc": 0.999})
     assert none.chosen.name == best.name  # nothing passes: the gates will say so
     assert all(trial.fails for trial in none.trials if trial.figures)
+
+
+def test_trials_are_measured_by_user_where_there_is_one(
+    base: Checkpoint, clicks: Any, tmp_path: pathlib.Path
+) -> None:
+    inputs, _, _ = transformed_inputs(read_records(clicks.eval), clicks.layout, [])
+    users = inputs["ids"][:, 0].astype(str)
+    recipes = {"int8": RECIPES["int8"]}
+    gates = {"min_gauc": 0.999, "max_ndcg_at_10_drop": 1.0}
+    (trial,) = run(base, clicks, tmp_path, {}, gates, recipes=recipes, users=users).trials
+    assert 0.5 < trial.figures["gauc"] < 0.999
+    assert 0 < trial.figures["ndcg_at_10"] <= 1
+    (fails,) = trial.fails
+    assert fails.startswith("GAUC 0.")
+    assert fails.endswith(">= 0.999 FAILED")
 
 
 def test_a_file_that_cannot_be_run_is_a_failed_trial(

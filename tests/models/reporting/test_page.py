@@ -50,6 +50,7 @@ def facts(**changes: Any) -> Facts:
             {"name": "AUC change from the blessed model", "value": -0.0123, "threshold": -0.01}
             | {"passed": False, "at_least": True, "detail": ""},
         ],
+        "warnings": [f"One user has 40 of the 100 rows of {EVIL}."],
         "slices": [
             {**SLICE, "value": "seen", "shipped": FIGURES},
             {**SLICE, "value": "new", "shipped": {**FIGURES, "auc": 0.6}},
@@ -61,6 +62,12 @@ def facts(**changes: Any) -> Facts:
             "calibration": BOTH,
             "score_pairs": CURVE,
             "score_change": {"control": {"max": 0.4321, "p999": 0.0321}},
+            "users": {"users": 12, "largest_share": 0.4}
+            | {"both_labels": 7, "both_labels_share": 0.875},
+            "single_feature_auc": {
+                "train": {"age": 0.5432, "price": 0.9111},
+                "judged": {"age": float("nan"), "price": 0.6111},
+            },
             "unseen": {"user": {"vocabulary": 7, "unseen": 0.25, "missing": 0.0}},
             "tensors": [{"name": "table", "dtype": "int8", "shape": [9, 8], "bytes": 72}],
             "sqnr_db": {"tower_0": 38.5},
@@ -144,6 +151,9 @@ def test_every_finding_is_on_the_page() -> None:
         "components.StageReport 12",
         "hidden_units:",
         "GATHER",
+        "One user has 40 of the 100 rows",
+        "7 of 12 users, those with both labels, who have 87.5% of the rows",
+        "price 0.9111 0.6111 age 0.5432 -",
     ):
         assert expected in text, expected
     assert "max_auc_drop: null" in text  # left out, it would have its default again
@@ -239,6 +249,17 @@ def test_a_log_that_beam_read_has_no_files_to_show() -> None:
     assert "25.0%" in text  # what the model knows of it is there
 
 
+def test_a_log_without_users_has_no_words_on_gauc() -> None:
+    given = facts()
+    assert given.report is not None
+    given.report["evidence"]["users"] = None
+    given.report["warnings"] = []
+    text = page.render(given)
+    assert "GAUC is about" not in text
+    assert 'class="warn"' not in text
+    assert 'class="warn"' in page.render(facts())
+
+
 def test_slices_come_by_what_they_lost() -> None:
     text = Page(page.render(facts())).text
     assert text.index("user = new") < text.index("user = seen") < text.index("user = none")
@@ -250,7 +271,7 @@ def test_nothing_is_loaded_and_no_name_is_markup() -> None:
     assert "script" not in read.tags
     outside = [load for load in read.loads if not load.startswith(("#", "data:"))]
     assert outside == []
-    assert read.text.count(EVIL) == 4  # as text: a gate's detail, an anomaly, a column, a file
+    assert read.text.count(EVIL) == 5  # a gate's detail, a warning, an anomaly, a column, a file
 
 
 def test_the_same_facts_make_the_same_page() -> None:

@@ -172,6 +172,7 @@ REPORT = {
         {"name": "bytes", "passed": False, "value": 69184, "threshold": 65536, "at_least": False}
         | {"detail": "too big"},
     ],
+    "warnings": ["One user has 400 of the 4,000 rows."],
     "validation": {
         "calibrated_auc": 0.72,
         "calibrated_log_loss": 0.5,
@@ -230,6 +231,7 @@ def test_the_table(tmp_path: pathlib.Path) -> None:
     )
     assert "ranklite score" in text
     assert "12 s, 2 of 2 cached" in text
+    assert "attention    One user has 400 of the 4,000 rows.\n" in text
     assert outcome.pushed == str(tmp_path / "7")
 
 

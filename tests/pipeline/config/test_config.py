@@ -92,6 +92,19 @@ def test_defaults(tmp_path: pathlib.Path) -> None:
         ("label: y", "label: y\ngates: {max_bytes: huge}", "'huge' is no size"),
         (
             "label: y",
+            "label: y\ngates:\n  max_bytes: 1k\n  max_ndcg_at_10_drop: 0.01",
+            (
+                r"mine\.yaml:6: gates.max_ndcg_at_10_drop = 0.01: measured within each user, whose "
+                "column is not named: say `user: COLUMN`, or leave"
+            ),
+        ),
+        (
+            "label: y",
+            "label: y\ngates: {min_gauc: 0.6, min_ndcg_at_10: 0, max_gauc_drop: 0.1}",
+            r"min_gauc = 0.6, gates.min_ndcg_at_10 = 0, gates.max_gauc_drop = 0.1: measured within",
+        ),
+        (
+            "label: y",
             "label: y\ntarget: onyx",
             r"yaml:\d+: target: no export target 'onyx'; registered are tflite",
         ),
@@ -101,6 +114,14 @@ def test_mistakes(tmp_path: pathlib.Path, old: str, new: str, message: str) -> N
     assert old in VALID
     with pytest.raises(ConfigError, match=message):
         load_config(write(tmp_path, VALID.replace(old, new)))
+
+
+def test_gates_by_user_need_a_user(tmp_path: pathlib.Path) -> None:
+    asked = "gates: {min_gauc: 0.6, max_ndcg_at_10_drop: 0.01}\n"
+    config = load_config(write(tmp_path, VALID + asked + "user: user\n"))
+    assert (config.gates.min_gauc, config.judged_by.max_ndcg_at_10_drop) == (0.6, 0.01)
+    off = "gates: {min_gauc: null, max_gauc_drop: null}\n"
+    assert load_config(write(tmp_path, VALID + off)).gates.min_gauc is None
 
 
 def test_a_file_that_is_not_there() -> None:

@@ -1,7 +1,8 @@
 """RankLite: from interaction logs to a small, fast, gated TFLite ranking model.
 
 The public names. Each is imported when it is first used, so that scoring loads what scoring needs:
-numpy and ai-edge-litert. All but `Scorer` and `History` need the training stack: `pip install 'ranklite[train]'`.
+numpy and ai-edge-litert. All but `Scorer` and `History` need the training stack:
+`pip install 'ranklite[train]'`.
 
   Scorer: Scores raw rows with a pushed version.
   History: A user's events on his device, and what a pushed version reads of them.

@@ -102,8 +102,8 @@ class FeatureSet(Strict):
                     )
                 if past.as_of == SESSION and self.user is None:
                     raise ValueError(
-                        f"feature {feature.name!r}: as_of: session: a session is a user's; name the "
-                        "column of the user in the key `user`"
+                        f"feature {feature.name!r}: as_of: session: a session is a user's; name "
+                        "the column of the user in the key `user`"
                     )
 
     @property

@@ -63,8 +63,8 @@ class Example:
     Attributes:
       settings: Of a feature, without its kind.
       rows: Values of its raw columns as a log has them, a mapping a row, None where one is missing.
-        They have enough in common for something to be learned from them. Of a column of the past:
-        what is computed of it.
+        They have enough in common for something to be learned from them. What is computed from the
+        past is not among them.
       beside: Settings of the features that it names, with their kinds; rows have their values too.
     """
 

@@ -1,4 +1,4 @@
-"""What a file stores of the past: aggregates of each value of a feature, as of the end of the log."""
+"""What a file stores of the past: aggregates by a feature's value, as of the end of the log."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class TargetAttention(keras.layers.Layer):
 
 @keras.utils.register_keras_serializable("ranklite")
 class UnrolledGRU(keras.layers.Layer):
-    r"""A gated recurrent unit over the events, the oldest first (Cho et al. 2014), as GRU4Rec has it
+    r"""A gated recurrent unit over the events, the oldest first (Cho et al. 2014), as in GRU4Rec
     (Hidasi et al. 2016, https://arxiv.org/abs/1511.06939):
 
         z = sigmoid(W_z x + U_z s),   r = sigmoid(W_r x + U_r s)

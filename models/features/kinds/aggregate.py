@@ -32,9 +32,10 @@ class AggregateFeature(FeatureKind):
         recency    days from the last event to the state time
         distinct   how many values of the column `of`
 
-    Counts, sums and days are read as sign(x) log(1 + |x|), and all are standardized. An aggregate by
-    one feature other than the user's, such as the item's, is stored in the file as of the end of
-    the log: an app sends the item's id and nothing else, or a fresher value, which is taken then.
+    Counts, sums and days are read as sign(x) log(1 + |x|), and all are standardized. An aggregate
+    by one feature other than the user's, such as the item's, is stored in the file as of the end
+    of the log: an app sends the item's id and nothing else, or a fresher value, which is taken
+    then.
 
     Attributes:
       name: The numbers are `<name>_<stat>`, in the raw signature too.
@@ -87,30 +88,15 @@ class AggregateFeature(FeatureKind):
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
-        """Counts and rates of a shop, with a table in the file and without."""
-        counts = (0.0, 3.0, 12.0, 1.0, 0.0, 40.0)
-        rates = (0.5, 0.25, 0.9, 0.4, 0.5, 0.75)
-        rows = tuple(
-            {
-                "shop": ("red", "blue", None, "red", "odd", "blue")[k],
-                "shop_stats_count": counts[k],
-                "shop_stats_rate": rates[k],
-            }
-            for k in range(len(counts))
-        )
-        recency = tuple(
-            {"shop": row["shop"], "age_recency": days}
-            for row, days in zip(rows, (-1.0, 0.5, 2.0, 30.0, -1.0, 7.0), strict=True)
-        )
+        """Statistics of a shop, with a table in the file and without, and of a user in a shop."""
+        rows = tuple({"shop": shop} for shop in ("red", "blue", None, "red", "odd", "blue"))
         shop = {"kind": "categorical", "name": "shop"}
-        return (
-            Example({"name": "shop_stats", "by": "shop"}, rows, beside=(shop,)),
-            Example(
-                {"name": "age", "by": ["shop"], "stats": ["recency"], "table": "none"},
-                recency,
-                beside=(shop,),
-            ),
+        ways: tuple[dict[str, Any], ...] = (
+            {"name": "shop_stats", "by": "shop", "as_of": "second"},
+            {"name": "age", "by": ["shop"], "stats": ["recency"], "table": "none"},
+            {"name": "visits", "by": ["user", "shop"], "stats": ["count"], "window": 0.5},
         )
+        return tuple(Example(way, rows, beside=(shop,)) for way in ways)
 
     def raw_columns(self) -> tuple[RawColumn, ...]:
         """A number for each statistic."""

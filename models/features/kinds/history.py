@@ -81,21 +81,17 @@ class HistoryFeature(FeatureKind):
 
     @classmethod
     def examples(cls) -> tuple[Example, ...]:
-        """Histories of every encoder; users without one, and with a short one."""
-        items: tuple[list[str], ...] = ([], ["red"], ["blue", "red", "red"], ["new"], ["blue"])
-        rows = tuple(
-            {"shop": ("red", "blue", None, "red", "odd")[k]}
-            | {"seen": seen, "seen_outcome": [float(k % 2) for k in range(len(seen))]}
-            for k, seen in enumerate(items)
-        )
+        """Histories of every encoder, by outcome and without."""
+        rows = tuple({"shop": shop} for shop in ("red", "blue", None, "red", "odd", "blue"))
         shop = {"kind": "categorical", "name": "shop"}
-        base = {"name": "seen", "of": "shop", "by": "user", "length": 3}
-        return (
-            Example(base, rows, beside=(shop,)),
-            Example({**base, "pool": ["all"]}, rows, beside=(shop,)),
-            Example({**base, "encoder": "attention"}, rows, beside=(shop,)),
-            Example({**base, "encoder": "gru"}, rows, beside=(shop,)),
+        base = {"of": "shop", "by": "user", "length": 3}
+        ways: tuple[dict[str, Any], ...] = (
+            {"name": "seen"},
+            {"name": "bought", "outcome": None, "as_of": "day"},
+            {"name": "weighed", "pool": ["all"], "encoder": "attention", "as_of": "second"},
+            {"name": "followed", "encoder": "gru", "as_of": "hour", "delay": 60},
         )
+        return tuple(Example({**base, **way}, rows, beside=(shop,)) for way in ways)
 
     @property
     def pools(self) -> tuple[str, ...]:
@@ -199,7 +195,7 @@ class HistoryFeature(FeatureKind):
         return [tf.math.log(1 + p), tf.math.log(1 + n), rate(self.length), recent, last]
 
     def weights(self, raw: Raw) -> tf.Tensor:
-        """Each pool's weights [B, pools * length]:  w_l = [outcome_l] / max(1, how many have it)."""
+        """Weights [B, pools * length]:  w_l = [outcome_l] / max(1, sum_k [outcome_k])."""
         import tensorflow as tf
 
         if self.outcome is None:

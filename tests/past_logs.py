@@ -35,6 +35,7 @@ class Row:
     shop: str
     tags: str
     price: str
+    paid: str
     ts: int
     label: int
 
@@ -185,7 +186,7 @@ def _of(row: Row, column: str) -> Any:
     value = getattr(row, column)
     if value == "":
         return None
-    if column == "price":
+    if column in ("price", "paid"):
         return float(np.float32(float(value)))
     return int(value) if column == "shop" else value
 

@@ -96,19 +96,22 @@ class PastColumns:
       config: Names the columns.
       work_dir: For arrays.
       judged: The split that `views` are computed for.
+      label_mean: m of rates; None takes that of the train split.
     """
 
     def __init__(
-        self, con: duckdb.DuckDBPyConnection, config: IngestConfig, work_dir: str, judged: str
+        self,
+        con: duckdb.DuckDBPyConnection,
+        config: IngestConfig,
+        work_dir: str,
+        judged: str,
+        label_mean: float | None = None,
     ) -> None:
         self._con, self._config, self._folder, self._judged = con, config, work_dir, judged
         self.columns = config.features.past_columns
         self._arrays: dict[Any, Array] = {}
         self._values: dict[str, pa.Array] = {}  # distinct values of listed columns
-        self._prior = 0.0
         self.stored: dict[str, pa.Table] = {}
-        if not self.columns:
-            return
         per_row = config.sampled_negatives.per_positive + 1 if config.sampled_negatives else 1
         self.place_sql = f"{ROW} * {per_row} + {NTH} + 1" if per_row > 1 else ROW
         [(self._size, self._end, self._frozen, self._prior)] = con.execute(
@@ -116,6 +119,8 @@ class PastColumns:
             f"min({TIME}) FILTER (WHERE {SPLIT} = {quoted(judged)}), "
             f"avg({LABEL}) FILTER (WHERE {SPLIT} = 'train') FROM {LOG}"
         ).fetchall()
+        if label_mean is not None:
+            self._prior = label_mean
         self.views = [view for view in VIEWS if self._changes(view)]
         self._session = self._session_starts() if self._needs_sessions() else None
         groups = dict.fromkeys(self._past(column).by for column in self.columns)
@@ -131,6 +136,7 @@ class PastColumns:
             "user": features.user,
             "session_gap": features.session_gap,
             "label_mean": self._prior,
+            "numbers": [column.name for column in features.event_columns],
             "last_time": (self._end - 1) / past.SECOND,
         }
 
@@ -221,12 +227,11 @@ class PastColumns:
         return result
 
     def _sums(self, of: Past, as_of: str, places: Array) -> dict[str, Array]:
-        key = (of.by, as_of, of.delay, of.window)
-        return {
-            what: np.asarray(self._arrays[(*key, what)][places])
-            for what in _needed(of)
-            if (*key, what) in self._arrays
-        }
+        def read(what: str) -> Array:
+            key = (of.by, as_of, of.delay, of.window, what)
+            return np.asarray(self.array(key, np.float64, np.nan)[places])
+
+        return {what: read(what) for what in _needed(of)}
 
     def number(self, of: Past, sums: dict[str, Array]) -> Array:
         """A statistic from sums over events; NaN where the row has no key."""
@@ -243,13 +248,14 @@ class PastColumns:
 
     def _lists(self, column: RawColumn, of: Past, as_of: str, places: Array) -> pa.Array:
         """The newest events, newest first."""
-        key = (of.feature, as_of)
-        newest = np.asarray(self._arrays[(*key, "newest")][places])
-        count = np.minimum(self._arrays[(*key, "count")][places], column.length or 0)
-        steps = np.arange(column.length)
+        newest = np.asarray(self.array((of.feature, as_of, "newest"), np.int64, 0)[places])
+        count = self.array((of.feature, as_of, "count"), np.int64, 0)[places]
+        length = column.length or 0
+        count = np.minimum(count, length)
+        steps = np.arange(length)
         events = (newest[:, None] - steps)[steps < count[:, None]]
         offsets = np.concatenate([[0], np.cumsum(count)]).astype(np.int32)
-        held = np.asarray(self._arrays[(of.feature, of.stat)][events])
+        held = np.asarray(self.array((of.feature, of.stat), np.int64, 0)[events])
         if of.stat == past.OUTCOME:
             values = pa.array(held.astype(np.float32))
         elif of.feature in self._values:

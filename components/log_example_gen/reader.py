@@ -116,12 +116,12 @@ def source_columns(config: IngestConfig) -> list[str]:
     Raises:
       IngestError: Two of them differ in letter case only.
     """
-    named = [column.source for column in config.features.logged_columns]
+    named = [column.source for column in config.features.ingested_columns]
     if config.label is not None:
         named += label.columns_of(config.label)
     named += [config.timestamp] if config.timestamp else []
     wanted = list(dict.fromkeys(named + list(roles(config).values())))
-    in_table = {column.name for column in config.features.logged_columns} | set(roles(config))
+    in_table = {column.name for column in config.features.ingested_columns} | set(roles(config))
     for names in (wanted, sorted(in_table)):
         twins = [c for c in names if [n.lower() for n in names].count(c.lower()) > 1]
         if twins:
@@ -135,8 +135,8 @@ def source_columns(config: IngestConfig) -> list[str]:
 def roles(config: IngestConfig) -> dict[str, str]:
     """Columns of the table that are no feature: their names, and those in the log; all are text."""
     features = config.features
-    read = {column.name for column in features.logged_columns}
-    of_feature = {column.source: column.name for column in features.logged_columns}
+    read = {column.name for column in features.ingested_columns}
+    of_feature = {column.source: column.name for column in features.ingested_columns}
     extra = [features.user, features.item, *features.slices, config.item_label]
     if config.split.by == "hash":
         extra.append(config.split.key)
@@ -148,8 +148,8 @@ def roles(config: IngestConfig) -> dict[str, str]:
 
 def table_column(config: IngestConfig, column: str) -> str:
     """The name in the table of a column that the configuration names as the log does."""
-    of_feature = {c.source: c.name for c in config.features.logged_columns}
-    read = {c.name for c in config.features.logged_columns}
+    of_feature = {c.source: c.name for c in config.features.ingested_columns}
+    read = {c.name for c in config.features.ingested_columns}
     return column if column in read else of_feature.get(column, column)
 
 
@@ -163,7 +163,7 @@ def _select(
 ) -> str:
     """SQL of the rows of a scan as the table has them."""
     columns, reasons = list[tuple[str, str]](), list[str]()
-    for column in config.features.logged_columns:
+    for column in config.features.ingested_columns:
         value, reason = _feature(column, source)
         columns.append((column.name, value))
         reasons += [reason] if reason else []

@@ -83,7 +83,7 @@ class FeatureSet(Strict):
         """Raises ValueError where a column of the past is made of what no event has."""
         logged = {column.name for column in self.logged_columns}
         logged |= {name for name in (self.user, self.item) if name}
-        numbers = {c.name for c in self.logged_columns if c.dtype != "string" and not c.is_list}
+        no_numbers = {c.name for c in self.logged_columns if c.dtype == "string" or c.is_list}
         for feature in self.features:
             for column in feature.raw_columns():
                 past = column.past
@@ -93,13 +93,14 @@ class FeatureSet(Strict):
                 for key in past.by:
                     if key not in logged:
                         raise ValueError(f"feature {feature.name!r}: by: {key!r}: {known}")
-                if past.of not in ("", self.label, *logged):
+                if past.stat in ("sum", "mean"):  # of any column of numbers that the log has
+                    if past.of in {*no_numbers, self.user, self.item}:
+                        raise ValueError(
+                            f"feature {feature.name!r}: the {past.stat} of {past.of!r}, which is "
+                            "no column of numbers"
+                        )
+                elif past.of not in ("", self.label, *logged):
                     raise ValueError(f"feature {feature.name!r}: of: {past.of!r}: {known}")
-                if past.stat in ("sum", "mean") and past.of not in (self.label, *numbers):
-                    raise ValueError(
-                        f"feature {feature.name!r}: the {past.stat} of {past.of!r}, which is no "
-                        f"column of numbers; there are {', '.join(sorted(numbers)) or 'none'}"
-                    )
                 if past.as_of == SESSION and self.user is None:
                     raise ValueError(
                         f"feature {feature.name!r}: as_of: session: a session is a user's; name "
@@ -130,9 +131,27 @@ class FeatureSet(Strict):
         return tuple(column for column in self.raw_columns if column.past is None)
 
     @property
+    def event_columns(self) -> tuple[RawColumn, ...]:
+        """Columns of numbers of the log that no feature reads: those of events are aggregated."""
+        logged = {self.label, *(column.name for column in self.logged_columns)}
+        summed = [c.past.of for c in self.past_columns if c.past and c.past.stat in ("sum", "mean")]
+        return tuple(RawColumn(of, "float32") for of in dict.fromkeys(summed) if of not in logged)
+
+    @property
+    def ingested_columns(self) -> tuple[RawColumn, ...]:
+        """All typed columns that are read from the log."""
+        return (*self.logged_columns, *self.event_columns)
+
+    @property
     def past_columns(self) -> tuple[RawColumn, ...]:
         """The raw columns that are computed from earlier rows."""
         return tuple(column for column in self.raw_columns if column.past is not None)
+
+    @property
+    def history(self) -> FeatureKind | None:
+        """The longest list of the user's events, if any."""
+        lists = [f for f in self.id_features if f.pools and f.row_owner]
+        return max(lists, key=lambda feature: feature.id_length) if lists else None
 
     @property
     def stores_state(self) -> bool:

@@ -161,6 +161,7 @@ class PerfectHash:
         self.low, self.high = int(keys.min()) - 1, int(keys.max()) + 1
         self.size = math.ceil(len(keys) / self._LOAD)
         self.buckets = max(1, len(keys) // self._BUCKET)
+        self.displacement: npt.NDArray[Any] = np.zeros(self.buckets, np.int64)
         for seed in range(self._SEEDS):
             self.factors = np.random.default_rng(seed).integers(1, self._PRIME, 4)
             places = self._placed(keys)

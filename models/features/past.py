@@ -24,7 +24,7 @@ AsOf = Literal["second", "session", "hour", "day"]
 SECOND = 1_000_000  # microseconds
 DAY = 86_400 * SECOND
 UNITS = {"second": SECOND, "hour": 3_600 * SECOND, "day": DAY}
-SESSION = "session"
+SESSION: Literal["session"] = "session"
 SESSION_GAP = 30.0  # minutes
 NEVER = -1.0  # a recency where there was no event
 

@@ -47,7 +47,8 @@ class RawColumn:
       column: Its name in the log, where that is another.
       past: How it is computed from earlier rows; None where the log has it. An app may leave such a
         column out: it is missing then.
-      stored: Whether the file holds values of it, which are taken where an app sends none.
+      stored: `uint8` or `float32` where the file holds values of it, which are taken where an app
+        sends none; "" where it holds none.
 
     Example:
         >>> genres = RawColumn("genres", "string", length=3, separator="|")
@@ -63,7 +64,7 @@ class RawColumn:
     kind: str = ""
     column: str = ""
     past: Past | None = None
-    stored: bool = False
+    stored: str = ""
 
     @property
     def source(self) -> str:
@@ -170,7 +171,7 @@ class RawColumn:
             kind=entry.get("kind", ""),
             column=entry.get("column", ""),
             past=Past.of_entry(entry.get("past")),
-            stored=entry.get("stored", False),
+            stored=entry.get("stored", ""),
         )
 
     @classmethod

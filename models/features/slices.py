@@ -7,6 +7,8 @@ from ranklite.models.features.feature_set import FeatureSet
 GROUP = "group"
 SLICE = "slice_"
 SLICE_USER, SLICE_ITEM, SLICE_POPULARITY = "slice_user", "slice_item", "slice_popularity"
+SLICE_HISTORY = "slice_history"  # how many events a row's history has
+HISTORY_LENGTHS = ((20, "20+"), (5, "5-19"), (1, "1-4"), (0, "none"))  # from so many events on
 
 HEAD, TORSO = 0.1, 0.5  # shares of the item vocabulary, by rank, that end the head and the torso
 
@@ -19,6 +21,7 @@ def evaluation_slices(features: FeatureSet) -> list[str]:
     """
     slices = [SLICE_USER] if features.is_categorical(features.user) else []
     slices += [SLICE_ITEM, SLICE_POPULARITY] if features.is_categorical(features.item) else []
+    slices += [SLICE_HISTORY] if features.history else []
     taken = [name for name in features.slices if SLICE + name in slices]
     if taken:
         raise ValueError(

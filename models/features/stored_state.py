@@ -16,14 +16,14 @@ from ranklite.models.features.raw_column import RawColumn
 
 if TYPE_CHECKING:
     from ranklite.models.features.feature_set import FeatureSet
-    from ranklite.models.features.kinds.aggregate import AggregateFeature
+    from ranklite.models.features.kind import FeatureKind
 
 _STEPS = 255  # of uint8
 
 
 def read(
     folder: str,
-    feature: AggregateFeature,
+    feature: FeatureKind,
     features: FeatureSet,
     vocabularies: Mapping[str, Sequence[str]],
 ) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def read(
     table = pq.read_table(os.path.join(folder, file_of(feature.name)))
     texts = [None if key is None else str(key) for key in table.column(KEY).to_pylist()]
     place = {key: row for row, key in enumerate(texts)}
-    vocabulary = list(vocabularies[feature.by[0]])
+    vocabulary = list(vocabularies[feature.depends_on[0]])
     known = set(vocabulary)
     extra = [key for key in texts if key is not None and key not in known]
     nothing = place[None]
@@ -65,7 +65,7 @@ class StoredState:
     """
 
     def __init__(
-        self, feature: AggregateFeature, state: Mapping[str, Any], key: RawColumn, field: Field
+        self, feature: FeatureKind, state: Mapping[str, Any], key: RawColumn, field: Field
     ) -> None:
         from ranklite.models.features.lookup_tables import vocabulary_lookup
 
@@ -73,7 +73,7 @@ class StoredState:
         columns = {name: tf.constant(v, tf.float32) for name, v in state["values"].items()}
         numbers = np.stack([x.numpy() for x in feature.to_numbers(columns)], axis=1)
         self._missing = np.isnan(numbers)
-        self._exact = feature.table == "float32"
+        self._exact = feature.raw_columns()[0].stored == "float32"
         numbers = np.where(self._missing, np.nanmean(numbers, axis=0), numbers)
         low, high = numbers.min(axis=0), numbers.max(axis=0)
         self._low = low.astype(np.float32)

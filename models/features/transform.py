@@ -22,7 +22,9 @@ from ranklite.models.features.rules import (
 from ranklite.models.features.slices import (
     GROUP,
     HEAD,
+    HISTORY_LENGTHS,
     SLICE,
+    SLICE_HISTORY,
     SLICE_ITEM,
     SLICE_POPULARITY,
     SLICE_USER,
@@ -64,7 +66,7 @@ def preprocessing_fn(inputs: dict[str, Any], features: FeatureSet) -> Tensors:
     numeric += [f.weights(_inputs_of(f, raw)) for f in features.id_features if f.pools]
     if numeric:
         outputs[NUMERIC] = tf.concat(numeric, axis=1)
-    return outputs | _evaluation_columns(inputs, features, ranks)
+    return outputs | _evaluation_columns(inputs, raw, features, ranks)
 
 
 def _ids(raw: Tensors, features: FeatureSet) -> tuple[tf.Tensor, Ranks]:
@@ -136,7 +138,9 @@ def _constant(tensor: tf.Tensor, what: str, *names: str) -> tf.Tensor:
     return tf.identity(tensor, name=constant_name(what, *names))
 
 
-def _evaluation_columns(inputs: dict[str, Any], features: FeatureSet, ranks: Ranks) -> Tensors:
+def _evaluation_columns(
+    inputs: dict[str, Any], raw: Tensors, features: FeatureSet, ranks: Ranks
+) -> Tensors:
     columns = {}
     if features.user:
         columns[GROUP] = text(scalars(inputs[features.user]))
@@ -150,6 +154,18 @@ def _evaluation_columns(inputs: dict[str, Any], features: FeatureSet, ranks: Ran
         share = (tf.cast(rank, tf.float32) + 0.5) / tf.cast(size, tf.float32)
         known = tf.where(share < HEAD, "head", tf.where(share < TORSO, "torso", "tail"))
         columns[SLICE_POPULARITY] = tf.where(rank < 0, "new", known)
+    if features.history:
+        listed = features.history.raw_columns()[0]
+        present = raw[listed.name] != tf.constant(listed.missing, raw[listed.name].dtype)
+        columns[SLICE_HISTORY] = _length(tf.reduce_sum(tf.cast(present, tf.int32), axis=1))
     for name in features.slices:
         columns[SLICE + name] = text(scalars(inputs[name]))
     return {name: tf.reshape(column, [-1, 1]) for name, column in columns.items()}
+
+
+def _length(count: tf.Tensor) -> tf.Tensor:
+    """Names of numbers of events."""
+    name = tf.fill(tf.shape(count), HISTORY_LENGTHS[-1][1])
+    for least, longer in reversed(HISTORY_LENGTHS[:-1]):
+        name = tf.where(count >= least, longer, name)
+    return name

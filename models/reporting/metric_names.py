@@ -76,6 +76,15 @@ _GATES = {  # those that do not bound a figure as it is
     "min_distinct_scores": "distinct scores",
     "min_integer_share": "integer share",
 }
+_OF_STATES = ("auc", "log_loss", "gauc", "ndcg_at_10")
+_STATES = {  # of the past, by view of `components.log_example_gen.past`
+    "configured": "as configured",
+    "user_at_request": "user's state at each request",
+    "user_at_session_start": "user's state at session start",
+    "items_at_request": "items' state at each request",
+    "items_of_last_day": "items' state of the day before",
+    "items_frozen": "items' state never refreshed",
+}
 _STAGES = {
     "control": "float control",
     "quantized": "quantized (Keras)",
@@ -102,6 +111,28 @@ def gate_title(gate: str) -> str:
 def stage_title(stage: str) -> str:
     """What a person calls a stage of a model."""
     return _STAGES.get(stage, stage.replace("_", " "))
+
+
+def state_title(state: str) -> str:
+    """What a person calls a state of the past that rows are scored with."""
+    return _STATES.get(state, state.replace("_", " "))
+
+
+def state_rows(report: Mapping[str, Any]) -> list[list[str]]:
+    """Title, AUC, log loss, GAUC and NDCG@10 of the shipped file by state, the configured first."""
+    measured = report.get("states") or {}
+    if not measured:
+        return []
+    states = {"configured": report["stages"]["shipped"], **measured}
+    return [
+        [state_title(state), *(METRICS[name].text(figures.get(name)) for name in _OF_STATES)]
+        for state, figures in states.items()
+    ]
+
+
+def state_head() -> list[str]:
+    """Titles of the columns of `state_rows`."""
+    return ["state of the past", *(METRICS[n].title for n in _OF_STATES)]
 
 
 def quantization_title(way: str) -> str:

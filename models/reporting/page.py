@@ -21,6 +21,8 @@ def render(facts: Facts) -> str:
             ("What compression changed", page_model.compression(report)),
             ("Slices, what lost most first", page_model.slices(report)),
         ]
+        past = page_model.states(report)
+        sections += [("How fresh the past is, and what that costs", past)] if past else []
     if report or facts.trainings:
         sections += [("Training", page_model.trainings(facts.trainings))]
     if report or facts.ingest or facts.columns:

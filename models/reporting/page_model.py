@@ -15,6 +15,8 @@ from ranklite.models.reporting.metric_names import (
     METRICS,
     slice_title,
     stage_title,
+    state_head,
+    state_rows,
     verdict_cells,
 )
 from ranklite.models.reporting.pictures import label, picture
@@ -143,6 +145,18 @@ def slices(report: dict[str, Any]) -> str:
     titles = [f"{auc.title} float", f"{auc.title} shipped", f"{log_loss.title} shipped"]
     head = ["slice", "rows", "share", *titles, ""]
     return html.table(head, rows)
+
+
+def states(report: dict[str, Any]) -> str:
+    """The shipped file by how fresh the state of the past is; empty where it reads none."""
+    rows = state_rows(report)
+    if not rows:
+        return ""
+    note = (
+        "<p>What is told above is as configured. A state at each request knows the labels "
+        "of the same session: compare it with nothing but itself.</p>"
+    )
+    return note + html.table(state_head(), rows)
 
 
 def trainings(trainings: dict[str, Scalars]) -> str:

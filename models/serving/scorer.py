@@ -109,10 +109,10 @@ class Scorer:
             raise ValueError(f"k = {k}; it is a number of items, 0 or more")
         if isinstance(user, History):
             moment = clock.time() if time is None else time
-            user, items = user.shared(moment), user.with_past(items, moment)
-        best_first = self._candidates(user, items)
-        best = np.argsort(-best_first, kind="stable")[:k]
-        return [(int(index), float(best_first[index])) for index in best]
+            items, user = user.with_past(items, moment), user.shared(moment)
+        scores = self._candidates(user, items)
+        best = np.argsort(-scores, kind="stable")[:k]
+        return [(int(index), float(scores[index])) for index in best]
 
     def _candidates(self, shared: Row, items: Sequence[Row]) -> npt.NDArray[np.float32]:
         """Scores [R] of rows that differ from `shared` by what the items hold."""

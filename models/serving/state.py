@@ -49,7 +49,9 @@ class EventState:
             for column in columns
             if column.past and of_user in (None, self._user in column.past.by)
         ]
-        self._logged = {column.name: column for column in columns if column.past is None}
+        numbers = [RawColumn(number, "float32") for number in about.get("numbers", ())]
+        logged = [column for column in columns if column.past is None]
+        self._logged = {column.name: column for column in (*logged, *numbers)}
         self._keys = {of.by: _Keys(limit) for _, of in self.columns}
         self._sessions: dict[Any, _Session] = collections.defaultdict(_Session)
 

@@ -76,11 +76,18 @@ def score(args: argparse.Namespace) -> int:
 
     scorer = Scorer(args.model)
     if os.path.isdir(args.input):
+        from ranklite.components.log_example_gen.past_rows import past_rows
         from ranklite.components.log_example_gen.query_rows import query_rows
         from ranklite.pipeline.config.run_config import RunConfig
 
         config = RunConfig.model_validate(scorer.metadata["config"])
-        with query_rows(config.ingest, args.input) as result:
+        past = scorer.metadata.get("past")
+        opened = (
+            past_rows(config.ingest, args.input, past["label_mean"])
+            if past
+            else query_rows(config.ingest, args.input)
+        )
+        with opened as result:
             rows = scorer.score_rows(result, args.output, column=args.column)
     else:
         rows = scorer.score_file(args.input, args.output, column=args.column)

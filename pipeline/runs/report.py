@@ -17,6 +17,8 @@ from ranklite.models.reporting.metric_names import (
     quantization_title,
     slice_title,
     stage_title,
+    state_head,
+    state_rows,
     verdict_cells,
 )
 from ranklite.models.reporting.tables import table
@@ -82,6 +84,12 @@ def slices(report: dict[str, Any]) -> str:
         for entry in report["slices"]
     ]
     return table(["slice", "rows", "AUC float", "AUC shipped"], rows) if rows else ""
+
+
+def states(report: dict[str, Any]) -> str:
+    """The shipped file by how fresh the state of the past is."""
+    rows = state_rows(report)
+    return table(state_head(), rows) + "\n" if rows else ""
 
 
 def _command() -> str:
@@ -151,6 +159,7 @@ def render(outcome: Outcome) -> str:
         "",
         slices(report),
         "",
+        *filter(None, [states(report)]),
     ]
     lines += [f"attention    {warning}" for warning in report.get("warnings", ())]
     if "BudgetSearch" in result:

@@ -49,6 +49,7 @@ FEATURES: list[dict[str, Any]] = [
         "window": 0.5,
         "as_of": "hour",
     },
+    {"name": "pay", "kind": "aggregate", "by": "item", "of": "paid", "stats": ["mean", "sum"]},
     {
         "name": "variety",
         "kind": "aggregate",
@@ -68,6 +69,7 @@ ROWS = st.lists(
         shop=st.sampled_from(["1", "2", ""]),
         tags=st.sampled_from(["", "x", "x|y", "y|x|x", "z"]),
         price=st.sampled_from(["", "1.5", "-2", "0.25"]),
+        paid=st.sampled_from(["1", "2.5", "-4"]),
         ts=st.one_of(
             st.integers(0, 40).map(lambda k: START + 300 * k),
             st.integers(0, 60).map(lambda k: START + _HOUR * k),
@@ -129,7 +131,7 @@ def test_a_replayed_log_gives_the_same(rows: list[Row]) -> None:
     state = EventState(metadata)
     told: dict[int, dict[str, Any]] = {}
     for row in sorted(rows, key=lambda row: row.ts):
-        values = {key: getattr(row, key) or None for key in ("user", "item", "shop", "price")}
+        values = {key: getattr(row, key) or None for key in ("user", "item", "shop", "price", "paid")}
         values["tags"] = row.tags
         told[id(row)] = state.values(values, row.ts)
         state.add(values, row.ts, row.label)
@@ -146,16 +148,16 @@ def test_hand_computed(tmp_path: pathlib.Path) -> None:
     """Ties do not see each other, a session sees what was before it, a day what was before it."""
     night = START - START % 86_400 + 86_400  # midnight
     rows = [
-        Row("ann", "a", "1", "x", "1", night - 7200, 1),
-        Row("ann", "b", "1", "x", "1", night - 7200, 0),  # the same moment
-        Row("bob", "a", "1", "x", "1", night - 10, 0),
-        Row("ann", "a", "1", "x", "1", night + 10, 1),  # a new day, and a new session
-        Row("ann", "c", "1", "x", "1", night + 20, 0),  # the same session
-        Row("bob", "a", "1", "x", "1", night + 30, 1),  # bob's session goes on over midnight
-        Row("cat", "a", "1", "x", "1", night + 40, 0),
-        Row("cat", "a", "1", "x", "1", night + 50, 1),
-        Row("ann", "a", "1", "x", "1", night + 90_000, 0),
-        Row("ann", "b", "1", "x", "1", night + 90_001, 1),
+        Row("ann", "a", "1", "x", "1", "1", night - 7200, 1),
+        Row("ann", "b", "1", "x", "1", "1", night - 7200, 0),  # the same moment
+        Row("bob", "a", "1", "x", "1", "1", night - 10, 0),
+        Row("ann", "a", "1", "x", "1", "1", night + 10, 1),  # a new day, and a new session
+        Row("ann", "c", "1", "x", "1", "1", night + 20, 0),  # the same session
+        Row("bob", "a", "1", "x", "1", "1", night + 30, 1),  # bob's session goes on over midnight
+        Row("cat", "a", "1", "x", "1", "1", night + 40, 0),
+        Row("cat", "a", "1", "x", "1", "1", night + 50, 1),
+        Row("ann", "a", "1", "x", "1", "1", night + 90_000, 0),
+        Row("ann", "b", "1", "x", "1", "1", night + 90_001, 1),
     ]
     held, report = ingested(rows, config(FEATURES[:3]), tmp_path)
     assert held["seen"] == [[], [], [], ["b", "a"], ["b", "a"], [], [], [], ["c", "a", "b"]] + [
@@ -171,10 +173,10 @@ def test_hand_computed(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_split_by_files_out_of_order_is_refused(tmp_path: pathlib.Path) -> None:
-    head = "user,item,shop,tags,price,ts,label\n"
+    head = "user,item,shop,tags,price,paid,ts,label\n"
     (tmp_path / "data").mkdir()
     for name, first in (("train", 2000), ("eval", 0)):
-        lines = [f"u,i,1,x,1,{START + first + k},{k % 2}\n" for k in range(4)]
+        lines = [f"u,i,1,x,1,1,{START + first + k},{k % 2}\n" for k in range(4)]
         (tmp_path / "data" / f"{name}.csv").write_text(head + "".join(lines))
     chosen = config(
         FEATURES, source={}, split={"by": "files", "train": "train.csv", "eval": "eval.csv"}
@@ -203,6 +205,7 @@ def test_where_the_past_is_not_known_it_is_refused(changes: dict[str, Any], mess
         ({"kind": "history", "of": "tags", "by": "user"}, "no feature of kind categorical"),
         ({"kind": "history", "of": "item", "by": "nobody"}, "by: 'nobody'"),
         ({"kind": "aggregate", "by": "item", "of": "tags", "stats": ["mean"]}, "no column of numb"),
+        ({"kind": "aggregate", "by": "item", "of": "gone", "stats": ["distinct"]}, "of: 'gone'"),
         ({"kind": "aggregate", "by": "item", "of": "price", "stats": ["rate"]}, "take the mean"),
         ({"kind": "aggregate", "by": "item", "stats": ["distinct"]}, "needs a column in `of`"),
         (

@@ -41,7 +41,8 @@ class AggregateFeature(FeatureKind):
       name: The numbers are `<name>_<stat>`, in the raw signature too.
       by: Features, or the user's or item's column, whose values an event and the row share. Of a
         multi-valued one each value is a key, and what they give is added up.
-      of: `label`, or a column of numbers; for `distinct` any column that a feature reads.
+      of: `label`, or a column of numbers of the log, which need be no feature: a rating, seconds
+        watched. For `distinct` a column that a feature reads.
       stats: What is computed.
       prior: Events with the mean of the train split that a rate is taken to start with.
       window: Days before the state time that count; None counts all.
@@ -116,7 +117,7 @@ class AggregateFeature(FeatureKind):
                     self.window,
                     self.prior if stat == "rate" else 0.0,
                 ),
-                stored=self.is_stored,
+                stored=self.table if self.is_stored else "",
             )
             for stat in self.stats
         )

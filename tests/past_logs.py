@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import math
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -101,13 +101,15 @@ def _plain(value: Any, column: Any) -> Any:
     return [v.decode() if isinstance(v, bytes) else v for v in kept]
 
 
-def expected(rows: Sequence[Row], features: FeatureSet, prior: float) -> dict[str, list[Any]]:
+def expected(
+    rows: Sequence[Row], features: FeatureSet, means: Mapping[str, float]
+) -> dict[str, list[Any]]:
     """The columns of the past by their definition: for each row, a look at all others."""
     result: dict[str, list[Any]] = {}
     for column in features.past_columns:
         assert column.past is not None
         result[column.name] = [
-            _value(k, rows, column.past, column.length, prior, features) for k in range(len(rows))
+            _value(k, rows, column.past, column.length, means, features) for k in range(len(rows))
         ]
     return result
 
@@ -117,7 +119,7 @@ def _value(
     rows: Sequence[Row],
     of: Past,
     length: int | None,
-    prior: float,
+    means: Mapping[str, float],
     features: FeatureSet,
 ) -> Any:
     row = rows[index]
@@ -167,7 +169,7 @@ def _value(
         return _float32(sum(present))
     if of.stat == "mean":
         return _float32(sum(present) / len(present)) if present else None
-    return _float32((sum(present) + of.prior * prior) / (len(events) + of.prior))
+    return _float32((sum(present) + of.prior * means[of.of]) / (len(present) + of.prior))
 
 
 def _keys(row: Row, by: Sequence[str]) -> list[tuple[Any, ...]]:

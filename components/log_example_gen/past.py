@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -96,7 +96,7 @@ class PastColumns:
       config: Names the columns.
       work_dir: For arrays.
       judged: The split that `views` are computed for.
-      label_mean: m of rates; None takes that of the train split.
+      means: m of rates by column; None takes those of the train split.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class PastColumns:
         config: IngestConfig,
         work_dir: str,
         judged: str,
-        label_mean: float | None = None,
+        means: Mapping[str, float] | None = None,
     ) -> None:
         self._con, self._config, self._folder, self._judged = con, config, work_dir, judged
         self.columns = config.features.past_columns
@@ -114,13 +114,15 @@ class PastColumns:
         self.stored: dict[str, pa.Table] = {}
         per_row = config.sampled_negatives.per_positive + 1 if config.sampled_negatives else 1
         self.place_sql = f"{ROW} * {per_row} + {NTH} + 1" if per_row > 1 else ROW
-        [(self._size, self._end, self._frozen, self._prior)] = con.execute(
+        rated = [self._past(c).of for c in self.columns if self._past(c).stat == "rate"]
+        rated = list(dict.fromkeys([config.features.label, *rated]))
+        averages = [f"avg({self.sql_of(of)}) FILTER (WHERE {SPLIT} = 'train')" for of in rated]
+        [(self._size, self._end, self._frozen, *learned)] = con.execute(
             f"SELECT max({self.place_sql}) + 1, max({TIME}) + 1, "
-            f"min({TIME}) FILTER (WHERE {SPLIT} = {quoted(judged)}), "
-            f"avg({LABEL}) FILTER (WHERE {SPLIT} = 'train') FROM {LOG}"
+            f"min({TIME}) FILTER (WHERE {SPLIT} = {quoted(judged)}), {', '.join(averages)} "
+            f"FROM {LOG}"
         ).fetchall()
-        if label_mean is not None:
-            self._prior = label_mean
+        self._means = means or {of: m or 0.0 for of, m in zip(rated, learned, strict=True)}
         self.views = [view for view in VIEWS if self._changes(view)]
         self._session = self._session_starts() if self._needs_sessions() else None
         groups = dict.fromkeys(self._past(column).by for column in self.columns)
@@ -135,12 +137,16 @@ class PastColumns:
             "label": features.label,
             "user": features.user,
             "session_gap": features.session_gap,
-            "label_mean": self._prior,
+            "means": self._means,
             "numbers": [column.name for column in features.event_columns],
             "last_time": (self._end - 1) / past.SECOND,
         }
 
     # What there is
+
+    def sql_of(self, of: str) -> str:
+        """SQL of a column of numbers of an event."""
+        return LABEL if of == self._config.features.label else f"{name(of)}::DOUBLE"
 
     def _past(self, column: RawColumn) -> Past:
         assert column.past is not None
@@ -243,7 +249,7 @@ class PastColumns:
             return values
         total, count = (sums[what] for what in _needed(of))
         if of.stat == "rate":
-            return (total + of.prior * self._prior) / (count + of.prior)
+            return (total + of.prior * self._means[of.of]) / (count + of.prior)
         return np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
 
     def _lists(self, column: RawColumn, of: Past, as_of: str, places: Array) -> pa.Array:
@@ -326,10 +332,7 @@ class _Group:
                 source = f"unnest(list_distinct({source}))"
             select.append(f"{source} AS key{number}")
             keys.append(f"key{number}")
-        select += [
-            f"{LABEL if of == config.features.label else name(of)}::DOUBLE AS {self._number(of)}"
-            for of in sorted(self.numbers)
-        ]
+        select += [f"{self.whole.sql_of(of)} AS {self._number(of)}" for of in sorted(self.numbers)]
         select += [f"{name(of)} AS {self._value(of)}" for of in sorted(self.distinct)]
         source = f"{LOG} AS log"
         for number, (feature, of) in enumerate(self.listed.items()):
@@ -574,7 +577,7 @@ def _needed(of: Past) -> tuple[str, ...]:
         "distinct": (f"distinct {of.of}",),
         "sum": (f"sum {of.of}",),
         "mean": (f"sum {of.of}", f"present {of.of}"),
-        "rate": (f"sum {of.of}", "events"),
+        "rate": (f"sum {of.of}", f"present {of.of}"),
     }[of.stat]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import duckdb
@@ -24,7 +24,9 @@ _BATCH = 10_000
 
 
 @contextlib.contextmanager
-def past_rows(config: IngestConfig, data_root: str, label_mean: float) -> Iterator[RowFile]:
+def past_rows(
+    config: IngestConfig, data_root: str, means: Mapping[str, float]
+) -> Iterator[RowFile]:
     """Reads a log as a run would, and computes the state of the past row by row.
 
     Rows that a run would reject are left out.
@@ -32,7 +34,7 @@ def past_rows(config: IngestConfig, data_root: str, label_mean: float) -> Iterat
     Args:
       config: With features that are computed from the past.
       data_root: Folder of the log.
-      label_mean: Of the split that the model was trained on.
+      means: Of the split that the model was trained on, by column: `past.means` of `model.json`.
     """
     with (
         tempfile.TemporaryDirectory(prefix="ranklite-") as work,
@@ -40,7 +42,7 @@ def past_rows(config: IngestConfig, data_root: str, label_mean: float) -> Iterat
     ):
         reader.load(con, config, data_root, work)
         con.execute(f"DELETE FROM {LOG} WHERE {WRONG} != ''")
-        past = PastColumns(con, config, work, judged="", label_mean=label_mean)
+        past = PastColumns(con, config, work, judged="", means=means)
         logged = [column.name for column in config.features.logged_columns]
         columns = [*logged, *(c.name for c in past.columns), config.features.label, "time"]
         yield RowFile("the log", "query", columns, _rows(con, config, past, logged), CsvFormat())

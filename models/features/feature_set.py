@@ -11,7 +11,7 @@ from ranklite.models.config import Name, Strict
 from ranklite.models.features.kind import FeatureKind, Number
 from ranklite.models.features.kinds import KINDS
 from ranklite.models.features.layout import ListField
-from ranklite.models.features.past import SESSION, SESSION_GAP
+from ranklite.models.features.past import SESSION, SESSION_GAP, SUMS
 from ranklite.models.features.raw_column import RawColumn
 from ranklite.models.registered import Registered
 
@@ -93,7 +93,7 @@ class FeatureSet(Strict):
                 for key in past.by:
                     if key not in logged:
                         raise ValueError(f"feature {feature.name!r}: by: {key!r}: {known}")
-                if past.stat in ("sum", "mean"):  # of any column of numbers that the log has
+                if past.stat in SUMS:  # of any column of numbers that the log has
                     if past.of in {*no_numbers, self.user, self.item}:
                         raise ValueError(
                             f"feature {feature.name!r}: the {past.stat} of {past.of!r}, which is "
@@ -134,7 +134,7 @@ class FeatureSet(Strict):
     def event_columns(self) -> tuple[RawColumn, ...]:
         """Columns of numbers of the log that no feature reads: those of events are aggregated."""
         logged = {self.label, *(column.name for column in self.logged_columns)}
-        summed = [c.past.of for c in self.past_columns if c.past and c.past.stat in ("sum", "mean")]
+        summed = [c.past.of for c in self.past_columns if c.past and c.past.stat in SUMS]
         return tuple(RawColumn(of, "float32") for of in dict.fromkeys(summed) if of not in logged)
 
     @property

@@ -29,6 +29,7 @@ SESSION_GAP = 30.0  # minutes
 NEVER = -1.0  # a recency where there was no event
 
 LAST, OUTCOME = "last", "outcome"  # lists of the newest events: their values, and their labels
+SUMS = ("sum", "mean", "rate")  # over a column of numbers
 AGGREGATES = ("count", "sum", "mean", "rate", "recency", "distinct")
 
 VIEWS_FILE = "views.parquet"  # of an IngestReport: the judged rows in other states
@@ -54,7 +55,7 @@ class Past:
       as_of: How fresh the state is.
       delay: Seconds that the state lags behind besides.
       window: Days before the state time that count; None counts all.
-      prior: Of a rate: (sum + prior * m) / (count + prior), m the mean of the train split.
+      prior: Of a rate: (sum + prior * m) / (count + prior), m the mean of `of` in the train split.
     """
 
     feature: str

@@ -43,7 +43,8 @@ class EventState:
             raise ValueError("the model reads nothing of the past")
         columns = [RawColumn.of_entry(entry) for entry in metadata["features"]]
         self._user, self._label = about["user"], about["label"]
-        self._prior, self._gap = about["label_mean"], round(about["session_gap"] * 60 * past.SECOND)
+        self._means: Mapping[str, float] = about["means"]
+        self._gap = round(about["session_gap"] * 60 * past.SECOND)
         self.columns = [
             (column, column.past)
             for column in columns
@@ -123,11 +124,11 @@ class EventState:
         if of.stat == "distinct":
             return sum(e.sum(f"distinct {of.of}", *span) for e, span in pairs)
         total = sum(e.sum(of.of, *span) for e, span in pairs)
-        if of.stat == "rate":
-            return (total + of.prior * self._prior) / (count + of.prior)
         if of.stat == "sum":
             return total
         present = sum(e.sum(f"present {of.of}", *span) for e, span in pairs)
+        if of.stat == "rate":
+            return (total + of.prior * self._means[of.of]) / (present + of.prior)
         return total / present if present else None
 
     def _session(self, row: Row) -> _Session:
@@ -171,7 +172,7 @@ class History(EventState):
       limit: Events that are kept.
 
     Example:
-        >>> about = {"user": "user", "label": "label", "label_mean": 0.5, "session_gap": 30}
+        >>> about = {"user": "user", "label": "label", "means": {"label": 0.5}, "session_gap": 30}
         >>> seen = {"feature": "seen", "by": ["user"], "of": "item", "stat": "last"}
         >>> features = [
         ...     {"name": "item", "dtype": "string"},

@@ -83,7 +83,7 @@ def score(args: argparse.Namespace) -> int:
         config = RunConfig.model_validate(scorer.metadata["config"])
         past = scorer.metadata.get("past")
         opened = (
-            past_rows(config.ingest, args.input, past["label_mean"])
+            past_rows(config.ingest, args.input, past["means"])
             if past
             else query_rows(config.ingest, args.input)
         )

@@ -28,7 +28,8 @@ class AggregateFeature(FeatureKind):
 
         count      how many
         sum, mean  of the column `of`
-        rate       (sum + prior * m) / (count + prior), m the mean of `of` in the train split
+        rate       (sum + prior * m) / (count + prior), m the mean of `of` in the train split:
+                   of the label, or the mean of another column drawn to that of all
         recency    days from the last event to the state time
         distinct   how many values of the column `of`
 
@@ -81,10 +82,6 @@ class AggregateFeature(FeatureKind):
             )
         if "distinct" in self.stats and self.of == "label":
             raise ValueError(f"feature {self.name!r}: distinct needs a column in `of`")
-        if self.of != "label" and "rate" in self.stats:
-            raise ValueError(
-                f"feature {self.name!r}: a rate is that of the label; of {self.of!r} take the mean"
-            )
         return self
 
     @classmethod

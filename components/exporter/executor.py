@@ -69,3 +69,5 @@ class Executor(base_executor.BaseExecutor):
         artifact.set_string_custom_property("features_digest", features_digest(features))
         artifact.set_string_custom_property("stage", exec_properties["stage"])
         artifact.set_int_custom_property("bytes", len(content))
+        stored = sum(state.num_bytes for state in raw.states.values())
+        artifact.set_int_custom_property("state_bytes", stored)

@@ -165,6 +165,7 @@ class Executor(base_executor.BaseExecutor):
             ),
             "states": past,
             "past": about,
+            "state_bytes": input_dict["model"][0].get_int_custom_property("state_bytes"),
             "verdicts": [verdict.to_dict() for verdict in verdicts],
             "warnings": [
                 *users.warnings(labels, groups, scores["shipped"], split),

@@ -115,9 +115,17 @@ def compression(report: dict[str, Any]) -> str:
         picture(draw, (9, 8), "Scores, calibration, ROC and precision of float and shipped file")
         + f"<h3>Single scores</h3>{moved}"
         + (f"<h3>SQNR, layer by layer</h3>{rounding}" if evidence["sqnr_db"] else "")
-        + f"<h3>Where the bytes are</h3>{sizes}"
+        + f"<h3>Where the bytes are</h3>{sizes}{_stored(report)}"
         + f"<details><summary>Operators of the file</summary>{operators}</details>"
     )
+
+
+def _stored(report: dict[str, Any]) -> str:
+    """What the tables of the past take."""
+    stored = report.get("state_bytes")
+    if not stored:
+        return ""
+    return f"<p>Aggregates of the past, stored for whoever sends none: {stored:,} bytes.</p>"
 
 
 def slices(report: dict[str, Any]) -> str:

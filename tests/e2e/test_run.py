@@ -538,24 +538,3 @@ def test_parquet_through_beam_with_the_schema_of_an_accepted_run(
     report = json.loads((tmp_path / "beam/pushed/1/report.json").read_text())
     assert 0.1 * ROWS < report["rows"] < 0.3 * ROWS
     assert report["stages"]["shipped"]["auc"] > 0.5
-
-
-@pytest.mark.skipif("RANKLITE_DATA" not in os.environ, reason="RANKLITE_DATA names no logs")
-def test_movielens_from_its_own_configuration(tmp_path: pathlib.Path) -> None:
-    data = pathlib.Path(os.environ["RANKLITE_DATA"]) / "movielens"
-    if not data.is_dir():
-        pytest.skip(f"{data} holds no MovieLens")
-    config = str(ROOT / "configs/movielens.yaml")
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        code = main(["run", "--config", config, "--data", str(data), "--runs", str(tmp_path)])
-    assert code == 0, printed.getvalue()
-    scorer = Scorer(str(tmp_path / "movielens" / "pushed"))
-    user = {"userId": 10**6, "hour": 20, "weekday": 5}
-    movies = [
-        {"movieId": 318, "genres": ["Crime", "Drama"], "year": 1994},
-        {"movieId": 10**7, "genres": [], "year": None},
-    ]
-    best = scorer.top_k(user, movies, 2)
-    assert best[0][0] == 0  # a loved film before one nobody knows
-    assert 0 < best[1][1] < best[0][1] < 1

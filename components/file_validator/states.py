@@ -39,8 +39,8 @@ def measure(
       groups: [R] users, or None.
 
     Returns:
-      By view (`components.log_example_gen.past.VIEWS`): AUC, log loss, calibration and, where there
-      are users, GAUC and NDCG@10; nothing where no feature is computed from the past.
+      By view (of `components.log_example_gen.point_in_time`): AUC, log loss, calibration and, where
+      there are users, GAUC and NDCG@10; nothing where no feature is computed from the past.
     """
     path = os.path.join(folder, VIEWS_FILE)
     if not os.path.exists(path):

@@ -4,53 +4,23 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from ranklite.components.log_example_gen import spans
-from ranklite.components.log_example_gen.source import LOGS, Glob, SourceConfig
+from ranklite.components.log_example_gen.source import LOGS, SourceConfig
+from ranklite.components.log_example_gen.split_config import (
+    FileSplit,
+    HashSplit,
+    SplitConfig,
+    TimeSplit,
+)
 from ranklite.models.config import Column, Strict
 from ranklite.models.features.feature_set import FeatureSet
 
-Share = Annotated[float, Field(gt=0.0, lt=1.0)]
-
 FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 NEWEST = ""  # in place of a span, where a property has to be a string
-
-
-class TimeSplit(Strict):
-    """The newest rows are held out: first `test`, before it `eval`, the rest is `train`."""
-
-    by: Literal["time"]
-    eval: Share = 0.1
-    test: Share | None = None
-
-
-class HashSplit(Strict):
-    """Rows are divided by a hash.
-
-    Attributes:
-      key: Column; all rows with the same value of it fall into one split. None hashes the number of
-        the row.
-    """
-
-    by: Literal["hash"]
-    key: Column | None = None
-    eval: Share = 0.1
-    test: Share | None = None
-
-
-class FileSplit(Strict):
-    """Each split has files of its own."""
-
-    by: Literal["files"]
-    train: Glob
-    eval: Glob
-    test: Glob | None = None
-
-
-SplitConfig = Annotated[TimeSplit | HashSplit | FileSplit, Field(discriminator="by")]
 
 
 class NegativesConfig(Strict):

@@ -27,7 +27,7 @@ from ranklite.components.log_example_gen import (
 from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.components.log_example_gen.connection import connect
 from ranklite.components.log_example_gen.log_table import LABEL, LOG, ROW, SPLIT, TIME
-from ranklite.components.log_example_gen.past import PastColumns, check
+from ranklite.components.log_example_gen.point_in_time.columns import PastColumns
 from ranklite.models import progress
 from ranklite.models.features.past import VIEWS_FILE, file_of
 from ranklite.models.features.sql import name
@@ -81,7 +81,9 @@ def ingest(
         if log_rows_file:
             rows_of_log = log_rows.sample(con, config, scans, judged)
             _write_lines(log_rows_file, rows_of_log, data_root)
-        past = _past(con, config, work, judged)
+        past = None
+        if config.features.past_columns:
+            past = PastColumns(con, config, work, judged)
         written = progress.Rows("writing", _count(con))
         for split in config.split_names:
             rows = writer.write_split(con, config, split, folder_of(split), written.add, past)
@@ -104,16 +106,6 @@ def ingest(
         "seconds": round(seconds, 3),
         "rows_per_second": round(rows / seconds),
     }
-
-
-def _past(
-    con: duckdb.DuckDBPyConnection, config: IngestConfig, work_dir: str, judged: str
-) -> PastColumns | None:
-    """The columns that are computed from earlier rows; None where no feature reads any."""
-    if not config.features.past_columns:
-        return None
-    check(con, config)
-    return PastColumns(con, config, work_dir, judged)
 
 
 def _write_lines(path: str, rows: list[dict[str, Any]], data_root: str) -> None:

@@ -14,7 +14,8 @@ from ranklite.components.log_example_gen import reader
 from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.components.log_example_gen.connection import connect
 from ranklite.components.log_example_gen.log_table import LABEL, LOG, ROW, TIME, WRONG
-from ranklite.components.log_example_gen.past import PLACE, PastColumns, without_places
+from ranklite.components.log_example_gen.point_in_time.columns import PastColumns, without_places
+from ranklite.components.log_example_gen.point_in_time.state import PLACE
 from ranklite.models.features.past import SECOND
 from ranklite.models.features.sql import name
 from ranklite.models.serving.csv_format import CsvFormat
@@ -44,7 +45,12 @@ def past_rows(
         con.execute(f"DELETE FROM {LOG} WHERE {WRONG} != ''")
         past = PastColumns(con, config, work, judged="", means=means)
         logged = [column.name for column in config.features.logged_columns]
-        columns = [*logged, *(c.name for c in past.columns), config.features.label, "time"]
+        columns = [
+            *logged,
+            *(c.name for c in config.features.past_columns),
+            config.features.label,
+            "time",
+        ]
         yield RowFile("the log", "query", columns, _rows(con, config, past, logged), CsvFormat())
 
 

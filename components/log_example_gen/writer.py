@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.components.log_example_gen.log_table import LABEL, LOG, NTH, ROW, SPLIT, TIME
-from ranklite.components.log_example_gen.past import PLACE, PastColumns, without_places
+from ranklite.components.log_example_gen.point_in_time.columns import PastColumns, without_places
+from ranklite.components.log_example_gen.point_in_time.state import PLACE
 from ranklite.models.features.arrow import write_examples
 from ranklite.models.features.layout import TIMESTAMP
 from ranklite.models.features.sql import name, quoted
@@ -92,7 +93,6 @@ def write_views(
             f"{view.name}/{column}": values
             for view in past.views
             for column, values in past.batch(places, view).items()
-            if past.differs(column, view)
         }
         table = pa.table(columns)
         writer = writer or pq.ParquetWriter(path, table.schema)

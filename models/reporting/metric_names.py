@@ -77,7 +77,7 @@ _GATES = {  # those that do not bound a figure as it is
     "min_integer_share": "integer share",
 }
 _OF_STATES = ("auc", "log_loss", "gauc", "ndcg_at_10")
-_STATES = {  # of the past, by view of `components.log_example_gen.past`
+_STATES = {  # of the past, by view of `components.log_example_gen.point_in_time.views`
     "configured": "as configured",
     "user_at_request": "user's state at each request",
     "user_at_session_start": "user's state at session start",

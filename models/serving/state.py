@@ -6,7 +6,6 @@ the events before its state time, and no other.
 
 from __future__ import annotations
 
-import bisect
 import collections
 import itertools
 import math
@@ -16,9 +15,9 @@ from typing import Any
 from ranklite.models.features import past, raw_values
 from ranklite.models.features.past import Past
 from ranklite.models.features.raw_column import RawColumn
+from ranklite.models.serving.events import Events, Key, Keys, Session
 
 Row = Mapping[str, Any]
-Key = tuple[Any, ...]
 LIMIT = 10_000  # events that a key keeps
 
 
@@ -53,8 +52,8 @@ class EventState:
         numbers = [RawColumn(number, "float32") for number in about.get("numbers", ())]
         logged = [column for column in columns if column.past is None]
         self._logged = {column.name: column for column in (*logged, *numbers)}
-        self._keys = {of.by: _Keys(limit) for _, of in self.columns}
-        self._sessions: dict[Any, _Session] = collections.defaultdict(_Session)
+        self._keys = {of.by: Keys(limit) for _, of in self.columns}
+        self._sessions: dict[Any, Session] = collections.defaultdict(Session)
 
     def add(self, row: Row, time: float, outcome: float | None = None) -> None:
         """Adds an event: what a row of the log says, once its outcome is known.
@@ -106,7 +105,7 @@ class EventState:
                 result[column.name] = self._statistic(of, state, events)
         return result
 
-    def _statistic(self, of: Past, state: int, events: Iterable[_Events | None]) -> float | None:
+    def _statistic(self, of: Past, state: int, events: Iterable[Events | None]) -> float | None:
         known = [e for e in events if e is not None]
         first = None if of.window is None else state - round(of.window * past.DAY)
         spans = [e.span(first, state) for e in known]
@@ -131,9 +130,9 @@ class EventState:
             return (total + of.prior * self._means[of.of]) / (present + of.prior)
         return total / present if present else None
 
-    def _session(self, row: Row) -> _Session:
+    def _session(self, row: Row) -> Session:
         user = self._value(row, self._user) if self._user else None
-        return _Session() if self._user in row and user is None else self._sessions[user]
+        return Session() if self._user in row and user is None else self._sessions[user]
 
     def _value(self, row: Row, column: str) -> Any:
         """A value as a key, None where it is missing."""
@@ -203,108 +202,6 @@ class History(EventState):
     def with_past(self, rows: Iterable[Row], time: float) -> list[Row]:
         """Candidates with the columns that depend on them, such as the user's rate in a genre."""
         return [{**row, **self._values(row, time, self._by_row)} for row in rows]
-
-
-class _Session:
-    """When a user's running session began."""
-
-    def __init__(self) -> None:
-        self.first, self.last = 0, -(2**63)
-
-    def start(self, time: int, gap: int) -> int:
-        """Start of the session that a moment belongs to."""
-        return self.first if time - self.last <= gap else time
-
-    def visit(self, time: int, gap: int) -> None:
-        """Notes an event."""
-        self.first = self.start(time, gap)
-        self.last = time
-
-
-class _Events:
-    """The events of a key in order of time, with running sums."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self.times: list[int] = []
-        self.dropped = 0
-        self._sums: dict[str, list[float]] = {}
-        self._before: dict[str, float] = collections.defaultdict(float)  # sums of what was dropped
-        self._seen: dict[str, set[Any]] = collections.defaultdict(set)
-        self._listed: dict[str, list[tuple[Any, float]]] = collections.defaultdict(list)
-        self._listed_times: dict[str, list[int]] = collections.defaultdict(list)
-
-    def add(
-        self, time: int, label: float, values: Mapping[str, Any], listed: Mapping[str, Any]
-    ) -> None:
-        """Adds an event."""
-        if self.times and time < self.times[-1]:
-            raise ValueError(
-                f"an event at {time / past.SECOND:f} comes after one at "
-                f"{self.times[-1] / past.SECOND:f}: add events in the order of their times"
-            )
-        self.times.append(time)
-        for name, value in values.items():
-            number = value if isinstance(value, (int, float)) else 0.0
-            self._append(name, float(number))
-            self._append(f"present {name}", float(value is not None))
-            self._append(f"distinct {name}", float(self._is_new(name, value)))
-        for feature, value in listed.items():
-            if value is not None:
-                self._listed[feature].append((value, label))
-                self._listed_times[feature].append(time)
-                del self._listed[feature][: -self._limit]
-                del self._listed_times[feature][: -self._limit]
-        if len(self.times) > self._limit:
-            self.dropped += 1
-            del self.times[0]
-            for name, sums in self._sums.items():
-                self._before[name] = sums.pop(0)
-
-    def _append(self, name: str, value: float) -> None:
-        sums = self._sums.setdefault(name, [])
-        sums.append((sums[-1] if sums else self._before[name]) + value)
-
-    def _is_new(self, name: str, value: Any) -> bool:
-        if value is None or isinstance(value, list) or value in self._seen[name]:
-            return False
-        self._seen[name].add(value)
-        return True
-
-    def span(self, first: int | None, state: int) -> tuple[int, int]:
-        """Places of the first event at or after `first`, and of the first one not before `state`;
-        -`dropped` for the first event of all."""
-        begin = -self.dropped if first is None else bisect.bisect_left(self.times, first)
-        return begin, bisect.bisect_left(self.times, state)
-
-    def sum(self, name: str, begin: int, end: int) -> float:
-        """The sum over the events from one place to another."""
-        sums = self._sums[name]
-
-        def until(place: int) -> float:
-            if place > 0:
-                return sums[place - 1]
-            return self._before[name] if place == 0 else 0.0
-
-        return until(end) - until(begin)
-
-    def last(self, of: Past, state: int, count: int) -> list[Any]:
-        """The newest events before a state time, newest first."""
-        end = bisect.bisect_left(self._listed_times[of.feature], state)
-        events = self._listed[of.feature][max(0, end - count) : end][::-1]
-        return [outcome if of.stat == past.OUTCOME else value for value, outcome in events]
-
-
-class _Keys(dict[Key, _Events]):
-    """The events of each key."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__()
-        self._limit = limit
-
-    def __missing__(self, key: Key) -> _Events:
-        self[key] = _Events(self._limit)
-        return self[key]
 
 
 def _microseconds(time: float) -> int:

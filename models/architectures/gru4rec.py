@@ -47,8 +47,8 @@ def sequence_of(layout: FeatureLayout) -> Field:
     if not lists:
         raise ValueError(
             "model.family gru4rec reads the events of a session, and no feature lists them: add "
-            "one of kind history, such as {name: recent, kind: history, of: <item>, by: "
-            "<session>, outcome: null}, or a multi_categorical one that `shares` the item's "
+            "one of kind history, such as {name: recent, kind: history, of: <item>, by: <session>, "
+            "outcome: null, as_of: second}, or a multi_categorical one that `shares` the item's "
             f"rows; id features are {', '.join(field.name for field in layout.fields)}"
         )
     chosen = [field for field in lists if field.encoder == "gru"] if len(lists) > 1 else lists

@@ -57,8 +57,9 @@ class TargetAttention(keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        events, target, outcomes = inputs
-        happened, present = _happened(outcomes, events.dtype)
+        given, target, outcomes = inputs
+        events, happened, present = _happened(given, outcomes)
+        target = target * tf.reduce_max(present, axis=1)  # see `_happened`
         hidden = (
             tf.matmul(events, self.event)
             + tf.matmul(target, self.target)[:, None]
@@ -66,7 +67,7 @@ class TargetAttention(keras.layers.Layer):
             + tf.matmul(happened, self.outcome)
             + self.bias
         )
-        weights = tf.matmul(tf.nn.relu(hidden), self.score) * present
+        weights = tf.matmul(tf.nn.relu(hidden), self.score)  # [B, L, 1]
         return tf.reduce_sum(weights * events, axis=1, keepdims=True) / self.length
 
     def get_config(self) -> dict[str, Any]:
@@ -107,8 +108,7 @@ class UnrolledGRU(keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        events, outcomes = inputs
-        happened, present = _happened(outcomes, events.dtype)
+        events, happened, present = _happened(*inputs)
         read = tf.matmul(events, self.kernel) + tf.matmul(happened, self.outcome) + self.bias
         steps = zip(tf.unstack(read, axis=1), tf.unstack(present, axis=1), strict=True)
         oldest_first = list(steps)[::-1]
@@ -194,10 +194,23 @@ class Events(keras.layers.Layer):
         return {**super().get_config(), **own, "first": self.first, "pools": self.pools}
 
 
-def _happened(outcomes: tf.Tensor, dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
-    """Which outcomes events had [B, L, P], and whether there is an event [B, L, 1]: 1 or 0."""
-    happened = tf.cast(outcomes > 0, dtype)  # a weight is 1 / how many there are
-    return happened, tf.reduce_max(happened, axis=2, keepdims=True)
+def _happened(events: tf.Tensor, outcomes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """What there is of a list.
+
+    The product with the mask is also what keeps a kernel behind it in float arithmetic: where there
+    are 4-bit kernels, the converter hands the int8 values of a table to it as they are.
+
+    Args:
+      events: [B, L, D].
+      outcomes: [B, L, P].
+
+    Returns:
+      The events, 0 where there is none; which outcomes they had [B, L, P] and whether there is one
+      [B, L, 1], as 1 or 0.
+    """
+    happened = tf.cast(outcomes > 0, events.dtype)  # a weight is 1 / how many there are
+    present = tf.reduce_max(happened, axis=2, keepdims=True)
+    return events * present, happened, present
 
 
 def encode(layout: FeatureLayout, name: str, inputs: tuple[tf.Tensor, ...]) -> tf.Tensor:

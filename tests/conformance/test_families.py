@@ -113,12 +113,12 @@ def small_layout(settings: FamilySettings) -> FeatureLayout:
     return next(layout for layout in LAYOUTS.values() if fits(settings, layout))
 
 
-EXAMPLES = [
-    pytest.param(example(name, **changes), id="-".join([name, *map(str, changes.values())]))
+NAMED = {
+    "-".join([name, *map(str, changes.values())]): example(name, **changes)
     for name in FAMILIES.names
     for changes in VARIANTS.get(name, [{}])
-]
-every_example = pytest.mark.parametrize("settings", EXAMPLES)
+}
+every_example = pytest.mark.parametrize("settings", NAMED.values(), ids=NAMED)
 # Of each family its example, and of its variants the one that differs in most.
 few_examples = pytest.mark.parametrize(
     "settings",
@@ -131,10 +131,10 @@ few_examples = pytest.mark.parametrize(
 every_case = pytest.mark.parametrize(
     ("settings", "layout"),
     [
-        pytest.param(*case.values, layout, id=f"{case.id}-{name}")
-        for case in EXAMPLES
-        for name, layout in LAYOUTS.items()
-        if fits(*case.values, layout)
+        pytest.param(settings, layout, id=f"{name}-{which}")
+        for name, settings in NAMED.items()
+        for which, layout in LAYOUTS.items()
+        if fits(settings, layout)
     ],
 )
 

@@ -340,13 +340,18 @@ def test_a_model_is_compressed_and_its_file_scores_alike(encoder: str, splits: S
     pruned = compress(Prune(pruning), checkpoint, splits, TRAINING)
     rows = given_rows(checkpoint.layout, 500, seed=7)
     pruned_scores = sigmoid(pruned.model(rows).numpy())
-    for epochs in (0, 1):
-        step = Quantization(technique="quantize", epochs=epochs, control=False)
-        setting = Setting(None, splits, TRAINING)
-        quantized = technique(step).apply(pruned, setting).model
+    steps: list[dict[str, Any]] = [
+        {"epochs": 0},
+        {"epochs": 1},
+        {"epochs": 0, "bits": 4, "table": "int4_per_row"},
+    ]
+    for step in steps:
+        given = {"technique": "quantize", "control": False, **step}
+        chosen = technique(Quantization.model_validate(given))
+        quantized = chosen.apply(pruned, Setting(None, splits, TRAINING)).model
         assert quantized.metrics["sparsity"] > 0.1
-        scores = sigmoid(quantized.model(rows).numpy())
-        if epochs == 0:  # rounded only
+        if step == {"epochs": 0}:
+            scores = sigmoid(quantized.model(rows).numpy())
             np.testing.assert_allclose(scores, pruned_scores, atol=0.05)
         assert quantized.metrics["auc"] > pruned.metrics["auc"] - 0.01
         check_file(quantized, 3e-2)

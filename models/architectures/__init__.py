@@ -15,6 +15,7 @@ FAMILIES: Registry[type[Family[Any]]] = Registry(
     {
         "deepfm": "ranklite.models.architectures.deepfm:DeepFM",
         "dcn_v2": "ranklite.models.architectures.dcn_v2:DCNv2",
+        "gru4rec": "ranklite.models.architectures.gru4rec:GRU4Rec",
     },
 )
 DEFAULT_FAMILY = "deepfm"  # of settings that name none

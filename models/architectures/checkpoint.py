@@ -27,6 +27,7 @@ from ranklite.models.layers import (  # noqa: F401  registers what a saved model
     pooling,
     quantizers,
     row_quantization,
+    sequences,
     table_rows,
 )
 from ranklite.models.layers.tables import WRAPPED_LAYERS

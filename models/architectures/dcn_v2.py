@@ -12,6 +12,7 @@ from ranklite.models.architectures.inputs import FLATTEN, Inputs
 from ranklite.models.architectures.parts import Parts
 from ranklite.models.architectures.tower import build_tower, glorot_uniform, tower_parts
 from ranklite.models.features.layout import FeatureLayout
+from ranklite.models.layers.sequence_sizes import encoder_weights
 from ranklite.models.layers.table_config import EMBEDDING
 
 if TYPE_CHECKING:
@@ -210,5 +211,6 @@ class DCNv2(Family[DCNv2Settings]):
             small_kernels={**small, **tower["small_kernels"]},
             ranges=(*ranges, *tower["ranges"]),
             inputs=(FLATTEN,),
+            encoders=encoder_weights(layout, self.settings.embedding_dim),
             heads=(*heads, *tower["heads"]),
         )

@@ -10,6 +10,7 @@ from ranklite.models.architectures.inputs import FLATTEN, Inputs
 from ranklite.models.architectures.parts import Parts
 from ranklite.models.architectures.tower import build_tower, tower_parts
 from ranklite.models.features.layout import FeatureLayout
+from ranklite.models.layers.sequence_sizes import encoder_weights
 from ranklite.models.layers.table_config import EMBEDDING, LINEAR
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class DeepFM(Family[DeepFMConfig]):
             tables=(EMBEDDING, LINEAR),
             embeddings=FLATTEN,
             inputs=(FLATTEN,),
+            encoders=encoder_weights(layout, self.settings.embedding_dim),
             **tower_parts(width, layout.num_numbers, self.settings),
         )
 

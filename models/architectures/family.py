@@ -109,7 +109,16 @@ class Family(abc.ABC, Generic[SettingsT]):
 
     @abc.abstractmethod
     def parts(self, layout: FeatureLayout) -> Parts:
-        """What the model is made of; no TensorFlow is loaded."""
+        """What the model is made of; no TensorFlow is loaded.
+
+        It is asked for when a configuration is read, before the sizes of vocabularies are known.
+
+        Args:
+          layout: Where the features live in the inputs.
+
+        Raises:
+          ValueError: The features are not what the family needs; the message says what to add.
+        """
 
     @staticmethod
     def layers() -> dict[str, type[keras.layers.Layer]]:
@@ -128,7 +137,7 @@ def build(layout: FeatureLayout, settings: FamilySettings) -> keras.Model:
 
 
 def parts(layout: FeatureLayout, settings: FamilySettings) -> Parts:
-    """The parts of the model of some settings."""
+    """The parts of the model of some settings; see `Family.parts`."""
     return family(settings).parts(layout)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ranklite.models.features.layout import IDS, NUMERIC, FeatureLayout
-from ranklite.models.layers.table_config import Table
+from ranklite.models.layers.table_config import EMBEDDING, Table
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -57,9 +57,14 @@ class Inputs:
         if all(field.length == 1 for field in self._layout.fields):
             return table
         weights = () if self._weights is None else (self._weights,)
-        if dim > 1 and any(field.encoder != "pool" for field in self._layout.fields):
+        encodes = any(field.encoder != "pool" for field in self._layout.fields)
+        if name == EMBEDDING and encodes:
             return encode(self._layout, name, (self._ids, table, *weights))
         return pooling_of(self._layout, f"{name}_pooled")((self._ids, table, *weights))
+
+    def rows(self, name: str, dim: int) -> tf.Tensor:
+        """Embeddings [B, S, dim] of all ids in the table of a name, lists event by event."""
+        return self._stored(name, dim)
 
     def flat(self, embeddings: tf.Tensor) -> tf.Tensor:
         """[B, F, D] -> [B, F * D]; Reshape is slow in TFLite."""

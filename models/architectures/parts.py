@@ -62,6 +62,7 @@ class Parts:
       inputs: Those whose output needs one only where it comes from float arithmetic: an embedding
         that a table stores in integers already has one.
       heads: Names of the float Dense layers that read what integer arithmetic gives.
+      encoders: How many weights the encoders of lists have, which stay float; biases left out.
     """
 
     tables: tuple[str, ...]
@@ -72,3 +73,4 @@ class Parts:
     ranges: tuple[str, ...]
     inputs: tuple[str, ...]
     heads: tuple[str, ...]
+    encoders: int = 0

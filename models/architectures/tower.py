@@ -28,7 +28,30 @@ def glorot_uniform(inputs: int, units: int) -> keras.initializers.Initializer:
 
 
 def build_tower(flat: tf.Tensor, numeric: tf.Tensor | None, settings: FamilySettings) -> tf.Tensor:
-    """The logit of the tower.
+    """The logit of the tower: one Dense unit, `tower_out`, on its hidden layers.
+
+    Args:
+      flat: [B, I] what it reads.
+      numeric: [B, N] standardized numbers that it reads as well, if any.
+      settings: Widths and rates.
+
+    Returns:
+      [B, 1] float32, under mixed precision too: 8 bits of mantissa would leave a few hundred
+      distinct scores.
+    """
+    return build_out(build_hidden(flat, numeric, settings))
+
+
+def build_out(hidden: tf.Tensor) -> tf.Tensor:
+    """The logit [B, 1] of the last hidden layer [B, units]."""
+    import tensorflow as tf
+    import tf_keras as keras
+
+    return keras.layers.Dense(1, dtype=tf.float32, name=OUT)(hidden)
+
+
+def build_hidden(flat: tf.Tensor, numeric: tf.Tensor | None, settings: FamilySettings) -> tf.Tensor:
+    """The hidden layers of the tower.
 
     The first hidden layer adds two products instead of concatenating its inputs, which is the same
     function and leaves each input its own int8 range later.
@@ -39,11 +62,9 @@ def build_tower(flat: tf.Tensor, numeric: tf.Tensor | None, settings: FamilySett
       settings: Widths and rates.
 
     Returns:
-      [B, 1] float32, under mixed precision too: 8 bits of mantissa would leave a few hundred
-      distinct scores. The layers are named `tower_<k>`, `tower_<k>_bn`, `tower_<k>_relu` and
-      `tower_out`; the first one has `tower_0_numeric` beside it.
+      [B, units] the last one. The layers are named `tower_<k>`, `tower_<k>_bn` and
+      `tower_<k>_relu`; the first one has `tower_0_numeric` beside it.
     """
-    import tensorflow as tf
     import tf_keras as keras
 
     hidden = flat
@@ -69,16 +90,19 @@ def build_tower(flat: tf.Tensor, numeric: tf.Tensor | None, settings: FamilySett
         hidden = keras.layers.ReLU(name=f"{name}_relu")(hidden)
         if settings.dropout:
             hidden = keras.layers.Dropout(settings.dropout, name=f"{name}_dropout")(hidden)
-    return keras.layers.Dense(1, dtype=tf.float32, name=OUT)(hidden)
+    return hidden
 
 
-def tower_parts(inputs: int, numeric: int, settings: FamilySettings) -> dict[str, Any]:
+def tower_parts(
+    inputs: int, numeric: int, settings: FamilySettings, readers: tuple[str, ...] = (OUT,)
+) -> dict[str, Any]:
     """The share of a tower in `Parts`, as keyword arguments.
 
     Args:
       inputs: I, the columns that it reads.
       numeric: N, the numbers that it reads as well.
       settings: Widths and rates.
+      readers: Names of the Dense layers that read the last hidden layer.
 
     Returns:
       `hidden`, `kernels`, `small_kernels`, `ranges` and `heads`.
@@ -92,7 +116,7 @@ def tower_parts(inputs: int, numeric: int, settings: FamilySettings) -> dict[str
             inputs=rows[k],
             units=units,
             activation=f"{name}_relu",
-            readers=(Reader([*names, OUT][k + 1]),),
+            readers=tuple(Reader(reader) for reader in (names[k + 1 : k + 2] or readers)),
             branches=tuple(small) if k == 0 else (),
             norm=f"{name}_bn" if settings.batch_norm else None,
         )

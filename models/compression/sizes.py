@@ -21,6 +21,7 @@ COMPOSED = ("quotient_remainder", "low_rank", "by_frequency")
 PROJECTED = ("low_rank", "by_frequency")
 MADE_BY_PRUNING = ("truncated", "pruned")
 _MULTIPLE = 8  # floats in a vector register
+_FLOAT = 4  # bytes
 
 
 class NotCompressible(ValueError):
@@ -60,7 +61,7 @@ class WeightSize:
         kernels = sum(a * b for a, b in shapes)
         columns = self.model.embedding_dim + len(parts.tables) - 1
         table = self.rows * (columns * self.per_value + self.per_row)
-        return round(table + kernels * self.per_weight)
+        return round(table + kernels * self.per_weight + parts.encoders * _FLOAT)
 
 
 def check_widths(wanted: Sequence[int], units: Sequence[int]) -> None:
@@ -124,13 +125,18 @@ def kept_units(units: int, keep: float) -> int:
 
 
 def check_user_and_item(what: str, features: FeatureSet) -> None:
-    """Raises NotCompressible where items cannot be redrawn for users."""
+    """Raises NotCompressible where items cannot be redrawn for users.
+
+    What a user had is known from him, or from a list of items in the row, such as a history.
+    """
     single = sorted(f.name for f in features.features if f.is_categorical)
+    listed = any(f.row_owner == features.item for f in features.id_features)
     for role, column in (("user", features.user), ("item", features.item)):
-        if column not in single:
+        if column not in single and not (role == "user" and listed):
+            instead = ", or a list of items such as a history" if role == "user" else ""
             raise NotCompressible(
                 f"{what} needs the {role} {column!r} among the categorical features, which are "
-                f"{', '.join(single)}"
+                f"{', '.join(single)}{instead}"
             )
 
 
@@ -149,7 +155,11 @@ def check_item_columns(columns: Sequence[str], features: FeatureSet) -> None:
 
 
 def kernel_shapes(model: FamilySettings, features: FeatureSet) -> Mapping[str, tuple[int, int]]:
-    """Shapes of the large kernels, which do not depend on the sizes of vocabularies."""
-    fields = [(feature.name, 1, 0) for feature in features.id_features]
-    layout = FeatureLayout.build(fields, features.numeric_names)
+    """Shapes of the large kernels, which do not depend on the sizes of vocabularies.
+
+    Raises:
+      ValueError: The features are not what the model's family needs.
+    """
+    fields = [(feature.name, feature.id_length, 0) for feature in features.id_features]
+    layout = FeatureLayout.build(fields, features.numeric_names, features.list_fields)
     return family.parts(layout, model).kernels

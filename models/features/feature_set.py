@@ -214,7 +214,10 @@ class FeatureSet(Strict):
         of_item = {self.item, *columns}
         names = list(columns)
         for feature in self.features:
-            read = {column.name for column in feature.raw_columns()} | set(feature.depends_on)
+            columns_read = feature.raw_columns()
+            # The past changes with the item only where that is its key, and with the time besides.
+            keys = {key for column in columns_read if column.past for key in column.past.by}
+            read = {column.name for column in columns_read} | (keys or set(feature.depends_on))
             if feature.name == self.item or not read & of_item:
                 continue
             if read - of_item:

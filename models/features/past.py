@@ -33,7 +33,7 @@ SUMS = ("sum", "mean", "rate")  # over a column of numbers
 AGGREGATES = ("count", "sum", "mean", "rate", "recency", "distinct")
 
 VIEWS_FILE = "views.parquet"  # of an IngestReport: the judged rows in other states
-KEY = "key"  # column of the keys in what is stored
+KEY, EVENTS = "key", "events"  # columns of what is stored: the key, how many events it has
 
 
 def file_of(feature: str) -> str:

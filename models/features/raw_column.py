@@ -49,6 +49,7 @@ class RawColumn:
         column out: it is missing then.
       stored: `uint8` or `float32` where the file holds values of it, which are taken where an app
         sends none; "" where it holds none.
+      stored_from: Events that a key outside of the vocabulary has to have for that.
 
     Example:
         >>> genres = RawColumn("genres", "string", length=3, separator="|")
@@ -65,6 +66,7 @@ class RawColumn:
     column: str = ""
     past: Past | None = None
     stored: str = ""
+    stored_from: int = 1
 
     @property
     def source(self) -> str:

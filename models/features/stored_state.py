@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 
 from ranklite.models.features.layout import MISSING, OOV, RESERVED_ROWS, Field
-from ranklite.models.features.past import KEY, file_of
+from ranklite.models.features.past import EVENTS, KEY, file_of
 from ranklite.models.features.raw_column import RawColumn
 
 if TYPE_CHECKING:
@@ -37,14 +37,17 @@ def read(
 
     Returns:
       `values`: by raw column, a number for each row of the key's field (the reserved ones, then the
-      vocabulary), then for each of `extra`: keys that came after the train split.
+      vocabulary), then for each of `extra`: keys that are no values of the vocabulary, and have
+      events enough.
     """
+    least = max(column.stored_from for column in feature.raw_columns())
     table = pq.read_table(os.path.join(folder, file_of(feature.name)))
     texts = [None if key is None else str(key) for key in table.column(KEY).to_pylist()]
     place = {key: row for row, key in enumerate(texts)}
     vocabulary = list(vocabularies[feature.depends_on[0]])
     known = set(vocabulary)
-    extra = [key for key in texts if key is not None and key not in known]
+    counts = zip(texts, table.column(EVENTS).to_pylist(), strict=True)
+    extra = [k for k, n in counts if k is not None and k not in known and n >= least]
     nothing = place[None]
     rows = [nothing, nothing, *(place.get(key, nothing) for key in [*vocabulary, *extra])]
     columns = [column.name for column in feature.raw_columns()]

@@ -1,4 +1,4 @@
-"""Interactions of features: factorization machine and first-order sum."""
+"""Interactions of features: factorization machine, inner product and first-order sum."""
 
 from __future__ import annotations
 
@@ -57,6 +57,18 @@ class FactorizationMachine(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "stddev": self.stddev}
+
+
+@keras.utils.register_keras_serializable("ranklite")
+class InnerProduct(keras.layers.Layer):
+    """Inner products of two vectors a row:  [B, D], [B, D] -> [B, 1]."""
+
+    def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        left, right = inputs
+        return tf.reduce_sum(left * right, axis=1, keepdims=True)
+
+    def get_config(self) -> dict[str, Any]:
+        return dict(super().get_config())
 
 
 @keras.utils.register_keras_serializable("ranklite")

@@ -68,15 +68,15 @@ class FieldPooling(keras.layers.Layer):
             if is_encoded:
                 first += pools * length
             elif pools:
-                # [B, P, L] x [B, L, D]: all pools in one product.
-                weights = inputs[2][:, first : first + pools * length]
-                weights = tf.cast(tf.reshape(weights, [-1, pools, length]), values.dtype)
-                pooled.append(tf.matmul(weights, values))
-                first += pools * length
+                # A product and a sum: behind 4-bit kernels the converter has no float matmul.
+                for _ in range(pools):
+                    weight = tf.cast(inputs[2][:, first : first + length], values.dtype)
+                    pooled.append(_weighted_sum(values, weight))
+                    first += length
             else:
                 present = tf.cast(ids[:, start : start + length] != PADDING_ROW, values.dtype)
                 weight = present / tf.maximum(tf.reduce_sum(present, axis=1, keepdims=True), 1)
-                pooled.append(tf.reduce_sum(values * weight[:, :, None], axis=1, keepdims=True))
+                pooled.append(_weighted_sum(values, weight))
             start += length
         return tf.concat(pooled, axis=1) if len(pooled) > 1 else pooled[0]
 
@@ -87,6 +87,11 @@ class FieldPooling(keras.layers.Layer):
             "pools": list(self.pools),
             "encoded": list(self.encoded),
         }
+
+
+def _weighted_sum(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """[B, L, D] and [B, L] -> [B, 1, D]."""
+    return tf.reduce_sum(values * weights[:, :, None], axis=1, keepdims=True)
 
 
 def pooling_of(layout: FeatureLayout, name: str, encodes: bool = False) -> FieldPooling:

@@ -12,34 +12,38 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from ranklite.models.features.layout import FeatureLayout
+from ranklite.models.features.layout import PADDING_ROW, FeatureLayout
 from ranklite.models.layers.pooling import pooling_of
+from ranklite.models.layers.sequence_sizes import ATTENTION_UNITS
 
 
 @keras.utils.register_keras_serializable("ranklite")
 class TargetAttention(keras.layers.Layer):
     r"""Weights events by the candidate (DIN, Zhou et al. 2018, https://arxiv.org/abs/1706.06978):
 
-        a_l = v^T relu(W [h_l, t, h_l * t, h_l - t] + O o_l + b),     u = sum_l a_l h_l
+        a_l = v^T relu(W [h_l, t, h_l * t, h_l - t] + O o_l + b),     u = 1/L sum_l a_l h_l
 
-    h_l is the embedding of event l, t that of the candidate, o_l the weights of its outcomes. Split
-    by what each part reads, W needs no concatenation:
+    h_l is the embedding of event l of L, t that of the candidate, o_l says which outcomes the event
+    had. The sum goes over what happened: without an event it is 0. Split by what each part reads, W
+    needs no concatenation:
 
         W [h, t, h * t, h - t] = (W_h + W_d) h + (W_t - W_d) t + W_p (h * t)
 
-    Weights are not normalized, so that many alike events weigh more than one, as in the paper.
+    The weights a_l are not normalized, so that many alike events weigh more than one, as in the
+    paper. L is the length of the list, events or not: a constant that keeps the sum small.
 
     Args:
       units: Size of the hidden layer.
 
     Call args:
-      inputs: Events [B, L, D], the candidate [B, D], outcomes [B, L, P] (0 for padding).
+      inputs: Events [B, L, D], the candidate [B, D], outcomes [B, L, P]: above 0 those that an
+        event had, all 0 where there is none.
 
     Returns:
       [B, 1, D].
     """
 
-    def __init__(self, units: int = 16, **kwargs: Any) -> None:
+    def __init__(self, units: int = ATTENTION_UNITS, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.units = units
 
@@ -53,10 +57,9 @@ class TargetAttention(keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        events, target, outcomes = inputs
-        # An outcome's weight is 1 / count: of an event, all together are above 0.
-        happened = tf.cast(outcomes > 0, events.dtype)
-        present = tf.reduce_max(happened, axis=2, keepdims=True)  # [B, L, 1]
+        given, target, outcomes = inputs
+        events, happened, present = _happened(given, outcomes)
+        target = target * tf.reduce_max(present, axis=1)  # see `_happened`
         hidden = (
             tf.matmul(events, self.event)
             + tf.matmul(target, self.target)[:, None]
@@ -64,7 +67,7 @@ class TargetAttention(keras.layers.Layer):
             + tf.matmul(happened, self.outcome)
             + self.bias
         )
-        weights = tf.matmul(tf.nn.relu(hidden), self.score) * present
+        weights = tf.matmul(tf.nn.relu(hidden), self.score)  # [B, L, 1]
         return tf.reduce_sum(weights * events, axis=1, keepdims=True) / self.length
 
     def get_config(self) -> dict[str, Any]:
@@ -73,17 +76,24 @@ class TargetAttention(keras.layers.Layer):
 
 @keras.utils.register_keras_serializable("ranklite")
 class UnrolledGRU(keras.layers.Layer):
+<<<<<<< HEAD
     r"""A gated recurrent unit over the events, the oldest first (Cho et al. 2014), as in GRU4Rec
     (Hidasi et al. 2016, https://arxiv.org/abs/1511.06939):
+=======
+    r"""A gated recurrent unit (Cho et al. 2014) over the events, the oldest first, as GRU4Rec has
+    it (Hidasi et al. 2016, https://arxiv.org/abs/1511.06939):
+>>>>>>> sequences
 
         z = sigmoid(W_z x + U_z s),   r = sigmoid(W_r x + U_r s)
         c = tanh(W_c x + U_c (r * s)),   s <- (1 - z) s + z c
 
-    x is the embedding of an event with the weights of its outcomes. Where there is no event, the
-    state stays. The loop is unrolled: its length is known, and no operator of control flow is left.
+    x is the embedding of an event, with its outcomes beside it. s starts at 0 and stays where there
+    is no event. The loop is unrolled: its length is known, and no operator of control flow is left.
+    Products with x are those of all steps at once.
 
     Call args:
-      inputs: Events [B, L, D], newest first, and outcomes [B, L, P] (0 for padding).
+      inputs: Events [B, L, D], newest first, and outcomes [B, L, P]: above 0 those that an event
+        had, all 0 where there is none.
 
     Returns:
       The last state [B, 1, D].
@@ -103,19 +113,19 @@ class UnrolledGRU(keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        events, outcomes = inputs
-        happened = tf.cast(outcomes > 0, events.dtype)
-        present = tf.reduce_max(happened, axis=2, keepdims=True)
-        # All steps' products with x at once.
+        events, happened, present = _happened(*inputs)
         read = tf.matmul(events, self.kernel) + tf.matmul(happened, self.outcome) + self.bias
-        size = self.dim
-        state = tf.zeros_like(events[:, 0])
-        for step in reversed(range(self.length)):
-            x = read[:, step]
-            gates = tf.sigmoid(x[:, : 2 * size] + tf.matmul(state, self.gates))
-            update, reset = gates[:, :size] * present[:, step], gates[:, size:]
-            fresh = tf.tanh(x[:, 2 * size :] + tf.matmul(reset * state, self.candidate))
-            state = state + update * (fresh - state)
+        steps = zip(tf.unstack(read, axis=1), tf.unstack(present, axis=1), strict=True)
+        oldest_first = list(steps)[::-1]
+        x, is_event = oldest_first[0]
+        update, _, fresh = tf.split(x, 3, axis=1)
+        state = tf.sigmoid(update) * is_event * tf.tanh(fresh)  # from a state of 0
+        for x, is_event in oldest_first[1:]:
+            from_x, fresh_x = tf.split(x, [2 * self.dim, self.dim], axis=1)
+            gates = tf.sigmoid(from_x + tf.matmul(state, self.gates))
+            update, reset = tf.split(gates, 2, axis=1)
+            fresh = tf.tanh(fresh_x + tf.matmul(reset * state, self.candidate))
+            state += update * is_event * (fresh - state)
         return state[:, None]
 
     def get_config(self) -> dict[str, Any]:
@@ -124,7 +134,7 @@ class UnrolledGRU(keras.layers.Layer):
 
 @keras.utils.register_keras_serializable("ranklite")
 class FieldColumn(keras.layers.Layer):
-    """The embedding [B, D] of one column of [B, S, D]."""
+    """One column [B, D] of embeddings [B, S, D]."""
 
     def __init__(self, column: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -138,6 +148,22 @@ class FieldColumn(keras.layers.Layer):
 
 
 @keras.utils.register_keras_serializable("ranklite")
+class OtherColumns(keras.layers.Layer):
+    """All columns of [B, F, D] but one:  [B, F - 1, D]."""
+
+    def __init__(self, column: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.column = column
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        after = inputs[:, self.column + 1 :]
+        return tf.concat([inputs[:, : self.column], after], axis=1) if self.column else after
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "column": self.column}
+
+
+@keras.utils.register_keras_serializable("ranklite")
 class Events(keras.layers.Layer):
     """The events of a list, and what outcomes they had.
 
@@ -145,29 +171,51 @@ class Events(keras.layers.Layer):
       start: First column of the list in `ids`.
       length: Columns of the list.
       first: First column of its weights.
-      pools: Weights an event.
+      pools: Weights an event; 0: there are none, and whatever is no padding is an event.
 
     Call args:
-      inputs: Embeddings [B, S, D] and weights [B, W].
+      inputs: `ids` [B, S] int64, embeddings [B, S, D] and, where there are pools, weights [B, W].
 
     Returns:
-      Events [B, length, D] and outcomes [B, length, pools].
+      Events [B, length, D] and outcomes [B, length, max(1, pools)].
     """
 
     def __init__(self, start: int, length: int, first: int, pools: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.start, self.length, self.first, self.pools = start, length, first, pools
 
-    def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        embeddings, weights = inputs
-        columns = weights[:, self.first : self.first + self.pools * self.length]
+    def call(self, inputs: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tf.Tensor]:
+        ids, embeddings = inputs[:2]
+        listed = slice(self.start, self.start + self.length)
+        events = embeddings[:, listed]
+        if not self.pools:
+            return events, tf.cast(ids[:, listed] != PADDING_ROW, events.dtype)[:, :, None]
+        columns = inputs[2][:, self.first : self.first + self.pools * self.length]
         outcomes = tf.reshape(columns, [-1, self.pools, self.length])
-        events = embeddings[:, self.start : self.start + self.length]
         return events, tf.transpose(outcomes, [0, 2, 1])
 
     def get_config(self) -> dict[str, Any]:
         own = {"start": self.start, "length": self.length}
         return {**super().get_config(), **own, "first": self.first, "pools": self.pools}
+
+
+def _happened(events: tf.Tensor, outcomes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """What there is of a list.
+
+    The product with the mask is also what keeps a kernel behind it in float arithmetic: where there
+    are 4-bit kernels, the converter hands the int8 values of a table to it as they are.
+
+    Args:
+      events: [B, L, D].
+      outcomes: [B, L, P].
+
+    Returns:
+      The events, 0 where there is none; which outcomes they had [B, L, P] and whether there is one
+      [B, L, 1], as 1 or 0.
+    """
+    happened = tf.cast(outcomes > 0, events.dtype)  # a weight is 1 / how many there are
+    present = tf.reduce_max(happened, axis=2, keepdims=True)
+    return events * present, happened, present
 
 
 def encode(layout: FeatureLayout, name: str, inputs: tuple[tf.Tensor, ...]) -> tf.Tensor:
@@ -176,13 +224,14 @@ def encode(layout: FeatureLayout, name: str, inputs: tuple[tf.Tensor, ...]) -> t
     Args:
       layout: Of the fields.
       name: Of the table; layers are named `<table>_pooled` and `<table>_<feature>_<encoder>`.
-      inputs: `ids` [B, S], embeddings [B, S, D] and weights [B, W].
+      inputs: `ids` [B, S], embeddings [B, S, D] and, where fields have pools, weights [B, W].
     """
-    _, embeddings, weights = inputs
+    embeddings = inputs[1]
     blocks = [pooling_of(layout, f"{name}_pooled", encodes=True)(inputs)]
     first = 0
     for field in layout.fields:
         if field.encoder != "pool":
+            own = f"{name}_{field.name}_{field.encoder}"
             events, outcomes = Events(
                 field.start,
                 field.length,
@@ -190,8 +239,7 @@ def encode(layout: FeatureLayout, name: str, inputs: tuple[tf.Tensor, ...]) -> t
                 field.pools,
                 name=f"{name}_{field.name}_events",
                 dtype=tf.float32,
-            )((embeddings, weights))
-            own = f"{name}_{field.name}_{field.encoder}"
+            )(inputs)
             if field.encoder == "attention":
                 target = FieldColumn(
                     layout.field(field.owner).start, name=f"{own}_target", dtype=tf.float32

@@ -13,7 +13,8 @@ class RedrawnNegatives(Strict):
     """Negatives whose items are drawn anew in every epoch, within their own contexts.
 
     Attributes:
-      user: Feature of the user, who never gets an item that he had.
+      user: The user, who never gets an item that he had; where he is no feature of the model, one
+        that a list of items in the same row names, such as his history.
       item: Feature of the item.
       item_columns: Features that belong to the item and change with it.
       by: Items drawn `uniform`ly or by `popularity`.

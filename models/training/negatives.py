@@ -23,8 +23,9 @@ class Catalogue:
     """What the train split knows about items, and which user had which.
 
     Attributes:
-      user: Column of the user in `ids`.
+      user: Column of the user in `ids`; None where he is no feature of the model.
       item: Column of the item in `ids`.
+      events: Columns of `ids` with items that the row's user had before.
       id_columns: Columns of `ids` that change with the item, the item's own first.
       numeric_columns: Columns of `numeric` that do.
       ids: [I, len(id_columns)] int64, of each distinct item.
@@ -34,8 +35,9 @@ class Catalogue:
       rows: Rows of the embedding table, to code pairs with.
     """
 
-    user: int
+    user: int | None
     item: int
+    events: npt.NDArray[np.int64]
     id_columns: npt.NDArray[np.int64]
     numeric_columns: npt.NDArray[np.int64]
     ids: npt.NDArray[np.int64]
@@ -56,13 +58,20 @@ class Catalogue:
           config: Which columns are the user's and the item's.
 
         Raises:
-          ValueError: The user or the item is no categorical feature of the model.
+          ValueError: The item is no categorical feature of the model, or neither the user is one
+            nor a list has the items that he had.
         """
         user, item = (_id_columns(layout, name) for name in (config.user, config.item))
-        if len(user) != 1 or len(item) != 1:
+        events = [
+            column
+            for field in layout.fields
+            if field.owner == config.item
+            for column in _id_columns(layout, field.name)
+        ]
+        if len(item) != 1 or not (len(user) == 1 or events):
             raise ValueError(
                 f"negatives are redrawn for the user {config.user!r} and the item {config.item!r}: "
-                "both have to be categorical features of the model"
+                "both have to be categorical features of the model, or the item and a list of items"
             )
         id_columns = item + [
             column for name in config.item_columns for column in _id_columns(layout, name)
@@ -81,15 +90,15 @@ class Catalogue:
             for value, row in zip(result.tolist(), first, strict=True):
                 items.setdefault(value, (ids[row, id_columns], numeric[row, numeric_columns]))
             positive = label.numpy()[:, 0] > 0.5
-            pairs.append(
-                np.unique(ids[positive, user[0]] * layout.table_rows + ids[positive, item[0]])
-            )
+            who = ids[positive, user[0]] if len(user) == 1 else np.zeros(positive.sum(), np.int64)
+            pairs.append(np.unique(who * layout.table_rows + ids[positive, item[0]]))
             played.append(ids[positive, item[0]])
         order = sorted(items)
         counts = np.bincount(np.concatenate(played), minlength=layout.table_rows)
         return cls(
-            user[0],
+            user[0] if len(user) == 1 else None,
             item[0],
+            np.array(events, np.int64),
             np.array(id_columns, np.int64),
             np.array(numeric_columns, np.int64),
             np.array([items[value][0] for value in order], np.int64).reshape(len(order), -1),
@@ -120,7 +129,8 @@ class Catalogue:
     ) -> data.Features:
         """Gives some rows another item, one that their user never had in the train split.
 
-        A row keeps its item where none of `CANDIDATES` draws is such a one.
+        Where the user is no feature of the model, it is one that no list of the row names. A row
+        keeps its item where none of `CANDIDATES` draws is such a one.
 
         Args:
           features: `ids` [B, S] and `numeric` [B, N].
@@ -139,8 +149,11 @@ class Catalogue:
         )
         item = tf.gather(_outside(self.ids[:, 0]), drawn)
         free = tf.ones_like(item, tf.bool)
-        if exclude_owned:
+        if exclude_owned and self.user is not None:
             free = ~self._owned(ids[:, self.user, None] * self.rows + item)
+        elif exclude_owned:
+            events = tf.gather(ids, self.events, axis=1)
+            free = ~tf.reduce_any(item[:, :, None] == events[:, None], axis=2)
         chosen = tf.gather(drawn, tf.argmax(free, axis=1), axis=1, batch_dims=1)
         change = where & tf.reduce_any(free, axis=1)
         redrawn = {**features, IDS: _scatter(ids, self.id_columns, self.ids, chosen, change)}

@@ -27,6 +27,7 @@ from ranklite.models.compression.sizes import (
     check_item_columns,
     check_trainable,
     check_user_and_item,
+    kernel_shapes,
 )
 from ranklite.models.compression.techniques import technique
 from ranklite.models.config import Column, Name, Strict
@@ -118,7 +119,12 @@ class RunConfig(Strict):
         if self.training.negatives is not None:
             raise ValueError("training.negatives: say `negatives: {redraw: epoch}` instead")
         check_batch(self.model, self.training.batch_size)
+<<<<<<< HEAD
         self.gates.check_user(self.user)
+=======
+        for model in self._models:
+            kernel_shapes(model, self.feature_set)  # raises where a family needs other features
+>>>>>>> sequences
         if len(self._ensembles) > 1:
             raise ValueError(
                 "compression: all recipes that distil share one ensemble: give the same `teachers` "
@@ -225,12 +231,16 @@ class RunConfig(Strict):
 
     @functools.cached_property
     def family_modules(self) -> list[str]:
-        """Modules of the families of all models of the run: its own, teachers, students."""
+        """Modules of the families of all models of the run."""
+        return sorted({FAMILIES.module(model.family) for model in self._models})
+
+    @property
+    def _models(self) -> list[FamilySettings]:
+        """Settings of all models of the run: its own, teachers, students."""
         chosen = [
             value for recipe in self._recipes.values() for step in recipe for _, value in step
         ]
-        models = [self.model, *(value for value in chosen if isinstance(value, FamilySettings))]
-        return sorted({FAMILIES.module(model.family) for model in models})
+        return [self.model, *(value for value in chosen if isinstance(value, FamilySettings))]
 
     @property
     def modules(self) -> list[str]:

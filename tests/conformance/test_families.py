@@ -30,15 +30,25 @@ from ranklite.models.export import export_target
 from ranklite.models.export.target import LoadedModel
 from ranklite.models.features.examples import read_records, transformed_inputs
 from ranklite.models.features.feature_set import FeatureSet
-from ranklite.models.features.layout import FeatureLayout
+from ranklite.models.features.layout import FeatureLayout, ListField
+from ranklite.models.layers.table_config import EMBEDDING
 from ranklite.models.training import fit as training
 from ranklite.models.training.config import TrainingConfig
 from ranklite.models.training.splits import Splits
 from tests.other_package import installed, passed_with
 
+ENCODERS = ("pool", "attention", "gru")
 LAYOUTS = {
     "numbers": FeatureLayout.build([("user", 1, 5), ("item", 1, 4), ("tags", 2, 3)], ["x", "y"]),
     "ids": FeatureLayout.build([("user", 1, 5), ("item", 1, 4)]),
+    **{
+        encoder: FeatureLayout.build(
+            [("user", 1, 5), ("item", 1, 4), ("tags", 2, 3), ("seen", 3, 0)],
+            ["x"],
+            {"seen": ListField("item", 2, encoder)},
+        )
+        for encoder in ENCODERS
+    },
 }
 # Settings that a family's parts depend on, beside its example.
 VARIANTS: dict[str, list[dict[str, Any]]] = {
@@ -50,19 +60,33 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"structure": "stacked", "low_rank": 8},
     ],
 }
-SIZES = FeatureLayout.build([("user", 1, 40), ("item", 1, 30), ("tags", 3, 6)], ["x"])
 TRAINING = TrainingConfig(batch_size=128, epochs=2, learning_rate=0.02, oov_rate=0.0)
-FEATURES = FeatureSet.model_validate(
-    {
-        "features": [
-            *({"kind": "categorical", "name": name} for name in ("user", "item")),
-            {"kind": "multi_categorical", "name": "tags", "max_length": 3},
-            {"kind": "numeric", "name": "x"},
-        ],
-        "user": "user",
-        "item": "item",
-    }
-)
+HISTORY = {"kind": "history", "name": "seen", "of": "item", "by": "user", "outcome": None}
+
+
+def featured(*more: dict[str, Any]) -> FeatureSet:
+    """The features of the clicks, and others."""
+    return FeatureSet.model_validate(
+        {
+            "features": [
+                *({"kind": "categorical", "name": name} for name in ("user", "item")),
+                {"kind": "multi_categorical", "name": "tags", "max_length": 3},
+                {"kind": "numeric", "name": "x"},
+                *more,
+            ],
+            "user": "user",
+            "item": "item",
+        }
+    )
+
+
+FEATURES, WITH_HISTORY = featured(), featured({**HISTORY, "length": 4, "encoder": "gru"})
+
+
+def layout_of(features: FeatureSet) -> FeatureLayout:
+    values = {"user": 40, "item": 30, "tags": 6, "seen": 0}
+    sizes = [(f.name, f.id_length, values[f.name]) for f in features.id_features]
+    return FeatureLayout.build(sizes, features.numeric_names, features.list_fields)
 
 
 def example(name: str, **changes: Any) -> FamilySettings:
@@ -70,12 +94,31 @@ def example(name: str, **changes: Any) -> FamilySettings:
     return parse_settings({"family": name, **FAMILIES.get(name).example, **changes})
 
 
-EXAMPLES = [
-    pytest.param(example(name, **changes), id="-".join([name, *map(str, changes.values())]))
+def fits(settings: FamilySettings, layout: FeatureLayout) -> bool:
+    """Whether a layout has the features that a family needs."""
+    try:
+        family.parts(layout, settings)
+    except ValueError:
+        return False
+    return True
+
+
+def features_of(settings: FamilySettings, *others: FamilySettings) -> FeatureSet:
+    """Those of the clicks, with a history where one of some families needs it."""
+    layout = layout_of(FEATURES)
+    return FEATURES if all(fits(each, layout) for each in (settings, *others)) else WITH_HISTORY
+
+
+def small_layout(settings: FamilySettings) -> FeatureLayout:
+    return next(layout for layout in LAYOUTS.values() if fits(settings, layout))
+
+
+NAMED = {
+    "-".join([name, *map(str, changes.values())]): example(name, **changes)
     for name in FAMILIES.names
     for changes in VARIANTS.get(name, [{}])
-]
-every_example = pytest.mark.parametrize("settings", EXAMPLES)
+}
+every_example = pytest.mark.parametrize("settings", NAMED.values(), ids=NAMED)
 # Of each family its example, and of its variants the one that differs in most.
 few_examples = pytest.mark.parametrize(
     "settings",
@@ -85,7 +128,15 @@ few_examples = pytest.mark.parametrize(
         for changes in [{}, *VARIANTS.get(name, [{}])[1:][-1:]]
     ],
 )
-every_layout = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+every_case = pytest.mark.parametrize(
+    ("settings", "layout"),
+    [
+        pytest.param(settings, layout, id=f"{name}-{which}")
+        for name, settings in NAMED.items()
+        for which, layout in LAYOUTS.items()
+        if fits(settings, layout)
+    ],
+)
 
 
 def made(settings: FamilySettings, layout: FeatureLayout) -> Checkpoint:
@@ -105,6 +156,8 @@ def inputs(layout: FeatureLayout, rows: int = 50) -> dict[str, np.ndarray[Any, A
         for field in layout.fields
     ]
     numeric = random.normal(size=(rows, layout.num_numeric)).astype(np.float32)
+    weights = numeric[:, layout.num_numbers :]
+    weights[:] = (weights > -0.3) / 2  # of events with an outcome
     return {"ids": np.hstack(ids), **({"numeric": numeric} if layout.num_numeric else {})}
 
 
@@ -132,8 +185,28 @@ def test_an_unknown_family_lists_what_is_registered() -> None:
         parse_settings({"family": "gru"})
 
 
-@every_example
-@every_layout
+@pytest.mark.parametrize("name", FAMILIES.names)
+def test_every_list_is_read_whatever_its_encoder(name: str) -> None:
+    for encoder in ENCODERS:
+        layout = LAYOUTS[encoder]
+        checkpoint = made(example(name), layout)
+        rows = inputs(layout)
+        others = rows["ids"].copy()
+        seen = layout.field("seen")
+        others[:, seen.start :][:, : seen.length] = seen.oov_row
+        assert np.abs(checkpoint.model({**rows, "ids": others}) - logits(checkpoint)).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", FAMILIES.names)
+def test_a_family_says_what_features_it_needs(name: str) -> None:
+    for layout in LAYOUTS.values():
+        if not fits(example(name), layout):
+            for make in (family.parts, family.build):
+                with pytest.raises(ValueError, match=f"model.family {name} .*: add one"):
+                    make(layout, example(name))
+
+
+@every_case
 def test_parts_are_those_of_the_model(settings: FamilySettings, layout: FeatureLayout) -> None:
     model, parts = family.build(layout, settings), family.parts(layout, settings)
     layers = {layer.name: layer for layer in model.layers}
@@ -142,7 +215,11 @@ def test_parts_are_those_of_the_model(settings: FamilySettings, layout: FeatureL
         assert name in layers
     for name in parts.tables:
         assert layers[name].input_dim == layout.table_rows
-    assert layers[parts.embeddings].input_shape[1] == len(layout.fields)
+    table, rows = model.get_layer(EMBEDDING).get_weights()[0], inputs(layout)
+    vectors = keras.Model(model.input, layers[parts.embeddings].input)(rows).numpy()
+    for k, field in enumerate(layout.fields):
+        if field.length == 1:  # its place is that in the layout
+            np.testing.assert_array_equal(vectors[:, k], table[rows["ids"][:, field.start]])
     kernels = {**parts.kernels, **parts.small_kernels}
     counted = [name for name in prunable_weights(model) if name not in parts.tables]
     assert sorted(counted) == sorted(kernels)
@@ -170,7 +247,7 @@ def test_parts_are_those_of_the_model(settings: FamilySettings, layout: FeatureL
 
 @every_example
 def test_readers_are_all_that_reads_the_units(settings: FamilySettings) -> None:
-    checkpoint = made(settings, LAYOUTS["numbers"])
+    checkpoint = made(settings, small_layout(settings))
     for hidden in checkpoint.parts.hidden:
         cut = dataclasses.replace(checkpoint, model=copy(checkpoint))
         for reader in hidden.readers:
@@ -185,8 +262,7 @@ def test_readers_are_all_that_reads_the_units(settings: FamilySettings) -> None:
         np.testing.assert_array_equal(cut.model(inputs(cut.layout)), before)
 
 
-@every_example
-@every_layout
+@every_case
 def test_it_comes_back_as_it_was_saved(
     settings: FamilySettings, layout: FeatureLayout, tmp_path: pathlib.Path
 ) -> None:
@@ -200,7 +276,7 @@ def test_it_comes_back_as_it_was_saved(
 
 @pytest.mark.parametrize("name", FAMILIES.names)
 def test_another_process_reads_it(name: str, tmp_path: pathlib.Path) -> None:
-    checkpoint = made(example(name), LAYOUTS["numbers"])
+    checkpoint = made(example(name), small_layout(example(name)))
     checkpoint.save(str(tmp_path))
     code = (
         "import sys\n"
@@ -214,8 +290,7 @@ def test_another_process_reads_it(name: str, tmp_path: pathlib.Path) -> None:
     assert process.stdout.strip() == name
 
 
-@every_example
-@every_layout
+@every_case
 def test_folding_and_equalizing_leave_the_function_alone(
     settings: FamilySettings, layout: FeatureLayout
 ) -> None:
@@ -233,7 +308,8 @@ def test_folding_and_equalizing_leave_the_function_alone(
 
 @every_example
 def test_sizes_are_known_before_training(settings: FamilySettings) -> None:
-    layout = SIZES
+    features = features_of(settings)
+    layout = layout_of(features)
     parts = family.parts(layout, settings)
     kernels = sum(a * b for a, b in parts.kernels.values())
     model = family.build(layout, settings)
@@ -248,13 +324,13 @@ def test_sizes_are_known_before_training(settings: FamilySettings) -> None:
     )
     assert weight_bytes(layout, narrower, ()) < floats
     mixed = {"technique": "quantize", "bits": "mixed", "epochs": 0}
-    fits, breaks = (
+    enough, breaks = (
         parse_step(json.dumps({**mixed, "max_weight_bytes": kernels // 2 - less}))
         for less in (0, 1)
     )
-    check_recipe([fits], settings, FEATURES)
+    check_recipe([enough], settings, features)
     with pytest.raises(NotCompressible, match=f"take {kernels // 2:,} with 4 bits everywhere"):
-        check_recipe([breaks], settings, FEATURES)
+        check_recipe([breaks], settings, features)
 
 
 @every_example
@@ -263,45 +339,80 @@ def test_patterns_must_divide_every_large_kernel(settings: FamilySettings) -> No
         scope = {"sparsity": 0.5, "pattern": "block", "block_size": [rows, 1]}
         return parse_step(json.dumps({"technique": "prune", "tower": scope}))
 
-    check_recipe([prune(8)], settings, FEATURES)
-    for name, (rows, _) in family.parts(SIZES, settings).kernels.items():
+    features = features_of(settings)
+    check_recipe([prune(8)], settings, features)
+    for name, (rows, _) in family.parts(layout_of(features), settings).kernels.items():
         with pytest.raises(NotCompressible, match="which blocks of 5 x 1 do not divide"):
-            check_recipe([prune(5)], settings, FEATURES)
+            check_recipe([prune(5)], settings, features)
         assert rows % 5, name
 
 
 @pytest.fixture(scope="module")
-def trained(clicks: Any) -> dict[str, Checkpoint]:
+def listens(clicks: Any, write_examples: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The clicks with a history of up to 4 items: whoever saw an item last likes alike ones."""
+    layout, folder = layout_of(WITH_HISTORY), tmp_path_factory.mktemp("listens")
+    item, length = layout.field("item"), layout.field("seen").length
+
+    def with_history(files: list[str], name: str) -> list[str]:
+        rows, labels, _ = transformed_inputs(read_records(files), clicks.layout, [])
+        random = np.random.default_rng(len(labels))
+        count = random.integers(0, length + 1, (len(labels), 1))
+        kept = np.arange(length) < count
+        seen = random.integers(item.missing_row, item.offset + item.rows, kept.shape)
+        # An event moves the label of a row whose item is like it, as often as not.
+        alike = (seen[:, 0] % 2 == rows["ids"][:, item.start] % 2) & kept[:, 0]
+        moved = alike & (random.random(len(labels)) < 0.5)
+        label = np.where(moved, 1.0, np.ravel(labels))[:, None].astype(np.float32)
+        weights = kept / np.maximum(count, 1)
+        columns = {
+            "ids": np.hstack([rows["ids"], np.where(kept, seen, 0)]),
+            "numeric": np.hstack([rows["numeric"], np.log1p(count), weights]).astype(np.float32),
+            "label": label,
+        }
+        return [write_examples(folder / name, columns)]
+
+    train, valid = with_history(clicks.train, "train.gz"), with_history(clicks.eval, "eval.gz")
+    return dataclasses.replace(clicks, layout=layout, train=train, eval=valid)
+
+
+@pytest.fixture
+def log(settings: FamilySettings, clicks: Any, listens: Any) -> Any:
+    """The clicks, with a history where the family needs one."""
+    return clicks if features_of(settings) is FEATURES else listens
+
+
+@pytest.fixture(scope="module")
+def trained() -> dict[str, Checkpoint]:
     return {}
 
 
 @pytest.fixture
-def fitted(settings: FamilySettings, clicks: Any, trained: dict[str, Checkpoint]) -> Checkpoint:
-    """A model trained on the clicks."""
+def fitted(settings: FamilySettings, log: Any, trained: dict[str, Checkpoint]) -> Checkpoint:
+    """A model trained on the log."""
     key = settings.model_dump_json()
     if key not in trained:
-        model = training.build(clicks.layout, settings, TRAINING)
-        metrics = training.fit(model, clicks.layout, clicks.train, clicks.eval, TRAINING)
-        trained[key] = Checkpoint(model, clicks.layout, settings, metrics)
+        model = training.build(log.layout, settings, TRAINING)
+        metrics = training.fit(model, log.layout, log.train, log.eval, TRAINING)
+        trained[key] = Checkpoint(model, log.layout, settings, metrics)
     return trained[key]
 
 
-def shipped(checkpoint: Checkpoint, clicks: Any) -> tuple[LoadedModel, float]:
+def shipped(checkpoint: Checkpoint, log: Any) -> tuple[LoadedModel, float]:
     """The file of a model, and how far its scores are from Keras's at most."""
     target = export_target()
     file = target.load(target.export(checkpoint))
     file.try_out()
-    rows, _, _ = transformed_inputs(read_records(clicks.eval), clicks.layout, [])
-    expected, _ = training.predict(checkpoint.model, clicks.layout, clicks.eval)
+    rows, _, _ = transformed_inputs(read_records(log.eval), log.layout, [])
+    expected, _ = training.predict(checkpoint.model, log.layout, log.eval)
     assert np.ptp(expected) > 0.3
     return file, float(np.abs(file.score(rows) - expected).max())
 
 
 @pytest.mark.slow
 @few_examples
-def test_it_learns_and_its_file_scores_alike(fitted: Checkpoint, clicks: Any) -> None:
+def test_it_learns_and_its_file_scores_alike(fitted: Checkpoint, log: Any) -> None:
     assert fitted.metrics["auc"] > 0.75
-    assert shipped(fitted, clicks)[1] < 1e-5
+    assert shipped(fitted, log)[1] < 1e-5
 
 
 RECIPES: dict[str, tuple[list[dict[str, Any]], float]] = {
@@ -342,15 +453,15 @@ RECIPES: dict[str, tuple[list[dict[str, Any]], float]] = {
 @few_examples
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_technique_applies(
-    settings: FamilySettings, recipe: str, fitted: Checkpoint, clicks: Any
+    settings: FamilySettings, recipe: str, fitted: Checkpoint, log: Any
 ) -> None:
     steps, tolerance = RECIPES[recipe]
-    setting = Setting(FEATURES, Splits(clicks.train, clicks.eval), TRAINING)
+    setting = Setting(features_of(settings), Splits(log.train, log.eval), TRAINING)
     checkpoint = fitted
     for step in steps:
         checkpoint = apply(from_json(json.dumps(step)), checkpoint, setting).model
     assert checkpoint.config.family == settings.family
-    file, distance = shipped(checkpoint, clicks)
+    file, distance = shipped(checkpoint, log)
     assert distance < tolerance
     assert len(file.content) < len(export_target().export(fitted))
     if recipe == "trained_int8":
@@ -369,6 +480,11 @@ def test_sixteen_bit_activations(
     settings: FamilySettings, clicks: Any, write_examples: Any, tmp_path: pathlib.Path
 ) -> None:
     layout = FeatureLayout(clicks.layout.fields[:2], clicks.layout.numeric)
+    if not fits(settings, layout):
+        wide = parse_step('{"technique": "quantize", "format": "int16x8"}')
+        with pytest.raises(NotCompressible, match="int16x8 and the multi-valued features"):
+            check_recipe([wide], settings, features_of(settings))
+        return
 
     def single_valued(files: list[str], name: str) -> list[str]:
         rows, labels, _ = transformed_inputs(read_records(files), clicks.layout, [])
@@ -389,11 +505,15 @@ def test_sixteen_bit_activations(
 @pytest.mark.slow
 @pytest.mark.parametrize("student", FAMILIES.names)
 @pytest.mark.parametrize("teacher", FAMILIES.names)
-def test_any_family_teaches_any_other(teacher: str, student: str, clicks: Any) -> None:
-    model = training.build(clicks.layout, example(teacher), TRAINING)
-    metrics = training.fit(model, clicks.layout, clicks.train, clicks.eval, TRAINING)
-    taught_by = Checkpoint(model, clicks.layout, example(teacher), metrics)
-    setting = Setting(FEATURES, Splits(clicks.train, clicks.eval), TRAINING, [taught_by])
+def test_any_family_teaches_any_other(
+    teacher: str, student: str, clicks: Any, listens: Any
+) -> None:
+    features = features_of(example(teacher), example(student))
+    log = clicks if features is FEATURES else listens
+    model = training.build(log.layout, example(teacher), TRAINING)
+    metrics = training.fit(model, log.layout, log.train, log.eval, TRAINING)
+    taught_by = Checkpoint(model, log.layout, example(teacher), metrics)
+    setting = Setting(features, Splits(log.train, log.eval), TRAINING, [taught_by])
     step = {
         "technique": "distill",
         "teachers": 1,
@@ -405,7 +525,7 @@ def test_any_family_teaches_any_other(teacher: str, student: str, clicks: Any) -
     distilled = apply(from_json(json.dumps(step)), taught_by, setting).model
     assert distilled.config.family == distilled.model.name == student
     assert distilled.metrics["auc"] > 0.7
-    assert shipped(distilled, clicks)[1] < 1e-5
+    assert shipped(distilled, log)[1] < 1e-5
 
 
 @pytest.mark.slow

@@ -428,6 +428,23 @@ def test_what_an_item_changes() -> None:
         check_item_columns(["release_hour"], features)
 
 
+def test_an_item_changes_what_is_of_its_past_alone() -> None:
+    """A history stays with its row; what is counted by item is unknown for another one."""
+    item = {"kind": "categorical", "name": "item"}
+    recent = {"kind": "history", "name": "recent", "of": "item", "by": "user"}
+    mine = {"kind": "aggregate", "name": "mine", "by": "user"}
+    base = {"item": "item", "user": "user"}
+    features = FeatureSet.model_validate({**base, "features": [item, recent, mine]})
+    assert features.changing_with_item([]) == ()
+    for key in ("item", ["user", "item"]):
+        popular = {"kind": "aggregate", "name": "popular", "by": key}
+        features = FeatureSet.model_validate({**base, "features": [item, popular]})
+        with pytest.raises(
+            ValueError, match=r"'popular' reads .*popular_count.* beside columns of"
+        ):
+            features.changing_with_item([])
+
+
 def test_an_unknown_kind_lists_what_is_registered() -> None:
     with pytest.raises(ValueError, match=f"no feature kind 'text'; registered are .*, {TOY}"):
         FeatureSet.model_validate({"features": [{"kind": "text", "name": "x"}]})

@@ -24,7 +24,7 @@ from ranklite.components.log_example_gen.point_in_time.state import (
 )
 from ranklite.components.log_example_gen.point_in_time.views import CONFIGURED
 from ranklite.models.features import past
-from ranklite.models.features.past import KEY, Past
+from ranklite.models.features.past import EVENTS, KEY, Past
 from ranklite.models.features.raw_column import RawColumn
 from ranklite.models.features.sql import name
 
@@ -170,6 +170,7 @@ class KeyColumns:
         for column in self._stored:
             sums = self._sums(table, rows, keys, end, [of_column(column)])
             entry[column.name] = pa.array(statistic(of_column(column), sums, self._state.means))
+        entry[EVENTS] = pa.array(rows.before(keys, end) - rows.before(keys, FIRST + 0 * end))
         self._ends.append(pa.table(entry))
 
     def _store(self) -> None:
@@ -179,13 +180,14 @@ class KeyColumns:
         for column in self._stored:
             of = of_column(column)
             nobody[column.name] = pa.array(statistic(of, no_event(of), self._state.means))
+        nobody[EVENTS] = pa.array([0], pa.int64())
         last = pa.table(nobody)
         whole = pa.concat_tables([*(table.cast(last.schema) for table in self._ends), last])
         by_feature: dict[str, list[RawColumn]] = {}
         for column in self._stored:
             by_feature.setdefault(of_column(column).feature, []).append(column)
         for feature, columns in by_feature.items():
-            self._state.stored[feature] = whole.select([KEY, *(c.name for c in columns)])
+            self._state.stored[feature] = whole.select([KEY, EVENTS, *(c.name for c in columns)])
 
 
 def _add(target: Array, places: Array, values: Array, is_age: bool) -> None:

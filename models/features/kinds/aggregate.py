@@ -51,6 +51,8 @@ class AggregateFeature(FeatureKind):
       delay: Seconds that it lags behind besides.
       table: How values are stored in the file: `uint8`, of 256 steps between the least and the
         greatest, `float32`, or `none`.
+      table_min_count: Events that a key outside of the vocabulary needs to be stored; a key with
+        fewer is one without events, unless an app sends its numbers.
     """
 
     kind: Literal["aggregate"]
@@ -62,6 +64,7 @@ class AggregateFeature(FeatureKind):
     as_of: AsOf = "day"
     delay: float = Field(0.0, ge=0.0)
     table: Literal["uint8", "float32", "none"] = "uint8"
+    table_min_count: int = Field(1, ge=1)
 
     @field_validator("by", mode="before")
     @classmethod
@@ -115,6 +118,7 @@ class AggregateFeature(FeatureKind):
                     self.prior if stat == "rate" else 0.0,
                 ),
                 stored=self.table if self.is_stored else "",
+                stored_from=self.table_min_count,
             )
             for stat in self.stats
         )

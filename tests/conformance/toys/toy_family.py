@@ -13,6 +13,7 @@ from ranklite.models.architectures.inputs import FLATTEN, Inputs
 from ranklite.models.architectures.parts import Parts
 from ranklite.models.architectures.tower import build_tower, tower_parts
 from ranklite.models.features.layout import FeatureLayout
+from ranklite.models.layers.sequence_sizes import encoder_weights
 from ranklite.models.layers.table_config import EMBEDDING, LINEAR
 
 if TYPE_CHECKING:
@@ -59,12 +60,13 @@ class WideAndDeep(Family[WideAndDeepSettings]):
         return inputs.model(logit, "wide_and_deep")
 
     def parts(self, layout: FeatureLayout) -> Parts:
-        width = len(layout.fields) * self.settings.embedding_dim
-        tower = tower_parts(width, layout.num_numeric, self.settings)
+        width = layout.num_vectors * self.settings.embedding_dim
+        tower = tower_parts(width, layout.num_numbers, self.settings)
         heads = ("wide",) if self.settings.wide else ()
         return Parts(
             tables=(EMBEDDING, LINEAR) if self.settings.wide else (EMBEDDING,),
             embeddings=FLATTEN,
             inputs=(FLATTEN,),
+            encoders=encoder_weights(layout, self.settings.embedding_dim),
             **{**tower, "heads": (*tower["heads"], *heads)},
         )

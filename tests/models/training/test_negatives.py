@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ranklite.models.features.layout import IDS, NUMERIC, FeatureLayout
+from ranklite.models.features.layout import IDS, NUMERIC, FeatureLayout, ListField
 from ranklite.models.training import data
 from ranklite.models.training.config import RedrawnNegatives
 from ranklite.models.training.negatives import Catalogue, redrawn_negatives
@@ -105,3 +105,33 @@ def test_a_user_that_is_no_feature_is_told(files: list[str]) -> None:
     config = RedrawnNegatives(user="visitor", item="item")
     with pytest.raises(ValueError, match="'visitor' and the item 'item'"):
         redrawn_negatives(files, LAYOUT, config)
+
+
+def test_a_session_keeps_its_events_and_gets_none_of_them(
+    tmp_path: pathlib.Path, write_examples: Callable[..., str]
+) -> None:
+    """The session itself is no feature: what it had is what its list says."""
+    layout = FeatureLayout.build(
+        [("item", 1, ITEMS), ("recent", 3, 0)], [], {"recent": ListField("item", 1, "gru")}
+    )
+    random, first = np.random.default_rng(0), layout.field("item").offset + 2
+    recent = np.array([random.permutation(ITEMS)[:3] for _ in range(200)]) + first
+    recent[::2, 1:] = 0  # a single event
+    item = random.integers(0, ITEMS, (200, 1)) + first
+    label = (np.arange(200)[:, None] % 5 == 0).astype(np.float32)
+    weights = (recent > 0) / np.sum(recent > 0, axis=1, keepdims=True)
+    columns = {"ids": np.hstack([item, recent]), "numeric": weights.astype("f4"), "label": label}
+    file = write_examples(tmp_path / "sessions.gz", columns)
+    config = RedrawnNegatives(user="session", item="item")
+    augment = redrawn_negatives([file], layout, config)
+    seen = []
+    for _ in range(3):
+        ((features, labels),) = data.dataset([file], layout, 200, seed=1, augment=augment)
+        ids, negative = features[IDS].numpy(), labels.numpy()[:, 0] < 0.5
+        np.testing.assert_array_equal(ids[:, 1:], recent)
+        np.testing.assert_array_equal(features[NUMERIC], columns["numeric"])
+        np.testing.assert_array_equal(ids[~negative, 0], item[~negative, 0])
+        assert not (ids[negative, :1] == recent[negative]).any()
+        seen.append(ids[negative, 0])
+    assert (item[label[:, 0] < 0.5] == recent[label[:, 0] < 0.5]).any()  # before
+    assert len(np.unique(seen)) == ITEMS

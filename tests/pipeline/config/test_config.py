@@ -108,6 +108,16 @@ def test_defaults(tmp_path: pathlib.Path) -> None:
             "label: y\ntarget: onyx",
             r"yaml:\d+: target: no export target 'onyx'; registered are tflite",
         ),
+        (
+            "label: y",
+            "label: y\nmodel: {family: gru4rec}",
+            r"gru4rec reads the events of a session, and no feature lists them: add one .* user",
+        ),
+        (
+            "label: y",
+            "label: y\ncompression: [{technique: distill, student: {family: gru4rec}}]",
+            "gru4rec reads the events of a session, and no feature lists them",
+        ),
     ],
 )
 def test_mistakes(tmp_path: pathlib.Path, old: str, new: str, message: str) -> None:
@@ -122,6 +132,19 @@ def test_gates_by_user_need_a_user(tmp_path: pathlib.Path) -> None:
     assert (config.gates.min_gauc, config.judged_by.max_ndcg_at_10_drop) == (0.6, 0.01)
     off = "gates: {min_gauc: null, max_gauc_drop: null}\n"
     assert load_config(write(tmp_path, VALID + off)).gates.min_gauc is None
+
+
+def test_sessions_redraw_items_without_the_session_as_a_feature(tmp_path: pathlib.Path) -> None:
+    config = load_config("configs/sessions.yaml")
+    assert config.fitting.negatives is not None
+    assert config.fitting.negatives.item_columns == ()
+    assert [feature.name for feature in config.features] == ["item", "recent"]
+    text = pathlib.Path("configs/sessions.yaml").read_text(encoding="utf-8")
+    without = "".join(
+        line for line in text.splitlines(keepends=True) if "kind: history" not in line
+    ).replace("family: gru4rec, ", "")
+    with pytest.raises(ConfigError, match=r"needs the user 'session' .*, or a list of items"):
+        load_config(write(tmp_path, without))
 
 
 def test_a_file_that_is_not_there() -> None:

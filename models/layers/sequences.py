@@ -76,13 +76,8 @@ class TargetAttention(keras.layers.Layer):
 
 @keras.utils.register_keras_serializable("ranklite")
 class UnrolledGRU(keras.layers.Layer):
-<<<<<<< HEAD
-    r"""A gated recurrent unit over the events, the oldest first (Cho et al. 2014), as in GRU4Rec
-    (Hidasi et al. 2016, https://arxiv.org/abs/1511.06939):
-=======
     r"""A gated recurrent unit (Cho et al. 2014) over the events, the oldest first, as GRU4Rec has
     it (Hidasi et al. 2016, https://arxiv.org/abs/1511.06939):
->>>>>>> sequences
 
         z = sigmoid(W_z x + U_z s),   r = sigmoid(W_r x + U_r s)
         c = tanh(W_c x + U_c (r * s)),   s <- (1 - z) s + z c

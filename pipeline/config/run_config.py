@@ -119,12 +119,9 @@ class RunConfig(Strict):
         if self.training.negatives is not None:
             raise ValueError("training.negatives: say `negatives: {redraw: epoch}` instead")
         check_batch(self.model, self.training.batch_size)
-<<<<<<< HEAD
         self.gates.check_user(self.user)
-=======
         for model in self._models:
             kernel_shapes(model, self.feature_set)  # raises where a family needs other features
->>>>>>> sequences
         if len(self._ensembles) > 1:
             raise ValueError(
                 "compression: all recipes that distil share one ensemble: give the same `teachers` "

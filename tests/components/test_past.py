@@ -6,11 +6,15 @@ import pathlib
 import tempfile
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from ranklite.components.log_example_gen import IngestError
+from ranklite.components.log_example_gen.past_rows import past_rows
+from ranklite.models.features import stored_state
+from ranklite.models.features.past import VIEWS_FILE
 from ranklite.models.serving.state import EventState
 from tests.past_logs import START, Row, config, expected, ingested
 
@@ -219,3 +223,45 @@ def test_where_the_past_is_not_known_it_is_refused(changes: dict[str, Any], mess
 def test_features_of_a_past_that_no_event_has(feature: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         config([{"name": "past", **feature}])
+
+
+def test_what_a_file_stores_is_the_state_at_the_end_of_the_log(tmp_path: pathlib.Path) -> None:
+    rows = [
+        Row("ann", item, "1", "x", "1", "1", START + 100 * k, k % 2)
+        for k, item in enumerate(["a", "a", "b", "a", "b", "", "c", "c", "b", "d"])
+    ]
+    stats = {"name": "stats", "kind": "aggregate", "by": "item", "stats": ["count", "rate"]}
+    chosen = config([{**stats, "table_min_count": 2}])
+    _, report = ingested(rows, chosen, tmp_path)
+    mean = report["past"]["means"]["label"]
+    (feature,) = [f for f in chosen.features.features if f.name == "stats"]
+    read = stored_state.read(str(tmp_path), feature, chosen.features, {"item": ["b", "a"]})
+    assert read["extra"] == ["c"]  # "d" has one event
+    # Out of vocabulary, missing, b, a, c.
+    assert read["values"]["stats_count"] == [0, pytest.approx(float("nan"), nan_ok=True), 3, 3, 2]
+    rates = [read["values"]["stats_rate"][place] for place in (0, 2, 3, 4)]
+    positives = ((0, 0), (0, 3), (2, 3), (1, 2))
+    assert rates == [pytest.approx((p + 10 * mean) / (n + 10)) for p, n in positives]
+
+
+def test_other_states_of_the_judged_rows(tmp_path: pathlib.Path) -> None:
+    rows = [Row("ann", "a", "1", "x", "1", "1", START + 60 * k, int(k % 3 == 0)) for k in range(20)]
+    ingested(rows, config([FEATURES[0], FEATURES[2]]), tmp_path)
+    table = pq.read_table(tmp_path / VIEWS_FILE).to_pylist()
+    assert len(table) == 4  # the rows of the test split
+    for place, row in enumerate(table, 16):  # one session, in one day
+        assert row["user_at_request/seen"] == ["a"] * 3
+        assert row["items_at_request/item_stats_count"] == place
+        assert row["items_frozen/item_stats_count"] == 16
+    assert not [name for name in table[0] if name.startswith("user_at_session_start")]
+
+
+def test_a_scored_folder_has_the_state_of_each_row(tmp_path: pathlib.Path) -> None:
+    rows = [Row("ann", "a", "1", "x", "1", "1", START + 60 * k, k % 2) for k in range(20)]
+    chosen = config(FEATURES)
+    held, report = ingested(rows, chosen, tmp_path)
+    with past_rows(chosen, str(tmp_path / "data"), report["past"]["means"]) as file:
+        scored = [row for _, row in file.rows]
+    for column, values in held.items():
+        close(values, [row[column] for row in scored])
+    assert [row["label"] for row in scored] == [row.label for row in rows]

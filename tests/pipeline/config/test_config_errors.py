@@ -63,7 +63,8 @@ def test_a_wrong_choice_lists_the_choices() -> None:
     (line,) = errors(FEATURES.replace("kind: categorical", "kind: categorial"))
     assert line == (
         "my.yaml:3: inputs.features[0].kind = 'categorial': not registered (did you mean "
-        "'categorical'?); registered are 'categorical', 'multi_categorical', 'numeric'"
+        "'categorical'?); registered are 'categorical', 'multi_categorical', 'numeric', "
+        "'history', 'aggregate'"
     )
 
 

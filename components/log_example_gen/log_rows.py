@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import decimal
 import itertools
 import json
 from collections.abc import Iterator, Sequence
@@ -149,7 +150,14 @@ def _of_parquet(scan: Scan, wanted: list[int]) -> Iterator[tuple[int, int, dict[
     places = set(wanted)
     for number, values in log_files.parquet_rows(scan.path, groups[-2:]):
         if number in places:
-            yield number, number, values
+            yield number, number, {name: _json_ready(value) for name, value in values.items()}
+
+
+def _json_ready(value: Any) -> Any:
+    """JSON has numbers and no decimals; a fraction is of use to a number only, which is a float."""
+    if isinstance(value, decimal.Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return list(map(_json_ready, value)) if isinstance(value, list) else value
 
 
 def _rejected(con: duckdb.DuckDBPyConnection, scan: Scan) -> set[int]:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 _DELIMITERS = (",", "\t", ";", "|")
-# Python's csv refuses NUL before 3.11: what Unicode says is never a letter carries it.
-NUL, NO_NUL = "\0", "\U0010ffff"
+# Python's csv refuses NUL before 3.11: half of a pair of surrogates, which no text has, carries it.
+NUL, NO_NUL = "\0", "\ud800"
 csv.field_size_limit(sys.maxsize)  # a field is as long as it is
 
 
@@ -119,7 +119,13 @@ def every_record(
         strict=strict,
     )
     begun = 1
-    for values in reader:
+    while True:
+        try:
+            values = next(reader, None)
+        except csv.Error as error:
+            raise csv.Error(f"line {begun}: {error}") from error
+        if values is None:
+            return
         yield begun, [v.replace(NO_NUL, NUL) if NO_NUL in v else v for v in values]
         begun = reader.line_num + 1
 

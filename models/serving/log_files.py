@@ -10,11 +10,12 @@ import bz2
 import contextlib
 import csv
 import dataclasses
-import decimal
 import gzip
 import itertools
 import json
 import os
+import re
+import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
@@ -28,6 +29,7 @@ from ranklite.models.serving.csv_format import (
 )
 
 Record = dict[str, Any]
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")  # of a letter that JSON writes as two: text needs both
 _OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open}
 _FORMATS = {
     ".csv": "csv",
@@ -172,6 +174,8 @@ def json_rows(lines: Iterable[str]) -> Iterator[tuple[int, Record]]:
             continue
         try:
             row = json.loads(text, object_pairs_hook=lambda pairs: dict(reversed(pairs)))
+            if _HALF.search(text):
+                json.dumps(row, ensure_ascii=False).encode()
         except (ValueError, RecursionError) as error:
             raise ValueError(f"line {line} is no JSON: {error}") from error
         if not isinstance(row, dict):
@@ -205,6 +209,7 @@ def parquet_rows(path: str, groups: Iterable[int] | None = None) -> Iterator[tup
       ValueError: pyarrow is not installed, or cannot read the file.
     """
     file = _parquet_file(path)
+    uuids = _uuids(file)
     sizes = [file.metadata.row_group(g).num_rows for g in range(file.metadata.num_row_groups)]
     starts = [0, *itertools.accumulate(sizes)]
     for group in groups if groups is not None else range(len(sizes)):
@@ -212,16 +217,25 @@ def parquet_rows(path: str, groups: Iterable[int] | None = None) -> Iterator[tup
         try:
             for batch in file.read_row_group(group).to_batches():
                 for row in batch.to_pylist():
-                    yield number, {name: _plain(value) for name, value in row.items()}
+                    yield number, {n: _plain(v, n in uuids) for n, v in row.items()}
                     number += 1
         except (ArithmeticError, OSError, ValueError) as error:  # pyarrow's are these
             raise ValueError(f"{path}: row group {group}: {error}") from error
 
 
-def _plain(value: Any) -> Any:
+def _uuids(file: Any) -> set[str]:
+    """Columns of UUIDs, or of lists of them, which pyarrow takes for 16 bytes."""
+    schema = file.schema
+    leaves = (schema.column(number) for number in range(len(schema)))
+    paths = {leaf.path for leaf in leaves if leaf.logical_type.type == "UUID"}
+    names = file.schema_arrow.names
+    return {name for name in names if any(f"{path}.".startswith(f"{name}.") for path in paths)}
+
+
+def _plain(value: Any, is_uuid: bool = False) -> Any:
     """A value as text, number or list of them, where it is one."""
     if isinstance(value, bytes):
+        if is_uuid:
+            return str(uuid.UUID(bytes=value))
         return value.decode(errors="surrogateescape")
-    if isinstance(value, decimal.Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    return list(map(_plain, value)) if isinstance(value, list) else value
+    return [_plain(each, is_uuid) for each in value] if isinstance(value, list) else value

@@ -148,9 +148,11 @@ def _of_parquet(scan: Scan, wanted: list[int]) -> Iterator[tuple[int, int, dict[
     ends = list(itertools.accumulate(sizes))
     groups = sorted({bisect.bisect_left(ends, record) for record in wanted})
     places = set(wanted)
+    uuids = log_files.uuid_columns(scan.path)
     for number, values in log_files.parquet_rows(scan.path, groups[-2:]):
         if number in places:
-            yield number, number, {name: _json_ready(value) for name, value in values.items()}
+            row = {n: _json_ready(log_files.plain(v, n in uuids)) for n, v in values.items()}
+            yield number, number, row
 
 
 def _json_ready(value: Any) -> Any:

@@ -84,12 +84,13 @@ def _mended(text: str, values: list[str], form: CsvFormat, delimiter: str) -> st
     if not any(value.startswith(f" {quote}") for value in values):
         return text
     end = "".join(itertools.takewhile(lambda letter: letter in "\r\n", reversed(text)))[::-1]
-    return delimiter.join(_quoted(value, form) for value in values) + end
+    return delimiter.join(_written(value, form, delimiter) for value in values) + end
 
 
-def _quoted(value: str, form: CsvFormat) -> str:
-    if not value:
-        return value
+def _written(value: str, form: CsvFormat, delimiter: str) -> str:
+    begins = value.startswith((form.quote, f" {form.quote}"))
+    if not begins and not any(letter in value for letter in (delimiter, "\r", "\n")):
+        return value  # quotes inside are letters
     escape = form.escape or form.quote
     if escape != form.quote:
         value = value.replace(escape, escape * 2)

@@ -56,8 +56,8 @@ def convert(column: RawColumn, value: Any) -> Any:
     """
     if column.length is None:
         return _converted(column, value)
-    parts = _parts(column, value)
-    kept = [_converted(column, part) for part in parts[: column.length]]
+    # What is cut has to be of the type too, as in a log.
+    kept = [_converted(column, part) for part in _parts(column, value)][: column.length]
     return kept + [column.missing] * (column.length - len(kept))
 
 

@@ -69,6 +69,7 @@ class RowFile:
       rows: Each row as it stands there, with the line that it begins in; of Parquet, its number
         from 1. Reading them raises a ValueError that names the line.
       form: How a CSV file is written, its delimiter included.
+      uuids: Columns of a Parquet file that hold UUIDs.
     """
 
     path: str
@@ -76,10 +77,13 @@ class RowFile:
     columns: list[str] | None
     rows: Iterator[tuple[int, Record]]
     form: CsvFormat
+    uuids: frozenset[str] = frozenset()
 
     def value(self, row: Mapping[str, Any], column: str) -> Any:
         """A value of a row; None where it is missing."""
         value = row.get(column)
+        if self.kind == "parquet":
+            return plain(value, column in self.uuids)
         return None if self.kind == "csv" and value in self.form.null else value
 
 
@@ -99,7 +103,7 @@ def open_rows(path: str, form: CsvFormat, encoding: str = "utf-8") -> Iterator[R
     try:
         if kind == "parquet":
             rows = parquet_rows(path)
-            yield RowFile(path, kind, _parquet_columns(path), rows, form)
+            yield RowFile(path, kind, _parquet_columns(path), rows, form, uuid_columns(path))
             return
         with open_text(path, encoding) as file:
             if kind == "jsonl":
@@ -203,13 +207,12 @@ def _parquet_file(path: str) -> Any:
 
 
 def parquet_rows(path: str, groups: Iterable[int] | None = None) -> Iterator[tuple[int, Record]]:
-    """The rows of a Parquet file, or of some of its row groups; binary values are text.
+    """The rows of a Parquet file, or of some of its row groups; `plain` reads their values.
 
     Raises:
       ValueError: pyarrow is not installed, or cannot read the file.
     """
     file = _parquet_file(path)
-    uuids = _uuids(file)
     sizes = [file.metadata.row_group(g).num_rows for g in range(file.metadata.num_row_groups)]
     starts = [0, *itertools.accumulate(sizes)]
     for group in groups if groups is not None else range(len(sizes)):
@@ -217,25 +220,31 @@ def parquet_rows(path: str, groups: Iterable[int] | None = None) -> Iterator[tup
         try:
             for batch in file.read_row_group(group).to_batches():
                 for row in batch.to_pylist():
-                    yield number, {n: _plain(v, n in uuids) for n, v in row.items()}
+                    yield number, row
                     number += 1
         except (ArithmeticError, OSError, ValueError) as error:  # pyarrow's are these
             raise ValueError(f"{path}: row group {group}: {error}") from error
 
 
-def _uuids(file: Any) -> set[str]:
-    """Columns of UUIDs, or of lists of them, which pyarrow takes for 16 bytes."""
+def uuid_columns(path: str) -> frozenset[str]:
+    """Columns of a Parquet file of UUIDs, or of lists of them, which pyarrow takes for 16 bytes."""
+    file = _parquet_file(path)
     schema = file.schema
     leaves = (schema.column(number) for number in range(len(schema)))
     paths = {leaf.path for leaf in leaves if leaf.logical_type.type == "UUID"}
     names = file.schema_arrow.names
-    return {name for name in names if any(f"{path}.".startswith(f"{name}.") for path in paths)}
+    return frozenset(n for n in names if any(f"{leaf}.".startswith(f"{n}.") for leaf in paths))
 
 
-def _plain(value: Any, is_uuid: bool = False) -> Any:
-    """A value as text, number or list of them, where it is one."""
+def plain(value: Any, is_uuid: bool) -> Any:
+    """A value of a Parquet file as text, number or list of them, where it is one.
+
+    Args:
+      value: As pyarrow gives it; bytes are text.
+      is_uuid: Whether it is one of `uuid_columns`.
+    """
     if isinstance(value, bytes):
         if is_uuid:
             return str(uuid.UUID(bytes=value))
         return value.decode(errors="surrogateescape")
-    return [_plain(each, is_uuid) for each in value] if isinstance(value, list) else value
+    return [plain(each, is_uuid) for each in value] if isinstance(value, list) else value

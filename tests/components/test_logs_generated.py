@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import io
 import json
 import pathlib
 import tempfile
@@ -108,8 +109,8 @@ def scored(file: RowFile, columns: Sequence[Any]) -> tuple[list[Row], set[Any], 
 
 def rejected(path: pathlib.Path) -> set[tuple[int, str]]:
     """Line and column of each reject; none is without a reason, and without a value."""
-    text = path.read_text(encoding="utf-8", errors="strict").replace(NUL, NO_NUL)
-    rows = list(csv.DictReader(text.splitlines(keepends=True)))
+    text = path.read_bytes().decode().replace(NUL, NO_NUL)
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
     assert all(row["reason"] and row["file"].startswith("log.") for row in rows)
     return {(int(row["line"]), row["column"]) for row in rows}
 
@@ -152,6 +153,7 @@ CSV_CELLS = {
     "x": cells(st.one_of(FLOATS.map(repr), FLOATS.map(repr), TEXTS)),
     "tags": cells(st.lists(TEXTS, max_size=5).map("|".join)),
 }
+CSV_NONE = dict.fromkeys(NAMES, "")
 # What nobody writes on purpose: quotes with something beside them.
 LOOSE = st.builds(
     "".join,
@@ -167,6 +169,7 @@ def as_csv(rows: Sequence[Row], end: str) -> bytes:
 
 @GENERATED
 @given(rows_of(CSV_CELLS), st.sampled_from(["\n", "\r\n"]))
+@example([{**CSV_NONE, "tags": "\U0010ffff"}, {**CSV_NONE, "x": "\0", "tags": "\0"}], "\n")
 @example([{"u": '" ""a"""', "i": "7.", "x": '" 1"', "tags": '" "" |a"'}] * 2, "\n")
 def test_csv(rows: list[Row], end: str) -> None:
     check("log.csv", "strings|", as_csv(rows, end))
@@ -198,6 +201,7 @@ JSON_CELLS = {
 
 
 @GENERATED
+@example([{**NONE, "tags": ["a", "b", "c", 7.5]}, {**NONE, "tags": ""}], False, "strings")
 @given(rows_of(JSON_CELLS), st.booleans(), st.sampled_from(["strings", "strings|"]))
 def test_json_lines(rows: list[Row], ascii_only: bool, tags: str) -> None:
     lines = [{"y": 0, **NONE}, {"y": 1, **NONE}, *({"y": 1, **row} for row in rows)]

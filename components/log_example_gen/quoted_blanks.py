@@ -49,7 +49,8 @@ def _is_suspect(path: str, quote: str, most: int | None) -> bool:
     with open(path, "rb") as file:
         while block := file.read(_BLOCK if left is None else min(_BLOCK, left)):
             joined = last + block
-            if before in joined or behind in joined:
+            # Most files have no quote at all, which is found out ten times as fast.
+            if quote.encode() in joined and (before in joined or behind in joined):
                 return True
             last = block[-len(before) :]
             left = None if left is None else left - len(block)

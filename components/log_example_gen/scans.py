@@ -27,11 +27,11 @@ _DIGITS = 38  # of DuckDB's decimals
 _LONGEST_LINE = 16 * 2**20  # bytes
 _NEVER, _NULL = "\x01", "\x02"  # no line of JSON has them
 # What DuckDB takes for JSON and no other reader does: `[1,]`, and `inf` or `nan` in any case.
-_NO_JSON = quoted(r"(?i),[ \t]*[}\]]|inf|nan")
+_NO_JSON = quoted(r"(?i),[ \t]*[}\]]|[:,\[][ \t]*-?(?:inf|nan)")
 _BARE = r"""regexp_replace(line, '"(?:[^"\\]|\\.)*"', '', 'g')"""  # without its texts
-_LENIENT = (
-    f"regexp_matches(line, {_NO_JSON}) AND regexp_matches(replace(replace(replace({_BARE}, "
-    f"'-NaN', 'nan'), 'NaN', ''), 'Infinity', ''), {_NO_JSON})"
+_LENIENT = (  # a CASE computes for few lines what AND would compute for all
+    f"CASE WHEN regexp_matches(line, {_NO_JSON}) THEN regexp_matches(replace(replace(replace("
+    f"{_BARE}, '-NaN', 'nan'), 'NaN', ''), 'Infinity', ''), {_NO_JSON}) ELSE false END"
 )
 
 

@@ -11,6 +11,8 @@ import contextlib
 import csv
 import dataclasses
 import gzip
+import importlib
+import io
 import itertools
 import json
 import os
@@ -30,11 +32,12 @@ from ranklite.models.serving.csv_format import (
 
 Record = dict[str, Any]
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")  # of a letter that JSON writes as two: text needs both
-_OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open}
+_OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open}  # by first bytes
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_COMPRESSED = (".gz", ".bz2", ".zst")
 _FORMATS = {
     ".csv": "csv",
     ".tsv": "csv",
-    ".txt": "csv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".parquet": "parquet",
@@ -42,18 +45,32 @@ _FORMATS = {
 }
 
 
-def format_of(path: str) -> str:
-    """The format of a file by its name, compressed or not; CSV where the name does not tell."""
-    stem, suffix = os.path.splitext(path)
-    if suffix in _OPENERS:
+def format_of(path: str, otherwise: str | None = None) -> str:
+    """The format of a file by its name, compressed or not.
+
+    Args:
+      path: Its name, with a suffix.
+      otherwise: What it is where the name does not tell; None stands for CSV.
+    """
+    stem, suffix = os.path.splitext(path.lower())
+    if suffix in _COMPRESSED:
         suffix = os.path.splitext(stem)[1]
-    return _FORMATS.get(suffix.lower(), "csv")
+    return _FORMATS.get(suffix, otherwise or "csv")
 
 
 def open_text(path: str, encoding: str) -> TextIO:
-    """A text file, decompressed by its name, without a byte order mark."""
-    opener = _OPENERS.get(os.path.splitext(path)[1], open)
+    """A text file, decompressed where its first bytes say so, without a byte order mark.
+
+    Raises:
+      ValueError: It is compressed by Zstandard, and pyarrow is not installed.
+    """
     codec = "utf-8-sig" if encoding == "utf-8" else encoding
+    with open(path, "rb") as start:
+        magic = start.read(4)
+    if magic == _ZSTD:
+        pa = _pyarrow(path, "Zstandard")
+        return io.TextIOWrapper(pa.input_stream(path, compression="zstd"), codec, newline="")
+    opener = next((each for first, each in _OPENERS.items() if magic.startswith(first)), open)
     file: TextIO = opener(path, "rt", encoding=codec, newline="")
     return file
 
@@ -88,18 +105,21 @@ class RowFile:
 
 
 @contextlib.contextmanager
-def open_rows(path: str, form: CsvFormat, encoding: str = "utf-8") -> Iterator[RowFile]:
+def open_rows(
+    path: str, form: CsvFormat, encoding: str = "utf-8", otherwise: str | None = None
+) -> Iterator[RowFile]:
     """Opens a CSV, JSON Lines or Parquet file.
 
     Args:
       path: The file.
       form: How CSV is written.
       encoding: Of a text file.
+      otherwise: Its format where its name does not tell.
 
     Raises:
       ValueError: The file cannot be read; the message names it, and the line where there is one.
     """
-    kind = format_of(path)
+    kind = format_of(path, otherwise)
     try:
         if kind == "parquet":
             rows = parquet_rows(path)
@@ -193,17 +213,21 @@ def _parquet_columns(path: str) -> list[str]:
 
 
 def _parquet_file(path: str) -> Any:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise ValueError(
-            f"{path}: reading Parquet needs pyarrow: pip install pyarrow, or write CSV"
-        ) from None
+    pa = _pyarrow(path, "Parquet")
+    pq = importlib.import_module("pyarrow.parquet")
     try:
         return pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _pyarrow(path: str, what: str) -> Any:
+    try:
+        return importlib.import_module("pyarrow")
+    except ImportError:
+        raise ValueError(
+            f"{path}: reading {what} needs pyarrow: pip install pyarrow, or write plain CSV"
+        ) from None
 
 
 def parquet_rows(path: str, groups: Iterable[int] | None = None) -> Iterator[tuple[int, Record]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
 import decimal
 import gzip
@@ -92,6 +93,30 @@ def test_jsonl_and_parquet(version: pathlib.Path, tmp_path: pathlib.Path) -> Non
     result = pq.read_table(tmp_path / "out.parquet")
     assert result.column_names == [*ROW, "score"]
     np.testing.assert_allclose(result["score"].to_numpy(), expected(version), rtol=1e-6)
+
+
+def test_compression_is_told_by_first_bytes(version: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """As in ingestion: a name may tell another, or none."""
+    text = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
+    contents = {
+        "a.jsonl": gzip.compress(text),
+        "b.jsonl.gz": text,
+        "c.JSONL.BZ2": bz2.compress(text),
+        "d.jsonl.zst": pa.compress(text, codec="zstd", asbytes=True),
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+        assert Scorer(str(version)).score_file(str(tmp_path / name), str(tmp_path / "out")) == 3
+        scores = [json.loads(line)["score"] for line in (tmp_path / "out").read_text().splitlines()]
+        np.testing.assert_allclose(scores, expected(version), rtol=1e-6)
+
+
+def test_a_name_that_tells_no_format(version: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """The log's own format then counts, as its other settings do."""
+    scorer = with_source(version, tmp_path, format="jsonl")
+    for name in ("in.txt", "in.data", "in"):
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+        assert scorer.score_file(str(tmp_path / name), str(tmp_path / "out.jsonl")) == 3
 
 
 def test_parquet_is_written_as_it_came(version: pathlib.Path, tmp_path: pathlib.Path) -> None:

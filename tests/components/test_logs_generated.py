@@ -123,6 +123,7 @@ HARD = [
 ]  # fmt: skip
 TEXTS = st.one_of(st.sampled_from(HARD), st.text(max_size=6))
 EDGES = [2**63 - 1, -(2**63) + 1, 2**53, 2**53 + 1, 0, -1]
+LISTS = st.sampled_from(["strings", "strings|", "int64s", "int64s|"])
 INTEGERS = st.one_of(st.sampled_from(EDGES), st.integers(-(2**63) + 1, 2**63 - 1))
 FLOATS = st.one_of(
     st.floats(), st.integers(-1000, 1000).map(lambda n: n / 2), st.integers(-9, 9).map(float)
@@ -151,7 +152,9 @@ CSV_CELLS = {
     "u": cells(TEXTS),
     "i": cells(st.one_of(INTEGERS.map(str), INTEGERS.map(str), TEXTS)),
     "x": cells(st.one_of(FLOATS.map(repr), FLOATS.map(repr), TEXTS)),
-    "tags": cells(st.lists(TEXTS, max_size=5).map("|".join)),
+    "tags": cells(
+        st.one_of(st.lists(TEXTS, max_size=5), st.lists(INTEGERS.map(str))).map("|".join)
+    ),
 }
 CSV_NONE = dict.fromkeys(NAMES, "")
 # What nobody writes on purpose: quotes with something beside them.
@@ -168,11 +171,13 @@ def as_csv(rows: Sequence[Row], end: str) -> bytes:
 
 
 @GENERATED
-@given(rows_of(CSV_CELLS), st.sampled_from(["\n", "\r\n"]))
-@example([{**CSV_NONE, "tags": "\U0010ffff"}, {**CSV_NONE, "x": "\0", "tags": "\0"}], "\n")
-@example([{"u": '" ""a"""', "i": "7.", "x": '" 1"', "tags": '" "" |a"'}] * 2, "\n")
-def test_csv(rows: list[Row], end: str) -> None:
-    check("log.csv", "strings|", as_csv(rows, end))
+@given(rows_of(CSV_CELLS), st.sampled_from(["\n", "\r\n"]), LISTS)
+@example(
+    [{**CSV_NONE, "tags": "\U0010ffff"}, {**CSV_NONE, "x": "\0", "tags": "\0"}], "\n", "strings"
+)
+@example([{"u": '" ""a"""', "i": "7.", "x": '" 1"', "tags": '" "" |a"'}] * 2, "\n", "strings")
+def test_csv(rows: list[Row], end: str, tags: str) -> None:
+    check("log.csv", tags.strip("|") + "|", as_csv(rows, end))
 
 
 @settings(GENERATED, max_examples=15)
@@ -196,13 +201,18 @@ JSON_CELLS = {
     "u": st.one_of(SCALARS, SCALARS, st.lists(SCALARS, max_size=2)),
     "i": st.one_of(INTEGERS, INTEGERS.map(str), SCALARS),
     "x": st.one_of(FLOATS, INTEGERS, SCALARS),
-    "tags": st.one_of(st.lists(SCALARS, max_size=5), st.lists(TEXTS, max_size=5), SCALARS),
+    "tags": st.one_of(
+        st.lists(SCALARS, max_size=5),
+        st.lists(TEXTS, max_size=5),
+        SCALARS,
+        st.lists(INTEGERS, max_size=5),
+    ),
 }
 
 
 @GENERATED
 @example([{**NONE, "tags": ["a", "b", "c", 7.5]}, {**NONE, "tags": ""}], False, "strings")
-@given(rows_of(JSON_CELLS), st.booleans(), st.sampled_from(["strings", "strings|"]))
+@given(rows_of(JSON_CELLS), st.booleans(), LISTS)
 def test_json_lines(rows: list[Row], ascii_only: bool, tags: str) -> None:
     lines = [{"y": 0, **NONE}, {"y": 1, **NONE}, *({"y": 1, **row} for row in rows)]
     text = "".join(json.dumps(line, ensure_ascii=ascii_only) + "\n" for line in lines)
@@ -268,6 +278,6 @@ def tables(draw: Any) -> pa.Table:
 
 
 @GENERATED
-@given(tables(), st.sampled_from(["strings", "strings|"]))
+@given(tables(), LISTS)
 def test_parquet(table: pa.Table, tags: str) -> None:
     check("log.parquet", tags, table)

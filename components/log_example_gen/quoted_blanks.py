@@ -11,11 +11,13 @@ import csv
 import io
 import itertools
 import os
+import re
 from collections.abc import Iterator
 
 from ranklite.models.serving.csv_format import CsvFormat, every_record
 
 _BLOCK = 1 << 22
+_LONGEST = 64  # bytes that are looked at across the border of two blocks
 _NO_BREAK = "\u00a0"  # looks like a blank, and DuckDB refuses it behind a quote as any other letter
 
 
@@ -31,7 +33,7 @@ def with_blanks(
       folder: Where a copy goes.
       most: Bytes that are looked at, and copied, up to the end of a record; None takes all.
     """
-    if not form.quote or delimiter == " " or not _is_suspect(path, form.quote, most):
+    if not form.quote or delimiter == " " or not _is_suspect(path, form.quote, delimiter, most):
         return path
     if all(text == mended for text, mended in _records(path, form, delimiter, most)):
         return path
@@ -42,17 +44,23 @@ def with_blanks(
     return copy
 
 
-def _is_suspect(path: str, quote: str, most: int | None) -> bool:
-    """Whether a quote has a blank beside it anywhere, as nearly no file has."""
+def _is_suspect(path: str, quote: str, delimiter: str, most: int | None) -> bool:
+    """Whether a quote that may begin or end a value has a blank beside it, as in nearly no file.
+
+    A doubled quote inside of a value is a run of an even number of them.
+    """
+    q, begin = re.escape(quote), rf"[{re.escape(delimiter)}\r\n]"
+    beside = re.compile(rf"{begin} {q}|{begin}(?:{q}{q})+ |(?<!{q}){q}(?:{q}{q})* ".encode())
     before, behind = f" {quote}".encode(), f"{quote} ".encode()
-    last, left = b"", most
+    last, left = b"\n\n", most
     with open(path, "rb") as file:
         while block := file.read(_BLOCK if left is None else min(_BLOCK, left)):
             joined = last + block
             # Most files have no quote at all, which is found out ten times as fast.
-            if quote.encode() in joined and (before in joined or behind in joined):
+            has_any = quote.encode() in joined and (before in joined or behind in joined)
+            if has_any and beside.search(joined, 1):  # the first byte may be within a run
                 return True
-            last = block[-len(before) :]
+            last = joined[-_LONGEST:]
             left = None if left is None else left - len(block)
     return False
 

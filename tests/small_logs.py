@@ -137,7 +137,8 @@ def arrive(folder: pathlib.Path, settings: IngestConfig) -> Arrived:
             row["split"] = judged
             row["file"] = pathlib.Path(row["file"]).name
     with open(rejected / "rejects.csv", newline="", encoding="utf-8") as file:
-        rows = [(r[0], int(r[1]), r[2], r[3], r[4]) for r in list(csv.reader(file))[1:]]
+        every = csv.reader(line.replace("\0", _NO_NUL) for line in file)
+        rows = [(r[0], int(r[1]), r[2], r[3], r[4].replace(_NO_NUL, "\0")) for r in list(every)[1:]]
     return Arrived(arrived, rows, sampled)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import decimal
 import itertools
 import json
 from collections.abc import Iterator, Sequence
@@ -147,9 +148,18 @@ def _of_parquet(scan: Scan, wanted: list[int]) -> Iterator[tuple[int, int, dict[
     ends = list(itertools.accumulate(sizes))
     groups = sorted({bisect.bisect_left(ends, record) for record in wanted})
     places = set(wanted)
+    uuids = log_files.uuid_columns(scan.path)
     for number, values in log_files.parquet_rows(scan.path, groups[-2:]):
         if number in places:
-            yield number, number, values
+            row = {n: _json_ready(log_files.plain(v, n in uuids)) for n, v in values.items()}
+            yield number, number, row
+
+
+def _json_ready(value: Any) -> Any:
+    """JSON has numbers and no decimals; a fraction is of use to a number only, which is a float."""
+    if isinstance(value, decimal.Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return list(map(_json_ready, value)) if isinstance(value, list) else value
 
 
 def _rejected(con: duckdb.DuckDBPyConnection, scan: Scan) -> set[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import csv
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from ranklite.components.log_example_gen.lines import line_numbers, lines_of_row
 from ranklite.components.log_example_gen.log_table import FILE, LOG, RECORD, REJECTED, WRONG
 from ranklite.components.log_example_gen.scans import Scan
 from ranklite.models.features.sql_values import problems
+from ranklite.models.serving.csv_format import CsvWriter
 
 SHOWN_REJECTS = 5
 _UNREADABLE = "reject_errors"  # DuckDB's own
@@ -154,11 +154,11 @@ def _write_rejects(rejects: list[Reject], folder: str) -> str:
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, "rejects.csv")
     with open(path + ".tmp", "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["file", "line", "column", "reason", "value"])
+        writer = CsvWriter(file)
+        writer.write(["file", "line", "column", "reason", "value"])
         for each in rejects:
             reason = each.reason.strip().splitlines()[0]
             shown = each.file or "(row of the result)"
-            writer.writerow([shown, each.line, each.column, reason, each.value])
+            writer.write([shown, each.line, each.column, reason, each.value])
     os.replace(path + ".tmp", path)
     return path

@@ -15,14 +15,24 @@ import pyarrow.parquet as pq
 from ranklite.components.log_example_gen import IngestError
 from ranklite.components.log_example_gen.log_table import NONE, WRONG
 from ranklite.components.log_example_gen.plain_files import plain
+from ranklite.components.log_example_gen.quoted_blanks import with_blanks
 from ranklite.components.log_example_gen.source import CsvConfig, TableConfig
 from ranklite.models.features.sql import name, quoted
 from ranklite.models.features.sql_values import JSON, problem
 from ranklite.models.serving.csv_format import CsvFormat, header_of
 
 _ROW_BYTES = 4096  # that a row may take on average where only the first ones are read
+_OF_JSON = {JSON: "VARCHAR", f"{JSON}[]": "VARCHAR[]"}
+_DIGITS = 38  # of DuckDB's decimals
 _LONGEST_LINE = 16 * 2**20  # bytes
 _NEVER, _NULL = "\x01", "\x02"  # no line of JSON has them
+# What DuckDB takes for JSON and no other reader does: `[1,]`, and `inf` or `nan` in any case.
+_NO_JSON = quoted(r"(?i),[ \t]*[}\]]|[:,\[][ \t]*-?(?:inf|nan)")
+_BARE = r"""regexp_replace(line, '"(?:[^"\\]|\\.)*"', '', 'g')"""  # without its texts
+_LENIENT = (  # a CASE computes for few lines what AND would compute for all
+    f"CASE WHEN regexp_matches(line, {_NO_JSON}) THEN regexp_matches(replace(replace(replace("
+    f"{_BARE}, '-NaN', 'nan'), 'NaN', ''), 'Infinity', ''), {_NO_JSON}) ELSE false END"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +107,7 @@ def scan(
             whole = _jsonl(con, path, copy, wanted)
         else:
             assert table.csv is not None
-            whole = _csv(path, copy, table.csv, wanted)
+            whole = _csv(path, copy, table.csv, wanted, work_dir, most)
     if first is None:
         return whole
     return dataclasses.replace(whole, sql=f"SELECT * FROM ({whole.sql}) LIMIT {first}")
@@ -139,11 +149,20 @@ def _renamed(path: str, columns: Sequence[str], wanted: Sequence[str] | None) ->
     return ", ".join(f"c{numbers[c]} AS {name(c)}" for c in kept) or f"c0 AS {NONE}"
 
 
-def _csv(path: str, copy: str, settings: CsvConfig, wanted: Sequence[str] | None) -> Scan:
+def _csv(
+    path: str,
+    copy: str,
+    settings: CsvConfig,
+    wanted: Sequence[str] | None,
+    work_dir: str,
+    most: int | None,
+) -> Scan:
+    form = csv_format(settings)
     try:
-        blank, delimiter, columns = header_of(copy, csv_format(settings))
+        blank, delimiter, columns = header_of(copy, form)
     except (ValueError, csv.Error) as error:
         raise IngestError(f"{path}: {error}") from error
+    copy = with_blanks(copy, form, delimiter, work_dir, most)
     own = ", ".join(f"'c{number}': 'VARCHAR'" for number in range(len(columns)))
     options = {
         "auto_detect": "false",
@@ -161,7 +180,7 @@ def _csv(path: str, copy: str, settings: CsvConfig, wanted: Sequence[str] | None
         f"SELECT {_renamed(path, columns, wanted)} FROM {_read_csv(copy, options)}",
         dict.fromkeys(columns, "VARCHAR"),
         "csv",
-        dataclasses.replace(csv_format(settings), delimiter=delimiter),
+        dataclasses.replace(form, delimiter=delimiter),
         tuple(columns),
     )
 
@@ -181,7 +200,10 @@ def _jsonl(
         "nullstr": quoted(_NULL),
     }
     lines = _read_csv(copy, options)
-    is_object = "CASE WHEN json_valid(line) THEN json_type(line) = 'OBJECT' ELSE false END"
+    is_object = (
+        f"CASE WHEN json_valid(line) AND NOT ({_LENIENT}) THEN json_type(line) = 'OBJECT' "
+        "ELSE false END"
+    )
     if wanted is None:
         seen = con.execute(
             f"SELECT DISTINCT unnest(json_keys(line)) AS key FROM {lines} WHERE {is_object}"
@@ -226,16 +248,36 @@ def _parquet(con: duckdb.DuckDBPyConnection, path: str, wanted: Sequence[str] | 
     )
     try:
         described = con.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
-        columns = pq.read_schema(path).names
+        schema = pq.read_schema(path)
     except (duckdb.Error, pa.ArrowException) as error:
         raise IngestError(f"{path}: not readable as Parquet: {error}") from error
-    types = dict(zip(columns, (row[1] for row in described), strict=True))
-    if len(types) < len(columns):
+    columns = schema.names
+    if len(set(columns)) < len(columns):
         twice = sorted({c for c in columns if columns.count(c) > 1})
         raise IngestError(f"{path} has {', '.join(twice)} twice")
+    types = dict(zip(columns, (row[1] for row in described), strict=True))
+    read = columns if wanted is None else [c for c in columns if c in wanted]
+    for column in read:
+        if _is_wide(schema.field(column).type):  # DuckDB would give another number
+            raise IngestError(
+                f"{path}: {column!r} is a decimal of more than {_DIGITS} digits: write it as "
+                f"text, or as one of {_DIGITS}"
+            )
     own = ", ".join(f"c{number}" for number in range(len(columns)))
     sql = f"SELECT {_renamed(path, columns, wanted)} FROM {source} AS file({own})"
-    return Scan(path, path, sql, types, "parquet")
+    # What says that its texts are JSON is text, as for a scorer; a query can take it apart.
+    texts = {c: _OF_JSON[kind] for c, kind in types.items() if kind in _OF_JSON}
+    casts = [f"{name(c)}::{kind} AS {name(c)}" for c, kind in texts.items() if c in read]
+    if casts:
+        sql = f"SELECT * REPLACE ({', '.join(casts)}) FROM ({sql})"
+    return Scan(path, path, sql, types | texts, "parquet")
+
+
+def _is_wide(kind: pa.DataType) -> bool:
+    """Whether a type, or that of a list's values, is a decimal that DuckDB has no type for."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _is_wide(kind.value_type)
+    return pa.types.is_decimal(kind) and kind.precision > _DIGITS
 
 
 def _read_csv(path: str, options: dict[str, str]) -> str:

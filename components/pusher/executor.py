@@ -18,7 +18,7 @@ from ranklite.components.artifact_types import PAGE_FILE, REPORT_FILE
 from ranklite.components.blessings import refused_by, verdicts
 from ranklite.models.export.target import LoadedModel, Target
 from ranklite.models.features.feature_set import FeatureSet
-from ranklite.models.serving.metadata import changed_inputs, describe
+from ranklite.models.serving.metadata import changed_inputs, changed_task, describe
 from ranklite.models.serving.versions import latest_metadata, write_version
 
 _log = logging.getLogger(__name__)
@@ -49,7 +49,8 @@ class Executor(base_executor.BaseExecutor):
             - pushed_model: PushedModel; `pushed`, `pushed_version`, the `sha256` of the file and
               the ids of the model, its float parent and their examples are its custom properties,
               and `pushed.json` says what was pushed, which nodes refused, the verdict of every
-              gate, and the inputs that differ from those of the version before.
+              gate, and where the inputs, or the log and the task, differ from those of the
+              version before.
           exec_properties:
             - features: JSON of a FeatureSet.
             - config: JSON of the run's configuration.
@@ -70,14 +71,18 @@ class Executor(base_executor.BaseExecutor):
         judged = verdicts(report, {key: result[0].uri for key, result in input_dict.items()})
         refused = refused_by(input_dict)
         version = None
-        changed: list[str] = []
+        changed, task = list[str](), list[str]()
         if refused:
             _log.warning("not pushed: refused by %s", ", ".join(refused))
         else:
             metadata = self._metadata(
                 target, model, report, input_dict, output_dict, exec_properties
             )
-            changed = changed_inputs(latest_metadata(exec_properties["push_destination"]), metadata)
+            before = latest_metadata(exec_properties["push_destination"])
+            changed = changed_inputs(before, metadata)
+            task = changed_task(before, metadata["config"])
+            if task:
+                _log.warning("pushed behind a version of another task: %s", "; ".join(task))
             version = write_version(
                 exec_properties["push_destination"],
                 {target.file: model.content},
@@ -90,7 +95,7 @@ class Executor(base_executor.BaseExecutor):
         os.makedirs(pushed.uri, exist_ok=True)
         with open(os.path.join(pushed.uri, PUSHED_FILE), "w", encoding="utf-8") as file:
             pushed_json = {"version": version, "refused_by": refused, "verdicts": judged}
-            json.dump({**pushed_json, "changed_inputs": changed}, file)
+            json.dump({**pushed_json, "changed_inputs": changed, "changed_task": task}, file)
 
     def _metadata(
         self,

@@ -7,9 +7,11 @@ means the same in training and in scoring.
 from __future__ import annotations
 
 import datetime
+import decimal
 import itertools
 import numbers
 import re
+import uuid
 from typing import Any
 
 import numpy as np
@@ -20,10 +22,11 @@ from ranklite.models.features.raw_column import RawColumn
 
 NUMPY: dict[str, Any] = {"string": np.object_, "int64": np.int64, "float32": np.float32}
 _INT64 = range(-(2**63) + 1, 2**63)  # -2**63 stands for a missing value
-_WHOLE = 2.0**53  # beyond it a float does not say which integer was meant
+_WHOLE = 2.0**53  # from it on a float does not say which integer was meant
 _LARGEST = float(np.finfo(np.float32).max)
 _INTEGER = re.compile(r" *([+-]?)0*([0-9]{1,19})(?:\.0*)? *")
 _NUMBER = re.compile(r" *[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)? *")
+_NUMBERS = (numbers.Real, np.bool_, decimal.Decimal)
 _SEPARATOR = "|"  # of lists in a text, where the log had lists
 
 
@@ -37,7 +40,8 @@ def convert(column: RawColumn, value: Any) -> Any:
 
     Args:
       column: Where it belongs.
-      value: A str, int, float, bool or None, or a list of them; "" and NaN are missing too.
+      value: A str, int, float, Decimal, bool or None, or a list of them; "" and NaN are missing
+        too.
 
     Returns:
       A value of the column's type, its missing value where there is none; a list of exactly
@@ -52,8 +56,8 @@ def convert(column: RawColumn, value: Any) -> Any:
     """
     if column.length is None:
         return _converted(column, value)
-    parts = _parts(column, value)
-    kept = [_converted(column, part) for part in parts[: column.length]]
+    # What is cut has to be of the type too, as in a log.
+    kept = [_converted(column, part) for part in _parts(column, value)][: column.length]
     return kept + [column.missing] * (column.length - len(kept))
 
 
@@ -71,6 +75,8 @@ def _is_missing(column: RawColumn, value: Any) -> bool:
         return column.dtype != "string" and value.lower() == "nan"
     if column.dtype == "int64" and isinstance(value, numbers.Integral):
         return bool(value == MISSING_INT64)  # which model.json names for who fills arrays
+    if isinstance(value, decimal.Decimal):
+        return value.is_nan()
     return isinstance(value, numbers.Real) and bool(value != value)
 
 
@@ -113,9 +119,11 @@ def _string(value: Any) -> bytes | None:
             return None
     if isinstance(value, (bool, np.bool_)):
         return b"true" if value else b"false"
-    if isinstance(value, numbers.Real):
+    if isinstance(value, _NUMBERS):
         whole = _whole(value)
         return None if whole is None else str(whole).encode()
+    if isinstance(value, uuid.UUID):
+        return str(value).encode()
     if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
         return value.isoformat().encode()
     return None
@@ -125,7 +133,7 @@ def _int64(value: Any) -> int | None:
     if isinstance(value, str):
         match = _INTEGER.fullmatch(value)
         number = int(match[1] + match[2]) if match else None
-    elif isinstance(value, (numbers.Real, np.bool_)):
+    elif isinstance(value, _NUMBERS):
         number = _whole(value)
     else:
         return None
@@ -135,9 +143,12 @@ def _int64(value: Any) -> int | None:
 def _float32(value: Any) -> float | None:
     if isinstance(value, str):
         value = value if _NUMBER.fullmatch(value) else None
-    elif not isinstance(value, (numbers.Real, np.bool_)):
+    elif not isinstance(value, _NUMBERS):
         value = None
-    number = None if value is None else float(value)
+    try:
+        number = None if value is None else float(value)
+    except OverflowError:  # an integer of more than 308 digits
+        return None
     return number if number is not None and abs(number) <= _LARGEST else None
 
 
@@ -145,8 +156,10 @@ def _whole(value: Any) -> int | None:
     """A number as an integer, where it is one for certain."""
     if isinstance(value, (numbers.Integral, np.bool_)):
         return int(value)
+    if isinstance(value, decimal.Decimal):  # it is exact, however many digits it has
+        return int(value) if value.is_finite() and value == value.to_integral_value() else None
     number = float(value)
-    return int(number) if abs(number) <= _WHOLE and number.is_integer() else None
+    return int(number) if abs(number) < _WHOLE and number.is_integer() else None
 
 
 _CONVERT: dict[str, Any] = {"string": _string, "int64": _int64, "float32": _float32}

@@ -10,9 +10,9 @@ What is declared decides; what the log holds is kept as it was written, or refus
 | boolean         | `true`, `false`      | 1, 0               | 1, 0                  |
 | date            | `2026-01-05`         | refused            | refused               |
 
-"", null and, among numbers, NaN are missing. A float is whole up to 2**53, beyond which it does not
-say which integer was meant. `ranklite.models.features.raw_values` does the same to what an app or
-`ranklite score` gives a scorer; one table of cases tests both.
+"", null and, among numbers, NaN are missing. A float is whole below 2**53, from which on it does
+not say which integer was meant; a decimal says so at any size. `raw_values` beside this file does
+the same to what an app or `ranklite score` gives a scorer; one table of cases tests both.
 """
 
 from __future__ import annotations
@@ -136,7 +136,8 @@ def values(column: str, kind: str, dtype: str, separator: str | None) -> tuple[s
     if kind == JSON:
         alone = [] if separator else ["'VARCHAR'"]
         alone += ["'BIGINT'", "'UBIGINT'", "'DOUBLE'", "'BOOLEAN'", "'OBJECT'"]
-        wrong.append(f"coalesce(json_type({source}) IN ({', '.join(alone)}), false)")
+        is_alone = f"coalesce(json_type({source}) IN ({', '.join(alone)}), false)"
+        wrong.append(f"({is_alone} AND {_present(source, kind, dtype)})")
     if not wrong:
         return value, None
     words = _LISTS.get(dtype, "a list of numbers")
@@ -186,6 +187,8 @@ def _value(source: str, kind: str, dtype: str, column: str) -> str:
         whole = f"CASE WHEN trunc({source}) = {source} THEN CAST({source} AS HUGEINT) END"
         cast = "VARCHAR" if dtype == "string" else "BIGINT"
         return _unreserved(f"TRY_CAST({whole} AS {cast})", dtype)
+    if _DECIMALS.fullmatch(kind):  # DuckDB divides by a power of ten, which rounds twice
+        return _float(f"{source}::VARCHAR::DOUBLE", dtype)
     if _FLOATS.fullmatch(kind):
         return _float(f"{source}::DOUBLE", dtype)
     if kind == "BOOLEAN":
@@ -217,7 +220,7 @@ def _float(number: str, dtype: str) -> str:
         return f"CASE WHEN isfinite({number}) THEN {number} END"
     if dtype == "float32":
         return f"CASE WHEN abs({number}) <= {_LARGEST} THEN {number} END"  # neither inf nor NaN is
-    whole = f"CASE WHEN abs({number}) <= {_WHOLE} AND trunc({number}) = {number} THEN {number} END"
+    whole = f"CASE WHEN abs({number}) < {_WHOLE} AND trunc({number}) = {number} THEN {number} END"
     return f"CAST({whole} AS BIGINT)" + ("::VARCHAR" if dtype == "string" else "")
 
 

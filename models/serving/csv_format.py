@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
 import itertools
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TextIO
 
 _DELIMITERS = (",", "\t", ";", "|")
-# Python's csv refuses NUL before 3.11: what Unicode says is never a letter carries it.
-NUL, NO_NUL = "\0", "\U0010ffff"
+# Python's csv refuses NUL before 3.11: half of a pair of surrogates, which no text has, carries it.
+NUL, NO_NUL = "\0", "\ud800"
 csv.field_size_limit(sys.maxsize)  # a field is as long as it is
 
 
@@ -119,9 +120,39 @@ def every_record(
         strict=strict,
     )
     begun = 1
-    for values in reader:
+    while True:
+        try:
+            values = next(reader, None)
+        except csv.Error as error:
+            raise csv.Error(f"line {begun}: {error}") from error
+        if values is None:
+            return
         yield begun, [v.replace(NO_NUL, NUL) if NO_NUL in v else v for v in values]
         begun = reader.line_num + 1
+
+
+class CsvWriter:
+    """Writes records as CSV, NUL in a value or not.
+
+    Args:
+      file: Where they go.
+      delimiter: Between values.
+    """
+
+    def __init__(self, file: TextIO, delimiter: str = ",") -> None:
+        self._lines = io.StringIO()
+        # Before Python 3.13 it puts into quotes no more line breaks than it ends lines by.
+        self._writer = csv.writer(self._lines, delimiter=delimiter, lineterminator="\r\n")
+        self._file = file
+
+    def write(self, values: Iterable[Any]) -> None:
+        """Writes a record."""
+        kept = (v.replace(NUL, NO_NUL) if isinstance(v, str) and NUL in v else v for v in values)
+        self._writer.writerow(kept)
+        line = self._lines.getvalue().removesuffix("\r\n")
+        self._file.write(line.replace(NO_NUL, NUL) + "\n")
+        self._lines.seek(0)
+        self._lines.truncate()
 
 
 def _escaped(lines: Iterable[str], form: CsvFormat) -> Iterator[str]:

@@ -10,11 +10,14 @@ import bz2
 import contextlib
 import csv
 import dataclasses
-import decimal
 import gzip
+import importlib
+import io
 import itertools
 import json
 import os
+import re
+import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
@@ -28,11 +31,13 @@ from ranklite.models.serving.csv_format import (
 )
 
 Record = dict[str, Any]
-_OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open}
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")  # of a letter that JSON writes as two: text needs both
+_OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open}  # by first bytes
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_COMPRESSED = (".gz", ".bz2", ".zst")
 _FORMATS = {
     ".csv": "csv",
     ".tsv": "csv",
-    ".txt": "csv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".parquet": "parquet",
@@ -40,18 +45,32 @@ _FORMATS = {
 }
 
 
-def format_of(path: str) -> str:
-    """The format of a file by its name, compressed or not; CSV where the name does not tell."""
-    stem, suffix = os.path.splitext(path)
-    if suffix in _OPENERS:
+def format_of(path: str, otherwise: str | None = None) -> str:
+    """The format of a file by its name, compressed or not.
+
+    Args:
+      path: Its name, with a suffix.
+      otherwise: What it is where the name does not tell; None stands for CSV.
+    """
+    stem, suffix = os.path.splitext(path.lower())
+    if suffix in _COMPRESSED:
         suffix = os.path.splitext(stem)[1]
-    return _FORMATS.get(suffix.lower(), "csv")
+    return _FORMATS.get(suffix, otherwise or "csv")
 
 
 def open_text(path: str, encoding: str) -> TextIO:
-    """A text file, decompressed by its name, without a byte order mark."""
-    opener = _OPENERS.get(os.path.splitext(path)[1], open)
+    """A text file, decompressed where its first bytes say so, without a byte order mark.
+
+    Raises:
+      ValueError: It is compressed by Zstandard, and pyarrow is not installed.
+    """
     codec = "utf-8-sig" if encoding == "utf-8" else encoding
+    with open(path, "rb") as start:
+        magic = start.read(4)
+    if magic == _ZSTD:
+        pa = _pyarrow(path, "Zstandard")
+        return io.TextIOWrapper(pa.input_stream(path, compression="zstd"), codec, newline="")
+    opener = next((each for first, each in _OPENERS.items() if magic.startswith(first)), open)
     file: TextIO = opener(path, "rt", encoding=codec, newline="")
     return file
 
@@ -67,6 +86,7 @@ class RowFile:
       rows: Each row as it stands there, with the line that it begins in; of Parquet, its number
         from 1. Reading them raises a ValueError that names the line.
       form: How a CSV file is written, its delimiter included.
+      uuids: Columns of a Parquet file that hold UUIDs.
     """
 
     path: str
@@ -74,30 +94,36 @@ class RowFile:
     columns: list[str] | None
     rows: Iterator[tuple[int, Record]]
     form: CsvFormat
+    uuids: frozenset[str] = frozenset()
 
     def value(self, row: Mapping[str, Any], column: str) -> Any:
         """A value of a row; None where it is missing."""
         value = row.get(column)
+        if self.kind == "parquet":
+            return plain(value, column in self.uuids)
         return None if self.kind == "csv" and value in self.form.null else value
 
 
 @contextlib.contextmanager
-def open_rows(path: str, form: CsvFormat, encoding: str = "utf-8") -> Iterator[RowFile]:
+def open_rows(
+    path: str, form: CsvFormat, encoding: str = "utf-8", otherwise: str | None = None
+) -> Iterator[RowFile]:
     """Opens a CSV, JSON Lines or Parquet file.
 
     Args:
       path: The file.
       form: How CSV is written.
       encoding: Of a text file.
+      otherwise: Its format where its name does not tell.
 
     Raises:
       ValueError: The file cannot be read; the message names it, and the line where there is one.
     """
-    kind = format_of(path)
+    kind = format_of(path, otherwise)
     try:
         if kind == "parquet":
             rows = parquet_rows(path)
-            yield RowFile(path, kind, _parquet_columns(path), rows, form)
+            yield RowFile(path, kind, _parquet_columns(path), rows, form, uuid_columns(path))
             return
         with open_text(path, encoding) as file:
             if kind == "jsonl":
@@ -172,6 +198,8 @@ def json_rows(lines: Iterable[str]) -> Iterator[tuple[int, Record]]:
             continue
         try:
             row = json.loads(text, object_pairs_hook=lambda pairs: dict(reversed(pairs)))
+            if _HALF.search(text):
+                json.dumps(row, ensure_ascii=False).encode()
         except (ValueError, RecursionError) as error:
             raise ValueError(f"line {line} is no JSON: {error}") from error
         if not isinstance(row, dict):
@@ -185,21 +213,25 @@ def _parquet_columns(path: str) -> list[str]:
 
 
 def _parquet_file(path: str) -> Any:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise ValueError(
-            f"{path}: reading Parquet needs pyarrow: pip install pyarrow, or write CSV"
-        ) from None
+    pa = _pyarrow(path, "Parquet")
+    pq = importlib.import_module("pyarrow.parquet")
     try:
         return pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path}: {error}") from error
 
 
+def _pyarrow(path: str, what: str) -> Any:
+    try:
+        return importlib.import_module("pyarrow")
+    except ImportError:
+        raise ValueError(
+            f"{path}: reading {what} needs pyarrow: pip install pyarrow, or write plain CSV"
+        ) from None
+
+
 def parquet_rows(path: str, groups: Iterable[int] | None = None) -> Iterator[tuple[int, Record]]:
-    """The rows of a Parquet file, or of some of its row groups; binary values are text.
+    """The rows of a Parquet file, or of some of its row groups; `plain` reads their values.
 
     Raises:
       ValueError: pyarrow is not installed, or cannot read the file.
@@ -212,16 +244,31 @@ def parquet_rows(path: str, groups: Iterable[int] | None = None) -> Iterator[tup
         try:
             for batch in file.read_row_group(group).to_batches():
                 for row in batch.to_pylist():
-                    yield number, {name: _plain(value) for name, value in row.items()}
+                    yield number, row
                     number += 1
         except (ArithmeticError, OSError, ValueError) as error:  # pyarrow's are these
             raise ValueError(f"{path}: row group {group}: {error}") from error
 
 
-def _plain(value: Any) -> Any:
-    """A value as text, number or list of them, where it is one."""
+def uuid_columns(path: str) -> frozenset[str]:
+    """Columns of a Parquet file of UUIDs, or of lists of them, which pyarrow takes for 16 bytes."""
+    file = _parquet_file(path)
+    schema = file.schema
+    leaves = (schema.column(number) for number in range(len(schema)))
+    paths = {leaf.path for leaf in leaves if leaf.logical_type.type == "UUID"}
+    names = file.schema_arrow.names
+    return frozenset(n for n in names if any(f"{leaf}.".startswith(f"{n}.") for leaf in paths))
+
+
+def plain(value: Any, is_uuid: bool) -> Any:
+    """A value of a Parquet file as text, number or list of them, where it is one.
+
+    Args:
+      value: As pyarrow gives it; bytes are text.
+      is_uuid: Whether it is one of `uuid_columns`.
+    """
     if isinstance(value, bytes):
+        if is_uuid:
+            return str(uuid.UUID(bytes=value))
         return value.decode(errors="surrogateescape")
-    if isinstance(value, decimal.Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    return list(map(_plain, value)) if isinstance(value, list) else value
+    return [plain(each, is_uuid) for each in value] if isinstance(value, list) else value

@@ -11,6 +11,9 @@ from ranklite.models.features.layout import MISSING_INT64, MISSING_STRING
 from ranklite.models.features.raw_column import RawColumn
 
 SCHEMA_VERSION = 1
+# Keys of a configuration that say what a model is of; all others say how it is made.
+_SOURCE = ("source.files", "source.tables", "source.query", "split.train")
+_TASK = ("name", *_SOURCE, "label", "user", "item")
 
 
 def describe(
@@ -77,3 +80,29 @@ def changed_inputs(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -
                 if old[name].get(key) != new[name].get(key)
             ]
     return lines
+
+
+def changed_task(before: Mapping[str, Any] | None, config: Mapping[str, Any]) -> list[str]:
+    """What tells that the version pushed last is of another log or task: a line a key.
+
+    Args:
+      before: `model.json` of the version pushed last; None where there is none.
+      config: Of the run, as JSON-ready data.
+
+    Example:
+        >>> old = {"config": {"name": "shop", "label": "clicked", "user": "u"}}
+        >>> changed_task(old, {"name": "shop", "label": "bought", "user": "u"})
+        ["label was 'clicked' and is 'bought'"]
+    """
+    old = (before or {}).get("config") or {}
+    if "name" not in old:  # it was made by no run
+        return []
+    pairs = ((key, _at(old, key), _at(config, key)) for key in _TASK)
+    return [f"{key} was {was!r} and is {new!r}" for key, was, new in pairs if was != new]
+
+
+def _at(config: Mapping[str, Any], key: str) -> Any:
+    value: Any = config
+    for part in key.split("."):
+        value = (value or {}).get(part)
+    return value

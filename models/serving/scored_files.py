@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import itertools
 import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from typing import Any, TextIO
+from typing import Any
 
-from ranklite.models.serving.csv_format import NO_NUL, NUL
+from ranklite.models.serving.csv_format import CsvWriter
 from ranklite.models.serving.log_files import RowFile
 
 Scored = tuple[Mapping[str, Any], float]
@@ -41,24 +40,12 @@ def _csv(path: str, source: RowFile, rows: Iterator[Scored], column: str) -> int
     count = 0
     delimiter = source.form.delimiter or ","
     with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(_WithNul(file), delimiter=delimiter, lineterminator="\n")
-        writer.writerow([*(source.columns or ()), column])
+        writer = CsvWriter(file, delimiter)
+        writer.write([*(source.columns or ()), column])
         for row, score in rows:
-            values = (v.replace(NUL, NO_NUL) if isinstance(v, str) else v for v in row.values())
-            writer.writerow([*values, f"{score:.9g}"])
+            writer.write([*row.values(), f"{score:.9g}"])
             count += 1
     return count
-
-
-class _WithNul:
-    """A file that takes what Python's csv writes in the place of NUL."""
-
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
-
-    def write(self, text: str) -> int:
-        """Writes a line."""
-        return self._file.write(text.replace(NO_NUL, NUL) if NO_NUL in text else text)
 
 
 def _jsonl(path: str, source: RowFile, rows: Iterator[Scored], column: str) -> int:

@@ -170,7 +170,8 @@ class Scorer:
         """
         if os.path.realpath(source) == os.path.realpath(target):
             raise ValueError(f"{target!r} is the input; give the output another name")
-        with log_files.open_rows(source, self.csv_format, self.encoding) as file:
+        written = self._source.get("format")
+        with log_files.open_rows(source, self.csv_format, self.encoding, written) as file:
             return self.score_rows(file, target, column=column)
 
     def score_rows(self, file: RowFile, target: str, *, column: str = SCORE) -> int:

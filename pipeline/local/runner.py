@@ -21,7 +21,7 @@ from ranklite.pipeline.config.run_config import RunConfig, load_config
 from ranklite.pipeline.local.progress import Display, StageProgress
 from ranklite.pipeline.runs.folders import DEFAULT_RUNS, Folders
 from ranklite.pipeline.runs.logs import new_folder, stage_logs
-from ranklite.pipeline.runs.names import check_name
+from ranklite.pipeline.runs.names import check_name, other_task
 from ranklite.pipeline.runs.store import (
     Run,
     Stage,
@@ -166,7 +166,13 @@ def run(
     with exclusive(folders.root):
         new = _new_run(config, folders, name)
         data_root = checked_data(config, folders, data, span)
+        for line in other_task(config, _push_dir(config, folders)):
+            print(line, file=out or sys.stdout)
         return _run(config, folders, new, data_root, span, verbose, enable_cache, out)
+
+
+def _push_dir(config: RunConfig, folders: Folders) -> str:
+    return config.push.directory or folders.pushed
 
 
 def _new_run(config: RunConfig, folders: Folders, name: str | None) -> Run:
@@ -189,7 +195,7 @@ def build(
         config,
         data_root=data_root,
         pipeline_root=folders.artifacts,
-        push_dir=config.push.directory or folders.pushed,
+        push_dir=_push_dir(config, folders),
         rejects_dir=folders.rejects,
         work_dir=os.path.join(folders.artifacts, ".search"),
         history=StoreHistory(),

@@ -168,6 +168,9 @@ def render(outcome: Outcome) -> str:
     if pusher.get("version"):
         version = os.path.relpath(pusher["version"])
         lines += [f"pushed       {version}"]
+        task = pusher.get("changed_task")
+        if task:
+            lines += [f"attention    the last version is of another task: {'; '.join(task)}"]
         changed = pusher.get("changed_inputs")
         if changed:
             lines += [

@@ -63,6 +63,9 @@ DIALECTS = [
     csv("a byte order mark and quotes", codecs.BOM_UTF8 + b'"u","i"\na,1\n"b",2\n', AB),
     csv("a delimiter behind each row", "u,i\na,1,\nb,2,\n", AB),
     csv("an index without a name", ",u,i\n0,a,1\n1,b,2\n", AB),
+    csv("a blank ahead of a quote", 'u,i\n "a",1\n "b,2\nc, 3\n"d"" ""e",4\n',
+        [(' "a"', 1), (' "b', 2), ("c", 3), ('d" "e', 4)]),
+    csv("blanks ahead of a quote", 'u,i\n  "a",1\n "",2\n', [('  "a"', 1), (' ""', 2)]),
     csv("NUL", b"u,i\na\0b,1\n\0,2\n", [("a\0b", 1), ("\0", 2)]),
     csv("a control letter", b"u,i\na\x1ab,1\n\x1f\x1e,2\n", [("a\x1ab", 1), ("\x1f\x1e", 2)]),
 ]  # fmt: skip
@@ -71,6 +74,13 @@ ROWS = [
     csv("long", "u,i\na,1\nx,3,4\nb,2\n", AB, [bad(3, TOO_MANY, "x,3,4")]),
     csv("blank", "u,i\na,1\n \nb,2\n", AB, [bad(3, MISSING, " ")]),
     csv("text behind quotes", 'u,i\na,1\n"x"y,3\nb,2\n', AB, [bad(3, QUOTE, '"x"y,3')]),
+    csv("a blank behind quotes", 'u,i\na,1\n"x" ,3\nb,2\n', AB, [bad(3, QUOTE, '"x"\u00a0,3')]),
+    csv("a delimiter in quotes behind a blank", 'u,i\na,1\n "x,y",3\nb,2\n', AB,
+        [bad(3, TOO_MANY, '" ""x",y",3')]),
+    csv("a line break in quotes behind a blank", 'u,i\na,1\n "x\ny",3\nb,2\n',
+        [("a", 1), ('y"', 3), ("b", 2)], [bad(3, MISSING, '" ""x"')]),
+    csv("NUL in what is rejected", b"u,i\na,1\nx,\0\nb,2\n", AB,
+        [("log.csv", 3, "i", "not an integer", "\0")]),
     csv("an unclosed quote at the end", 'u,i\na,1\nb,2\n"x,3\n', AB, [bad(4, QUOTE, '"x,3')]),
     csv(
         "an unclosed quote costs its lines",

@@ -7,6 +7,7 @@ import decimal
 import pathlib
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 
 from tests.small_logs import Log, check, float32, logs
@@ -91,6 +92,10 @@ ERRORS = [
            error="'u' is DATE, which is not a number"),
     column("a list as a single value", pa.list_(pa.string()), [["a"]], "string",
            error=r"'u' is VARCHAR\[\], which is not text"),
+    column("a decimal of many digits", pa.decimal256(40, 2), [decimal.Decimal("7.00")], "float32",
+           error="log.parquet: 'u' is a decimal of more than 38 digits: write it as text"),
+    column("a list of such", pa.list_(pa.decimal256(39, 0)), [[decimal.Decimal(7)]], "strings",
+           error="'u' is a decimal of more than 38 digits"),
     column("a map", pa.map_(pa.string(), pa.int64()), [[("a", 1)]], "string",
            error=r"'u' is MAP\(VARCHAR, BIGINT\), which is not text"),
     column("text without a separator", pa.string(), ["a|b"], "strings",
@@ -117,6 +122,22 @@ def test_numbers(tmp_path: pathlib.Path, log: Log) -> None:
 @logs(ERRORS)
 def test_files_that_cannot_be_read(tmp_path: pathlib.Path, log: Log) -> None:
     check(tmp_path, log)
+
+
+def test_types_that_duckdb_writes(tmp_path: pathlib.Path) -> None:
+    """UUIDs are 16 bytes in a file, and columns of JSON are texts; to a scorer they are no more."""
+    shown = "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
+    duckdb.execute(
+        f"COPY (SELECT '{shown.upper()}'::UUID AS u, '{{\"a\": 1}}'::JSON AS j, "
+        f"['{shown}'::UUID] AS us, ['5'::JSON, '\"5\"'] AS js) TO '{tmp_path}/made.parquet'"
+    )
+    content = (tmp_path / "made.parquet").read_bytes()
+    features = {"u": "string", "j": "string", "us": "strings", "js": "strings"}
+    expected = [(shown, '{"a": 1}', [shown], ["5", '"5"'])]
+    check(tmp_path, Log("types", {"log.parquet": content}, features, expected))
+    query = {"source": {"query": "SELECT u, j->>'a' AS j FROM logs"}}
+    few = {"u": "string", "j": "string"}
+    check(tmp_path, Log("query", {"log.parquet": content}, few, [(shown, "1")], changes=query))
 
 
 def test_types_that_differ_between_files(tmp_path: pathlib.Path) -> None:

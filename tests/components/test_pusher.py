@@ -169,6 +169,7 @@ def test_any_gate_can_refuse(push: Any, tmp_path: pathlib.Path, key: str, gate: 
         "refused_by": [gate],
         "verdicts": [GATE, *LOST.get(gate, [])],
         "changed_inputs": [],
+        "changed_task": [],
     }
     assert versions(str(tmp_path / "pushed")) == []
 
@@ -190,6 +191,24 @@ def test_inputs_that_differ_from_the_version_before_are_named(
         "'age' is gone",
         "dtype of 'user' was 'int64' and is 'string'",
     ]
+
+
+def test_a_task_that_differs_from_the_version_before_is_named(
+    push: Any, tmp_path: pathlib.Path
+) -> None:
+    push(1)
+    path = tmp_path / "pushed" / "1" / "model.json"
+    metadata = json.loads(path.read_text())
+    other = {"name": "yours", "label": "bought", "source": {"files": "a.csv"}, "seed": 7}
+    path.write_text(json.dumps({**metadata, "config": other}))
+    pushed = json.loads((pathlib.Path(push(2).uri) / "pushed.json").read_text())
+    assert pushed["changed_task"] == [
+        "name was 'yours' and is 'mine'",
+        "source.files was 'a.csv' and is None",
+        "label was 'bought' and is None",
+    ]
+    again = json.loads((pathlib.Path(push(3).uri) / "pushed.json").read_text())
+    assert again["changed_task"] == []
 
 
 def test_only_the_newest_are_kept(push: Any, tmp_path: pathlib.Path) -> None:

@@ -6,6 +6,7 @@ import datetime
 import decimal
 import json
 import math
+import uuid
 from typing import Any
 
 import duckdb
@@ -65,14 +66,25 @@ TYPED: list[tuple[str, Any, Any, Any, Any]] = [  # DuckDB's type, held, as strin
     ("TINYINT", -3, b"-3", -3, -3.0),
     ("DOUBLE", 1234567.0, b"1234567", 1234567, 1234567.0),
     ("DOUBLE", 7.5, WRONG, WRONG, 7.5),
-    ("DOUBLE", 2.0**54, WRONG, WRONG, 2.0**54),
+    ("DOUBLE", 2.0**53 - 1, b"9007199254740991", 2**53 - 1, 2.0**53 - 1),
+    ("DOUBLE", 2.0**53, WRONG, WRONG, 2.0**53),  # as 2**53 + 1 is, written as a float
+    ("DECIMAL(10,2)", decimal.Decimal("7.00"), b"7", 7, 7.0),
+    ("DECIMAL(10,2)", decimal.Decimal("7.50"), WRONG, WRONG, 7.5),
+    ("DECIMAL(10,2)", decimal.Decimal("0.00"), b"0", 0, 0.0),
+    ("DECIMAL(18,2)", decimal.Decimal(f"{2**52 + 1}.25"), WRONG, WRONG, 2.0**52 + 1),
+    ("DECIMAL(20,2)", decimal.Decimal(f"{2**53 + 1}.00"), b"9007199254740993", 2**53 + 1, 2.0**53),
+    ("DECIMAL(38,0)", decimal.Decimal("1" * 38), b"1" * 38, WRONG, 1.1111111111111112e37),
+    ("DECIMAL(38,30)", decimal.Decimal("0." + "9" * 30), WRONG, WRONG, 1.0),
+    ("DECIMAL(38,28)", decimal.Decimal("0.1234567890123456789012345678"), WRONG, WRONG,
+     0.12345678901234568),
     ("DOUBLE", math.nan, None, None, None),
     ("DOUBLE", math.inf, WRONG, WRONG, WRONG),
     ("DOUBLE", 1e39, WRONG, WRONG, WRONG),
     ("BOOLEAN", True, b"true", 1, 1.0),
     ("BOOLEAN", False, b"false", 0, 0.0),
     ("DATE", datetime.date(2026, 1, 5), b"2026-01-05", None, None),
-]
+    ("UUID", uuid.UUID(UUID), UUID.lower().encode(), WRONG, WRONG),
+]  # fmt: skip
 JSONS: list[tuple[str, Any, Any, Any]] = [  # held, as string, int64, float32
     ("null", None, None, None),
     ('""', None, None, None),
@@ -88,6 +100,9 @@ JSONS: list[tuple[str, Any, Any, Any]] = [  # held, as string, int64, float32
     ('"9:01"', b"9:01", WRONG, WRONG),
     ('"2026-01-05T10:00:00Z"', b"2026-01-05T10:00:00Z", WRONG, WRONG),
     ("9007199254740993", b"9007199254740993", 2**53 + 1, float(2**53)),
+    ("9007199254740993.0", WRONG, WRONG, 2.0**53),
+    ("1e400", WRONG, WRONG, WRONG),
+    ("1" + "0" * 400, b"1" + b"0" * 400, WRONG, WRONG),
     ("12345678901234567890123", b"12345678901234567890123", WRONG, 1.2345678901234568e22),
     ("[1]", WRONG, WRONG, WRONG),
     ('{"a": 1}', WRONG, WRONG, WRONG),
@@ -189,6 +204,9 @@ def test_values_of_json(case: tuple[Any, ...], place: int) -> None:
         ("BIGINT[]", [3, None], "string", [b"3"]),
         ("DOUBLE[]", [3.0, math.nan, 4.5], "float32", [3.0, 4.5]),
         ("DOUBLE[]", [4.5], "int64", WRONG),
+        ("DECIMAL(9,2)[]", [decimal.Decimal("3.00"), None], "string", [b"3"]),
+        ("DECIMAL(9,2)[]", [decimal.Decimal("3.50")], "int64", WRONG),
+        ("DECIMAL(9,2)[]", [decimal.Decimal("3.50")], "float32", [3.5]),
     ],
 )
 def test_lists(kind: str, held: Any, dtype: Any, expected: Any) -> None:
@@ -223,14 +241,18 @@ def test_the_scorer_refuses_what_no_log_could_hold(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [np.int32(7), np.float64(7.0), np.str_("7"), decimal.Decimal(7), np.uint8(7)]
+    "value", [np.int32(7), np.float64(7.0), np.str_("7"), decimal.Decimal("7.0"), np.uint8(7)]
 )
 def test_numpys_values_are_values(value: Any) -> None:
-    if isinstance(value, decimal.Decimal):
-        pytest.skip("a Decimal is no number to Python's `numbers`")
     assert raw_values.convert(RawColumn("x", "int64"), value) == 7
     assert raw_values.convert(RawColumn("x", "string"), value) == b"7"
     assert raw_values.convert(RawColumn("x", "float32"), value) == 7.0
+
+
+def test_a_decimal_that_is_no_number_is_missing() -> None:
+    for dtype in DTYPES:
+        assert by_scorer(decimal.Decimal("nan"), RawColumn("x", dtype)) is None  # type: ignore[arg-type]
+        assert by_scorer(decimal.Decimal("inf"), RawColumn("x", dtype)) == WRONG  # type: ignore[arg-type]
 
 
 NUMERALS = st.text("0123456789+-.eE_ na", max_size=12)
@@ -257,6 +279,28 @@ def test_every_value_of_json_means_the_same(value: Any, dtype: Any, is_list: boo
     text = json.dumps(value)
     result, expected = by_sql("JSON", text, column), by_scorer(value, column)
     assert result == expected or (is_list and not result and not expected)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.decimals(-(10**10) + 1, 10**10 - 1, places=28), st.sampled_from(DTYPES))
+def test_every_decimal_means_the_same(value: decimal.Decimal, dtype: Any) -> None:
+    column = RawColumn("x", dtype)
+    assert same(by_sql("DECIMAL(38,28)", value, column), by_scorer(value, column))
+
+
+JSON_NUMERALS = st.from_regex(
+    r"-?(0|[1-9][0-9]{0,25})(\.[0-9]{1,25})?([eE][+-]?[0-9]{1,3})?", fullmatch=True
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(JSON_NUMERALS, st.sampled_from(DTYPES))
+def test_every_numeral_of_json_means_the_same(text: str, dtype: Any) -> None:
+    column = RawColumn("x", dtype)
+    held = json.loads(text)
+    if held == MISSING_INT64:
+        return
+    assert same(by_sql("JSON", text, column), by_scorer(held, column))
 
 
 def test_the_missing_values_are_reserved() -> None:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
+import decimal
 import gzip
+import io
 import json
 import os
 import pathlib
 import sys
+import uuid
 from typing import Any
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ranklite.models.serving.csv_format import CsvFormat, delimiter_of, records
+from ranklite.models.serving.csv_format import CsvFormat, CsvWriter, delimiter_of, records
+from ranklite.models.serving.log_files import open_rows
 from ranklite.models.serving.scorer import Scorer
 from tests.pushed_model import ROW, push
 
@@ -87,6 +95,80 @@ def test_jsonl_and_parquet(version: pathlib.Path, tmp_path: pathlib.Path) -> Non
     np.testing.assert_allclose(result["score"].to_numpy(), expected(version), rtol=1e-6)
 
 
+def test_compression_is_told_by_first_bytes(version: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """As in ingestion: a name may tell another, or none."""
+    text = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
+    contents = {
+        "a.jsonl": gzip.compress(text),
+        "b.jsonl.gz": text,
+        "c.JSONL.BZ2": bz2.compress(text),
+        "d.jsonl.zst": pa.compress(text, codec="zstd", asbytes=True),
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+        assert Scorer(str(version)).score_file(str(tmp_path / name), str(tmp_path / "out")) == 3
+        scores = [json.loads(line)["score"] for line in (tmp_path / "out").read_text().splitlines()]
+        np.testing.assert_allclose(scores, expected(version), rtol=1e-6)
+
+
+def test_a_name_that_tells_no_format(version: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """The log's own format then counts, as its other settings do."""
+    scorer = with_source(version, tmp_path, format="jsonl")
+    for name in ("in.txt", "in.data", "in"):
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+        assert scorer.score_file(str(tmp_path / name), str(tmp_path / "out.jsonl")) == 3
+
+
+def test_parquet_is_written_as_it_came(version: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """With values that are no text or number to a scorer, and features that are decimals."""
+    ids = [uuid.uuid4().bytes for _ in ROWS]
+    table = pa.table(
+        {
+            "user": pa.array([b"u1", None, b"u2"], pa.binary()),
+            "item": pa.array(map(decimal.Decimal, ["2.00", "3.00", "-7.00"]), pa.decimal128(9, 2)),
+            "tags": pa.array([["a"], [], None], pa.list_(pa.string())),
+            "price": pa.array([decimal.Decimal("1.25"), None, None], pa.decimal128(9, 2)),
+            "image": pa.array([b"\xff\x00", b"", None], pa.binary()),
+            "id": pa.array(ids, pa.binary(16)),
+            "cost": pa.array([decimal.Decimal("0.10"), None, None], pa.decimal128(38, 2)),
+        }
+    )
+    pq.write_table(table, tmp_path / "in.parquet")
+    scorer = Scorer(str(version))
+    assert scorer.score_file(str(tmp_path / "in.parquet"), str(tmp_path / "out.parquet")) == 3
+    result = pq.read_table(tmp_path / "out.parquet")
+    assert result.drop(["score"]).equals(table)
+    rows = [
+        {"user": "u1", "item": 2, "tags": ["a"], "price": 1.25},
+        {"user": None, "item": 3, "tags": [], "price": None},
+        {"user": "u2", "item": -7, "tags": [], "price": None},
+    ]
+    np.testing.assert_allclose(result["score"].to_numpy(), scorer.score(rows), rtol=1e-6)
+
+
+def test_uuids_of_parquet_are_their_text(tmp_path: pathlib.Path) -> None:
+    """As DuckDB and Spark write them, in a column and in lists."""
+    path, one = tmp_path / "in.parquet", "1b4e28ba-2fa1-11d2-883f-0016d3cca427"
+    duckdb.execute(
+        f"COPY (SELECT '{one}'::UUID AS u, ['{one}'::UUID, NULL] AS l, 'x' AS \"u.x\") TO '{path}'"
+    )
+    with open_rows(str(path), CsvFormat()) as file:
+        [(_, row)] = file.rows
+        assert file.value(row, "u") == one
+        assert file.value(row, "l") == [one, None]
+        assert file.value(row, "u.x") == "x"
+
+
+@given(st.lists(st.tuples(st.text(), st.text(min_size=1)), min_size=1), st.sampled_from(",;\t"))
+def test_every_text_is_read_as_it_is_written(rows: list[tuple[str, str]], delimiter: str) -> None:
+    out = io.StringIO(newline="")
+    writer = CsvWriter(out, delimiter)
+    for row in rows:
+        writer.write(row)
+    read = records(io.StringIO(out.getvalue(), newline=""), CsvFormat(), delimiter)
+    assert [tuple(values) for _, values in read] == rows
+
+
 def test_the_logs_own_settings_travel_with_the_model(
     version: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
@@ -116,7 +198,7 @@ def test_the_logs_own_settings_travel_with_the_model(
         ),
         ("in.csv", b"user,item,tags,price\nu,1,a,dear\n", r"in.csv:2: price = 'dear' is not of"),
         ("in.csv", b'user,item,tags,price\nu,1,"a\nb",1\nu,7.5,a,1\n', r"in.csv:4: item = '7.5'"),
-        ("in.csv", b'user,item,tags,price\nu,1,"a,1\n', r"in.csv: unexpected end of data"),
+        ("in.csv", b'user,item,tags,price\nu,1,"a,1\n', r"in.csv: line 2: unexpected end of data"),
         ("in.csv", b"user,item,tags,price\n\xff,1,a,1\n", r"in.csv: 'utf-8' codec can't decode"),
         ("in.csv.gz", gzip.compress(b"user,item,tags,price\n" * 9, mtime=0)[:-9], r"in.csv.gz: "),
         ("in.jsonl", b'{"user": "u"}\n{"user": \n', r"in.jsonl: line 2 is no JSON"),

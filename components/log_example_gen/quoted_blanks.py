@@ -47,19 +47,25 @@ def with_blanks(
 def _is_suspect(path: str, quote: str, delimiter: str, most: int | None) -> bool:
     """Whether a quote that may begin or end a value has a blank beside it, as in nearly no file.
 
-    A doubled quote inside of a value is a run of an even number of them.
+    A doubled quote inside of a value is a run of an even number of them: without the pairs, only
+    quotes that end or begin a value are left, but for those of an empty one.
     """
-    q, begin = re.escape(quote), rf"[{re.escape(delimiter)}\r\n]"
-    beside = re.compile(rf"{begin} {q}|{begin}(?:{q}{q})+ |(?<!{q}){q}(?:{q}{q})* ".encode())
-    before, behind = f" {quote}".encode(), f"{quote} ".encode()
+    q, begins = quote.encode(), [d.encode() for d in (delimiter, "\r", "\n")]
+    before, behind, pair = b" " + q, q + b" ", q + q
+    empty = [re.compile(re.escape(d) + b"(?:" + re.escape(pair) + b")+ ") for d in begins]
     last, left = b"\n\n", most
     with open(path, "rb") as file:
         while block := file.read(_BLOCK if left is None else min(_BLOCK, left)):
             joined = last + block
             # Most files have no quote at all, which is found out ten times as fast.
-            has_any = quote.encode() in joined and (before in joined or behind in joined)
-            if has_any and beside.search(joined, 1):  # the first byte may be within a run
-                return True
+            if q in joined and (before in joined or behind in joined):
+                looked_at = joined[1:]  # the first byte may be within a run
+                if (
+                    any(d + before in looked_at for d in begins)
+                    or behind in looked_at.replace(pair, b"")
+                    or any(each.search(looked_at) for each in empty)
+                ):
+                    return True
             last = joined[-_LONGEST:]
             left = None if left is None else left - len(block)
     return False

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ranklite.models.architectures.family import FamilySettings
-from ranklite.models.compression.sizes import NotCompressible, WeightSize, kernel_shapes
+from ranklite.models.compression.sizes import NotCompressible, WeightSize
 from ranklite.models.compression.technique import Compressed, Setting, Step, Technique
 from ranklite.models.compression.techniques import technique
 
 if TYPE_CHECKING:
     from ranklite.models.architectures.checkpoint import Checkpoint
+    from ranklite.models.architectures.family import FamilySettings
     from ranklite.models.features.feature_set import FeatureSet
     from ranklite.models.features.layout import FeatureLayout
 
@@ -34,18 +34,6 @@ def check_recipe(steps: Sequence[Step], model: FamilySettings, features: Feature
             model = technique(step).after(model, features)
         except NotCompressible as error:
             raise NotCompressible(f"step {number}, {step.technique}: {error}") from None
-
-
-def models_of(model: FamilySettings, recipes: Iterable[Sequence[Step]]) -> list[FamilySettings]:
-    """Settings of a model, and of the teachers and students that recipes name."""
-    chosen = [value for recipe in recipes for step in recipe for _, value in step]
-    return [model, *(value for value in chosen if isinstance(value, FamilySettings))]
-
-
-def check_families(models: Iterable[FamilySettings], features: FeatureSet) -> None:
-    """Raises ValueError where the family of a model needs other features; it says which."""
-    for model in models:
-        kernel_shapes(model, features)
 
 
 def weight_bytes(layout: FeatureLayout, config: FamilySettings, steps: Sequence[Step]) -> int:

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from ranklite.models.architectures.settings import parse_settings
 from ranklite.models.compression.config import STAGES, Recipe
-from ranklite.models.compression.recipe import check_families
+from ranklite.models.compression.sizes import kernel_shapes
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.training.config import TrainingConfig
 
@@ -114,7 +114,7 @@ class Ranker:
             training = TrainingConfig.model_validate(dict(training or {}))
         if training.warm_start:
             raise ValueError("warm_start starts from a pushed model: that is for `ranklite run`")
-        check_families([settings], features)
+        kernel_shapes(settings, features)  # raises where the family needs other features
         data = Prepared.make(train, valid, features)
         checkpoint = data.trained(settings, training, log_dir)
         return cls(checkpoint, {FLOAT: checkpoint.metrics}, (), settings, training, data)

@@ -18,14 +18,16 @@ from ranklite.components.log_example_gen.config import (
 )
 from ranklite.components.validation_gate.config import ValidationConfig
 from ranklite.models.architectures import FAMILIES
+from ranklite.models.architectures.family import FamilySettings
 from ranklite.models.architectures.settings import ModelSettings, check_batch, default_settings
 from ranklite.models.compression.config import Compression, CompressionStep, Search
-from ranklite.models.compression.recipe import check_families, check_recipe, models_of
+from ranklite.models.compression.recipe import check_recipe
 from ranklite.models.compression.sizes import (
     NotCompressible,
     check_item_columns,
     check_trainable,
     check_user_and_item,
+    kernel_shapes,
 )
 from ranklite.models.compression.techniques import technique
 from ranklite.models.config import Column, Name, Strict
@@ -140,7 +142,8 @@ class RunConfig(Strict):
         if self.training.negatives is not None:
             raise ValueError("training.negatives: say `negatives: {redraw: epoch}` instead")
         check_batch(self.model, self.training.batch_size)
-        check_families(models_of(self.model, self._recipes.values()), self.feature_set)
+        for model in self._models:
+            kernel_shapes(model, self.feature_set)  # raises where a family needs other features
         if len(self._ensembles) > 1:
             raise ValueError(
                 "compression: all recipes that distil share one ensemble: give the same `teachers` "
@@ -248,9 +251,16 @@ class RunConfig(Strict):
 
     @functools.cached_property
     def family_modules(self) -> list[str]:
-        """Modules of the families of all models of the run: its own, teachers, students."""
-        models = models_of(self.model, self._recipes.values())
-        return sorted({FAMILIES.module(model.family) for model in models})
+        """Modules of the families of all models of the run."""
+        return sorted({FAMILIES.module(model.family) for model in self._models})
+
+    @property
+    def _models(self) -> list[FamilySettings]:
+        """Settings of all models of the run: its own, teachers, students."""
+        chosen = [
+            value for recipe in self._recipes.values() for step in recipe for _, value in step
+        ]
+        return [self.model, *(value for value in chosen if isinstance(value, FamilySettings))]
 
     @property
     def modules(self) -> list[str]:

@@ -15,6 +15,7 @@ from ranklite.models.layers.sequence_sizes import encoder_weights
 from ranklite.models.layers.table_config import EMBEDDING, LINEAR
 
 if TYPE_CHECKING:
+    import tensorflow as tf
     import tf_keras as keras
 
 CONTEXT = "context"
@@ -107,11 +108,15 @@ def build_gru4rec(layout: FeatureLayout, settings: GRU4RecSettings) -> keras.Mod
 
     candidate = layout.field(sequence_of(layout).owner)
     inputs = Inputs(_through_gru(layout), settings.table, settings.embedding_stddev)
+
+    def of_candidate(table: str, dim: int, name: str) -> tf.Tensor:
+        # As the table stores it: what is put beside other vectors gets their common int8 range.
+        column = FieldColumn(candidate.start, name=name, dtype=tf.float32)
+        return column(inputs.rows(table, dim))
+
+    item = of_candidate(EMBEDDING, settings.embedding_dim, "candidate")
+    bias = of_candidate(LINEAR, 1, "candidate_bias")
     vectors = inputs.lookup(EMBEDDING, settings.embedding_dim)  # [B, F, D], fields in order
-    item = FieldColumn(candidate.start, name="candidate", dtype=tf.float32)(vectors)
-    bias = FieldColumn(candidate.start, name="candidate_bias", dtype=tf.float32)(
-        inputs.rows(LINEAR, 1)
-    )
     known = OtherColumns(candidate.start, name=CONTEXT, dtype=tf.float32)(vectors)
     hidden = build_hidden(inputs.flat(known), inputs.numeric, settings)
     session = keras.layers.Dense(settings.embedding_dim, name=SESSION)(hidden)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from ranklite.models.features.layout import IDS, NUMERIC, FeatureLayout
@@ -46,7 +47,7 @@ class Inputs:
             self.numeric = (
                 NumericColumns(0, first, name="numbers")(self._numeric) if first else None
             )
-        self._stored = build_lookup(self._ids, layout, table, stddev)
+        self._stored = functools.cache(build_lookup(self._ids, layout, table, stddev))
 
     def lookup(self, name: str, dim: int) -> tf.Tensor:
         """Embeddings [B, F, dim] of the fields in the table of a name, lists pooled or encoded."""

@@ -84,7 +84,6 @@ class UnrolledGRU(keras.layers.Layer):
 
     x is the embedding of an event, with its outcomes beside it. s starts at 0 and stays where there
     is no event. The loop is unrolled: its length is known, and no operator of control flow is left.
-    Products with x are those of all steps at once.
 
     Call args:
       inputs: Events [B, L, D], newest first, and outcomes [B, L, P]: above 0 those that an event
@@ -109,16 +108,22 @@ class UnrolledGRU(keras.layers.Layer):
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         events, happened, present = _happened(*inputs)
-        read = tf.matmul(events, self.kernel) + tf.matmul(happened, self.outcome) + self.bias
-        steps = zip(tf.unstack(read, axis=1), tf.unstack(present, axis=1), strict=True)
-        oldest_first = list(steps)[::-1]
-        x, is_event = oldest_first[0]
-        update, _, fresh = tf.split(x, 3, axis=1)
+        # Kernels are split, not what they give: the converter would round a sigmoid that is cut in
+        # two to 8 bits, and a file is faster so. The products with x are those of all steps.
+        read = [
+            tf.unstack(tf.matmul(events, kernel) + tf.matmul(happened, outcome) + bias, axis=1)
+            for kernel, outcome, bias in zip(
+                *(tf.split(w, 3, axis=-1) for w in (self.kernel, self.outcome, self.bias)),
+                strict=True,
+            )
+        ]
+        update_gate, reset_gate = tf.split(self.gates, 2, axis=1)
+        steps = list(zip(*read, tf.unstack(present, axis=1), strict=True))[::-1]
+        update, _, fresh, is_event = steps[0]
         state = tf.sigmoid(update) * is_event * tf.tanh(fresh)  # from a state of 0
-        for x, is_event in oldest_first[1:]:
-            from_x, fresh_x = tf.split(x, [2 * self.dim, self.dim], axis=1)
-            gates = tf.sigmoid(from_x + tf.matmul(state, self.gates))
-            update, reset = tf.split(gates, 2, axis=1)
+        for from_x, reset_x, fresh_x, is_event in steps[1:]:
+            update = tf.sigmoid(from_x + tf.matmul(state, update_gate))
+            reset = tf.sigmoid(reset_x + tf.matmul(state, reset_gate))
             fresh = tf.tanh(fresh_x + tf.matmul(reset * state, self.candidate))
             state += update * is_event * (fresh - state)
         return state[:, None]

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from ranklite.models.architectures.settings import parse_settings
 from ranklite.models.compression.config import STAGES, Recipe
+from ranklite.models.compression.sizes import kernel_shapes
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.training.config import TrainingConfig
 
@@ -99,6 +100,7 @@ class Ranker:
 
         Raises:
           ValidationError: A setting is wrong.
+          ValueError: The features are not what the model's family needs.
           UnreadableTable: A table does not fit the features.
           TrainingFailed: The loss is not finite, or a table is of no use.
         """
@@ -112,6 +114,7 @@ class Ranker:
             training = TrainingConfig.model_validate(dict(training or {}))
         if training.warm_start:
             raise ValueError("warm_start starts from a pushed model: that is for `ranklite run`")
+        kernel_shapes(settings, features)  # raises where the family needs other features
         data = Prepared.make(train, valid, features)
         checkpoint = data.trained(settings, training, log_dir)
         return cls(checkpoint, {FLOAT: checkpoint.metrics}, (), settings, training, data)

@@ -169,6 +169,8 @@ def test_mistakes_cost_no_training(ranker: Ranker) -> None:
         ranker.export("nowhere", target="magic")
     with pytest.raises(ValueError, match="warm_start"):
         Ranker.fit(TRAIN, VALID, features=FEATURES, training={"warm_start": True})
+    with pytest.raises(ValueError, match="gru4rec reads the events of a session"):
+        Ranker.fit(TRAIN, VALID, features=FEATURES, model={"family": "gru4rec"})
     with pytest.raises(ValueError, match="no column 'label'"):
         Ranker.fit(TRAIN, VALID, features=FEATURES)
 

@@ -6,6 +6,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from ranklite.components.validation_gate.config import Comparison, ValidationConfig
 from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.features.past import Past
 from ranklite.models.features.raw_column import RawColumn
 
 _NAMES = {schema_pb2.BYTES: "string", schema_pb2.INT: "int64", schema_pb2.FLOAT: "float"}
@@ -60,8 +61,9 @@ def build_schema(
 def _check_columns(result: dict[str, int], features: FeatureSet) -> None:
     wanted = {features.label: int(schema_pb2.FLOAT)}
     wanted |= {column.name: column.schema_type() for column in features.raw_columns}
+    past = {column.name: column.past for column in features.past_columns}
     problems = [
-        f"no column {name!r}, or no value in it"
+        f"no column {name!r}, or no value in it" + _without_events(past.get(name))
         for name in features.input_columns
         if name not in result
     ]
@@ -78,6 +80,16 @@ def _check_columns(result: dict[str, int], features: FeatureSet) -> None:
             "Mend the log, cast the column in `source.query`, or change the feature's `kind` or "
             "`dtype`"
         )
+
+
+def _without_events(past: Past | None) -> str:
+    """Why a column of the past has no value."""
+    if past is None:
+        return ""
+    return (
+        f" (no row has earlier events of the same {', '.join(past.by)} as of its {past.as_of}: a "
+        "fresher `as_of` knows more)"
+    )
 
 
 def _describe(entry: schema_pb2.Feature, column: RawColumn, validation: ValidationConfig) -> None:

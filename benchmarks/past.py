@@ -101,7 +101,13 @@ class Log:
         model = fit.build(self.layout, self.config.model, training)
         result = fit.fit(model, self.layout, splits.train, splits.eval, training)
         whole = Checkpoint(model, self.layout, self.config.model, result)
-        setting = Setting(self.features, splits, training, [])
+        teachers = []
+        for sizes, schedule in self.config.teachers:
+            schedule = schedule.model_copy(update={"seed": schedule.seed + 100 * seed})
+            teacher = fit.build(self.layout, sizes, schedule)
+            fit.fit(teacher, self.layout, splits.train, splits.eval, schedule)
+            teachers.append(Checkpoint(teacher, self.layout, sizes, {}))
+        setting = Setting(self.features, splits, training, teachers)
         smaller = whole
         for step in self.config.compression:
             smaller = apply(technique(step), smaller, setting).model

@@ -17,7 +17,8 @@ SPANS = ("2026-01-20", "2026-01-21", "2026-01-22")
 
 
 def settings(**kubeflow: Any) -> dict[str, Any]:
-    """The configuration: small, warm-started, quantized, judged against the model pushed last.
+    """The configuration: small, warm-started, quantized, judged against the model pushed last; it
+    reads the past.
 
     Args:
       **kubeflow: Its part that only Kubeflow reads.
@@ -26,6 +27,11 @@ def settings(**kubeflow: Any) -> dict[str, Any]:
     del made["synthetic"]
     made["name"] = NAME
     made["source"] = {"files": "clicks-{YYYY}-{MM}-{DD}.csv", "window": 2}
+    made["features"] += [  # the state of users and items goes from night to night with the window
+        {"name": "recent", "kind": "history", "of": "item", "by": "user", "length": 5}
+        | {"as_of": "second"},
+        {"name": "item_stats", "kind": "aggregate", "by": "item"},
+    ]
     made["training"] |= {"epochs": 2, "batch_size": 64, "warm_start": True}
     made["compression"] = [{"technique": "quantize", "epochs": 1}]
     made["gates"] = {

@@ -84,7 +84,8 @@ class LoadedModel(abc.ABC):
         """Probabilities [R] of R rows, which do not depend on the other rows of a batch.
 
         Args:
-          inputs: Arrays by input name, R rows each.
+          inputs: Arrays by input name, R rows each; of SERVING_RAW, one row of what is the user's
+            own may stand for all.
           signature: Which signature to run.
           batch: Rows at a time.
 

@@ -64,10 +64,15 @@ class LiteModel(LoadedModel):
         self, inputs: Mapping[str, Array], signature: str = SERVING_DEFAULT, batch: int = BATCH
     ) -> npt.NDArray[np.float32]:
         run = self._runner(signature)
-        rows = len(next(iter(inputs.values())))
+        rows = max(len(value) for value in inputs.values())
+        # One row of what many candidates share goes with each batch of them.
+        shared = {name: value for name, value in inputs.items() if len(value) == 1}
+        own = {name: value for name, value in inputs.items() if len(value) != 1}
         try:
             parts = [
-                run(**{name: value[start : start + batch] for name, value in inputs.items()})[SCORE]
+                run(**shared, **{n: value[start : start + batch] for n, value in own.items()})[
+                    SCORE
+                ]
                 for start in range(0, rows, batch)
             ]
         except RuntimeError as error:

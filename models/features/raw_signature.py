@@ -84,7 +84,9 @@ class RawFeatures(tf.Module):
 
         A string is missing where it is "", an int64 where it is -2**63, a number where it is not
         finite (send NaN); lists of a multi-valued feature are filled up with the missing value. Of
-        an aggregate that is missing, the value that the file stores is taken.
+        an aggregate that is missing, the value that the file stores is taken. What is the user's
+        own, and nothing else's, may have one row where other inputs have several: it is looked up
+        once for all of them.
         """
         return {
             column.name: tf.TensorSpec(
@@ -112,17 +114,28 @@ class RawFeatures(tf.Module):
                 arrays = [lookup for _, lookup in group if isinstance(lookup, IntegerArray)]
                 blocks.append(look_up_together(arrays, raw))
             else:
-                blocks += [lookup(_inputs_of(feature, raw)) for feature, lookup in group]
+                for feature, lookup in group:
+                    rows = lookup(_inputs_of(feature, raw))
+                    # The item's block, which is that of each candidate, comes before the lists.
+                    blocks.append(rows + _nothing(blocks) if self._is_shared(feature) else rows)
         outputs = {IDS: tf.concat(blocks, axis=1) if len(blocks) > 1 else blocks[0]}
         numeric = [self._numbers(raw, outputs[IDS])] if self._features.numbers else []
-        numeric += [
-            feature.weights(_inputs_of(feature, raw))
-            for feature in self._features.id_features
-            if feature.pools
-        ]
+        for feature in self._features.id_features:
+            if feature.pools:
+                weights = feature.weights(_inputs_of(feature, raw))
+                if self._is_shared(feature):
+                    weights += tf.cast(_nothing(blocks), tf.float32)
+                numeric.append(weights)
         if numeric:
             outputs[NUMERIC] = tf.concat(numeric, axis=1) if len(numeric) > 1 else numeric[0]
         return outputs
+
+    def _is_shared(self, feature: FeatureKind) -> bool:
+        """Whether all candidates of a user share a feature: one row of it is enough for them."""
+        return all(
+            column.past is not None and column.past.by == (self._features.user,)
+            for column in feature.raw_columns()
+        )
 
     def _numbers(self, raw: dict[str, tf.Tensor], ids: tf.Tensor) -> tf.Tensor:
         """The numbers [B, N]; of an aggregate that is not sent, those that the file stores."""
@@ -131,6 +144,8 @@ class RawFeatures(tf.Module):
         for feature in self._features.features:
             if feature.numbers:
                 own = feature.to_numbers(_inputs_of(feature, raw))
+                if self._is_shared(feature):
+                    own = [x + tf.cast(_nothing([ids])[:, 0], tf.float32) for x in own]
                 if feature.name in self.states:
                     stored = self.states[feature.name](ids, raw)
                     sent = [is_present(raw[column.name]) for column in feature.raw_columns()]
@@ -144,6 +159,11 @@ class RawFeatures(tf.Module):
             for n, x in zip(numbers, values, strict=True)
         ]
         return numeric_columns(numbers, values, made)
+
+
+def _nothing(blocks: list[tf.Tensor]) -> tf.Tensor:
+    """Zeros [B, 1]: what is added to them has B rows, be it one row."""
+    return tf.zeros_like(blocks[0][:, :1])
 
 
 def _inputs_of(feature: FeatureKind, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -93,7 +93,8 @@ class Scorer:
     ) -> list[tuple[int, float]]:
         """The k items with the highest scores, as (index into `items`, score), best first.
 
-        What the candidates share, a user's history above all, is converted once for all of them.
+        What the candidates share, a user's history above all, is converted and looked up once for
+        all of them.
 
         Args:
           user: Features of the user and the context, or the user's `History`.
@@ -127,9 +128,15 @@ class Scorer:
                     inputs[column.name] = self._array(column, list(enumerate(rows, first)))
                 else:
                     one = self._array(column, [(0, shared)])
-                    inputs[column.name] = np.repeat(one, len(batch), axis=0)
+                    rows_of = 1 if self._is_of_user(column) else len(batch)
+                    inputs[column.name] = np.repeat(one, rows_of, axis=0)
             parts.append(self._finite(self._model.score(inputs, SERVING_RAW), inputs))
         return np.concatenate(parts)
+
+    def _is_of_user(self, column: RawColumn) -> bool:
+        """Whether the file takes one row of a column for all candidates of a user."""
+        about = self.metadata.get("past") or {}
+        return column.past is not None and column.past.by == (about.get("user"),)
 
     @staticmethod
     def _finite(

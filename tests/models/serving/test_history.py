@@ -170,3 +170,15 @@ def test_the_example_of_the_package(tmp_path: pathlib.Path, scorer: Scorer) -> N
         history = ranklite.History(json.load(file))
     events(history)
     assert history.shared(1e9 + 9000)["seen"] == [70000, 5, 2]
+
+
+def test_a_user_is_looked_up_once_for_many_candidates(scorer: Scorer) -> None:
+    """More than a batch of candidates: one row of the history goes with each batch."""
+    history = scorer.history()
+    events(history)
+    time = 1e9 + 4100
+    candidates = [{"item": k % 90, "tags": "ab"[k % 2]} for k in range(1100)]
+    best = scorer.top_k(history, candidates, 1100, time=time)
+    scores = scorer.score([{**row, **history.values(row, time)} for row in candidates])
+    ranked = np.array([score for _, score in sorted(best)])
+    np.testing.assert_allclose(ranked, scores, atol=1e-6)

@@ -43,9 +43,11 @@ class Inputs:
             from ranklite.models.layers.pooling import NumericColumns
 
             first, last = layout.num_numbers, layout.num_numeric
-            self._weights = NumericColumns(first, last, name="weights")(self._numeric)
+            self._weights = NumericColumns(first, last, name=f"{NUMERIC}_weights")(self._numeric)
             self.numeric = (
-                NumericColumns(0, first, name="numbers")(self._numeric) if first else None
+                NumericColumns(0, first, name=f"{NUMERIC}_numbers")(self._numeric)
+                if first
+                else None
             )
         self._stored = functools.cache(build_lookup(self._ids, layout, table, stddev))
 

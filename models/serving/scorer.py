@@ -85,10 +85,11 @@ class Scorer:
 
     def top_k(
         self,
-        user: Row | History,
+        user: Row,
         items: Sequence[Row],
         k: int,
         *,
+        history: History | None = None,
         time: float | None = None,
     ) -> list[tuple[int, float]]:
         """The k items with the highest scores, as (index into `items`, score), best first.
@@ -97,20 +98,21 @@ class Scorer:
         all of them.
 
         Args:
-          user: Features of the user and the context, or the user's `History`.
-          items: Features of each candidate; they take precedence. With a history, they hold what
-            belongs to the context too.
+          user: Features of the user and the context.
+          items: Features of each candidate; they take precedence.
           k: How many; all where there are fewer.
-          time: Seconds since 1970, of a history; None is now.
+          history: The user's past; None leaves it out.
+          time: When they are ranked, seconds since 1970, for the history; None is now.
 
         Raises:
           ValueError: k is negative.
         """
         if k < 0:
             raise ValueError(f"k = {k}; it is a number of items, 0 or more")
-        if isinstance(user, History):
+        if history is not None:
             moment = clock.time() if time is None else time
-            items, user = user.with_past(items, moment), user.shared(moment)
+            items = history.with_past(items, moment)
+            user = {**user, **history.shared(moment)}
         scores = self._candidates(user, items)
         best = np.argsort(-scores, kind="stable")[:k]
         return [(int(index), float(scores[index])) for index in best]

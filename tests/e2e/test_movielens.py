@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from ranklite.components.log_example_gen.query_rows import query_rows
 from ranklite.models.export.target import SERVING_RAW
@@ -42,7 +41,7 @@ def test_movielens_from_its_own_configuration(tmp_path: pathlib.Path) -> None:
         {"movieId": 318, "genres": ["Crime", "Drama"], "year": 1994},
         {"movieId": 10**7, "genres": [], "year": None},
     ]
-    best = scorer.top_k(scorer.history(), movies, 2)
+    best = scorer.top_k({"userId": 10**6}, movies, 2, history=scorer.history())
     assert best[0][0] == 0  # a loved film before one nobody knows
     assert 0 < best[1][1] < best[0][1] < 1
     report = json.loads((tmp_path / "movielens/pushed/1/report.json").read_text())
@@ -64,11 +63,8 @@ def _replay(
     )
     raw = raw_inputs(judged, columns)
     expected = scorer._model.score(raw, SERVING_RAW)
-    users = [
-        int(tf.train.Example.FromString(r).features.feature["userId"].bytes_list.value[0])
-        for r in judged
-    ]
-    place = {pair: k for k, pair in enumerate(zip(users, raw["movieId"].tolist(), strict=True))}
+    pairs = zip(raw["userId"].tolist(), raw["movieId"].tolist(), strict=True)
+    place = {pair: k for k, pair in enumerate(pairs)}
     with query_rows(config.ingest, str(data)) as file:
         rows = sorted((row for _, row in file.rows), key=lambda row: int(row["timestamp"]))
     items = EventState(scorer.metadata, of_user=False)
@@ -80,7 +76,8 @@ def _replay(
         number = place.get((user, int(row["movieId"])))
         if number is not None:
             history = histories[user]
-            told[number] = {**own, **history.values(own, time), **items.values(row, time)}
+            past = {**history.values(own, time), **items.values(row, time)}
+            told[number] = {**row, **past}
         label = float(float(row["rating"]) >= 4)
         histories[user].add(own, time, label)
         items.add(row, time, label)

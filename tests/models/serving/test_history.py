@@ -136,7 +136,7 @@ def test_the_best_candidates_of_a_history(scorer: Scorer) -> None:
     events(history)
     time = 1e9 + 4100
     candidates = [{"item": item, "tags": tags} for item in (1, 2, 5, 42) for tags in ("a", "b|a")]
-    best = scorer.top_k(history, candidates, 3, time=time)
+    best = scorer.top_k({}, candidates, 3, history=history, time=time)
     rows = [{**row, **history.values(row, time)} for row in candidates]
     scores = scorer.score(rows)
     assert best == [
@@ -144,7 +144,7 @@ def test_the_best_candidates_of_a_history(scorer: Scorer) -> None:
     ]
     nobody = scorer.score([{**row, **scorer.history().values(row, time)} for row in candidates])
     assert np.abs(nobody - scores).max() > 1e-4  # the history matters
-    assert scorer.top_k(history, [], 3, time=time) == []
+    assert scorer.top_k({}, [], 3, history=history, time=time) == []
 
 
 def test_a_model_without_a_past_says_so() -> None:
@@ -178,7 +178,7 @@ def test_a_user_is_looked_up_once_for_many_candidates(scorer: Scorer) -> None:
     events(history)
     time = 1e9 + 4100
     candidates = [{"item": k % 90, "tags": "ab"[k % 2]} for k in range(1100)]
-    best = scorer.top_k(history, candidates, 1100, time=time)
+    best = scorer.top_k({}, candidates, 1100, history=history, time=time)
     scores = scorer.score([{**row, **history.values(row, time)} for row in candidates])
     ranked = np.array([score for _, score in sorted(best)])
     np.testing.assert_allclose(ranked, scores, atol=1e-6)

@@ -32,7 +32,7 @@ def test_every_configuration_that_ships_is_valid(path: pathlib.Path) -> None:
         assert config.compression.recipes
         assert "best of" in config.summary()
     else:
-        assert [step.technique for step in config.compression] == ["prune", "quantize"]
+        assert config.compression[-1].technique == "quantize"
     assert config.name in config.summary()
 
 

@@ -45,8 +45,8 @@ def test_movielens_from_its_own_configuration(tmp_path: pathlib.Path) -> None:
     assert best[0][0] == 0  # a loved film before one nobody knows
     assert 0 < best[1][1] < best[0][1] < 1
     report = json.loads((tmp_path / "movielens/pushed/1/report.json").read_text())
-    assert report["stages"]["shipped"]["auc"] > 0.73
-    assert report["states"]["user_at_request"]["auc"] > 0.83
+    assert report["stages"]["shipped"]["auc"] > 0.72
+    assert report["states"]["user_at_request"]["auc"] > 0.8
     _replay(scorer, load_config(config), data, tmp_path / "movielens/artifacts", report)
 
 

@@ -34,7 +34,7 @@ def write_log(folder: pathlib.Path, seed: int = 0) -> dict[tuple[str, int], floa
         time = 1_700_000_000 + 60 * k
         lines.append(f"u{user},i{rng.integers(0, ITEMS)},{time},{label}")
         truth[f"u{user}", time] = chance
-    folder.mkdir()
+    folder.mkdir(parents=True)
     (folder / "log.csv").write_text("\n".join(lines) + "\n")
     return truth
 

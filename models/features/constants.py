@@ -170,7 +170,7 @@ def read_constants(
     if state_dir is not None:
         for feature in features.features:
             if any(column.stored for column in feature.raw_columns()):
-                table = stored_state.read(state_dir, feature, features, vocabularies)
+                table = stored_state.read(state_dir, feature, vocabularies)
                 others.setdefault(feature.name, {})[STATE] = table
     return PreprocessingConstants(
         vocabularies,

@@ -217,7 +217,7 @@ class FeatureSet(Strict):
             columns_read = feature.raw_columns()
             # The past changes with the item only where that is its key, and with the time besides.
             keys = {key for column in columns_read if column.past for key in column.past.by}
-            read = {column.name for column in columns_read} | (keys or set(feature.depends_on))
+            read = {column.name for column in columns_read} | keys
             if feature.name == self.item or not read & of_item:
                 continue
             if read - of_item:

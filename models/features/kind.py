@@ -100,11 +100,6 @@ class FeatureKind(Strict, abc.ABC):
     def raw_columns(self) -> tuple[RawColumn, ...]:
         """The columns that it reads. Other features may read the same ones."""
 
-    @property
-    def depends_on(self) -> tuple[str, ...]:
-        """Columns besides `raw_columns` that what it reads is computed from."""
-        return ()
-
     def bound(self, features: Mapping[str, FeatureKind], user: str | None) -> FeatureKind:
         """Itself with what it takes from other features.
 

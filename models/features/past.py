@@ -30,7 +30,6 @@ NEVER = -1.0  # a recency where there was no event
 
 LAST, OUTCOME = "last", "outcome"  # lists of the newest events: their values, and their labels
 SUMS = ("sum", "mean", "rate")  # over a column of numbers
-AGGREGATES = ("count", "sum", "mean", "rate", "recency", "distinct")
 
 VIEWS_FILE = "views.parquet"  # of an IngestReport: the judged rows in other states
 KEY, EVENTS = "key", "events"  # columns of what is stored: the key, how many events it has
@@ -51,7 +50,7 @@ class Past:
         value of it, and what they give is added up.
       of: Column of the events that is listed or aggregated; the label's name for their labels, ""
         for the events themselves.
-      stat: `last` or `outcome` (lists, newest first), or one of `AGGREGATES`.
+      stat: `last` or `outcome` (lists, newest first), or a statistic of `past_statistics`.
       as_of: How fresh the state is.
       delay: Seconds that the state lags behind besides.
       window: Days before the state time that count; None counts all.
@@ -75,6 +74,10 @@ class Past:
     def of_entry(cls, entry: Mapping[str, Any] | None) -> Past | None:
         """Reads what `entry` wrote; None stays None."""
         return None if entry is None else cls(**{**entry, "by": tuple(entry["by"])})
+
+    def is_only_of(self, user: str | None) -> bool:
+        """Whether it is the user's own and nothing else's: all candidates of a user share it."""
+        return self.by == (user,)
 
     @property
     def is_list(self) -> bool:

@@ -18,7 +18,7 @@ from ranklite.models.features.rules import (
     present_or_zero,
     standardize,
 )
-from ranklite.models.features.stored_state import StoredState
+from ranklite.models.features.stored_state import StoredState, key_of
 
 if TYPE_CHECKING:
     from ranklite.models.features.kind import Lookup
@@ -56,7 +56,7 @@ class RawFeatures(tf.Module):
         for aggregate in features.features:
             state = constants.of(aggregate.name).get(STATE)
             if state is not None:
-                key = aggregate.depends_on[0]
+                key = key_of(aggregate)
                 self.states[aggregate.name] = StoredState(
                     aggregate, state, columns[key], layout.field(key)
                 )
@@ -133,7 +133,7 @@ class RawFeatures(tf.Module):
     def _is_shared(self, feature: FeatureKind) -> bool:
         """Whether all candidates of a user share a feature: one row of it is enough for them."""
         return all(
-            column.past is not None and column.past.by == (self._features.user,)
+            column.past is not None and column.past.is_only_of(self._features.user)
             for column in feature.raw_columns()
         )
 

@@ -15,16 +15,20 @@ from ranklite.models.features.past import EVENTS, KEY, file_of
 from ranklite.models.features.raw_column import RawColumn
 
 if TYPE_CHECKING:
-    from ranklite.models.features.feature_set import FeatureSet
     from ranklite.models.features.kind import FeatureKind
 
 _STEPS = 255  # of uint8
 
 
+def key_of(feature: FeatureKind) -> str:
+    """The column by whose value an aggregate is stored."""
+    (key,) = {column.past.by[0] for column in feature.raw_columns() if column.past}
+    return key
+
+
 def read(
     folder: str,
     feature: FeatureKind,
-    features: FeatureSet,
     vocabularies: Mapping[str, Sequence[str]],
 ) -> dict[str, Any]:
     """The state of a feature's keys at the end of the log, as JSON-ready data.
@@ -32,7 +36,6 @@ def read(
     Args:
       folder: Where ingestion wrote it.
       feature: An aggregate that is stored.
-      features: All features.
       vocabularies: Values of each feature that has some.
 
     Returns:
@@ -44,7 +47,7 @@ def read(
     table = pq.read_table(os.path.join(folder, file_of(feature.name)))
     texts = [None if key is None else str(key) for key in table.column(KEY).to_pylist()]
     place = {key: row for row, key in enumerate(texts)}
-    vocabulary = list(vocabularies[feature.depends_on[0]])
+    vocabulary = list(vocabularies[key_of(feature)])
     known = set(vocabulary)
     counts = zip(texts, table.column(EVENTS).to_pylist(), strict=True)
     extra = [k for k, n in counts if k is not None and k not in known and n >= least]

@@ -43,20 +43,35 @@ class Events:
         self._listed_times: dict[str, list[int]] = collections.defaultdict(list)
 
     def add(
-        self, time: int, label: float, values: Mapping[str, Any], listed: Mapping[str, Any]
+        self,
+        time: int,
+        label: float,
+        added: Mapping[str, float],
+        distinct: Mapping[str, Any],
+        listed: Mapping[str, Any],
     ) -> None:
-        """Adds an event."""
+        """Adds an event.
+
+        Args:
+          time: Microseconds since 1970.
+          label: Its outcome.
+          added: What it adds to each sum, by name.
+          distinct: Values of which each is counted once, by the name of their sum.
+          listed: What lists hold of it, by feature; None where it is no event of theirs.
+
+        Raises:
+          ValueError: The time lies before that of the last event.
+        """
         if self.times and time < self.times[-1]:
             raise ValueError(
                 f"an event at {time / past.SECOND:f} comes after one at "
                 f"{self.times[-1] / past.SECOND:f}: add events in the order of their times"
             )
         self.times.append(time)
-        for name, value in values.items():
-            number = value if isinstance(value, (int, float)) else 0.0
-            self._append(name, float(number))
-            self._append(f"present {name}", float(value is not None))
-            self._append(f"distinct {name}", float(self._is_new(name, value)))
+        for name, number in added.items():
+            self._append(name, number)
+        for name, value in distinct.items():
+            self._append(name, float(self._is_new(name, value)))
         for feature, value in listed.items():
             if value is not None:
                 self._listed[feature].append((value, label))
@@ -74,7 +89,7 @@ class Events:
         sums.append((sums[-1] if sums else self._before[name]) + value)
 
     def _is_new(self, name: str, value: Any) -> bool:
-        if value is None or isinstance(value, list) or value in self._seen[name]:
+        if value is None or value in self._seen[name]:
             return False
         self._seen[name].add(value)
         return True

@@ -122,23 +122,23 @@ class Scorer:
         own = {name for item in items for name in item}
         parts = [np.zeros(0, np.float32)]
         for first in range(0, len(items), BATCH):
-            batch = items[first : first + BATCH]
+            batch = enumerate(items[first : first + BATCH], first)
+            rows = [(number, {**shared, **item}) for number, item in batch]
             inputs = {}
             for column in self._columns:
                 if column.name in own:
-                    rows = [{**shared, **item} for item in batch]
-                    inputs[column.name] = self._array(column, list(enumerate(rows, first)))
+                    inputs[column.name] = self._array(column, rows)
                 else:
                     one = self._array(column, [(0, shared)])
-                    rows_of = 1 if self._is_of_user(column) else len(batch)
-                    inputs[column.name] = np.repeat(one, rows_of, axis=0)
+                    count = 1 if self._is_of_user(column) else len(rows)
+                    inputs[column.name] = np.repeat(one, count, axis=0)
             parts.append(self._finite(self._model.score(inputs, SERVING_RAW), inputs))
         return np.concatenate(parts)
 
     def _is_of_user(self, column: RawColumn) -> bool:
         """Whether the file takes one row of a column for all candidates of a user."""
         about = self.metadata.get("past") or {}
-        return column.past is not None and column.past.by == (about.get("user"),)
+        return column.past is not None and column.past.is_only_of(about.get("user"))
 
     @staticmethod
     def _finite(
@@ -239,7 +239,7 @@ class Scorer:
                 raise ValueError(f"{file.path}:{line}: {error}") from error
         return raw_values.array(column, values)
 
-    def _array(self, column: RawColumn, rows: list[tuple[int, Row]]) -> npt.NDArray[Any]:
+    def _array(self, column: RawColumn, rows: Sequence[tuple[int, Row]]) -> npt.NDArray[Any]:
         values = []
         for number, row in rows:
             if column.name not in row and column.past is None:

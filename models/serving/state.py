@@ -14,6 +14,15 @@ from typing import Any
 
 from ranklite.models.features import past, raw_values
 from ranklite.models.features.past import Past
+from ranklite.models.features.past_statistics import (
+    AGE,
+    DISTINCT,
+    PRESENT,
+    SUM,
+    needed,
+    statistic,
+)
+from ranklite.models.features.past_statistics import EVENTS as HOW_MANY
 from ranklite.models.features.raw_column import RawColumn
 from ranklite.models.serving.events import Events, Key, Keys, Session
 
@@ -44,7 +53,7 @@ class EventState:
         self._user, self._label = about["user"], about["label"]
         self._means: Mapping[str, float] = about["means"]
         self._gap = round(about["session_gap"] * 60 * past.SECOND)
-        self.columns = [
+        self._columns = [
             (column, column.past)
             for column in columns
             if column.past and of_user in (None, self._user in column.past.by)
@@ -52,7 +61,10 @@ class EventState:
         numbers = [RawColumn(number, "float32") for number in about.get("numbers", ())]
         logged = [column for column in columns if column.past is None]
         self._logged = {column.name: column for column in (*logged, *numbers)}
-        self._keys = {of.by: Keys(limit) for _, of in self.columns}
+        by_key: dict[tuple[str, ...], list[Past]] = {}
+        for _, of in self._columns:
+            by_key.setdefault(of.by, []).append(of)
+        self._groups = {by: _Group(Keys(limit), group) for by, group in by_key.items()}
         self._sessions: dict[Any, Session] = collections.defaultdict(Session)
 
     def add(self, row: Row, time: float, outcome: float | None = None) -> None:
@@ -69,14 +81,16 @@ class EventState:
         moment = _microseconds(time)
         label = 1.0 if outcome is None else float(outcome)
         self._session(row).visit(moment, self._gap)
-        for by, keys in self._keys.items():
-            wanted = [(column, of) for column, of in self.columns if of.by == by]
-            values = {of.of: self._number(row, of, label) for _, of in wanted}
-            listed = {
-                of.feature: self._value(row, of.of) for _, of in wanted if of.stat == past.LAST
-            }
+        for by, group in self._groups.items():
+            added: dict[str, float] = {}
+            for of in group.summed:
+                value = label if of == self._label else self._value(row, of)
+                added[f"{SUM} {of}"] = 0.0 if value is None else float(value)
+                added[f"{PRESENT} {of}"] = float(value is not None)
+            distinct = {f"{DISTINCT} {of}": self._value(row, of) for of in group.distinct}
+            listed = {feature: self._value(row, of) for feature, of in group.listed.items()}
             for key in self._key(row, by):
-                keys[key].add(moment, label, values, listed)
+                group.keys[key].add(moment, label, added, distinct, listed)
 
     def values(self, row: Row, time: float) -> dict[str, Any]:
         """The columns of the past of a row, as `Scorer.score` takes them.
@@ -85,7 +99,7 @@ class EventState:
           row: Values of the features that they are made of; a user's history needs none.
           time: When it is scored, seconds since 1970.
         """
-        return self._values(row, time, self.columns)
+        return self._values(row, time, self._columns)
 
     def _values(
         self, row: Row, time: float, columns: Iterable[tuple[RawColumn, Past]]
@@ -93,42 +107,36 @@ class EventState:
         moment = _microseconds(time)
         start = self._session(row).start(moment, self._gap)
         result: dict[str, Any] = {}
+        held: dict[tuple[str, ...], list[Events | None]] = {}  # by key, of the row's values
         for column, of in columns:
+            if of.by not in held:
+                keys = self._groups[of.by].keys
+                held[of.by] = [keys.get(key) for key in self._key(row, of.by)]
             state = past.state_time(moment, of.as_of, of.delay, start)
-            events = [self._keys[of.by].get(key) for key in self._key(row, of.by)]
+            known = [events for events in held[of.by] if events is not None]
             if of.is_list:
-                found = [e.last(of, state, column.length or 0) for e in events if e is not None]
-                result[column.name] = found[0] if found else []
-            elif not events:
+                lists = [events.last(of, state, column.length or 0) for events in known]
+                result[column.name] = lists[0] if lists else []
+            elif not held[of.by]:
                 result[column.name] = None  # a row without a key
             else:
-                result[column.name] = self._statistic(of, state, events)
+                result[column.name] = self._statistic(of, state, known)
         return result
 
-    def _statistic(self, of: Past, state: int, events: Iterable[Events | None]) -> float | None:
-        known = [e for e in events if e is not None]
+    def _statistic(self, of: Past, state: int, known: Sequence[Events]) -> float | None:
         first = None if of.window is None else state - round(of.window * past.DAY)
-        spans = [e.span(first, state) for e in known]
-        if of.stat == "recency":
-            ages = [
-                state - e.times[end - 1]
-                for e, (begin, end) in zip(known, spans, strict=True)
-                if end > begin and end > 0
-            ]
-            return min(ages) / past.DAY if ages else past.NEVER
-        count = sum(end - begin for begin, end in spans)
-        if of.stat == "count":
-            return float(count)
-        pairs = list(zip(known, spans, strict=True))
-        if of.stat == "distinct":
-            return sum(e.sum(f"distinct {of.of}", *span) for e, span in pairs)
-        total = sum(e.sum(of.of, *span) for e, span in pairs)
-        if of.stat == "sum":
-            return total
-        present = sum(e.sum(f"present {of.of}", *span) for e, span in pairs)
-        if of.stat == "rate":
-            return (total + of.prior * self._means[of.of]) / (present + of.prior)
-        return total / present if present else None
+        spans = [(events, *events.span(first, state)) for events in known]
+
+        def total(what: str) -> float:
+            if what == HOW_MANY:
+                return float(sum(end - begin for _, begin, end in spans))
+            if what == AGE:
+                newest = [e.times[end - 1] for e, begin, end in spans if end > max(begin, 0)]
+                return state - max(newest) if newest else past.NEVER
+            return sum(events.sum(what, begin, end) for events, begin, end in spans)
+
+        value = float(statistic(of, {what: total(what) for what in needed(of)}, self._means))
+        return None if math.isnan(value) else value
 
     def _session(self, row: Row) -> Session:
         user = self._value(row, self._user) if self._user else None
@@ -141,14 +149,6 @@ class EventState:
         if known.is_list:
             return [part for part in value if part != known.missing]
         return None if value == known.missing or value != value else value
-
-    def _number(self, row: Row, of: Past, label: float) -> Any:
-        """What an event adds to a sum, or the value that is counted once."""
-        if of.of == self._label:
-            return label
-        if of.stat == past.LAST or not of.of:
-            return None
-        return self._value(row, of.of)
 
     def _key(self, row: Row, by: Sequence[str]) -> list[Key]:
         """The keys of a row: several where a value is a list, none where one is missing."""
@@ -192,8 +192,8 @@ class History(EventState):
 
     def __init__(self, metadata: Mapping[str, Any], limit: int = LIMIT) -> None:
         super().__init__(metadata, of_user=True, limit=limit)
-        self._shared = [pair for pair in self.columns if pair[1].by == (self._user,)]
-        self._by_row = [pair for pair in self.columns if pair[1].by != (self._user,)]
+        self._shared = [pair for pair in self._columns if pair[1].is_only_of(self._user)]
+        self._by_row = [pair for pair in self._columns if not pair[1].is_only_of(self._user)]
 
     def shared(self, time: float) -> dict[str, Any]:
         """The columns of the past that all candidates share."""
@@ -202,6 +202,21 @@ class History(EventState):
     def with_past(self, rows: Iterable[Row], time: float) -> list[Row]:
         """Candidates with the columns that depend on them, such as the user's rate in a genre."""
         return [{**row, **self._values(row, time, self._by_row)} for row in rows]
+
+
+class _Group:
+    """The events of all columns with one key, and what of an event they are made of.
+
+    Args:
+      keys: The events of each key.
+      columns: How each is computed.
+    """
+
+    def __init__(self, keys: Keys, columns: Sequence[Past]) -> None:
+        self.keys = keys
+        self.summed = sorted({of.of for of in columns if of.stat in past.SUMS})
+        self.distinct = sorted({of.of for of in columns if of.stat == DISTINCT})
+        self.listed = {of.feature: of.of for of in columns if of.stat == past.LAST}
 
 
 def _microseconds(time: float) -> int:

@@ -235,7 +235,7 @@ def test_what_a_file_stores_is_the_state_at_the_end_of_the_log(tmp_path: pathlib
     _, report = ingested(rows, chosen, tmp_path)
     mean = report["past"]["means"]["label"]
     (feature,) = [f for f in chosen.features.features if f.name == "stats"]
-    read = stored_state.read(str(tmp_path), feature, chosen.features, {"item": ["b", "a"]})
+    read = stored_state.read(str(tmp_path), feature, {"item": ["b", "a"]})
     assert read["extra"] == ["c"]  # "d" has one event
     # Out of vocabulary, missing, b, a, c.
     assert read["values"]["stats_count"] == [0, pytest.approx(float("nan"), nan_ok=True), 3, 3, 2]

@@ -14,17 +14,12 @@ from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.components.log_example_gen.log_table import LOG, SPLIT, TIME
 from ranklite.components.log_example_gen.point_in_time.keys import KeyColumns
 from ranklite.components.log_example_gen.point_in_time.sorted_rows import Array
-from ranklite.components.log_example_gen.point_in_time.state import (
-    PLACE,
-    State,
-    needed,
-    of_column,
-    statistic,
-)
+from ranklite.components.log_example_gen.point_in_time.state import PLACE, State, of_column
 from ranklite.components.log_example_gen.point_in_time.views import CONFIGURED, View
 from ranklite.models import progress
 from ranklite.models.features import past
 from ranklite.models.features.past import Past
+from ranklite.models.features.past_statistics import needed, statistic
 from ranklite.models.features.raw_column import RawColumn
 
 

@@ -16,15 +16,21 @@ from ranklite.components.log_example_gen.point_in_time.sorted_rows import FIRST,
 from ranklite.components.log_example_gen.point_in_time.state import (
     PLACE,
     State,
-    needed,
-    no_event,
     numbers,
     of_column,
-    statistic,
 )
 from ranklite.components.log_example_gen.point_in_time.views import CONFIGURED
 from ranklite.models.features import past
 from ranklite.models.features.past import EVENTS, KEY, Past
+from ranklite.models.features.past_statistics import (
+    AGE,
+    DISTINCT,
+    PRESENT,
+    needed,
+    no_event,
+    statistic,
+)
+from ranklite.models.features.past_statistics import EVENTS as HOW_MANY
 from ranklite.models.features.raw_column import RawColumn
 from ranklite.models.features.sql import name
 
@@ -105,7 +111,7 @@ class KeyColumns:
                 (of.by, as_of, of.delay, of.window, what), np.float64, np.nan
             )
             if self._query.unnested:
-                _add(target, places, values, is_age=what == "age")
+                _add(target, places, values, is_age=what == AGE)
             else:
                 target[places] = values
 
@@ -120,9 +126,9 @@ class KeyColumns:
         start, end = rows.before(keys, first), rows.before(keys, state)
         result: dict[str, Array] = {}
         for what in dict.fromkeys(what for of in wanted for what in needed(of)):
-            if what == "events":
+            if what == HOW_MANY:
                 result[what] = (end - start).astype(np.float64)
-            elif what == "age":
+            elif what == AGE:
                 times = np.append(rows.event_times, 0)
                 result[what] = np.where(end > start, state - times[end - 1], past.NEVER)
             else:
@@ -132,11 +138,11 @@ class KeyColumns:
 
     def _added(self, table: pa.Table, what: str, of: str) -> Array:
         """What each row adds to a sum."""
-        if what == "distinct":
+        if what == DISTINCT:
             return numbers(table, self._query.first(of)).astype(np.float64)
         values = numbers(table, self._query.summed(of)).astype(np.float64)
         present = np.isfinite(values)
-        return present.astype(np.float64) if what == "present" else np.where(present, values, 0.0)
+        return present.astype(np.float64) if what == PRESENT else np.where(present, values, 0.0)
 
     def _list(self, table: pa.Table, rows: SortedRows, feature: str) -> None:
         """Appends the events of a list, and notes for each row which is its newest."""

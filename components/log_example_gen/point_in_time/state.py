@@ -146,34 +146,3 @@ def of_column(column: RawColumn) -> Past:
 def numbers(table: pa.Table | pa.RecordBatch, column: str) -> Array:
     """A column as numpy has it; NaN where a number is missing."""
     return np.asarray(table.column(table.schema.get_field_index(column)))
-
-
-def needed(of: Past) -> tuple[str, ...]:
-    """The sums over events that a statistic is made of."""
-    return {
-        "count": ("events",),
-        "recency": ("age",),
-        "distinct": (f"distinct {of.of}",),
-        "sum": (f"sum {of.of}",),
-        "mean": (f"sum {of.of}", f"present {of.of}"),
-        "rate": (f"sum {of.of}", f"present {of.of}"),
-    }[of.stat]
-
-
-def statistic(of: Past, sums: Mapping[str, Array], means: Mapping[str, float]) -> Array:
-    """A statistic of some rows from the sums that it needs; NaN where they are."""
-    if of.stat == "recency":
-        age = sums["age"]
-        return np.where(age < 0, past.NEVER, age / past.DAY)
-    if of.stat in ("count", "distinct", "sum"):
-        (values,) = sums.values()
-        return values
-    total, count = (sums[what] for what in needed(of))
-    if of.stat == "rate":
-        return (total + of.prior * means[of.of]) / (count + of.prior)
-    return np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
-
-
-def no_event(of: Past) -> dict[str, Array]:
-    """The sums of a key without events."""
-    return {what: np.full(1, past.NEVER if what == "age" else 0.0) for what in needed(of)}

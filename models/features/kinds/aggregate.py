@@ -128,11 +128,6 @@ class AggregateFeature(FeatureKind):
         """Whether the file has a table of it: by one key, which is a feature."""
         return len(self.by) == 1 and self.table != "none"
 
-    @property
-    def depends_on(self) -> tuple[str, ...]:
-        """The keys, and the column of numbers."""
-        return (*self.by, *(() if self.of == "label" else (self.of,)))
-
     def bound(self, features: Mapping[str, FeatureKind], user: str | None) -> FeatureKind:
         """Without a table where the key is the user's, or no categorical feature of the model."""
         key = features.get(self.by[0])

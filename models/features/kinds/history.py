@@ -125,11 +125,6 @@ class HistoryFeature(FeatureKind):
         return Past(self.name, (self.by,), of, stat, self.as_of, self.delay)
 
     @property
-    def depends_on(self) -> tuple[str, ...]:
-        """The key, and the column that is listed."""
-        return (self.by, self.of)
-
-    @property
     def id_length(self) -> int:
         """As many ids as events are kept."""
         return self.length

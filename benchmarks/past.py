@@ -38,7 +38,6 @@ from ranklite.models.export import export_target
 from ranklite.models.export.target import SERVING_DEFAULT, SERVING_RAW
 from ranklite.models.features.constants import layout_from_transform, read_constants
 from ranklite.models.features.examples import raw_inputs, read_records, transformed_inputs
-from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.raw_signature import RawFeatures
 from ranklite.models.features.slices import GROUP
 from ranklite.models.training import fit
@@ -121,7 +120,7 @@ class Log:
         model = target.load(content)
         scores = model.score(self.raw, SERVING_RAW)
         figures = {
-            "configured": _accuracy(self.labels, scores, self.users)
+            "configured": metrics.ranking_metrics(self.labels, scores, self.users)
             | {
                 "bytes": len(content),
                 "latency_1_us": model.latency(self.ids, 1),
@@ -142,24 +141,17 @@ class Log:
         )
         model.fit(train["numeric"][:, :count], train_labels)
         scores = model.predict_proba(self.ids["numeric"][:, :count])[:, 1]
-        return _accuracy(self.labels, scores, self.users)
-
-
-def _accuracy(labels: Any, scores: Any, users: Any) -> dict[str, float]:
-    return metrics.binary_metrics(labels, scores) | {
-        "gauc": metrics.gauc(labels, scores, users),
-        "ndcg_at_10": metrics.ndcg(labels, scores, users),
-    }
+        return metrics.ranking_metrics(self.labels, scores, self.users)
 
 
 def _with(config: RunConfig, keep: Any) -> RunConfig:
     """The configuration with some of its features of the past."""
-    features = FeatureSet.model_validate(config.feature_set.model_dump())
     kept = [
-        f for f in features.features if all(c.past is None for c in f.raw_columns()) or keep(f.name)
+        f.model_dump()
+        for f in config.features
+        if all(c.past is None for c in f.raw_columns()) or keep(f.name)
     ]
-    data = config.model_dump()
-    return RunConfig.model_validate({**data, "features": [f.model_dump() for f in kept]})
+    return RunConfig.model_validate({**config.model_dump(), "features": kept})
 
 
 def sets(config: RunConfig, each: bool) -> dict[str, RunConfig]:

@@ -139,7 +139,6 @@ class Executor(base_executor.BaseExecutor):
         if input_dict.get("ingest_report"):
             folder = artifact_utils.get_single_uri(input_dict["ingest_report"])
             about = artifact_json.read(folder, REPORT_FILE).get("past")
-            raw = raw_inputs(records, features.raw_columns)
             verdicts += log_parity.verdicts(
                 gates.max_log_parity,
                 os.path.join(folder, LOG_ROWS_FILE),

@@ -6,14 +6,13 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ranklite.models.evaluation import metrics
 from ranklite.models.export.target import SERVING_RAW, LoadedModel
-from ranklite.models.features import raw_values
+from ranklite.models.features.arrow import encode
+from ranklite.models.features.examples import raw_inputs
 from ranklite.models.features.past import VIEWS_FILE
 from ranklite.models.features.raw_column import RawColumn
 
@@ -45,25 +44,15 @@ def measure(
     path = os.path.join(folder, VIEWS_FILE)
     if not os.path.exists(path):
         return {}
-    views: dict[str, dict[str, Array]] = {}
-    table = pq.read_table(path)
     by_name = {column.name: column for column in columns}
-    for key in table.column_names:
-        view, _, name = key.partition("/")
-        views.setdefault(view, {})[name] = _array(by_name[name], table.column(key))
+    table = pq.read_table(path)
     result = {}
-    for view, changed in views.items():
-        scores = model.score({**raw, **changed}, SERVING_RAW)
-        figures = metrics.binary_metrics(labels, scores)
-        if groups is not None:
-            figures["gauc"] = metrics.gauc(labels, scores, groups)
-            figures["ndcg_at_10"] = metrics.ndcg(labels, scores, groups)
-        result[view] = figures
+    for view in dict.fromkeys(name.partition("/")[0] for name in table.column_names):
+        names = [name for name in table.column_names if name.startswith(f"{view}/")]
+        changed = [name.partition("/")[2] for name in names]
+        batches = table.select(names).rename_columns(changed).to_batches()
+        records = [record for batch in batches for record in encode(batch)]
+        state = raw_inputs(records, [by_name[name] for name in changed])
+        scores = model.score({**raw, **state}, SERVING_RAW)
+        result[view] = metrics.ranking_metrics(labels, scores, groups)
     return result
-
-
-def _array(column: RawColumn, values: pa.ChunkedArray) -> Array:
-    """A column as the raw signature takes it."""
-    if not column.is_list:
-        return values.to_numpy().astype(np.float32)
-    return raw_values.array(column, [raw_values.convert(column, v) for v in values.to_pylist()])

@@ -39,10 +39,7 @@ def measure(
       gates: Of the file that ships: what its latency is held to.
     """
     scores = model.score(dict(inputs))
-    figures: dict[str, Any] = metrics.binary_metrics(labels, scores)
-    if groups is not None:
-        figures |= metrics.user_metrics(labels, scores, groups)
-    figures |= {
+    figures: dict[str, Any] = metrics.ranking_metrics(labels, scores, groups) | {
         "bytes": len(model.content),
         "gzip_bytes": model.gzip_bytes,
         "integer_share": model.integer_share(),

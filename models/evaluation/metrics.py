@@ -56,9 +56,15 @@ def binary_metrics(labels: Array, scores: Array) -> dict[str, float]:
     }
 
 
-def user_metrics(labels: Array, scores: Array, groups: Array) -> dict[str, float]:
-    """`gauc` and `ndcg_at_10` by name."""
-    return {"gauc": gauc(labels, scores, groups), "ndcg_at_10": ndcg(labels, scores, groups)}
+def ranking_metrics(labels: Array, scores: Array, groups: Array | None = None) -> dict[str, float]:
+    """`binary_metrics` and, where groups say whose row it is, `gauc` and `ndcg_at_10` by name."""
+    figures = binary_metrics(labels, scores)
+    if groups is not None:
+        figures |= {
+            "gauc": gauc(labels, scores, groups),
+            "ndcg_at_10": ndcg(labels, scores, groups),
+        }
+    return figures
 
 
 def gauc(labels: Array, scores: Array, groups: Array) -> float:

@@ -6,14 +6,18 @@ import pathlib
 import tempfile
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from ranklite.components.file_validator import states
 from ranklite.components.log_example_gen import IngestError
 from ranklite.components.log_example_gen.past_rows import past_rows
+from ranklite.models.evaluation import metrics
 from ranklite.models.features import stored_state
+from ranklite.models.features.examples import raw_inputs, read_records
 from ranklite.models.features.past import VIEWS_FILE
 from ranklite.models.serving.state import EventState
 from tests.past_logs import START, Row, config, expected, ingested
@@ -254,6 +258,37 @@ def test_other_states_of_the_judged_rows(tmp_path: pathlib.Path) -> None:
         assert row["items_at_request/item_stats_count"] == place
         assert row["items_frozen/item_stats_count"] == 16
     assert not [name for name in table[0] if name.startswith("user_at_session_start")]
+
+
+class _SeenLast:
+    """A model that scores by the last event's label, and by how many events an item had."""
+
+    def score(self, inputs: dict[str, Any], signature: str) -> Any:
+        seen = np.nan_to_num(inputs["seen_outcome"][:, 0], nan=0.5)
+        return (seen + inputs["item_stats_count"] / 100).astype(np.float32)
+
+
+def test_a_file_is_measured_on_other_states(tmp_path: pathlib.Path) -> None:
+    rows = [
+        Row("ann", "ab"[k % 2], "1", "x", "1", "1", START + 60 * k, int(k % 4 < 2))
+        for k in range(40)
+    ]
+    chosen = config([FEATURES[0], FEATURES[2]])
+    ingested(rows, chosen, tmp_path)
+    columns = chosen.features.raw_columns
+    records = read_records([str(path) for path in (tmp_path / "test").glob("*")])
+    labels, model = np.array([row.label for row in rows[32:]], np.float32), _SeenLast()
+    measured = states.measure(
+        str(tmp_path), model, columns, raw_inputs(records, columns), labels, np.array(["ann"] * 8)
+    )
+    # At its session's start the user had no event; at request the last label is known.
+    last = np.array([row.label for row in rows[31:39]])
+    expected_auc = metrics.auc(labels, last.astype(np.float32))
+    assert measured["user_at_request"]["auc"] == pytest.approx(expected_auc)
+    assert measured["user_at_request"]["gauc"] == pytest.approx(expected_auc)
+    assert set(measured) == {"user_at_request", "items_at_request", "items_frozen"}
+    frozen = metrics.auc(labels, np.array([16.0] * 8))
+    assert measured["items_frozen"]["auc"] == pytest.approx(frozen)
 
 
 def test_a_scored_folder_has_the_state_of_each_row(tmp_path: pathlib.Path) -> None:

@@ -134,12 +134,9 @@ class Bench:
         progress.report("measuring the file")
         file = self._export(checkpoint)
         scores = file.score(self._inputs)
-        accuracy = metrics.binary_metrics(self._labels, scores)
-        if self._users is not None:
-            accuracy |= metrics.user_metrics(self._labels, scores, self._users)
         forms = {name: value for name, value in checkpoint.metrics.items() if name in FORMS}
         return {
-            **accuracy,
+            **metrics.ranking_metrics(self._labels, scores, self._users),
             "bytes": len(file.content),
             "gzip_bytes": file.gzip_bytes,
             "latency_1_us": file.latency(self._inputs, 1, self._budget.latency_1_us),

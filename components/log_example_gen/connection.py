@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
+from collections.abc import Iterator
 
 import duckdb
 
@@ -33,3 +36,13 @@ def connect(data_root: str, work_dir: str) -> duckdb.DuckDBPyConnection:
     con.execute(f"CREATE SCHEMA {SCHEMA}")
     con.execute(f"CREATE TABLE {REJECTED} (path VARCHAR, record BIGINT, problems VARCHAR)")
     return con
+
+
+@contextlib.contextmanager
+def opened(data_root: str) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+    """A database for as long as a log is looked at, and the temporary folder that it is in."""
+    with (
+        tempfile.TemporaryDirectory(prefix="ranklite-") as work_dir,
+        contextlib.closing(connect(data_root, work_dir)) as con,
+    ):
+        yield con, work_dir

@@ -89,7 +89,7 @@ def ingest(
             rows = writer.write_split(con, config, split, folder_of(split), written.add, past)
             _log.info("%s: %d rows", split, rows)
         if past is not None and state_dir:
-            writer.write_views(con, config, judged, os.path.join(state_dir, VIEWS_FILE), past)
+            writer.write_views(con, judged, os.path.join(state_dir, VIEWS_FILE), past)
             for feature, table in past.stored.items():
                 pq.write_table(table, os.path.join(state_dir, file_of(feature)))
         described = _describe(con, config)

@@ -27,6 +27,7 @@ from ranklite.components.log_example_gen.log_table import (
     RECORD,
     ROW,
     SPLIT,
+    in_order,
 )
 from ranklite.components.log_example_gen.scans import Scan
 from ranklite.models.features.sql import quoted
@@ -52,7 +53,7 @@ def sample(
       `example`, the number of the Example from 0; `file` and `line`, where the row stands; `row`,
       the values of the features' columns as JSON-ready data.
     """
-    order = f"{ROW}, {NTH}" if config.sampled_negatives else ROW
+    order = in_order(bool(config.sampled_negatives))
     positive = f"AND {NTH} = -1" if config.sampled_negatives else ""
     chosen = con.execute(
         f"SELECT {FILE}, {RECORD}, example, {RAW} FROM (SELECT *, row_number() OVER (ORDER BY "

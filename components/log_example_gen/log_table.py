@@ -13,6 +13,7 @@ REJECTED = f"{SCHEMA}.rejected"
 PREFIX = "ranklite "
 ROW = f'"{PREFIX}row"'  # number of the row in the log, from 1
 NTH = f'"{PREFIX}nth"'  # number of a negative behind its positive; -1 of the positive
+PLACE = f'"{PREFIX}place"'  # number of a row among all, negatives included
 SPLIT = f'"{PREFIX}split"'
 LABEL = f'"{PREFIX}label"'
 TIME = f'"{PREFIX}time"'  # microseconds since 1970
@@ -21,3 +22,8 @@ RECORD = f'"{PREFIX}record"'  # number of the row among those that could be read
 RAW = f'"{PREFIX}raw"'  # of some rows of a query's result: JSON of what the features read
 WRONG = f'"{PREFIX}wrong"'  # what is wrong with the row, "" if nothing
 NONE = f'"{PREFIX}none"'  # a column of a file that has none of those that are needed
+
+
+def in_order(has_negatives: bool) -> str:
+    """SQL of the order of Examples: that of the log, negatives behind their positive."""
+    return f"{ROW}, {NTH}" if has_negatives else ROW

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
 from ranklite.components.log_example_gen import reader
 from ranklite.components.log_example_gen.config import IngestConfig
-from ranklite.components.log_example_gen.connection import connect
-from ranklite.components.log_example_gen.log_table import LABEL, LOG, ROW, TIME, WRONG
-from ranklite.components.log_example_gen.point_in_time.columns import PastColumns, without_places
-from ranklite.components.log_example_gen.point_in_time.state import PLACE
+from ranklite.components.log_example_gen.connection import opened
+from ranklite.components.log_example_gen.log_table import LABEL, LOG, PLACE, ROW, TIME, WRONG
+from ranklite.components.log_example_gen.point_in_time.columns import PastColumns
+from ranklite.models.features.layout import TIMESTAMP
 from ranklite.models.features.past import SECOND
 from ranklite.models.features.sql import name
 from ranklite.models.serving.csv_format import CsvFormat
@@ -37,38 +36,28 @@ def past_rows(
       data_root: Folder of the log.
       means: Of the split that the model was trained on, by column: `past.means` of `model.json`.
     """
-    with (
-        tempfile.TemporaryDirectory(prefix="ranklite-") as work,
-        contextlib.closing(connect(data_root, work)) as con,
-    ):
+    config = config.model_copy(update={"negatives": None})  # rows to score are those of the log
+    with opened(data_root) as (con, work):
         reader.load(con, config, data_root, work)
         con.execute(f"DELETE FROM {LOG} WHERE {WRONG} != ''")
         past = PastColumns(con, config, work, judged="", means=means)
-        logged = [column.name for column in config.features.logged_columns]
-        columns = [
-            *logged,
-            *(c.name for c in config.features.past_columns),
-            config.features.label,
-            "time",
-        ]
-        yield RowFile("the log", "query", columns, _rows(con, config, past, logged), CsvFormat())
+        # By their names in the log, as a scorer looks for them.
+        columns = {column.source: name(column.name) for column in config.features.logged_columns}
+        columns |= {c.name: "" for c in config.features.past_columns}  # `past` brings them
+        extra = {config.features.label: LABEL, TIMESTAMP: f"{TIME} / {float(SECOND)!r}"}
+        columns |= {column: sql for column, sql in extra.items() if column not in columns}
+        yield RowFile("the log", "query", list(columns), _rows(con, past, columns), CsvFormat())
 
 
 def _rows(
-    con: duckdb.DuckDBPyConnection, config: IngestConfig, past: PastColumns, logged: list[str]
+    con: duckdb.DuckDBPyConnection, past: PastColumns, columns: Mapping[str, str]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    select = [name(column) for column in logged]
-    select += [
-        f"{LABEL} AS {name(config.features.label)}",
-        f"{TIME} / {float(SECOND)!r} AS time",
-        f"{past.place_sql} AS {PLACE}",
-    ]
+    select = [f"{sql} AS {name(column)}" for column, sql in columns.items() if sql]
+    select.append(f"{past.place_sql} AS {PLACE}")
     batches = con.sql(f"SELECT {', '.join(select)} FROM {LOG} ORDER BY {ROW}").to_arrow_reader(
         _BATCH
     )
+    number = itertools.count(1)
     for batch in batches:
-        places, rows = without_places(batch)
-        table = pa.Table.from_batches([rows])
-        for column, values in past.batch(places).items():
-            table = table.append_column(column, values)
-        yield from zip(places.tolist(), table.to_pylist(), strict=True)
+        for row in past.completed(batch).to_pylist():
+            yield next(number), {column: row[column] for column in columns}

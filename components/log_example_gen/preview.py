@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
 from collections.abc import Iterator
 
 import duckdb
 
 from ranklite.components.log_example_gen import IngestError, reader, rejects, splits
 from ranklite.components.log_example_gen.config import IngestConfig
-from ranklite.components.log_example_gen.connection import connect
+from ranklite.components.log_example_gen.connection import opened
 from ranklite.components.log_example_gen.log_table import LABEL, LOG, TIME, WRONG
 from ranklite.models.features.layout import MISSING_STRING
 from ranklite.models.features.sql import name
@@ -32,10 +30,7 @@ def preview(config: IngestConfig, data_root: str) -> Iterator[str]:
         fails, labels are not 0 and 1, or many rows cannot be read.
       FileNotFoundError: A glob matches no file.
     """
-    with (
-        tempfile.TemporaryDirectory(prefix="ranklite-") as work,
-        contextlib.closing(connect(data_root, work)) as con,
-    ):
+    with opened(data_root) as (con, work):
         scans = reader.load(con, config, data_root, work, first=ROWS)
         bad = rejects.listed(con, scans, data_root)
         rows = _count(con, "true")

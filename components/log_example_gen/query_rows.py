@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +11,7 @@ import duckdb
 
 from ranklite.components.log_example_gen import IngestError
 from ranklite.components.log_example_gen.config import IngestConfig
-from ranklite.components.log_example_gen.connection import connect
+from ranklite.components.log_example_gen.connection import opened
 from ranklite.components.log_example_gen.query import query_scan
 from ranklite.components.log_example_gen.scans import Scan, scan
 from ranklite.models.serving.csv_format import CsvFormat
@@ -37,10 +36,7 @@ def query_rows(config: IngestConfig, data_root: str) -> Iterator[RowFile]:
             f"{data_root} is a folder, and the configuration has no query that reads its files: "
             "name one file"
         )
-    with (
-        tempfile.TemporaryDirectory(prefix="ranklite-") as work,
-        contextlib.closing(connect(data_root, work)) as con,
-    ):
+    with opened(data_root) as (con, work):
         tables: dict[str, list[Scan]] = {}
         for (_, table), paths in config.matching_files(data_root).items():
             settings = config.source.table(table)

@@ -6,13 +6,20 @@ import os
 from collections.abc import Callable, Iterator
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ranklite.components.log_example_gen.config import IngestConfig
-from ranklite.components.log_example_gen.log_table import LABEL, LOG, NTH, ROW, SPLIT, TIME
-from ranklite.components.log_example_gen.point_in_time.columns import PastColumns, without_places
-from ranklite.components.log_example_gen.point_in_time.state import PLACE
+from ranklite.components.log_example_gen.log_table import (
+    LABEL,
+    LOG,
+    PLACE,
+    SPLIT,
+    TIME,
+    in_order,
+)
+from ranklite.components.log_example_gen.point_in_time.columns import PastColumns
 from ranklite.models.features.arrow import write_examples
 from ranklite.models.features.layout import TIMESTAMP
 from ranklite.models.features.sql import name, quoted
@@ -49,46 +56,33 @@ def write_split(
     select += [f"{name(column)}" for column in dict.fromkeys(columns)]
     if config.timestamp and TIMESTAMP not in columns:
         select.append(f"floor({TIME} / 1e6)::BIGINT AS {name(TIMESTAMP)}")
-    order = f"{ROW}, {NTH}" if config.sampled_negatives else ROW
     if past is not None:
         select.append(f"{past.place_sql} AS {PLACE}")
+    order = in_order(bool(config.sampled_negatives))
     batches = con.sql(
         f"SELECT {', '.join(select)} FROM {LOG} WHERE {SPLIT} = {quoted(split)} ORDER BY {order}"
     ).to_arrow_reader(ROWS)
 
     def counted() -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            if past is not None:
-                places, batch = without_places(batch)
-                for column, values in past.batch(places).items():
-                    batch = pa.RecordBatch.from_arrays(
-                        [*batch.columns, values], [*batch.schema.names, column]
-                    )
-            yield batch
+            yield batch if past is None else past.completed(batch)
             written(batch.num_rows)
 
     return write_examples(os.path.join(folder, FILE), counted())
 
 
-def write_views(
-    con: duckdb.DuckDBPyConnection,
-    config: IngestConfig,
-    split: str,
-    path: str,
-    past: PastColumns,
-) -> None:
+def write_views(con: duckdb.DuckDBPyConnection, split: str, path: str, past: PastColumns) -> None:
     """Writes what a split's columns of the past are in other states, row by row as its Examples.
 
     The Parquet file has a column `<view>/<column>` for each that differs.
     """
-    order = f"{ROW}, {NTH}" if config.sampled_negatives else ROW
-    batches = con.sql(
+    batches = con.sql(  # places grow in the order of Examples
         f"SELECT {past.place_sql} AS {PLACE} FROM {LOG} WHERE {SPLIT} = {quoted(split)} "
-        f"ORDER BY {order}"
+        f"ORDER BY {PLACE}"
     ).to_arrow_reader(ROWS)
     writer = None
     for batch in batches:
-        places, _ = without_places(batch)
+        places = np.asarray(batch.column(0))
         columns = {
             f"{view.name}/{column}": values
             for view in past.views

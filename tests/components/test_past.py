@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from ranklite.components.file_validator import states
 from ranklite.components.log_example_gen import IngestError
+from ranklite.components.log_example_gen.config import IngestConfig
+from ranklite.components.log_example_gen.ingest import ingest
 from ranklite.components.log_example_gen.past_rows import past_rows
 from ranklite.models.evaluation import metrics
 from ranklite.models.features import stored_state
@@ -191,8 +193,6 @@ def test_a_split_by_files_out_of_order_is_refused(tmp_path: pathlib.Path) -> Non
     chosen = config(
         FEATURES, source={}, split={"by": "files", "train": "train.csv", "eval": "eval.csv"}
     )
-    from ranklite.components.log_example_gen.ingest import ingest
-
     with pytest.raises(IngestError, match="eval split begins before the train split ends"):
         ingest(chosen, str(tmp_path / "data"), str(tmp_path / "r"), lambda s: str(tmp_path / s))
 
@@ -300,3 +300,41 @@ def test_a_scored_folder_has_the_state_of_each_row(tmp_path: pathlib.Path) -> No
     for column, values in held.items():
         close(values, [row[column] for row in scored])
     assert [row["label"] for row in scored] == [row.label for row in rows]
+
+
+def test_a_scored_folder_keeps_the_names_of_the_log(tmp_path: pathlib.Path) -> None:
+    """Columns called otherwise than their features, or as ours might be; positives alone."""
+    (tmp_path / "log.csv").write_text(
+        "user,Item ID,time,ranklite_place,ts\n"
+        + "".join(f"ann,{'ab'[k % 2]},{k},{100 + k},{START + 4000 * k}\n" for k in range(6))
+    )
+    features = {
+        "user": "user",
+        "item": "item",
+        "features": [
+            {"name": "item", "kind": "categorical", "column": "Item ID"},
+            {"name": "time", "kind": "numeric"},
+            {"name": "ranklite_place", "kind": "categorical", "dtype": "int64"},
+            {"name": "seen", "kind": "history", "of": "item", "by": "user", "length": 2}
+            | {"outcome": None},
+        ],
+    }
+    chosen = IngestConfig.model_validate(
+        {
+            "source": {"files": "log.csv"},
+            "negatives": {},
+            "timestamp": "ts",
+            "split": {"by": "time", "eval": 0.3},
+            "features": features,
+        }
+    )
+    with past_rows(chosen, str(tmp_path), {"label": 1.0}) as file:
+        scored = [row for _, row in file.rows]
+        assert file.columns == ["Item ID", "time", "ranklite_place", "seen", "label", "timestamp"]
+    assert [row["Item ID"] for row in scored] == list("ababab")
+    assert [row["time"] for row in scored] == list(range(6))
+    assert [row["ranklite_place"] for row in scored] == list(range(100, 106))
+    assert scored[3]["seen"] == ["a", "b"]
+    assert scored[1]["timestamp"] == START + 4000
+    report = ingest(chosen, str(tmp_path), str(tmp_path / "r"), lambda s: str(tmp_path / s))
+    assert not report["rejected"]

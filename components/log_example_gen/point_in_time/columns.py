@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from ranklite.components.log_example_gen import IngestError
 from ranklite.components.log_example_gen.config import IngestConfig
-from ranklite.components.log_example_gen.log_table import LOG, SPLIT, TIME
+from ranklite.components.log_example_gen.log_table import LOG, PLACE, SPLIT, TIME
 from ranklite.components.log_example_gen.point_in_time.keys import KeyColumns
 from ranklite.components.log_example_gen.point_in_time.sorted_rows import Array
-from ranklite.components.log_example_gen.point_in_time.state import PLACE, State, of_column
+from ranklite.components.log_example_gen.point_in_time.state import State, numbers, of_column
 from ranklite.components.log_example_gen.point_in_time.views import CONFIGURED, View
 from ranklite.models import progress
 from ranklite.models.features import past
@@ -71,6 +71,13 @@ class PastColumns:
             "last_time": (self._state.end - 1) / past.SECOND,
         }
 
+    def completed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Rows with the columns of the past in the place of the column `PLACE`."""
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        del columns[PLACE.strip('"')]
+        columns |= self.batch(numbers(batch, PLACE))
+        return pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
+
     def batch(self, places: Array, view: View = CONFIGURED) -> dict[str, pa.Array]:
         """The columns of some rows by name; of a view those that it changes."""
         result: dict[str, pa.Array] = {}
@@ -106,15 +113,6 @@ class PastColumns:
             values = self._state.values[of.feature].take(values)
         offsets = np.concatenate([[0], np.cumsum(count)]).astype(np.int32)
         return pa.ListArray.from_arrays(pa.array(offsets), values)
-
-
-def without_places(batch: pa.RecordBatch) -> tuple[Array, pa.RecordBatch]:
-    """The places of rows, and the rows without them."""
-    index = batch.schema.get_field_index(PLACE)
-    keep = [k for k in range(batch.num_columns) if k != index]
-    names = [batch.schema.names[k] for k in keep]
-    rows = pa.RecordBatch.from_arrays([batch.column(k) for k in keep], names)
-    return np.asarray(batch.column(index)), rows
 
 
 def _check_order(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> None:

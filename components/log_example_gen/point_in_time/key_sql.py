@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from ranklite.components.log_example_gen.log_table import LABEL, LOG, NTH, SCHEMA, SPLIT, TIME
-from ranklite.components.log_example_gen.point_in_time.state import CHUNK, PLACE, State, of_column
+from ranklite.components.log_example_gen.log_table import (
+    LABEL,
+    LOG,
+    NTH,
+    PLACE,
+    SCHEMA,
+    SPLIT,
+    TIME,
+)
+from ranklite.components.log_example_gen.point_in_time.state import CHUNK, State, of_column
 from ranklite.models.features import past
 from ranklite.models.features.sql import name, quoted
 

@@ -10,11 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ranklite.components.log_example_gen.log_table import LOG
+from ranklite.components.log_example_gen.log_table import LOG, PLACE
 from ranklite.components.log_example_gen.point_in_time.key_sql import KeyQuery
 from ranklite.components.log_example_gen.point_in_time.sorted_rows import FIRST, Array, SortedRows
 from ranklite.components.log_example_gen.point_in_time.state import (
-    PLACE,
     State,
     numbers,
     of_column,

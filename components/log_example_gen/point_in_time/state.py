@@ -15,7 +15,7 @@ from ranklite.components.log_example_gen.log_table import (
     LABEL,
     LOG,
     NTH,
-    PREFIX,
+    PLACE,
     ROW,
     SPLIT,
     TIME,
@@ -32,7 +32,6 @@ from ranklite.models.features.past import Past
 from ranklite.models.features.raw_column import RawColumn
 from ranklite.models.features.sql import name, quoted
 
-PLACE = f"{PREFIX.strip()}_place"  # number of a row among all rows, negatives included
 CHUNK = 500_000  # rows
 
 
@@ -119,7 +118,7 @@ class State:
         alone = self.con.execute(
             f"SELECT {self.place_sql} AS {PLACE}, {TIME} AS time FROM {LOG} WHERE {user} IS NULL"
         ).fetchnumpy()
-        starts[alone[PLACE]] = alone["time"]
+        starts[alone[PLACE.strip('"')]] = alone["time"]
         batches = self.con.sql(
             f"SELECT {self.place_sql} AS {PLACE}, {TIME} AS time, CASE WHEN {TIME} - "
             f"lag({TIME}) OVER w <= {round(gap * 60 * past.SECOND)} THEN 0 ELSE 1 END AS first "
@@ -144,5 +143,5 @@ def of_column(column: RawColumn) -> Past:
 
 
 def numbers(table: pa.Table | pa.RecordBatch, column: str) -> Array:
-    """A column as numpy has it; NaN where a number is missing."""
-    return np.asarray(table.column(table.schema.get_field_index(column)))
+    """A column, by its name in SQL, as numpy has it; NaN where a number is missing."""
+    return np.asarray(table.column(table.schema.get_field_index(column.strip('"'))))

@@ -157,13 +157,7 @@ class DCNv2(Family[DCNv2Settings]):
     """
 
     Settings = DCNv2Settings
-    example: ClassVar[dict[str, Any]] = {
-        "embedding_dim": 8,
-        "hidden_units": [48, 24],
-        "dropout": 0.0,
-        "embedding_stddev": 0.1,
-        "cross_layers": 2,
-    }
+    example: ClassVar[dict[str, Any]] = {**Family.example, "cross_layers": 2}
     kernels = r"tower_\d+|cross_\d+(_down)?"
     small_kernels = r"tower_out|tower_\d+_numeric|cross_out|cross_\w+_numeric"
 

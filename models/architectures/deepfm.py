@@ -3,7 +3,7 @@ IJCAI 2017, https://arxiv.org/abs/1703.04247) as a functional Keras model over a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ranklite.models.architectures.family import Family, FamilySettings
 from ranklite.models.architectures.inputs import FLATTEN, Inputs
@@ -72,12 +72,6 @@ class DeepFM(Family[DeepFMConfig]):
     """A factorization machine and a deep tower over one embedding table."""
 
     Settings = DeepFMConfig
-    example: ClassVar[dict[str, Any]] = {
-        "embedding_dim": 8,
-        "hidden_units": [48, 24],
-        "dropout": 0.0,
-        "embedding_stddev": 0.1,
-    }
 
     def build(self, layout: FeatureLayout) -> keras.Model:
         return build_deepfm(layout, self.settings)

@@ -80,14 +80,19 @@ class Family(abc.ABC, Generic[SettingsT]):
 
     Attributes:
       Settings: Class of the settings.
-      example: Settings of a small model, for tests of every family.
+      example: Settings of a small model, for tests of every family; one adds its own to them.
       kernels: Pattern of the Dense layers with the large kernels of `Parts.kernels`.
       small_kernels: Pattern of those of `Parts.small_kernels`.
       activations: Pattern of the layers that give the hidden units' outputs.
     """
 
     Settings: ClassVar[type[FamilySettings]]
-    example: ClassVar[dict[str, Any]]
+    example: ClassVar[dict[str, Any]] = {
+        "embedding_dim": 8,
+        "hidden_units": [48, 24],
+        "dropout": 0.0,
+        "embedding_stddev": 0.1,
+    }
     kernels: ClassVar[str] = r"tower_\d+"
     small_kernels: ClassVar[str] = r"tower_out|tower_\d+_numeric"
     activations: ClassVar[str] = r"tower_\d+_relu"

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from ranklite.models.architectures.family import Family, FamilySettings
 from ranklite.models.architectures.inputs import FLATTEN, Inputs
@@ -139,12 +139,6 @@ class GRU4Rec(Family[GRU4RecSettings]):
     """A recurrent network over a session's events, multiplied with the candidate."""
 
     Settings = GRU4RecSettings
-    example: ClassVar[dict[str, Any]] = {
-        "embedding_dim": 8,
-        "hidden_units": [48, 24],
-        "dropout": 0.0,
-        "embedding_stddev": 0.1,
-    }
     kernels = rf"tower_\d+|{SESSION}"
 
     def build(self, layout: FeatureLayout) -> keras.Model:

@@ -83,7 +83,8 @@ class FeatureSet(Strict):
         """Raises ValueError where a column of the past is made of what no event has."""
         logged = {column.name for column in self.logged_columns}
         logged |= {name for name in (self.user, self.item) if name}
-        no_numbers = {c.name for c in self.logged_columns if c.dtype == "string" or c.is_list}
+        lists = {column.name for column in self.logged_columns if column.is_list}
+        no_numbers = {c.name for c in self.logged_columns if c.dtype == "string"} | lists
         for feature in self.features:
             for column in feature.raw_columns():
                 past = column.past
@@ -101,6 +102,10 @@ class FeatureSet(Strict):
                         )
                 elif past.of not in ("", self.label, *logged):
                     raise ValueError(f"feature {feature.name!r}: of: {past.of!r}: {known}")
+                elif past.of in lists:
+                    raise ValueError(
+                        f"feature {feature.name!r}: the {past.stat} of {past.of!r}, which is a list"
+                    )
                 if past.as_of == SESSION and self.user is None:
                     raise ValueError(
                         f"feature {feature.name!r}: as_of: session: a session is a user's; name "

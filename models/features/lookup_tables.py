@@ -42,6 +42,8 @@ class HashLookup:
       missing: Row of a missing value.
     """
 
+    INTEGER_BYTES = 26  # what both tables take for an integer of about five digits
+
     def __init__(
         self,
         column: RawColumn,
@@ -108,8 +110,6 @@ class IntegerArray:
       missing: Row of MISSING_INT64.
     """
 
-    HASHED_BYTES = 8  # what a perfect hash takes for an integer
-
     def __init__(
         self, column: RawColumn, numbers: Sequence[int], field: Field, missing: int
     ) -> None:
@@ -120,11 +120,12 @@ class IntegerArray:
 
     @classmethod
     def is_smaller(cls, numbers: Sequence[int]) -> bool:
-        """Whether the array takes fewer bytes than hash tables."""
+        """Whether the array takes fewer bytes than what would hold them otherwise."""
         if not numbers or min(numbers) == MISSING_INT64 or max(numbers) == 2**63 - 1:
             return False
         size = np.dtype(position_type(len(numbers))).itemsize
-        return (max(numbers) - min(numbers)) * size <= len(numbers) * cls.HASHED_BYTES
+        other = PerfectHash.BYTES if PerfectHash.holds(numbers) else HashLookup.INTEGER_BYTES
+        return (max(numbers) - min(numbers)) * size <= len(numbers) * other
 
     def __call__(self, raw: Raw) -> tf.Tensor:
         return look_up_together([self], raw)

@@ -35,6 +35,7 @@ class PerfectHash:
       missing: Row of MISSING_INT64.
     """
 
+    BYTES = 8  # about what it takes for an integer
     _PRIME = 2**31 - 1
     _LOAD, _BUCKET = 0.85, 3  # share of the places that are taken; integers a displacement
     _BLOCK, _SEEDS = 256, 100

@@ -114,31 +114,30 @@ def close(held: list[Any], wanted: list[Any]) -> None:
         assert one == (pytest.approx(other, rel=1e-6) if isinstance(other, float) else other), k
 
 
-@given(ROWS.filter(usable))
-@settings(max_examples=25, deadline=None, derandomize=True, phases=[Phase.generate])
-def test_rows_know_what_came_before_their_state_time_and_nothing_else(rows: list[Row]) -> None:
+def read(rows: list[Row]) -> tuple[IngestConfig, dict[str, list[Any]], dict[str, Any]]:
+    """The configuration, the columns of the past, and what is told of them."""
     chosen = config(FEATURES)
     with tempfile.TemporaryDirectory() as folder:
         held, report = ingested(rows, chosen, pathlib.Path(folder))
-    means = report["past"]["means"]
-    ordered = in_order(rows)
-    wanted = expected(rows, chosen.features, means)
+    return chosen, held, report["past"]
+
+
+@given(ROWS.filter(usable))
+@settings(max_examples=25, deadline=None, derandomize=True, phases=[Phase.generate])
+def test_rows_know_what_came_before_their_state_time_and_nothing_else(rows: list[Row]) -> None:
+    chosen, held, past = read(rows)
+    wanted = expected(rows, chosen.features, past["means"])
     place = {id(row): k for k, row in enumerate(rows)}
     for column, values in held.items():
-        close(values, [wanted[column][place[id(row)]] for row in ordered])
+        close(values, [wanted[column][place[id(row)]] for row in in_order(rows)])
 
 
 @given(ROWS.filter(usable))
 @settings(max_examples=25, deadline=None, derandomize=True, phases=[Phase.generate])
 def test_a_replayed_log_gives_the_same(rows: list[Row]) -> None:
-    chosen = config(FEATURES)
-    with tempfile.TemporaryDirectory() as folder:
-        held, report = ingested(rows, chosen, pathlib.Path(folder))
-    metadata = {
-        "past": report["past"],
-        "features": [column.entry() for column in chosen.features.raw_columns],
-    }
-    state = EventState(metadata)
+    chosen, held, past = read(rows)
+    columns = [column.entry() for column in chosen.features.raw_columns]
+    state = EventState({"past": past, "features": columns})
     told: dict[int, dict[str, Any]] = {}
     for row in sorted(rows, key=lambda row: row.ts):
         values = {
@@ -222,6 +221,7 @@ def test_where_the_past_is_not_known_it_is_refused(changes: dict[str, Any], mess
             "over all the past",
         ),
         ({"kind": "aggregate", "by": ["item", "item"]}, "names one twice"),
+        ({"kind": "aggregate", "by": "item", "of": "tags", "stats": ["distinct"]}, "is a list"),
     ],
 )
 def test_features_of_a_past_that_no_event_has(feature: dict[str, Any], message: str) -> None:

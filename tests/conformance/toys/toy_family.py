@@ -6,7 +6,7 @@ wide_and_deep = "toy_family:WideAndDeep"
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from ranklite.models.architectures.family import Family, FamilySettings
 from ranklite.models.architectures.inputs import FLATTEN, Inputs
@@ -36,12 +36,6 @@ class WideAndDeep(Family[WideAndDeepSettings]):
     """logit = <w, x> + tower(x), without crossed features."""
 
     Settings = WideAndDeepSettings
-    example: ClassVar[dict[str, Any]] = {
-        "embedding_dim": 8,
-        "hidden_units": [48, 24],
-        "dropout": 0.0,
-        "embedding_stddev": 0.1,
-    }
 
     def build(self, layout: FeatureLayout) -> keras.Model:
         import tf_keras as keras

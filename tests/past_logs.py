@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import datetime
 import math
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,23 +61,39 @@ def config(features: Sequence[dict[str, Any]], **changes: Any) -> IngestConfig:
     )
 
 
-def write(rows: Sequence[Row], folder: pathlib.Path) -> None:
+def one_file(row: Row) -> str:
+    """All rows stand in one file."""
+    return "log.csv"
+
+
+def by_day(row: Row) -> str:
+    """A file a day."""
+    return f"log-{datetime.datetime.fromtimestamp(row.ts, datetime.timezone.utc):%Y-%m-%d}.csv"
+
+
+def write(
+    rows: Sequence[Row], folder: pathlib.Path, file_of: Callable[[Row], str] = one_file
+) -> None:
     """Writes the log."""
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "log.csv", "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([field.name for field in dataclasses.fields(Row)])
-        writer.writerows(dataclasses.astuple(row) for row in rows)
+    for name in dict.fromkeys(map(file_of, rows)):
+        with open(folder / name, "w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow([field.name for field in dataclasses.fields(Row)])
+            writer.writerows(dataclasses.astuple(row) for row in rows if file_of(row) == name)
 
 
 def ingested(
-    rows: Sequence[Row], settings: IngestConfig, folder: pathlib.Path
+    rows: Sequence[Row],
+    settings: IngestConfig,
+    folder: pathlib.Path,
+    file_of: Callable[[Row], str] = one_file,
 ) -> tuple[dict[str, list[Any]], dict[str, Any]]:
     """The columns of the past as the Examples have them, in the order of the log, and the report.
 
     Lists come without their padding.
     """
-    write(rows, folder / "data")
+    write(rows, folder / "data", file_of)
     report = ingest(
         settings,
         str(folder / "data"),

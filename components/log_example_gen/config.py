@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
 from ranklite.components.log_example_gen import spans
+from ranklite.components.log_example_gen.log_table import EARLIER
 from ranklite.components.log_example_gen.source import LOGS, SourceConfig
 from ranklite.components.log_example_gen.split_config import (
     FileSplit,
@@ -20,6 +21,7 @@ from ranklite.models.config import Column, Strict
 from ranklite.models.features.feature_set import FeatureSet
 
 FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_FilesBySpan: TypeAlias = dict[str | None, list[pathlib.Path]]
 NEWEST = ""  # in place of a span, where a property has to be a string
 
 
@@ -123,6 +125,8 @@ class IngestConfig(Strict):
         """Raises ValueError where what comes before a row is not known."""
         of_past = [column.past.feature for column in self.features.past_columns if column.past]
         if not of_past:
+            if self.source.past_window is not None:
+                raise ValueError("source.past_window: no feature is computed from earlier rows")
             return
         if self.timestamp is None:
             raise ValueError(
@@ -185,6 +189,9 @@ class IngestConfig(Strict):
     def matching_files(self, data_root: str) -> dict[tuple[str, str], list[str]]:
         """Files of each (split or "", table), in order of name, of the spans that are read.
 
+        Files of spans before the window, where features are computed from earlier rows, are those
+        of the split `EARLIER`; a table without spans has none there.
+
         Raises:
           FileNotFoundError: A glob matches nothing, or there are no files of the span asked for.
           ValueError: A file lies outside the data folder, or is in two splits.
@@ -194,17 +201,17 @@ class IngestConfig(Strict):
                 f"span {self.span}: no file name of the configuration has a place for one, such as "
                 "'clicks-{YYYY}-{MM}-{DD}.csv'"
             )
-        by_glob, wanted = self._by_glob(data_root)
+        by_glob, earlier, wanted = self._by_glob(data_root)
         matched: dict[tuple[str, str], list[str]] = {}
         for (split, table, pattern), files in by_glob.items():
-            paths = sorted(path for span in (None, *wanted) for path in files.get(span, []))
-            if not paths:
-                raise FileNotFoundError(
-                    f"no file matches {pattern!r} for any of the spans {', '.join(wanted)}; there "
-                    f"are files of {', '.join(sorted(filter(None, files)))}"
-                )
-            known = matched.setdefault((split, table), [])
-            known += [path for path in map(str, paths) if path not in known]
+            if not _add(matched, (split, table), files, (None, *wanted)):
+                raise _no_files(pattern, wanted, files)
+        for (_, table, _), files in by_glob.items() if earlier else ():
+            if None not in files:
+                _add(matched, (EARLIER, table), files, earlier)
+        for (_, table, pattern), files in by_glob.items() if earlier else ():
+            if None not in files and not matched[EARLIER, table]:
+                raise _no_files(pattern, earlier, files)
         self._no_file_twice(matched)
         return matched
 
@@ -212,29 +219,35 @@ class IngestConfig(Strict):
         """What is trained on and what is judged are different files."""
         split_of: dict[str, str] = {}
         for (split, _), paths in matched.items():
-            for path in paths if split else ():
+            for path in paths if split not in ("", EARLIER) else ():
                 if split_of.setdefault(path, split) != split:
                     raise ValueError(f"{path} is in the splits {split_of[path]} and {split}")
 
     def spans_read(self, data_root: str) -> list[str]:
-        """The spans that a run reads, the oldest first; none where file names have none."""
-        _, wanted = self._by_glob(data_root)
+        """The spans of the window, the oldest first; none where file names have none."""
+        _, _, wanted = self._by_glob(data_root)
         return wanted
+
+    def earlier_spans(self, data_root: str) -> list[str]:
+        """The spans that are read as the past of the window alone, the oldest first."""
+        _, earlier, _ = self._by_glob(data_root)
+        return earlier
 
     def _by_glob(
         self, data_root: str
-    ) -> tuple[dict[tuple[str, str, str], dict[str | None, list[pathlib.Path]]], list[str]]:
-        """Files of each of `all_globs` by span, and the spans that are read."""
+    ) -> tuple[dict[tuple[str, str, str], _FilesBySpan], list[str], list[str]]:
+        """Files of each of `all_globs` by span, the spans before the window, and those in it."""
         root = pathlib.Path(data_root).resolve()
         by_glob = {
             key: self._of_glob(key[2], root, data_root) for key in dict.fromkeys(self.all_globs())
         }
         result = {span for files in by_glob.values() for span in files if span}
-        return by_glob, spans.chosen(result, self.span, self.source.window)
+        earlier, wanted = spans.chosen(
+            result, self.span, self.source.window, self.source.past_window
+        )
+        return by_glob, earlier if self.features.past_columns else [], wanted
 
-    def _of_glob(
-        self, pattern: str, root: pathlib.Path, data_root: str
-    ) -> dict[str | None, list[pathlib.Path]]:
+    def _of_glob(self, pattern: str, root: pathlib.Path, data_root: str) -> _FilesBySpan:
         """Files of a glob by span; None stands for a glob without spans."""
         if pathlib.PurePath(pattern).is_absolute() or ".." in pathlib.PurePath(pattern).parts:
             raise ValueError(
@@ -243,7 +256,7 @@ class IngestConfig(Strict):
         if not any(part not in ("", ".") for part in pattern.split("/")):
             raise ValueError(f"{pattern!r} names no file; write a glob such as '*.csv'")
         spanned = bool(spans.placeholders(pattern))
-        files: dict[str | None, list[pathlib.Path]] = {}
+        files: _FilesBySpan = {}
         for path in root.glob(spans.as_glob(pattern)):
             if not path.is_file():
                 continue
@@ -276,6 +289,26 @@ class IngestConfig(Strict):
                 "parquet"
             )
         return FORMATS[suffix]
+
+
+def _add(
+    matched: dict[tuple[str, str], list[str]],
+    key: tuple[str, str],
+    files: _FilesBySpan,
+    wanted: Iterable[str | None],
+) -> int:
+    """Adds the files of a glob that belong to some spans; returns how many these are."""
+    paths = sorted(path for span in wanted for path in files.get(span, []))
+    known = matched.setdefault(key, [])
+    known += [path for path in map(str, paths) if path not in known]
+    return len(paths)
+
+
+def _no_files(pattern: str, wanted: list[str], files: _FilesBySpan) -> FileNotFoundError:
+    return FileNotFoundError(
+        f"no file matches {pattern!r} for any of the spans {', '.join(wanted)}; there are files of "
+        f"{', '.join(sorted(filter(None, files)))}"
+    )
 
 
 def _near(root: pathlib.Path) -> str:

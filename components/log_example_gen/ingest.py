@@ -103,6 +103,7 @@ def ingest(
         "past": past.about() if past is not None else None,
         "files": file_digests(config, data_root),
         "spans": config.spans_read(data_root),
+        "earlier_spans": config.earlier_spans(data_root),
         "seconds": round(seconds, 3),
         "rows_per_second": round(rows / seconds),
     }

@@ -15,6 +15,7 @@ ROW = f'"{PREFIX}row"'  # number of the row in the log, from 1
 NTH = f'"{PREFIX}nth"'  # number of a negative behind its positive; -1 of the positive
 PLACE = f'"{PREFIX}place"'  # number of a row among all, negatives included
 SPLIT = f'"{PREFIX}split"'
+EARLIER = "earlier"  # in place of a split: rows of spans before the window, only the past of others
 LABEL = f'"{PREFIX}label"'
 TIME = f'"{PREFIX}time"'  # microseconds since 1970
 FILE = f'"{PREFIX}file"'  # number of the file; -1 of a query's result

@@ -11,7 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ranklite.components.log_example_gen.config import IngestConfig
-from ranklite.components.log_example_gen.log_table import LABEL, LOG, NTH, ROW, SCHEMA, SPLIT
+from ranklite.components.log_example_gen.log_table import (
+    EARLIER,
+    LABEL,
+    LOG,
+    NTH,
+    ROW,
+    SCHEMA,
+    SPLIT,
+)
 from ranklite.components.log_example_gen.reader import table_column
 from ranklite.models.features.sql import name, quoted
 
@@ -26,7 +34,7 @@ def add_negatives(
     """Adds sampled negatives to the log, split by split.
 
     A negative is a copy of its positive with another item and that item's columns. Items are drawn
-    from the whole log, and never one that the user has in any split. What is held in memory is 8
+    from all splits, and never one that the user has in any of them. What is held in memory is 8
     bytes a distinct pair of user and item.
 
     Args:
@@ -44,7 +52,8 @@ def add_negatives(
     con.execute(f"DELETE FROM {LOG} WHERE {user} IS NULL OR {item} IS NULL")
     con.execute(
         f"CREATE TABLE {ITEMS} AS SELECT {item} AS item, row_number() OVER (ORDER BY {item}) - 1 "
-        f"AS code, count(*) AS plays, min({ROW}) AS first_row FROM {LOG} GROUP BY {item}"
+        f"AS code, count(*) AS plays, min({ROW}) AS first_row FROM {LOG} "
+        f"WHERE {SPLIT} != {quoted(EARLIER)} GROUP BY {item}"
     )
     con.execute(
         f"CREATE TABLE {USERS} AS SELECT {user} AS user, row_number() OVER (ORDER BY {user}) - 1 "

@@ -12,11 +12,20 @@ import duckdb
 from ranklite.components.log_example_gen import reader
 from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.components.log_example_gen.connection import opened
-from ranklite.components.log_example_gen.log_table import LABEL, LOG, PLACE, ROW, TIME, WRONG
+from ranklite.components.log_example_gen.log_table import (
+    EARLIER,
+    LABEL,
+    LOG,
+    PLACE,
+    ROW,
+    SPLIT,
+    TIME,
+    WRONG,
+)
 from ranklite.components.log_example_gen.point_in_time.columns import PastColumns
 from ranklite.models.features.layout import TIMESTAMP
 from ranklite.models.features.past import SECOND
-from ranklite.models.features.sql import name
+from ranklite.models.features.sql import name, quoted
 from ranklite.models.serving.csv_format import CsvFormat
 from ranklite.models.serving.log_files import RowFile
 
@@ -54,9 +63,9 @@ def _rows(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     select = [f"{sql} AS {name(column)}" for column, sql in columns.items() if sql]
     select.append(f"{past.place_sql} AS {PLACE}")
-    batches = con.sql(f"SELECT {', '.join(select)} FROM {LOG} ORDER BY {ROW}").to_arrow_reader(
-        _BATCH
-    )
+    batches = con.sql(
+        f"SELECT {', '.join(select)} FROM {LOG} WHERE {SPLIT} != {quoted(EARLIER)} ORDER BY {ROW}"
+    ).to_arrow_reader(_BATCH)
     number = itertools.count(1)
     for batch in batches:
         for row in past.completed(batch).to_pylist():

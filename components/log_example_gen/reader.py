@@ -11,6 +11,7 @@ import duckdb
 from ranklite.components.log_example_gen import IngestError, label, log_rows, times
 from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.components.log_example_gen.log_table import (
+    EARLIER,
     FILE,
     LABEL,
     LOG,
@@ -92,10 +93,13 @@ def _parts(
     Every file that is read is appended to `files`.
     """
     wanted = None if config.source.query else source_columns(config)
-    for part, split in enumerate(config.split_names if config.split.by == "files" else ("",), 1):
+    parts = list(config.split_names) if config.split.by == "files" else [""]
+    if any(split == EARLIER for split, _ in matched):  # first, so that rows are in order of time
+        parts.insert(0, EARLIER)
+    for part, split in enumerate(parts, 1):
         tables: dict[str, list[Scan]] = {}
         for (of_split, table), paths in matched.items():
-            if of_split not in ("", split):
+            if of_split != split and (of_split or (split, table) in matched):
                 continue
             settings = config.source.table(table)
             for path in paths:

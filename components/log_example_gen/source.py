@@ -85,7 +85,9 @@ class SourceConfig(Strict):
       csv: How CSV files are written.
       encoding: Of text files.
       max_bad_rows: Share of rows that may be unreadable before the run stops.
-      window: How many spans a run reads, the newest ones; None reads all.
+      window: How many spans are trained on and judged, the newest ones; None takes all.
+      past_window: How many spans before these are read where features are computed from earlier
+        rows, and for that alone; None reads all that there are.
       engine: `duckdb` on one machine; `beam` reads Parquet with TFX's own ExampleGen.
     """
 
@@ -98,6 +100,7 @@ class SourceConfig(Strict):
     encoding: Encoding = "utf-8"
     max_bad_rows: float = Field(0.001, ge=0.0, lt=1.0)
     window: int | None = Field(None, ge=1)
+    past_window: int | None = Field(None, ge=0)
     engine: Literal["duckdb", "beam"] = "duckdb"
 
     @model_validator(mode="after")
@@ -106,6 +109,8 @@ class SourceConfig(Strict):
             raise ValueError("give `files` or `tables`, not both")
         if self.tables is not None and self.query is None:
             raise ValueError("`tables` needs a `query` that joins them")
+        if self.past_window is not None and self.window is None:
+            raise ValueError("`past_window` counts spans before those of `window`: give both")
         if self.types and self.query is None:
             raise ValueError("`types` is for the columns that a `query` reads")
         return self

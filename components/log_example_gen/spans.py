@@ -93,13 +93,16 @@ def number(span: str) -> int:
         ) from None
 
 
-def chosen(available: Iterable[str], span: str | None, window: int | None) -> list[str]:
-    """The spans that a run reads, the oldest first.
+def chosen(
+    available: Iterable[str], span: str | None, window: int | None, before: int | None = None
+) -> tuple[list[str], list[str]]:
+    """The spans before the window, and those in it, the oldest first.
 
     Args:
       available: Spans that there are files of.
       span: The newest to read; None takes the newest there is.
-      window: How many; None reads all up to the newest.
+      window: How many; None takes all up to the newest.
+      before: How many before these; None takes all.
 
     Raises:
       FileNotFoundError: There are no files of `span`.
@@ -111,4 +114,6 @@ def chosen(available: Iterable[str], span: str | None, window: int | None) -> li
             shown = ", ".join(ordered[-SHOWN:]) or "none"
             raise FileNotFoundError(f"there are no files of span {span}; the newest are {shown}")
         ordered = [one for one in ordered if number(one) <= newest]
-    return ordered[-window:] if window else ordered
+    start = max(0, len(ordered) - window) if window else 0
+    first = 0 if before is None else max(0, start - before)
+    return ordered[first:start], ordered[start:]

@@ -6,7 +6,15 @@ import duckdb
 
 from ranklite.components.log_example_gen import IngestError
 from ranklite.components.log_example_gen.config import HashSplit, IngestConfig, TimeSplit
-from ranklite.components.log_example_gen.log_table import LABEL, LOG, ROW, SCHEMA, SPLIT, TIME
+from ranklite.components.log_example_gen.log_table import (
+    EARLIER,
+    LABEL,
+    LOG,
+    ROW,
+    SCHEMA,
+    SPLIT,
+    TIME,
+)
 from ranklite.components.log_example_gen.reader import table_column
 from ranklite.models.features.sql import name, quoted
 
@@ -16,7 +24,8 @@ def assign(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> None:
 
     By time: the newest share of the rows is the test split, the share before it the eval split;
     equal times keep the order of the log. By hash: the first 32 bits of MD5(seed, key), as a share
-    of their range, so that rows of one key stay together whatever else the log holds.
+    of their range, so that rows of one key stay together whatever else the log holds. Rows of
+    `EARLIER` stay there.
     """
     split = config.split
     if isinstance(split, TimeSplit):
@@ -24,7 +33,7 @@ def assign(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> None:
         con.execute(
             f"CREATE TABLE {shares} AS SELECT {ROW}, "
             f"row_number() OVER (ORDER BY {TIME}, {ROW}) - 1 AS rank, "
-            f"count(*) OVER () AS rows FROM {LOG}"
+            f"count(*) OVER () AS rows FROM {LOG} WHERE {SPLIT} != {quoted(EARLIER)}"
         )
         held_out, test = split.eval + (split.test or 0.0), split.test or 0.0
         con.execute(
@@ -65,7 +74,8 @@ def check(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> None:
     counts = {
         split: (rows, positives)
         for split, rows, positives in con.execute(
-            f"SELECT {SPLIT}, count(*), sum({LABEL}) FROM {LOG} GROUP BY {SPLIT}"
+            f"SELECT {SPLIT}, count(*), sum({LABEL}) FROM {LOG} "
+            f"WHERE {SPLIT} != {quoted(EARLIER)} GROUP BY {SPLIT}"
         ).fetchall()
     }
     for split in config.split_names:

@@ -99,6 +99,14 @@ def _log(ingest: dict[str, Any]) -> str:
     unread += f" ({reasons})." if reasons else "."
     if spans := ingest.get("spans"):
         unread += f" Spans {spans[0]} to {spans[-1]}."
+    if past := ingest.get("past"):
+        unread += f" The past begins at {utc_time(past['first_time'])}"
+        if earlier := ingest["earlier_spans"]:
+            unread += (
+                f": {past['rows_before']:,} rows of the spans {earlier[0]} to {earlier[-1]} are "
+                "no part of the splits, and the past of what is"
+            )
+        unread += "."
     return f"{splits}<p>{html.text(unread)}</p><h3>Files</h3>{files}"
 
 

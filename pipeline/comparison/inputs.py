@@ -127,6 +127,8 @@ def _facts(run: JudgedRun) -> dict[str, str]:
     result = {}
     if spans := ingest.get("spans"):
         result["spans"] = f"{spans[0]} to {spans[-1]} ({len(spans)})"
+    if earlier := ingest.get("earlier_spans"):
+        result["spans before them"] = f"{earlier[0]} to {earlier[-1]} ({len(earlier)})"
     for name, split in ingest["splits"].items():
         result[f"{name}: rows"] = number(split["rows"], "{:,}")
         result[f"{name}: positive"] = f"{split['positives'] / max(1, split['rows']):.2%}"

@@ -105,9 +105,11 @@ def _origin(outcome: Outcome) -> str:
     result = outcome.stages
     reported = []
     log = result.get("LogExampleGen")
-    spans = document(log.folder("report") if log else None, "report.json").get("spans")
-    if spans:
+    ingest = document(log.folder("report") if log else None, "report.json")
+    if spans := ingest.get("spans"):
         reported.append(f"spans {spans[0]} to {spans[-1]} ({len(spans)})")
+    if earlier := ingest.get("earlier_spans"):
+        reported.append(f"their past from span {earlier[0]} on")
     model = result["Trainer"].folder("model") if "Trainer" in result else None
     if model and outcome.config.training.warm_start:
         metrics = artifact_io.metrics(model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import tempfile
 from typing import Any
@@ -22,7 +23,7 @@ from ranklite.models.features import stored_state
 from ranklite.models.features.examples import raw_inputs, read_records
 from ranklite.models.features.past import VIEWS_FILE
 from ranklite.models.serving.state import EventState
-from tests.past_logs import START, Row, config, expected, ingested
+from tests.past_logs import START, Row, by_day, config, expected, ingested
 
 FEATURES: list[dict[str, Any]] = [
     {"name": "seen", "kind": "history", "of": "item", "by": "user", "length": 3},
@@ -289,6 +290,101 @@ def test_a_file_is_measured_on_other_states(tmp_path: pathlib.Path) -> None:
     assert set(measured) == {"user_at_request", "items_at_request", "items_frozen"}
     frozen = metrics.auc(labels, np.array([16.0] * 8))
     assert measured["items_frozen"]["auc"] == pytest.approx(frozen)
+
+
+def of_days(days: int) -> list[Row]:
+    """A row an hour, of two users who meet three items and two shops."""
+    rng = np.random.default_rng(0)
+    return [
+        Row(
+            user=str(rng.choice(["ann", "bob"])),
+            item=str(rng.choice(["a", "b", "c"])),
+            shop=str(rng.choice(["1", "2"])),
+            tags=str(rng.choice(["x", "x|y", ""])),
+            price=str(rng.choice(["1.5", ""])),
+            paid="2.5",
+            ts=START // 86400 * 86400 + 3600 * k,
+            label=int(rng.random() < 0.5),
+        )
+        for k in range(24 * days)
+    ]
+
+
+SPANS = {"files": "log-{YYYY}-{MM}-{DD}.csv", "window": 2}
+
+
+@pytest.mark.parametrize(("past_window", "days_before"), [(None, 3), (1, 1), (0, 0)])
+def test_the_past_of_a_window_begins_before_it(
+    tmp_path: pathlib.Path, past_window: int | None, days_before: int
+) -> None:
+    rows = of_days(5)
+    chosen = config(FEATURES, source=SPANS | {"past_window": past_window})
+    held, report = ingested(rows, chosen, tmp_path, by_day)
+    known = rows[24 * (3 - days_before) :]
+    wanted = expected(known, chosen.features, report["past"]["means"])
+    assert report["spans"] == ["2020-09-16", "2020-09-17"]
+    assert len(report["earlier_spans"]) == days_before
+    assert report["past"]["rows_before"] == 24 * days_before
+    assert report["past"]["first_time"] == known[0].ts
+    assert sum(split["rows"] for split in report["splits"].values()) == 48
+    for column, values in held.items():
+        close(values, wanted[column][24 * days_before :])
+    with past_rows(chosen, str(tmp_path / "data"), report["past"]["means"]) as file:
+        scored = [row for _, row in file.rows]
+    for column, values in held.items():
+        close(values, [row[column] for row in scored])
+    # What a file stores is the state at the end of the log, all of its past counted.
+    state = pq.read_table(tmp_path / "state-item_stats.parquet").to_pydict()
+    counts = dict(zip(state["key"], state["events"], strict=True))
+    assert counts["a"] == sum(row.item == "a" for row in known)
+
+
+def test_a_query_reads_the_past_of_a_window(tmp_path: pathlib.Path) -> None:
+    """The earlier files alone, joined with what has no spans."""
+    rows = of_days(3)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/items.csv").write_text("item,brand\na,A\nb,B\nc,C\n")
+    source = {
+        "tables": {"logs": SPANS["files"], "items": "items.csv"},
+        "query": "SELECT logs.* REPLACE (brand AS item) FROM logs JOIN items USING (item)",
+        "window": 1,
+    }
+    chosen = config(FEATURES, source=source)
+    held, report = ingested(rows, chosen, tmp_path, by_day)
+    named = [dataclasses.replace(row, item=row.item.upper()) for row in rows]
+    wanted = expected(named, chosen.features, report["past"]["means"])
+    for column, values in held.items():
+        close(values, wanted[column][48:])
+
+
+def test_negatives_are_drawn_for_the_window_alone(tmp_path: pathlib.Path) -> None:
+    rows = [dataclasses.replace(row, label=1) for row in of_days(3)]
+    rows = [dataclasses.replace(row, item="gone") if k < 24 else row for k, row in enumerate(rows)]
+    features = [FEATURES[2] | {"stats": ["count"]}]
+    chosen = config(features, source=SPANS, label=None, negatives={"per_positive": 2})
+    _held, report = ingested(rows, chosen, tmp_path, by_day)
+    assert report["sampled"]["negatives"] + report["sampled"]["short"] == 2 * 48
+    columns = chosen.features.raw_columns
+    records = read_records([str(p) for s in chosen.split_names for p in (tmp_path / s).glob("*")])
+    assert b"gone" not in raw_inputs(records, columns)["item"]
+
+
+@pytest.mark.parametrize(
+    ("source", "features", "why"),
+    [
+        (
+            {"files": SPANS["files"], "past_window": 3},
+            FEATURES,
+            "`past_window` counts spans before",
+        ),
+        (SPANS | {"past_window": 3}, [], "source.past_window: no feature is computed from earlier"),
+    ],
+)
+def test_a_past_window_without_use_is_refused(
+    source: dict[str, Any], features: list[dict[str, Any]], why: str
+) -> None:
+    with pytest.raises(ValueError, match=why):
+        config(features, source=source)
 
 
 def test_a_scored_folder_has_the_state_of_each_row(tmp_path: pathlib.Path) -> None:

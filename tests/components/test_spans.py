@@ -101,8 +101,9 @@ def test_numbers_are_found_again_and_ordered(first: int, second: int) -> None:
     assert spans.span_of(pattern, f"x/{first}/part-a-{first}.csv") == str(first)
     if first != second:
         assert spans.span_of(pattern, f"x/{first}/part-a-{second}.csv") is None
-    chosen = spans.chosen([str(first), str(second)], None, 1)
+    before, chosen = spans.chosen([str(first), str(second)], None, 1)
     assert chosen == [str(max(first, second))]
+    assert before == ([str(min(first, second))] if first != second else [])
 
 
 @given(st.dates())

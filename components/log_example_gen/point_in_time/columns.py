@@ -68,7 +68,9 @@ class PastColumns:
             "session_gap": features.session_gap,
             "means": self._state.means,
             "numbers": [column.name for column in features.event_columns],
+            "first_time": self._state.first / past.SECOND,
             "last_time": (self._state.end - 1) / past.SECOND,
+            "rows_before": self._state.rows_before,
         }
 
     def completed(self, batch: pa.RecordBatch) -> pa.RecordBatch:

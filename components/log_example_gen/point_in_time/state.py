@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.components.log_example_gen.log_table import (
+    EARLIER,
     LABEL,
     LOG,
     NTH,
@@ -64,11 +65,14 @@ class State:
         rated = [of_column(c).of for c in self.columns if of_column(c).stat == "rate"]
         rated = list(dict.fromkeys([config.features.label, *rated]))
         averages = [f"avg({self.number_sql(of)}) FILTER (WHERE {SPLIT} = 'train')" for of in rated]
-        [(self._size, self.end, self._frozen, *learned)] = con.execute(
-            f"SELECT max({self.place_sql}) + 1, max({TIME}) + 1, "
-            f"min({TIME}) FILTER (WHERE {SPLIT} = {quoted(judged)}), {', '.join(averages)} "
-            f"FROM {LOG}"
-        ).fetchall()
+        [(self._size, self.first, self.end, self.rows_before, self._frozen, *learned)] = (
+            con.execute(
+                f"SELECT max({self.place_sql}) + 1, min({TIME}), max({TIME}) + 1, "
+                f"count(*) FILTER (WHERE {SPLIT} = {quoted(EARLIER)}), "
+                f"min({TIME}) FILTER (WHERE {SPLIT} = {quoted(judged)}), {', '.join(averages)} "
+                f"FROM {LOG}"
+            ).fetchall()
+        )
         self.means = means or {of: m or 0.0 for of, m in zip(rated, learned, strict=True)}
         self.views = [v for v in VIEWS if any(self.differs(c, v) for c in self.columns)]
         ways = {self.as_of(c, view) for c in self.columns for view in (CONFIGURED, *self.views)}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterable
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from ranklite.components.log_example_gen import spans
+from ranklite.components.log_example_gen.file_names import FilesBySpan, add, no_files, of_glob
 from ranklite.components.log_example_gen.log_table import EARLIER
 from ranklite.components.log_example_gen.source import LOGS, SourceConfig
 from ranklite.components.log_example_gen.split_config import (
@@ -21,7 +21,6 @@ from ranklite.models.config import Column, Strict
 from ranklite.models.features.feature_set import FeatureSet
 
 FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-_FilesBySpan: TypeAlias = dict[str | None, list[pathlib.Path]]
 NEWEST = ""  # in place of a span, where a property has to be a string
 
 
@@ -204,14 +203,14 @@ class IngestConfig(Strict):
         by_glob, earlier, wanted = self._by_glob(data_root)
         matched: dict[tuple[str, str], list[str]] = {}
         for (split, table, pattern), files in by_glob.items():
-            if not _add(matched, (split, table), files, (None, *wanted)):
-                raise _no_files(pattern, wanted, files)
+            if not add(matched, (split, table), files, (None, *wanted)):
+                raise no_files(pattern, wanted, files)
         for (_, table, _), files in by_glob.items() if earlier else ():
             if None not in files:
-                _add(matched, (EARLIER, table), files, earlier)
+                add(matched, (EARLIER, table), files, earlier)
         for (_, table, pattern), files in by_glob.items() if earlier else ():
             if None not in files and not matched[EARLIER, table]:
-                raise _no_files(pattern, earlier, files)
+                raise no_files(pattern, earlier, files)
         self._no_file_twice(matched)
         return matched
 
@@ -235,39 +234,15 @@ class IngestConfig(Strict):
 
     def _by_glob(
         self, data_root: str
-    ) -> tuple[dict[tuple[str, str, str], _FilesBySpan], list[str], list[str]]:
+    ) -> tuple[dict[tuple[str, str, str], FilesBySpan], list[str], list[str]]:
         """Files of each of `all_globs` by span, the spans before the window, and those in it."""
         root = pathlib.Path(data_root).resolve()
-        by_glob = {
-            key: self._of_glob(key[2], root, data_root) for key in dict.fromkeys(self.all_globs())
-        }
+        by_glob = {key: of_glob(key[2], root, data_root) for key in dict.fromkeys(self.all_globs())}
         result = {span for files in by_glob.values() for span in files if span}
         earlier, wanted = spans.chosen(
             result, self.span, self.source.window, self.source.past_window
         )
         return by_glob, earlier if self.features.past_columns else [], wanted
-
-    def _of_glob(self, pattern: str, root: pathlib.Path, data_root: str) -> _FilesBySpan:
-        """Files of a glob by span; None stands for a glob without spans."""
-        if pathlib.PurePath(pattern).is_absolute() or ".." in pathlib.PurePath(pattern).parts:
-            raise ValueError(
-                f"{pattern!r}: files are named relative to the data folder and lie inside it"
-            )
-        if not any(part not in ("", ".") for part in pattern.split("/")):
-            raise ValueError(f"{pattern!r} names no file; write a glob such as '*.csv'")
-        spanned = bool(spans.placeholders(pattern))
-        files: _FilesBySpan = {}
-        for path in root.glob(spans.as_glob(pattern)):
-            if not path.is_file():
-                continue
-            if not path.resolve().is_relative_to(root):
-                raise ValueError(f"{path} leads out of the data folder {data_root}")
-            span = spans.span_of(pattern, path.relative_to(root).as_posix()) if spanned else None
-            if span is not None or not spanned:
-                files.setdefault(span, []).append(path)
-        if not files:
-            raise FileNotFoundError(f"no file matches {pattern!r} in {data_root}{_near(root)}")
-        return files
 
     def file_format(self, path: str, table: str = LOGS) -> str:
         """The format of a file of a table: the configured one, or by its name.
@@ -289,29 +264,3 @@ class IngestConfig(Strict):
                 "parquet"
             )
         return FORMATS[suffix]
-
-
-def _add(
-    matched: dict[tuple[str, str], list[str]],
-    key: tuple[str, str],
-    files: _FilesBySpan,
-    wanted: Iterable[str | None],
-) -> int:
-    """Adds the files of a glob that belong to some spans; returns how many these are."""
-    paths = sorted(path for span in wanted for path in files.get(span, []))
-    known = matched.setdefault(key, [])
-    known += [path for path in map(str, paths) if path not in known]
-    return len(paths)
-
-
-def _no_files(pattern: str, wanted: list[str], files: _FilesBySpan) -> FileNotFoundError:
-    return FileNotFoundError(
-        f"no file matches {pattern!r} for any of the spans {', '.join(wanted)}; there are files of "
-        f"{', '.join(sorted(filter(None, files)))}"
-    )
-
-
-def _near(root: pathlib.Path) -> str:
-    names: Iterable[str] = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
-    shown = list(names)[:10]
-    return f"; it holds {', '.join(shown)}" if shown else "; it is empty"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import pathlib
+import tempfile
 from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
 import tensorflow as tf
+from isal import isal_zlib
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
-GZIP_LEVEL = 1  # gzip is what limits: level 6 takes twice as long for a third less space
+GZIP = 31  # the window's bits of zlib, of a stream with gzip's header
 
 
 def write_examples(path: str, batches: Iterable[pa.RecordBatch]) -> int:
@@ -24,13 +27,18 @@ def write_examples(path: str, batches: Iterable[pa.RecordBatch]) -> int:
       Rows written.
     """
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=GZIP_LEVEL)
     rows = 0
-    with tf.io.TFRecordWriter(path, options) as writer:
+    # The writer's own gzip takes five times as long for the same size.
+    packer = isal_zlib.compressobj(isal_zlib.ISAL_DEFAULT_COMPRESSION, isal_zlib.DEFLATED, GZIP)
+    with open(path, "wb") as file, tempfile.TemporaryDirectory() as work:
+        part = os.path.join(work, "part.tfrecord")
         for batch in batches:
-            for record in encode(batch):
-                writer.write(record)
+            with tf.io.TFRecordWriter(part) as writer:
+                for record in encode(batch):
+                    writer.write(record)
+            file.write(packer.compress(pathlib.Path(part).read_bytes()))
             rows += batch.num_rows
+        file.write(packer.flush())
     return rows
 
 

@@ -10,6 +10,7 @@ process of its own, so that the peak of its memory is told.
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import multiprocessing
 import pathlib
 import resource
@@ -67,25 +68,23 @@ def config(features: list[dict[str, Any]]) -> IngestConfig:
     )
 
 
-def _measure(data: str, out: str, features: list[dict[str, Any]], result: Any) -> None:
+def _measure(data: str, out: str, features: list[dict[str, Any]]) -> tuple[float, float]:
     from ranklite.components.log_example_gen.ingest import ingest
 
     start = time.perf_counter()
     ingest(config(features), data, f"{out}/rejects", lambda s: f"{out}/{s}", state_dir=out)
     seconds = time.perf_counter() - start
-    result.put((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def measured(data: pathlib.Path, features: list[dict[str, Any]]) -> tuple[float, float]:
     """Seconds and peak megabytes of one ingestion."""
-    context = multiprocessing.get_context("spawn")
-    result = context.Queue()
-    with tempfile.TemporaryDirectory(dir=data.parent) as out:
-        process = context.Process(target=_measure, args=(str(data), out, features, result))
-        process.start()
-        seconds, megabytes = result.get()
-        process.join()
-    return seconds, megabytes
+    spawn = multiprocessing.get_context("spawn")
+    with (
+        tempfile.TemporaryDirectory(dir=data.parent) as out,
+        concurrent.futures.ProcessPoolExecutor(1, spawn) as process,
+    ):
+        return process.submit(_measure, str(data), out, features).result()
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import os
 import pathlib
 import tempfile
@@ -30,14 +31,25 @@ def write_examples(path: str, batches: Iterable[pa.RecordBatch]) -> int:
     rows = 0
     # The writer's own gzip takes five times as long for the same size.
     packer = isal_zlib.compressobj(isal_zlib.ISAL_DEFAULT_COMPRESSION, isal_zlib.DEFLATED, GZIP)
-    with open(path, "wb") as file, tempfile.TemporaryDirectory() as work:
+    with (
+        open(path, "wb") as file,
+        tempfile.TemporaryDirectory() as work,
+        concurrent.futures.ThreadPoolExecutor(1) as beside,  # while the next batch is encoded
+    ):
+
+        def pack(block: bytes) -> None:
+            file.write(packer.compress(block))
+
         part = os.path.join(work, "part.tfrecord")
+        packed = beside.submit(pack, b"")
         for batch in batches:
             with tf.io.TFRecordWriter(part) as writer:
                 for record in encode(batch):
                     writer.write(record)
-            file.write(packer.compress(pathlib.Path(part).read_bytes()))
+            packed.result()
+            packed = beside.submit(pack, pathlib.Path(part).read_bytes())
             rows += batch.num_rows
+        packed.result()
         file.write(packer.flush())
     return rows
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from ranklite.components.log_example_gen.log_table import LOG, PLACE
 from ranklite.components.log_example_gen.point_in_time.key_sql import KeyQuery
-from ranklite.components.log_example_gen.point_in_time.sorted_rows import FIRST, Array, SortedRows
+from ranklite.components.log_example_gen.point_in_time.sorted_rows import Array, SortedRows
 from ranklite.components.log_example_gen.point_in_time.state import (
     State,
     numbers,
@@ -119,10 +119,11 @@ class KeyColumns:
     ) -> dict[str, Array]:
         """Sums over the events of each of `keys` before its state time."""
         window = wanted[0].window
-        first = np.full(len(keys), FIRST)
-        if window is not None:
-            first = state - round(window * past.DAY)
-        start, end = rows.before(keys, first), rows.before(keys, state)
+        end = rows.before(keys, state)
+        if window is None:
+            start = rows.first(keys)
+        else:
+            start = rows.before(keys, state - round(window * past.DAY))
         result: dict[str, Array] = {}
         for what in dict.fromkeys(what for of in wanted for what in needed(of)):
             if what == HOW_MANY:
@@ -163,7 +164,7 @@ class KeyColumns:
             places, keys = rows.places[chosen], rows.keys[chosen]
             times = state.state_times(as_of, of_column(of_list).delay, places, rows.times[chosen])
             end = listed.before(keys, times)
-            start = listed.before(keys, np.full(len(keys), FIRST))
+            start = listed.first(keys)
             state.array((feature, as_of, "newest"), np.int64)[places] = base + end - 1
             state.array((feature, as_of, "count"), np.int64)[places] = end - start
 
@@ -175,7 +176,7 @@ class KeyColumns:
         for column in self._stored:
             sums = self._sums(table, rows, keys, end, [of_column(column)])
             entry[column.name] = pa.array(statistic(of_column(column), sums, self._state.means))
-        entry[EVENTS] = pa.array(rows.before(keys, end) - rows.before(keys, FIRST + 0 * end))
+        entry[EVENTS] = pa.array(rows.before(keys, end) - rows.first(keys))
         self._ends.append(pa.table(entry))
 
     def _store(self) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-FIRST = np.iinfo(np.int64).min  # before all times
+_MOST = 2**63  # codes of keys and times
 
 
 class SortedRows:
@@ -32,10 +32,17 @@ class SortedRows:
         self.keys, self.times, self.places, self.judged = keys, times, places, judged
         self.events = events.astype(bool)
         self.event_times = times[self.events]
-        self._moments = np.unique(self.event_times)
-        self._span = len(self._moments) + 1
-        moment = np.searchsorted(self._moments, self.event_times)
-        self._codes = keys[self.events] * self._span + moment
+        num_keys = int(keys[-1]) + 1 if len(keys) else 0
+        self._origin, newest = _range(self.event_times)
+        self._unit = max(1, int(np.gcd.reduce(self.event_times - self._origin)))
+        self._span = (newest - self._origin) // self._unit + 2
+        self._moments: Array | None = None
+        if num_keys * self._span >= _MOST:  # as for microseconds over years
+            self._moments = np.unique(self.event_times)
+            self._span = len(self._moments) + 1
+        self._codes = keys[self.events] * self._span + self._steps(self.event_times)
+        counts = np.bincount(keys[self.events], minlength=num_keys)
+        self._first = np.concatenate([[0], np.cumsum(counts)])
 
     def with_events(self, events: npt.NDArray[np.bool_]) -> SortedRows:
         """The same rows with other events."""
@@ -43,9 +50,23 @@ class SortedRows:
 
     def before(self, keys: Array, times: Array) -> npt.NDArray[np.int64]:
         """How many events have a smaller key, or the same and a time before the given one."""
-        moment = np.searchsorted(self._moments, times, side="left")
-        return np.searchsorted(self._codes, keys * self._span + moment, side="left")
+        return np.searchsorted(self._codes, keys * self._span + self._steps(times), side="left")
+
+    def _steps(self, times: Array) -> npt.NDArray[np.int64]:
+        """Small numbers that are ordered to the times of events as `times` are."""
+        if self._moments is not None:
+            return np.searchsorted(self._moments, times, side="left")
+        steps = -((self._origin - times) // self._unit)  # rounded up: before it, not at it
+        return np.clip(steps, 0, self._span - 1)
+
+    def first(self, keys: Array) -> npt.NDArray[np.int64]:
+        """How many events have a smaller key: where the events of each key begin."""
+        return self._first[keys]
 
     def running(self, values: Array) -> Array:
         """Running sums [E + 1] over the events of what each row adds."""
         return np.concatenate([[0.0], np.cumsum(values[self.events])])
+
+
+def _range(times: Array) -> tuple[int, int]:
+    return (int(times.min()), int(times.max())) if len(times) else (0, 0)

@@ -52,9 +52,9 @@ def default_settings() -> FamilySettings:
     return parse_settings({})
 
 
-def check_batch(model: FamilySettings, batch_size: int) -> None:
+def check_batch(model: FamilySettings, batch_size: int | None) -> None:
     """Raises ValueError where batch normalization would take its statistics of too few rows."""
-    if getattr(model, "batch_norm", False) and batch_size < LEAST_BATCH:
+    if getattr(model, "batch_norm", False) and (batch_size or LEAST_BATCH) < LEAST_BATCH:
         raise ValueError(
             f"training.batch_size {batch_size} with model.batch_norm: the statistics of so few "
             f"rows are noise; take {LEAST_BATCH} or more, or set batch_norm: false"

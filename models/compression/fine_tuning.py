@@ -11,6 +11,7 @@ from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.compression.invariants import left_by
 from ranklite.models.compression.technique import FineTuned, PostConditionFailed, Splits
 from ranklite.models.training import fit as _training
+from ranklite.models.training import rules
 from ranklite.models.training.config import TrainingConfig
 
 
@@ -64,7 +65,9 @@ def compress(
     technique.check(checkpoint)
     start = technique.prepare(checkpoint, splits, training)
     rows = _training.data.count_rows(splits.train)
-    model = technique.wrap(start, _training.data.steps_per_epoch(rows, training.batch_size))
+    training = rules.settled(training, start.layout, rows, splits.eval)
+    steps = _training.data.steps_per_epoch(rows, training.batch_size or rows)
+    model = technique.wrap(start, steps)
     technique.initialize(model, start, splits)
     settings = fine_tuning(
         training,
@@ -86,7 +89,7 @@ def compress(
         log_dir=log_dir,
         callbacks=[*technique.callbacks(model), *(i.callback(model) for i in invariants)],
         best_from=technique.first_final_epoch(),
-        optimizer=technique.optimizer(model, settings),
+        optimizer=technique.optimizer(model, settings, rows),
     )
     final = technique.strip(model)
     figures = technique.verify(start, final)

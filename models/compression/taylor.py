@@ -36,15 +36,20 @@ class TaylorAdam(LazyAdam):
       weights: Dense weights to judge, by name.
       learning_rate: As for `LazyAdam`.
       l2: As for `LazyAdam`.
+      ridge: As for `LazyAdam`.
 
     Attributes:
       importance: I by name, in the shape of the weight.
     """
 
     def __init__(
-        self, weights: dict[str, tf.Variable], learning_rate: float, l2: float = 0.0
+        self,
+        weights: dict[str, tf.Variable],
+        learning_rate: float,
+        l2: float = 0.0,
+        ridge: float = 0.0,
     ) -> None:
-        super().__init__(learning_rate, l2)
+        super().__init__(learning_rate, l2, ridge)
         self.importance = {
             name: tf.Variable(tf.zeros_like(weight), trainable=False)
             for name, weight in weights.items()

@@ -262,9 +262,9 @@ class FineTuned(Technique[StepT]):
         return []
 
     def optimizer(
-        self, model: keras.Model, training: TrainingConfig
+        self, model: keras.Model, training: TrainingConfig, rows: int
     ) -> keras.optimizers.legacy.Optimizer | None:
-        """The optimizer of the fine-tuning; None for that of every training."""
+        """The optimizer of the fine-tuning on so many rows; None for that of every training."""
         return None
 
     def first_final_epoch(self) -> int:

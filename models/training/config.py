@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from ranklite.models.config import Name, Strict
+
+Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class RedrawnNegatives(Strict):
@@ -30,15 +32,22 @@ class TrainingConfig(Strict):
     """How the float model is trained.
 
     Attributes:
-      batch_size: Rows a step, over all replicas.
+      batch_size: Rows a step, over all replicas; None follows the rows (`models.training.rules`).
       epochs: Most passes over the train split.
       learning_rate: Of Adam, at the start.
       schedule: `plateau` multiplies the rate by 0.1 after an epoch without a better validation AUC,
         `cosine` lets it fall to 0 over all epochs, `constant` leaves it.
       patience: Epochs without a better validation AUC before training stops; the best weights stay.
-      embedding_l2: Weight of the L2 penalty on the embeddings looked up in a batch.
+      ridge: lambda of the penalty  lambda / 2 |W|^2  on every table and kernel, beside the summed
+        loss of the train split: the weights' prior, which counts the less the more rows there are.
+        A table of D columns pays sqrt(D) times as much, so that a product of two of its rows has
+        the prior of a single weight.
+      embedding_l2: Weight of a second penalty, which each row of a table pays in each step that
+        looks it up, however many rows the log has. With batch normalization it keeps embeddings
+        small and the tower reads them all the same.
       oov_rate: Share of ids sent to their field's out-of-vocabulary row while training, so that
-        the row learns what to say about a new user or item.
+        the row learns what to say about a new user or item: for all features, or by feature; None
+        follows the validation split (`models.training.rules`).
       ema: Decay of the moving average of the weights, which is what is measured and kept; 0 keeps
         the weights themselves.
       negatives: Which negatives are redrawn in every epoch; in a RankLite YAML file this follows
@@ -51,13 +60,14 @@ class TrainingConfig(Strict):
       seed: Of everything random: initial weights, order of the rows, dropout, dropped ids.
     """
 
-    batch_size: int = Field(1024, ge=1)
-    epochs: int = Field(10, ge=1)
-    learning_rate: float = Field(1e-3, gt=0.0, le=1.0)
-    schedule: Literal["plateau", "cosine", "constant"] = "plateau"
-    patience: int = Field(2, ge=1)
+    batch_size: int | None = Field(None, ge=1)
+    epochs: int = Field(30, ge=1)
+    learning_rate: float = Field(2e-3, gt=0.0, le=1.0)
+    schedule: Literal["plateau", "cosine", "constant"] = "constant"
+    patience: int = Field(4, ge=1)
+    ridge: float = Field(5.0, ge=0.0)
     embedding_l2: float = Field(0.0, ge=0.0)
-    oov_rate: float = Field(0.01, ge=0.0, lt=1.0)
+    oov_rate: Rate | dict[Name, Rate] | None = None
     ema: float = Field(0.0, ge=0.0, lt=1.0)
     negatives: RedrawnNegatives | None = None
     warm_start: bool = False

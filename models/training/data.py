@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,7 @@ def dataset(
     *,
     shuffle_rows: int = 0,
     seed: int = 0,
-    oov_rate: float = 0.0,
+    oov_rate: float | Mapping[str, float] = 0.0,
     drop_remainder: bool = False,
     augment: Augment | None = None,
 ) -> tf.data.Dataset:
@@ -54,7 +54,8 @@ def dataset(
         order of the files.
       seed: Of the order and of the dropped ids.
       oov_rate: Share of the vocabulary's ids that are replaced by their field's out-of-vocabulary
-        row, others in each epoch; a missing value stays missing, and padding stays padding.
+        row, others in each epoch, for all fields or by field; a missing value stays missing, and
+        padding stays padding.
       drop_remainder: Leave a last, smaller batch out.
       augment: Changes a batch, given a seed [2] that differs from batch to batch and from epoch to
         epoch, before ids are dropped.
@@ -123,19 +124,23 @@ def _check_first_record(
 
 
 def _drop_ids(
-    batches: tf.data.Dataset, layout: FeatureLayout, rate: float, seed: int
+    batches: tf.data.Dataset, layout: FeatureLayout, rate: float | Mapping[str, float], seed: int
 ) -> tf.data.Dataset:
     """Sends a share of the vocabulary's ids to their field's out-of-vocabulary row."""
     lengths = [field.length for field in layout.fields]
     oov = np.repeat(np.array([field.oov_row for field in layout.fields], np.int64), lengths)
     missing = np.repeat(np.array([field.missing_row for field in layout.fields], np.int64), lengths)
 
+    by_field = rate if isinstance(rate, Mapping) else {f.name: rate for f in layout.fields}
+    rates = [by_field.get(field.name, 0.0) for field in layout.fields]
+    chances = np.repeat(np.array(rates, np.float32), lengths)
+
     def drop(batch: tuple[Features, tf.Tensor], draw: tf.Tensor) -> tuple[Features, tf.Tensor]:
         features, label = batch
         ids = features[IDS]
         chance = tf.random.stateless_uniform(tf.shape(ids), draw)
         # Padding is row 0, below every field; the vocabulary comes after the missing row.
-        dropped = tf.where((chance < rate) & (ids > missing), oov, ids)
+        dropped = tf.where((chance < chances) & (ids > missing), oov, ids)
         return {**features, IDS: dropped}, label
 
     return _with_seeds(batches, seed).map(drop, num_parallel_calls=tf.data.AUTOTUNE)

@@ -16,7 +16,7 @@ from ranklite.models.architectures import family
 from ranklite.models.architectures.family import FamilySettings
 from ranklite.models.evaluation import metrics
 from ranklite.models.features.layout import FeatureLayout
-from ranklite.models.training import data, runtime
+from ranklite.models.training import data, rules, runtime
 from ranklite.models.training.callbacks import Cosine, Steps, Telemetry, TrainingFailed, Validation
 from ranklite.models.training.config import TrainingConfig
 from ranklite.models.training.ema import WeightAverage
@@ -90,6 +90,11 @@ def as_float32(model: keras.Model, layout: FeatureLayout, config: FamilySettings
         plain = family.build(layout, config)
     plain.set_weights(model.get_weights())
     return plain
+
+
+def optimizer_settings(training: TrainingConfig, rows: int) -> tuple[float, float, float]:
+    """Arguments of `LazyAdam`, for a train split of so many rows."""
+    return training.learning_rate, training.embedding_l2, training.ridge / rows
 
 
 def _forward(model: keras.Model) -> Forward:
@@ -188,18 +193,20 @@ def fit(
     rows = data.count_rows(train_files)
     if not rows:
         raise TrainingFailed(f"the train split has no rows: {list(train_files)}")
-    steps = data.steps_per_epoch(rows, training.batch_size)
-    epoch_rows = min(rows, steps * training.batch_size)
+    training = rules.settled(training, layout, rows, eval_files)
+    batch_size = training.batch_size or rows
+    steps = data.steps_per_epoch(rows, batch_size)
+    epoch_rows = min(rows, steps * batch_size)
     if augment is None and training.negatives is not None:
         augment = redrawn_negatives(train_files, layout, training.negatives)
     batches = data.dataset(
         train_files,
         layout,
-        training.batch_size,
+        batch_size,
         shuffle_rows=min(training.shuffle_rows, rows),
         seed=training.seed,
-        oov_rate=training.oov_rate,
-        drop_remainder=rows >= training.batch_size,
+        oov_rate=training.oov_rate or 0.0,
+        drop_remainder=rows >= batch_size,
         augment=augment,
     ).apply(tf.data.experimental.assert_cardinality(steps))
     forward = _forward(model)
@@ -212,7 +219,7 @@ def fit(
         best_from=best_from,
         average=average,
     )
-    following = Steps(training, steps, min(rows, training.batch_size))
+    following = Steps(training, steps, min(rows, batch_size))
     everything: list[keras.callbacks.Callback] = [*callbacks, validation, following]
     if training.schedule == "cosine":
         everything.append(Cosine(training.learning_rate, steps * training.epochs))
@@ -220,7 +227,7 @@ def fit(
         everything.append(Telemetry(model, log_dir))
     with model.distribute_strategy.scope():
         ranking = task(model, average)
-        ranking.compile(optimizer or LazyAdam(training.learning_rate, training.embedding_l2))
+        ranking.compile(optimizer or LazyAdam(*optimizer_settings(training, rows)))
     history = ranking.fit(
         batches,
         epochs=training.epochs,

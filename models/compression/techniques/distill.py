@@ -60,6 +60,7 @@ class Distillation(Step):
       epochs: Passes over the train split.
       batch_size: Labelled rows a step; None takes the training's.
       learning_rate: Of Adam at the start; it falls along a cosine.
+      ridge: As in the training; soft labels need none.
       embedding_l2: As in the training; soft labels need less of it.
     """
 
@@ -74,6 +75,7 @@ class Distillation(Step):
     epochs: int = Field(20, ge=1)
     batch_size: int | None = Field(None, ge=1)
     learning_rate: float = Field(2e-3, gt=0.0, le=1.0)
+    ridge: float = Field(0.0, ge=0.0)
     embedding_l2: float = Field(0.01, ge=0.0)
 
 
@@ -150,6 +152,7 @@ class Distill(Technique[Distillation]):
             update={
                 "batch_size": config.batch_size or settings.batch_size,
                 "embedding_l2": config.embedding_l2,
+                "ridge": config.ridge,
                 "ema": settings.ema,
                 "strategy": "none",
             }

@@ -105,7 +105,7 @@ _NOT_FOR_EMBEDDINGS: tuple[tuple[str, Callable[[Pruning], bool], str], ...] = (
     (
         "l1",
         lambda step: step.l1 > 0,
-        "a penalty on all rows makes a step cost what the vocabulary costs; use embedding_l2",
+        "a penalty on all rows makes a step cost what the vocabulary costs; use ridge",
     ),
 )
 
@@ -241,18 +241,20 @@ class Prune(FineTuned[Pruning]):
             return tfmot.sparsity.keras.ConstantSparsity(scope.sparsity, **ramp)
         return tfmot.sparsity.keras.PolynomialDecay(0.0, scope.sparsity, **ramp)
 
-    def optimizer(self, model: keras.Model, training: TrainingConfig) -> TaylorAdam | None:
+    def optimizer(
+        self, model: keras.Model, training: TrainingConfig, rows: int
+    ) -> TaylorAdam | None:
         if self.config.importance == "magnitude":
             return None
 
         from ranklite.models.compression.sparsity import prunable_weights
         from ranklite.models.compression.taylor import TaylorAdam
+        from ranklite.models.training.fit import optimizer_settings
 
         weights = prunable_weights(model)
         return TaylorAdam(
             {name: weights[name] for name in self._scopes(model)},
-            training.learning_rate,
-            training.embedding_l2,
+            *optimizer_settings(training, rows),
         )
 
     def callbacks(self, model: keras.Model) -> list[keras.callbacks.Callback]:

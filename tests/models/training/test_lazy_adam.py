@@ -95,3 +95,44 @@ def test_is_rebuilt_from_its_config() -> None:
     assert isinstance(again, LazyAdam)
     assert again.get_config() == optimizer.get_config()
     assert again.get_config()["l2"] == pytest.approx(0.3)
+
+
+def test_ridge_pays_for_the_steps_since_a_row_was_seen() -> None:
+    """Two rows whose data say nothing: one looked up in each of four steps, one in the last."""
+    often, rarely = LazyAdam(0.01, ridge=0.2), LazyAdam(0.01, ridge=0.2)
+    table = np.full((2, 4), 0.5, np.float32)
+    first, second = tf.Variable(table), tf.Variable(table)
+    nothing = tf.zeros((1, 4))
+    for step in range(4):
+        often.apply_gradients([(tf.IndexedSlices(nothing, [0]), first)])
+        row = 1 if step == 3 else 0
+        rarely.apply_gradients([(tf.IndexedSlices(nothing, [row]), second)])
+    # The gradient of ridge sqrt(D) / 2 |w|^2 over four steps at once, in the place of one.
+    m = rarely.get_slot(second, "m")[1]
+    np.testing.assert_allclose(m, 0.1 * 0.2 * 2 * 4 * 0.5 * np.ones(4), rtol=1e-5)
+    np.testing.assert_array_equal(rarely.get_slot(second, "seen"), [3.0, 4.0])
+    np.testing.assert_array_equal(often.get_slot(first, "seen"), [4.0, 0.0])
+    assert float(first[0, 0]) < 0.5
+    assert float(first[1, 0]) == 0.5
+
+
+def test_ridge_is_that_of_a_regression() -> None:
+    """The weights of a table and of a kernel come to where ridge regression puts them."""
+    rng = np.random.default_rng(0)
+    ids, x = rng.integers(0, 3, 600), rng.normal(size=(600, 1)).astype(np.float32)
+    y = (np.array([0.5, -1.0, 2.0])[ids] + 0.7 * x[:, 0]).astype(np.float32)
+    design = np.concatenate([np.eye(3)[ids], x], axis=1)
+    strength = 60.0
+    wanted = np.linalg.solve(design.T @ design + strength * np.eye(4), design.T @ y)
+    table, kernel = tf.Variable(tf.zeros((3, 1))), tf.Variable(tf.zeros((1, 1)))
+    optimizer = LazyAdam(0.02, ridge=strength / 600)
+    for step in range(1500):
+        optimizer.learning_rate = 0.02 * 0.997**step
+        rows = rng.integers(0, 600, 128)
+        with tf.GradientTape() as tape:
+            error = tf.gather(table, ids[rows]) + x[rows] @ kernel - y[rows, None]
+            loss = tf.reduce_mean(tf.square(error)) / 2
+        variables = [table, kernel]
+        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+    held = np.concatenate([table.numpy()[:, 0], kernel.numpy()[0]])
+    np.testing.assert_allclose(held, wanted, atol=0.03)

@@ -18,7 +18,7 @@ from ranklite.components.run_logs import EXECUTION, MODEL_RUN
 from ranklite.components.run_report import columns
 from ranklite.components.validation_gate.executor import ANOMALIES_FILE
 from ranklite.models import environment
-from ranklite.models.reporting import tensorboard
+from ranklite.models.reporting import tensorboard, training_words
 from ranklite.models.reporting.columns import Column
 from ranklite.models.reporting.facts import Facts
 
@@ -42,6 +42,9 @@ def facts(
     if "stage_report" in folders:
         report = artifact_json.read(folders["stage_report"], REPORT_FILE)
         report["verdicts"] = verdicts(report, folders)
+    warm = artifact_io.metrics(folders["float_checkpoint"]) if "float_checkpoint" in folders else {}
+    if report is not None:
+        report["warnings"] += training_words.warnings(warm)
     described: list[Column] = []
     if {"schema", "statistics"} <= set(folders):
         described = _columns(folders["schema"], folders["statistics"])
@@ -55,9 +58,7 @@ def facts(
         trainings={_stage(logs): tensorboard.scalars(logs) for logs in trainings},
         commit=environment.commit(),
         versions=report["software"] if report else environment.versions(),
-        warm=artifact_io.metrics(folders["float_checkpoint"])
-        if "float_checkpoint" in folders
-        else {},
+        warm=warm,
     )
 
 

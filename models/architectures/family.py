@@ -90,6 +90,7 @@ class Family(abc.ABC, Generic[SettingsT]):
         "embedding_dim": 8,
         "hidden_units": [48, 24],
         "dropout": 0.0,
+        "batch_norm": True,
         "embedding_stddev": 0.1,
     }
     kernels: ClassVar[str] = r"tower_\d+"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from ranklite.models.reporting import html
+from ranklite.models.reporting import html, training_words
 from ranklite.models.reporting.columns import LINE_COLORS, Column, sparkline
 from ranklite.models.reporting.facts import Facts
 from ranklite.models.reporting.metric_names import METRICS
@@ -125,10 +125,16 @@ def lineage(facts: Facts) -> str:
     commit = f"commit {facts.commit}, " if facts.commit else ""
     return (
         f"<p>Code: {html.text(commit)}digest {html.text(facts.code_digest[:16])}. "
-        f"Versions: {html.text(versions)}.</p>{_repeat(facts)}"
+        f"Versions: {html.text(versions)}.</p>{_repeat(facts)}{_chosen(facts)}"
         f"<details><summary>Configuration</summary><pre>{config}</pre></details>"
         f"{made_from if facts.lineage else ''}"
     )
+
+
+def _chosen(facts: Facts) -> str:
+    """The settings that followed the data."""
+    chosen = training_words.chosen(facts.warm, facts.config)
+    return f"<p>Chosen by the data: <code>{html.text(chosen)}</code></p>" if chosen else ""
 
 
 def _repeat(facts: Facts) -> str:

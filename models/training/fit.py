@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -161,7 +162,7 @@ def fit(
     optimizer: keras.optimizers.legacy.Optimizer | None = None,
     task: Callable[[keras.Model, WeightAverage | None], RankingModel] = RankingModel,
     augment: data.Augment | None = None,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Trains a logit model in place.
 
     An epoch is as many whole batches as the train split holds, in another order each time: a last,
@@ -184,7 +185,8 @@ def fit(
 
     Returns:
       `auc`, `log_loss`, `calibration` of the weights that stay (averaged ones where `ema` says so)
-      on the validation split; `epochs` run, `best_epoch` (from 1), `steps`, `rows_per_second`.
+      on the validation split; `epochs` run, `best_epoch` (from 1), `steps`, `rows_per_second`;
+      `batch_size` and `oov_rate` as they were; whether it was `still_improving` at the last epoch.
 
     Raises:
       TrainingFailed: The loss is not finite, or a split is of no use.
@@ -250,4 +252,9 @@ def fit(
         "best_epoch": best_epoch,
         "steps": epochs * steps,
         "rows_per_second": epochs * epoch_rows / validation.train_seconds,
+        "batch_size": batch_size,
+        "oov_rate": training.oov_rate,
+        "still_improving": float(
+            best_epoch == epochs == training.epochs and training.schedule != "cosine"
+        ),
     }

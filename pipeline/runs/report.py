@@ -10,6 +10,7 @@ from typing import Any
 
 from ranklite.components import artifact_io
 from ranklite.components.artifact_types import PAGE_FILE
+from ranklite.models.reporting import training_words
 from ranklite.models.reporting.metric_names import (
     ACCURACY,
     COSTS,
@@ -110,12 +111,18 @@ def _origin(outcome: Outcome) -> str:
         reported.append(f"spans {spans[0]} to {spans[-1]} ({len(spans)})")
     if earlier := ingest.get("earlier_spans"):
         reported.append(f"their past from span {earlier[0]} on")
-    model = result["Trainer"].folder("model") if "Trainer" in result else None
-    if model and outcome.config.training.warm_start:
-        metrics = artifact_io.metrics(model)
+    metrics = _float_training(outcome)
+    if metrics and outcome.config.training.warm_start:
         warm = metrics.get("warm_started")
         reported.append("warm-started" if warm else "started from scratch")
     return "".join(f"; {one}" for one in reported)
+
+
+def _float_training(outcome: Outcome) -> dict[str, Any]:
+    """What the Trainer measured; empty where it did not run."""
+    trainer = outcome.stages.get("Trainer")
+    model = trainer.folder("model") if trainer else None
+    return artifact_io.metrics(model) if model else {}
 
 
 def _page(outcome: Outcome) -> str | None:
@@ -163,7 +170,11 @@ def render(outcome: Outcome) -> str:
         "",
         *filter(None, [states(report)]),
     ]
-    lines += [f"attention    {warning}" for warning in report.get("warnings", ())]
+    trained = _float_training(outcome)
+    warnings = [*report.get("warnings", ()), *training_words.warnings(trained)]
+    lines += [f"attention    {warning}" for warning in warnings]
+    chosen = training_words.chosen(trained, outcome.config.model_dump(mode="json"))
+    lines += [f"by the data  {chosen}"] if chosen else []
     if "BudgetSearch" in result:
         trials = recipes.load_trials(outcome)
         lines += [recipes.render(trials), ""]

@@ -389,7 +389,7 @@ def test_widths_that_do_not_fit_are_refused(wanted: tuple[int, ...]) -> None:
 
 def test_norm_importance_by_hand() -> None:
     layout = FeatureLayout.build([("user", 1, 2)], ["price"])
-    settings = DeepFMConfig(embedding_dim=1, hidden_units=(2,), dropout=0.0)
+    settings = DeepFMConfig(embedding_dim=1, hidden_units=(2,), dropout=0.0, batch_norm=True)
     model = build_deepfm(layout, settings)
     norm = model.get_layer("tower_0_bn")
     model.get_layer("tower_0").set_weights([np.array([[3.0, 1.0]]), np.array([7.0, 7.0])])

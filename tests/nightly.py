@@ -32,7 +32,7 @@ def settings(**kubeflow: Any) -> dict[str, Any]:
         | {"as_of": "second"},
         {"name": "item_stats", "kind": "aggregate", "by": "item"},
     ]
-    made["training"] |= {"epochs": 2, "batch_size": 64, "warm_start": True}
+    made["training"] = {"epochs": 2, "batch_size": 64, "warm_start": True}
     made["compression"] = [{"technique": "quantize", "epochs": 1}]
     made["gates"] = {
         "min_auc": 0.5,

@@ -63,7 +63,7 @@ class Workspace:
         settings = yaml.safe_load((ROOT / "configs/synthetic.yaml").read_text(encoding="utf-8"))
         del settings["synthetic"]
         settings["name"] = "e2e"
-        settings["training"] |= {"epochs": 3, "batch_size": 64}
+        settings["training"] = {"epochs": 3, "batch_size": 64}
         settings["gates"] = {"min_auc": 0.5, "max_auc_drop": 0.1, "max_log_loss_rise": 0.2}
         self.configure(settings)
 

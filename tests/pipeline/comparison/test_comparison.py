@@ -248,7 +248,7 @@ def test_sizes_and_times_have_ratios() -> None:
 
 def test_configurations_differ_by_key_path() -> None:
     other = copy.deepcopy(CONFIG)
-    other["training"]["epochs"] = 30
+    other["training"]["epochs"] = 12
     other["model"]["hidden_units"] = [32]
     other["features"] = [
         {"kind": "numeric", "name": "margin", "log": False},
@@ -265,7 +265,7 @@ def test_configurations_differ_by_key_path() -> None:
         "{kind: numeric, name: margin, column: '', log: false, missing_indicator: false}",
     )
     assert changed == {
-        "training.epochs": ("15", "30"),
+        "training.epochs": ("30", "12"),
         "model.hidden_units": ("[64, 32]", "[32]"),
     }
 

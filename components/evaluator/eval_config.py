@@ -40,7 +40,7 @@ def eval_config(*, label: str, signature: str, slices: Sequence[str] = ()) -> tf
     some.value_threshold.lower_bound.value = 1
     # A plain threshold would hold every slice to it.
     count.per_slice_thresholds.add(slicing_specs=[tfma.SlicingSpec()], threshold=some)
-    # TFMA counts a confusion matrix a threshold, 10,000 by default; the exact AUC is FileValidator's.
+    # TFMA counts a confusion matrix a threshold, 10,000 by default; FileValidator's AUC is exact.
     auc = tfma.MetricConfig(class_name="AUC", config=json.dumps({"num_thresholds": AUC_THRESHOLDS}))
     others = [tfma.MetricConfig(class_name=name) for name in ("BinaryCrossEntropy", "Calibration")]
     return tfma.EvalConfig(

@@ -66,7 +66,8 @@ def gates(report: dict[str, Any]) -> str:
         "<p>Passed: the 95 % interval lies within the bound. FAILED: it lies beyond. Undecided: it "
         "holds the bound, or the rows are too few for one.</p>"
     )
-    return note + html.table([*gate_words.HEAD], rows, lambda row: row[-1] != gate_words.PASSED)
+    refused = (gate_words.FAILED, gate_words.REFUSED)
+    return note + html.table([*gate_words.HEAD], rows, lambda row: row[-1] in refused)
 
 
 def compression(report: dict[str, Any]) -> str:

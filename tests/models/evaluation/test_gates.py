@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import pathlib
 from typing import Any
 
 import pydantic
 import pytest
 
-from ranklite.models.evaluation.gates import GatesConfig, slice_of
+from ranklite.models.evaluation.gates import AccuracyGates, GatesConfig, slice_of
 
 COLUMNS = ["slice_user", "slice_city"]
+DOCS = pathlib.Path(__file__).parents[3] / "docs/gates.md"
 
 
 @pytest.mark.parametrize(
@@ -95,3 +97,12 @@ def test_a_slice_that_is_not_measured_is_refused() -> None:
     with pytest.raises(ValueError, match="none are measured"):
         gates.check_slices([])
     gates.check_slices(["slice_town"])
+
+
+def test_the_documentation_names_every_gate_with_its_default() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    for name, field in GatesConfig.model_fields.items():
+        shown = f"`{name}`" if name != "slices" else "\n  slices:\n"
+        if name in AccuracyGates.model_fields and field.default is not None:
+            shown += f" ({field.default:g})"
+        assert shown in text, shown

@@ -124,7 +124,13 @@ class Executor(base_executor.BaseExecutor):
 
         records = read_records(artifact_io.split_files(input_dict["examples"], split))
         raw = raw_inputs(records, features.raw_columns)
-        verdicts = validation.judge(
+        blessed = input_dict.get("blessed_model", [])
+        certainty, verdicts = judged_rows.judge(
+            gates, labels, scores, groups, texts, judged_rows.score_blessed(blessed, records)
+        )
+        for stage, result in certainty.items():
+            stages[stage]["interval"] = result
+        verdicts += validation.judge(
             gates,
             stages["shipped"],
             scores["shipped"],
@@ -138,13 +144,6 @@ class Executor(base_executor.BaseExecutor):
         verdicts += validation.known_values(
             gates.max_unseen, ids[IDS], checkpoint.layout, features.user
         )
-        blessed = input_dict.get("blessed_model", [])
-        certainty, accuracy = judged_rows.judge(
-            gates, labels, scores, groups, texts, judged_rows.score_blessed(blessed, records)
-        )
-        verdicts += accuracy
-        for stage, result in certainty.items():
-            stages[stage]["interval"] = result
         progress.report("measuring each feature alone")
         train_files = artifact_io.split_files(input_dict["examples"], "train")
         alone = single_features.measure(features, train_files, records)

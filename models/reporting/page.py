@@ -47,9 +47,10 @@ def _verdict(facts: Facts) -> str:
     """Whether it may be pushed; if not why, else how sure that is."""
     verdicts = (facts.report or {}).get("verdicts", [])
     if facts.refused_by:
-        because = html.text("; ".join(gate_words.refusals(verdicts)))
+        because = "".join(f"<li>{html.text(line)}</li>" for line in gate_words.refusals(verdicts))
         refused_by = html.text(", ".join(facts.refused_by))
-        return f'<p class="no">Not to be pushed: refused by {refused_by}. {because}</p>'
+        listed = f"<ul>{because}</ul>" if because else ""
+        return f'<p class="no">Not to be pushed: refused by {refused_by}.</p>{listed}'
     undecided = sum(bool(verdict.get("undecided")) for verdict in verdicts)
     if undecided:
         return f'<p class="ok">No gate failed, {undecided} undecided.</p>'

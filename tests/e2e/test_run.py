@@ -277,7 +277,7 @@ def test_a_failed_gate_keeps_the_model_back_and_comparing_says_which(
     interval = r"\[0\.\d+, 0\.\d+\]"
     cells = rf"<td>AUC</td><td>0\.\d+</td><td>{interval}</td><td>&gt;= 0.999</td>"
     assert re.search(cells, page)
-    assert "Not to be pushed: refused by FileValidator. AUC is 0." in page
+    assert "Not to be pushed: refused by FileValidator.</p><ul><li>AUC is 0." in page
     for name in ("AUC", "GAUC"):
         assert re.search(rf"{name} +0\.\d+ +{interval} +>= 0.999 +FAILED", printed)
         assert re.search(rf"  {name} 0\.\d+ {interval} >= 0.999 FAILED", traced)

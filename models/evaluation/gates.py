@@ -58,8 +58,8 @@ class GatesConfig(AccuracyGates):
     """Thresholds on the file that ships; None switches one off.
 
     Attributes:
-      undecided: What becomes of a model where the interval of a figure holds the bound, so that the
-        rows cannot tell: `pass` pushes it with a warning, `refuse` does not.
+      undecided: What becomes of a model where the interval of a figure contains the bound, so that
+        the rows cannot tell: `pass` pushes it with a warning, `refuse` does not.
       undecided_from_blessed: The same for the gates against the model pushed last. Unless it is
         given: `refuse` where the configuration sets one of these gates, else `pass`.
       slices: Bounds on slices, by `COLUMN` (each of its values) or `COLUMN = VALUE`, as the table

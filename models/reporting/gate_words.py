@@ -56,7 +56,7 @@ def warnings(verdicts: Sequence[Verdict]) -> list[str]:
 def _undecided(verdicts: Sequence[Verdict]) -> list[str]:
     """Those without an interval together, by the reason."""
     told = [
-        f"Undecided: {_measured(verdict)}; the interval holds the bound, the rows cannot tell. "
+        f"Undecided: {_measured(verdict)}; the interval contains the bound, the rows cannot tell. "
         f"Judge more rows, or move {verdict['key']}; {_policy(verdict)}"
         for verdict in verdicts
         if verdict["interval"]

@@ -64,7 +64,7 @@ def gates(report: dict[str, Any]) -> str:
     rows = [gate_words.verdict_cells(verdict) for verdict in report["verdicts"]]
     note = (
         "<p>Passed: the 95 % interval lies within the bound. FAILED: it lies beyond. Undecided: it "
-        "holds the bound, or the rows are too few for one.</p>"
+        "contains the bound, or the rows are too few for one.</p>"
     )
     refused = (gate_words.FAILED, gate_words.REFUSED)
     return note + html.table([*gate_words.HEAD], rows, lambda row: row[-1] in refused)

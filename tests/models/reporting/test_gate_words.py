@@ -52,7 +52,7 @@ def test_undecided_ones_are_told_from_those_that_keep_a_model_back() -> None:
     assert refusals([LOST]) == warnings([refused]) == []
     told = (
         "Undecided: AUC lost to float is 0.00071 [-0.0002, 0.0016], the bound is <= 0.0005; the "
-        "interval holds the bound, the rows cannot tell. Judge more rows, or move "
+        "interval contains the bound, the rows cannot tell. Judge more rows, or move "
         "gates.max_auc_drop; gates.undecided: "
     )
     assert warnings([LOST]) == [f"{told}refuse keeps such a model back"]

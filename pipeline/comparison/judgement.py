@@ -25,6 +25,7 @@ from ranklite.models.reporting.tables import interval as bracketed
 from ranklite.pipeline.comparison.runs import JudgedRun, differ
 
 MOST_SLICES = 12
+GATE_WIDTH = 72  # value, interval, bound and outcome, the longest there are
 
 Intervals = dict[str, Interval]  # by metric
 _MARKS = {1: "better", -1: "worse", 0: "differs"}
@@ -83,7 +84,8 @@ def gates(runs: Sequence[JudgedRun]) -> Section:
         row = [by_gate.get(key) for by_gate in verdicts]
         turned = differ([outcome(v) for v in row if v is not None])
         rows.append([key[0], *map(_verdict, row), "turned" if turned else ""])
-    return Section("Gates", [], [Table(["", *(run.name for run in runs), ""], rows)])
+    head = ["", *(run.name for run in runs), ""]
+    return Section("Gates", [], [Table(head, rows, widest=GATE_WIDTH)])
 
 
 def costs(runs: Sequence[JudgedRun]) -> Section:

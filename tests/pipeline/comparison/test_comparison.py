@@ -233,6 +233,14 @@ def test_a_gate_that_became_undecided_turned_with_its_interval() -> None:
     assert row(section, "AUC") == cells
 
 
+def test_the_outcome_of_a_gate_is_never_cut_off() -> None:
+    unsure = judged("mine#2")
+    unsure.report["verdicts"][0] |= {"value": -0.000588931, "interval": [-0.0002618, 0.009093]}
+    unsure.report["verdicts"][0] |= {"threshold": 0.00025, "undecided": True, "passed": False}
+    shown = render([judgement.gates([judged(), unsure])])
+    assert "-0.000588931 [-0.0002618, 0.009093] >= 0.00025 undecided, REFUSED" in shown
+
+
 def test_sizes_and_times_have_ratios() -> None:
     smaller = judged("mine#2")
     smaller.report["stages"]["shipped"] = figures(GOOD, 25_000, latency=3.0)

@@ -72,11 +72,13 @@ class Evidence:
       draws: Of each file, all from the same samples; None where only estimates are at hand, which
         are then judged as if they were exact.
       too_few: By metric, why the rows are too few for an interval of it.
+      broken: Files with scores that are no numbers, on however few rows.
     """
 
     figures: Mapping[str, Mapping[str, float]]
     draws: Mapping[str, Draws] | None = None
     too_few: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    broken: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -94,19 +96,17 @@ class Evidence:
           users: [R], whose row it is; None where the log does not say.
           draws: Of the same rows and files, where they were drawn already.
         """
-        figures = {}
-        for file, values in scores.items():
-            names = [*_FIGURES, *(("gauc", "ndcg_at_10") if users is not None else ())]
-            figures[file] = (
-                ranking_metrics(labels, values, users)
-                if np.isfinite(values).all()
-                else dict.fromkeys(names, math.nan)
-            )
+        # NaN is sorted last, and an AUC of it would look like a figure.
+        broken = frozenset(file for file, values in scores.items() if not np.isfinite(values).all())
+        figures = {
+            file: {} if file in broken else ranking_metrics(labels, values, users)
+            for file, values in scores.items()
+        }
         few = too_few(labels, users)
         if draws is None and not all(few.values()):
             count = bootstrap.replicates(len(labels))
             draws = bootstrap.draws(labels, scores, users, replicates=count)
-        return cls(figures, draws or {}, few)
+        return cls(figures, draws or {}, few, broken)
 
     def judge(self, gate: Gate, bound: float, *, passes_undecided: bool, key: str) -> Verdict:
         """The verdict on one gate.
@@ -120,10 +120,13 @@ class Evidence:
         name, metric, at_least = gate_title(gate.key), gate.metric, gate.key.startswith("min_")
         value = self._worse(gate, self.figures)
         verdict = Verdict(name, False, value, bound, at_least, key=key)
+        if no_numbers := self.broken & {SHIPPED, gate.against}:
+            detail = f"scores of the {' and the '.join(sorted(no_numbers))} file are no numbers"
+            return dataclasses.replace(verdict, detail=detail)
         few = self.too_few.get(metric, "")
         if few:
             return dataclasses.replace(verdict, passed=passes_undecided, undecided=True, detail=few)
-        if math.isnan(value):  # scores that are no numbers, or a figure that cannot be measured
+        if math.isnan(value):  # it was not measured, and NaN never passes
             return verdict
         interval = (value, value)
         if self.draws is not None:

@@ -146,13 +146,21 @@ def test_reasons_by_hand() -> None:
     assert all(too_few(np.zeros(0), np.zeros(0, np.str_)).values())
 
 
-def test_a_file_that_gives_no_numbers_fails() -> None:
+@pytest.mark.parametrize("rows", [5, 80])
+def test_a_file_that_gives_no_numbers_fails_on_however_few_rows(rows: int) -> None:
     """NaN sorts last, and an AUC of it would look like a figure."""
     broken = SURE.copy()
-    broken[7] = math.nan
-    verdict = judged({"min_auc": 0.1}, broken)["min_auc"]
-    assert (outcome(verdict), verdict.passed) == ("failed", False)
-    assert math.isnan(verdict.value)
+    broken[3] = math.nan
+    gates = {"min_auc": 0.1, "max_auc_drop": 0.9, "max_auc_drop_from_blessed": 0.9}
+    for files, failing in (
+        ({"shipped": broken, "blessed": SURE}, set(gates)),
+        ({"shipped": SURE, "blessed": broken}, {"max_auc_drop_from_blessed"}),
+    ):
+        verdicts = judged(gates, rows=slice(0, rows), **files)
+        assert {key for key, verdict in verdicts.items() if outcome(verdict) == "failed"} == failing
+        for key in failing:
+            assert verdicts[key].detail.endswith("file are no numbers")
+            assert not verdicts[key].passed
 
 
 @pytest.mark.parametrize(

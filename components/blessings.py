@@ -7,17 +7,14 @@ from typing import Any
 
 import tensorflow_model_analysis as tfma
 
-from ranklite.components.evaluator.verdicts import failed
+from ranklite.models.evaluation.verdicts import at_least
 
 BLESSINGS = {
     "model_blessing": "Evaluator",
     "baseline_blessing": "Evaluator.against_blessed",
     "infra_blessing": "FileValidator",
 }
-EVALUATIONS = {  # the Evaluator, and what it compares with
-    "evaluation": ("Evaluator", "float"),
-    "baseline_evaluation": ("Evaluator.against_blessed", "the blessed model"),
-}
+EVALUATIONS = {"evaluation": "Evaluator", "baseline_evaluation": "Evaluator.against_blessed"}
 
 
 def refused_by(input_dict: dict[str, list[Any]]) -> list[str]:
@@ -30,7 +27,7 @@ def refused_by(input_dict: dict[str, list[Any]]) -> list[str]:
 
 
 def verdicts(report: dict[str, Any], folders: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Those of every gate of FileValidator, and those that an Evaluator refused by.
+    """Those of every gate of FileValidator, and where an Evaluator found no rows, that.
 
     Args:
       report: `report.json` of FileValidator.
@@ -41,8 +38,7 @@ def verdicts(report: dict[str, Any], folders: Mapping[str, str]) -> list[dict[st
       Data of `ranklite.models.evaluation.gates.Verdict`s.
     """
     all_verdicts = list(report["verdicts"])
-    for key, (node, baseline) in EVALUATIONS.items():
-        if key in folders:
-            result = tfma.load_validation_result(folders[key])
-            all_verdicts += [verdict.to_dict() for verdict in failed(result, node, baseline)]
+    for key, node in EVALUATIONS.items():
+        if key in folders and not tfma.load_validation_result(folders[key]).validation_ok:
+            all_verdicts += [verdict.to_dict() for verdict in at_least(f"rows for {node}", 0, 1)]
     return all_verdicts

@@ -6,13 +6,17 @@ For TFLite that is the name under which TFMA looks for it.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from ranklite.models.export import export_target
-from ranklite.models.export.target import LoadedModel, Target
+from ranklite.models.export.target import SERVING_RAW, LoadedModel, Target
+from ranklite.models.features.examples import raw_inputs
+from ranklite.models.features.raw_column import RawColumn
 
 
 def folder(models: list[Any]) -> str:
@@ -47,6 +51,15 @@ def load_in(folder: str) -> LoadedModel:
 def load(models: list[Any]) -> LoadedModel:
     """The file of a Model artifact, as `load_in` reads it."""
     return load_in(folder(models))
+
+
+def raw_rows(records: Sequence[bytes], model: LoadedModel) -> dict[str, np.ndarray[Any, Any]]:
+    """Raw inputs of Examples as a file itself describes them: an older model has its own."""
+    columns = [
+        RawColumn.of_input(name, detail["shape"], detail["dtype"])
+        for name, detail in model.inputs(SERVING_RAW).items()
+    ]
+    return raw_inputs(records, columns)
 
 
 def write(models: list[Any], target: Target, content: bytes) -> None:

@@ -19,9 +19,7 @@ import tensorflow_model_analysis as tfma
 
 from ranklite.components import model_file
 from ranklite.models.export.target import SERVING_RAW, LoadedModel
-from ranklite.models.features.examples import raw_inputs
 from ranklite.models.features.layout import IDS, NUMERIC
-from ranklite.models.features.raw_column import RawColumn
 
 # TFMA's stage that looks for preprocessing in a model, and loads the file in TensorFlow to do so.
 _TRANSFORMED_FEATURES = "ExtractTransformedFeatures"
@@ -66,7 +64,7 @@ def _inputs(
       KeyError: The examples lack an input: a wrong default would go unnoticed.
     """
     if signature == SERVING_RAW:
-        return _raw(list(extracts[tfma.INPUT_KEY]), model)
+        return model_file.raw_rows(list(extracts[tfma.INPUT_KEY]), model)
     features = extracts[tfma.FEATURES_KEY]
     inputs = {}
     for name in model.inputs(signature):
@@ -75,15 +73,6 @@ def _inputs(
         rows = [np.asarray(row, _DTYPES[name]).reshape(-1) for row in features[name]]
         inputs[name] = np.stack(rows)
     return inputs
-
-
-def _raw(records: list[bytes], model: LoadedModel) -> dict[str, np.ndarray[Any, Any]]:
-    """Raw inputs as the file itself describes them: an older model has its own."""
-    columns = [
-        RawColumn.of_input(name, detail["shape"], detail["dtype"])
-        for name, detail in model.inputs(SERVING_RAW).items()
-    ]
-    return raw_inputs(records, columns)
 
 
 def custom_extractors(

@@ -31,6 +31,7 @@ class FileValidatorSpec(ComponentSpec):
         "float_model": ChannelParameter(type=_Model),
         **repeated_inputs.parameters("stage_model", _Model, len(TECHNIQUES.names)),
         "control_model": ChannelParameter(type=_Model, optional=True),
+        "blessed_model": ChannelParameter(type=_Model, optional=True),
         "ingest_report": ChannelParameter(type=IngestReport, optional=True),
         "trials": ChannelParameter(type=Trials, optional=True),
         "examples": ChannelParameter(type=standard_artifacts.Examples),
@@ -59,6 +60,7 @@ class FileValidator(base_component.BaseComponent):
       code_digest: Digest of the executor's code and of the target's.
       stage_models: Channels of the Models with the files of the stages between float and shipped.
       control_model: Channel of the float control's checkpoint.
+      blessed_model: Channel of the Model that was pushed last.
       trials: Channel of the Trials of the search that chose the model.
       ingest_report: Channel of the IngestReport, with rows as they stand in the log.
     """
@@ -80,6 +82,7 @@ class FileValidator(base_component.BaseComponent):
         code_digest: str,
         stage_models: Sequence[channel.BaseChannel] = (),
         control_model: channel.Channel | None = None,
+        blessed_model: channel.BaseChannel | None = None,
         trials: channel.Channel | None = None,
         ingest_report: channel.BaseChannel | None = None,
     ) -> None:
@@ -90,6 +93,7 @@ class FileValidator(base_component.BaseComponent):
                 float_model=float_model,
                 **repeated_inputs.channels("stage_model", stage_models),
                 control_model=control_model,
+                blessed_model=blessed_model,
                 trials=trials,
                 ingest_report=ingest_report,
                 examples=examples,

@@ -20,12 +20,19 @@ from ranklite.components.artifact_types import (
     SCORES_FILE,
     TRIALS_FILE,
 )
-from ranklite.components.file_validator import log_parity, single_features, states, validation
+from ranklite.components.file_validator import (
+    judged_rows,
+    log_parity,
+    single_features,
+    states,
+    validation,
+)
 from ranklite.models import environment, progress
 from ranklite.models.compression.sqnr import sqnr
-from ranklite.models.evaluation import bootstrap, leaks, metrics, users
-from ranklite.models.evaluation.gates import GatesConfig, Verdict
+from ranklite.models.evaluation import leaks, metrics, users
+from ranklite.models.evaluation.gates import GatesConfig
 from ranklite.models.evaluation.scored_rows import ScoredRows
+from ranklite.models.evaluation.verdicts import Verdict
 from ranklite.models.export.target import SERVING_RAW, LoadedModel, is_quantized
 from ranklite.models.features.examples import (
     as_sparse,
@@ -37,6 +44,7 @@ from ranklite.models.features.examples import (
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import IDS, NUMERIC, TIMESTAMP
 from ranklite.models.features.slices import GROUP, evaluation_slices
+from ranklite.models.reporting import gate_words
 from ranklite.models.training import fit as training
 
 ROUNDING_ROWS = 4096
@@ -62,13 +70,15 @@ class Executor(base_executor.BaseExecutor):
             - float_model: Model, the file of the float parent.
             - stage_model_0, ...: Models, the files of the stages in between, if any.
             - control_model: Model with the checkpoint of the float control, if there is one.
+            - blessed_model: Model that was pushed last, if there is one.
             - trials: Trials of the search that chose the model, if there was one.
             - ingest_report: IngestReport, with rows as they stand in the log, if there is one.
             - examples: Raw Examples.
             - transformed_examples: Examples.
             - transform_graph: TransformGraph.
           output_dict:
-            - blessing: InfraBlessing, as TFX's InfraValidator writes it.
+            - blessing: InfraBlessing, as TFX's InfraValidator writes it; every verdict, how many
+              are undecided and the id of the model pushed last are its custom properties.
             - report: StageReport, and the scores row by row.
           exec_properties:
             - features: JSON of a FeatureSet.
@@ -114,10 +124,15 @@ class Executor(base_executor.BaseExecutor):
 
         records = read_records(artifact_io.split_files(input_dict["examples"], split))
         raw = raw_inputs(records, features.raw_columns)
-        verdicts = validation.judge(
+        blessed = input_dict.get("blessed_model", [])
+        certainty, verdicts = judged_rows.judge(
+            gates, labels, scores, groups, texts, judged_rows.score_blessed(blessed, records)
+        )
+        for stage, result in certainty.items():
+            stages[stage]["interval"] = result
+        verdicts += validation.judge(
             gates,
             stages["shipped"],
-            stages["float"],
             scores["shipped"],
             scores.get("control", scores["float"]),
             keras_scores,
@@ -151,9 +166,6 @@ class Executor(base_executor.BaseExecutor):
             trials = artifact_utils.get_single_uri(input_dict["trials"])
             miss = artifact_json.read(trials, TRIALS_FILE)["miss"]
             verdicts.append(Verdict("recipes within the budget", not miss, not miss, detail=miss))
-        certainty = bootstrap.intervals(labels, scores, groups, against="float")
-        for stage, result in certainty.items():
-            stages[stage]["interval"] = result
         report = {
             "split": split,
             "rows": len(labels),
@@ -169,6 +181,7 @@ class Executor(base_executor.BaseExecutor):
             "warnings": [
                 *users.warnings(labels, groups, scores["shipped"], split),
                 *leaks.warnings(limit, **alone, split=split),
+                *gate_words.warnings([verdict.to_dict() for verdict in verdicts]),
             ],
             "validation": {k: v for k, v in checkpoint.metrics.items() if _plain(v)},
             "layout": checkpoint.layout.to_dict(),
@@ -190,7 +203,7 @@ class Executor(base_executor.BaseExecutor):
         rows = row_identity(records, _roles(features), labels)
         kept = ScoredRows.of(labels, groups, scores, texts, rows)
         kept.save(os.path.join(artifact.uri, SCORES_FILE))
-        self._bless(output_dict["blessing"], [v for v in verdicts if not v.passed])
+        self._bless(output_dict["blessing"], [verdict.to_dict() for verdict in verdicts], blessed)
         progress.report(figures={"auc": stages["shipped"]["auc"]})
 
     def _raw_difference(
@@ -212,16 +225,22 @@ class Executor(base_executor.BaseExecutor):
             worst = max(worst, validation.raw_against_ids(shipped, rows, ids))
         return worst
 
-    def _bless(self, blessings: list[Any], failed: list[Any]) -> None:
+    def _bless(
+        self, blessings: list[Any], verdicts: list[dict[str, Any]], blessed_model: list[Any]
+    ) -> None:
         (blessing,) = blessings
         os.makedirs(blessing.uri, exist_ok=True)
-        names = ("INFRA_BLESSED", "INFRA_NOT_BLESSED")
-        io_utils.write_string_file(os.path.join(blessing.uri, names[bool(failed)]), "")
-        blessing.set_int_custom_property("blessed", 0 if failed else 1)
-        for verdict in failed:
-            _log.warning(
-                "gate %s: %s, threshold %s", verdict.name, verdict.value, verdict.threshold
-            )
+        passed = all(verdict["passed"] for verdict in verdicts)
+        name = "INFRA_BLESSED" if passed else "INFRA_NOT_BLESSED"
+        io_utils.write_string_file(os.path.join(blessing.uri, name), "")
+        blessing.set_int_custom_property("blessed", int(passed))
+        undecided = sum(verdict["undecided"] for verdict in verdicts)
+        blessing.set_int_custom_property("undecided", undecided)
+        blessing.set_string_custom_property("verdicts", json.dumps(verdicts))
+        for model in blessed_model:
+            blessing.set_int_custom_property("baseline_model_id", model.id)
+        for sentence in (*gate_words.refusals(verdicts), *gate_words.warnings(verdicts)):
+            _log.warning("%s", sentence)
 
 
 def _first(inputs: dict[str, Any]) -> dict[str, Any]:

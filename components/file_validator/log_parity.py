@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranklite.models.evaluation.gates import Verdict, at_most
+from ranklite.models.evaluation.verdicts import Verdict, at_most
 from ranklite.models.features import raw_values
 from ranklite.models.features.raw_column import RawColumn
 from ranklite.models.reporting.metric_names import gate_title
@@ -54,7 +54,7 @@ def verdicts(
     inputs = {**expected, **inputs}  # what is computed from the past stands in no row
     difference = np.abs(score(inputs).astype(np.float64) - score(expected).astype(np.float64))
     worst = float("nan") if refused else float(difference.max())
-    [verdict] = at_most(gate_title("max_log_parity"), worst, limit)
+    [verdict] = at_most(gate_title("max_log_parity"), worst, limit, "gates.max_log_parity")
     wrong = refused or _differing(rows, columns, inputs, expected, difference)
     if not wrong and not verdict.passed:
         wrong = ["the same values have other scores"]

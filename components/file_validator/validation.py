@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ranklite.models.evaluation import curves, metrics
-from ranklite.models.evaluation.gates import GatesConfig, Verdict, at_least, at_most, file_verdicts
+from ranklite.models.evaluation.accuracy import cost_verdicts
+from ranklite.models.evaluation.gates import GatesConfig
+from ranklite.models.evaluation.verdicts import Verdict, at_least, at_most
 from ranklite.models.export.target import SERVING_RAW, LoadedModel, Target
 from ranklite.models.features.layout import NUMERIC, PADDING_ROW, RESERVED_ROWS, FeatureLayout
 from ranklite.models.features.raw_column import RawColumn
@@ -127,7 +129,7 @@ def known_values(
     if limit is None or not shares:
         return []
     worst = max(shares, key=lambda name: shares[name])
-    [verdict] = at_most(gate_title("max_unseen"), shares[worst], limit)
+    [verdict] = at_most(gate_title("max_unseen"), shares[worst], limit, "gates.max_unseen")
     detail = f"{worst}: its values are other ones than in training, or are absent"
     return [verdict if verdict.passed else dataclasses.replace(verdict, detail=detail)]
 
@@ -149,7 +151,6 @@ def raw_rows_with_gaps(raw: Mapping[str, Array], columns: Sequence[RawColumn]) -
 def judge(
     gates: GatesConfig,
     shipped: dict[str, Any],
-    parent: dict[str, Any],
     scores: Array,
     control_scores: Array,
     keras_scores: Array,
@@ -158,12 +159,11 @@ def judge(
     quantized: bool,
     target: Target,
 ) -> list[Verdict]:
-    """The verdict of each gate on the file that ships.
+    """The verdicts on the file that ships, but for its accuracy.
 
     Args:
       gates: The thresholds.
       shipped: Its figures.
-      parent: Those of the float parent's file.
       scores: Its scores [R].
       control_scores: Those of the float control, trained as long, or of the parent without one.
       keras_scores: Those of the Keras model that it was converted from.
@@ -175,23 +175,24 @@ def judge(
     foreign = target.foreign(shipped["operators"])
     change = score_change(scores, control_scores)
     distinct = len(np.unique(scores)) / max(1, distinct_rows)
+
+    def most(key: str, value: float) -> list[Verdict]:
+        return at_most(gate_title(key), value, getattr(gates, key), f"gates.{key}")
+
+    def least(key: str, value: float) -> list[Verdict]:
+        return at_least(gate_title(key), value, getattr(gates, key), f"gates.{key}")
+
     return [
         Verdict(
             f"plain {target.title} operators", not foreign, len(foreign), detail=", ".join(foreign)
         ),
-        *file_verdicts(gates, shipped, parent),
-        *at_most(
-            gate_title("max_parity"), float(np.abs(scores - keras_scores).max()), gates.max_parity
-        ),
-        *at_most(gate_title("max_raw_parity"), raw_difference, gates.max_raw_parity),
-        *at_most(gate_title("max_score_change"), change["max"], gates.max_score_change),
-        *at_most(gate_title("max_score_change_p999"), change["p999"], gates.max_score_change_p999),
-        *at_least(gate_title("min_distinct_scores"), distinct, gates.min_distinct_scores),
-        *at_least(
-            gate_title("min_integer_share"),
-            shipped["integer_share"],
-            gates.min_integer_share if quantized else None,
-        ),
+        *cost_verdicts(gates, shipped),
+        *most("max_parity", float(np.abs(scores - keras_scores).max())),
+        *most("max_raw_parity", raw_difference),
+        *most("max_score_change", change["max"]),
+        *most("max_score_change_p999", change["p999"]),
+        *least("min_distinct_scores", distinct),
+        *(least("min_integer_share", shipped["integer_share"]) if quantized else ()),
     ]
 
 

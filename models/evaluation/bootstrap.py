@@ -10,57 +10,79 @@ import numpy as np
 import numpy.typing as npt
 
 from ranklite.models import progress
-from ranklite.models.evaluation.metrics import EPSILON, auc_by_group, ndcg_by_group, weighted_mean
+from ranklite.models.evaluation.metrics import EPSILON, auc_by_group, ndcg_by_group
 
 Array = npt.NDArray[Any]
 Interval = tuple[float, float]
 Draws = dict[str, Array]  # values [replicates] by metric
-REPLICATES = 200
+REPLICATES = (200, 1000)  # at least and at most
+ROWS_DRAWN = 100_000_000  # in between, so many rows in all: some seconds a stage
 COVERAGE = 0.95
+_BLOCK = 1 << 16  # rows of several draws that are looked at together: they stay in the cache
 
 
 class _Ranked:
-    """AUC of one column of scores under any weights of the rows, without sorting again."""
+    """AUC of one column of scores where units are drawn any number of times; sorts once."""
 
-    def __init__(self, labels: Array, scores: Array) -> None:
-        self._order = np.argsort(scores, kind="stable")
-        ascending = np.asarray(scores)[self._order]
-        self._starts = np.flatnonzero(np.r_[True, ascending[1:] != ascending[:-1]])
-        self._labels = np.asarray(labels, np.float64)[self._order]
+    def __init__(self, labels: Array, scores: Array, unit: Array) -> None:
+        order = np.argsort(scores, kind="stable")
+        ascending, positive = np.asarray(scores)[order], np.asarray(labels)[order] > 0
+        self._positive, self._negative = unit[order][positive], unit[order][~positive]
+        # How many negatives score less than each positive, and how many no more.
+        negatives = ascending[~positive]
+        self._less, self._no_more = (
+            np.searchsorted(negatives, ascending[positive], side) for side in ("left", "right")
+        )
 
-    def auc(self, weights: Array) -> float:
-        weights = weights[self._order]
-        positive = np.add.reduceat(weights * self._labels, self._starts)
-        negative = np.add.reduceat(weights, self._starts) - positive
-        below = np.cumsum(negative) - negative / 2  # of equal scores, half count
-        pairs = positive.sum() * negative.sum()
-        return float(positive @ below / pairs) if pairs else float("nan")
+    def auc(self, times: Array) -> Array:
+        """AUC [B] where unit u is in sample b `times[b, u]` times; NaN without both labels."""
+        positives = times.take(self._positive, axis=1)
+        below = np.zeros((len(times), len(self._negative) + 1))
+        np.cumsum(times.take(self._negative, axis=1), axis=1, out=below[:, 1:])
+        # Of equal scores, half count.
+        ordered = np.einsum("bp,bp->b", positives, below.take(self._less, axis=1))
+        ordered += np.einsum("bp,bp->b", positives, below.take(self._no_more, axis=1))
+        pairs = positives.sum(axis=1) * below[:, -1]
+        return np.divide(ordered / 2, pairs, out=np.full(len(times), np.nan), where=pairs > 0)
 
 
 class _Column:
     """All metrics of one column of scores, each user drawn any number of times."""
 
     def __init__(self, labels: Array, scores: Array, user: Array, count: int, by_user: bool):
-        self._ranked, self._user, self._by_user = _Ranked(labels, scores), user, by_user
+        self._ranked = _Ranked(labels, scores, user)
         scores = np.asarray(scores, np.float64)
-        sums = (np.ones(len(labels)), labels, scores, _losses(labels, scores))
-        self._sums = np.stack([np.bincount(user, values, count) for values in sums])
+        ones = np.ones(len(labels))
+        sums = [(_losses(labels, scores), ones), (scores, labels)]
+        ratios = [tuple(np.bincount(user, part, count) for part in pair) for pair in sums]
+        names = ["log_loss", "calibration"]
         if by_user:
-            self._auc, self._rows = auc_by_group(labels, scores, user, count)
-            self._ndcg = ndcg_by_group(labels, scores, user, count)
+            auc, rows = auc_by_group(labels, scores, user, count)
+            ndcg = ndcg_by_group(labels, scores, user, count)
+            ratios += [_mean(auc, rows), _mean(ndcg, np.ones(count))]
+            names += ["gauc", "ndcg_at_10"]
+        self._ratios = dict(zip(names, ratios, strict=True))
 
-    def figures(self, times: Array) -> dict[str, float]:
-        """Metrics where user u is in the sample `times[u]` times with all of its rows."""
-        rows, positives, scores, losses = map(float, self._sums @ times)
-        result = {
-            "auc": self._ranked.auc(times[self._user]),
-            "log_loss": losses / rows,
-            "calibration": scores / positives if positives else math.nan,
-        }
-        if self._by_user:
-            result["gauc"] = weighted_mean(self._auc, self._rows * times)
-            result["ndcg_at_10"] = weighted_mean(self._ndcg, times)
+    def figures(self, times: Array) -> Draws:
+        """Metrics [B] where user u is in sample b `times[b, u]` times with all of its rows."""
+        result = {"auc": self._ranked.auc(times)}
+        for name, (above, below) in self._ratios.items():
+            total = times @ below
+            missing = np.full(len(times), np.nan)
+            result[name] = np.divide(times @ above, total, out=missing, where=total > 0)
         return result
+
+
+def _mean(values: Array, weights: Array) -> tuple[Array, Array]:
+    """Numerator and denominator of a weighted mean, by unit; NaN has no part in it."""
+    weights = np.where(np.isnan(values), 0.0, weights)
+    return np.nan_to_num(values) * weights, weights
+
+
+def replicates(rows: int) -> int:
+    """How many draws to take: 1,000, fewer of more than 100,000 rows."""
+    least, most = REPLICATES
+    return max(least, min(most, ROWS_DRAWN // max(1, rows)))
 
 
 def draws(
@@ -68,7 +90,7 @@ def draws(
     scores: Mapping[str, Array],
     users: Array | None,
     *,
-    replicates: int = REPLICATES,
+    replicates: int = REPLICATES[0],
     seed: int = 0,
 ) -> dict[str, Draws]:
     """Metrics of each stage on samples of the users.
@@ -99,45 +121,34 @@ def draws(
         for stage, values in scores.items()
     }
     random = np.random.default_rng(seed)
-    drawn: dict[str, list[dict[str, float]]] = {stage: [] for stage in scores}
-    for draw in range(replicates):
-        progress.report(f"intervals, draw {draw + 1}/{replicates}", draw / replicates)
-        times = np.bincount(random.integers(0, count, count), minlength=count).astype(np.float64)
+    drawn: dict[str, list[Draws]] = {stage: [] for stage in scores}
+    block = max(1, _BLOCK // max(1, len(labels)))
+    for first in range(0, replicates, block):
+        progress.report(f"intervals, draw {first + 1}/{replicates}", first / replicates)
+        samples = [random.integers(0, count, count) for _ in range(first, replicates)[:block]]
+        times = np.stack([np.bincount(one, minlength=count) for one in samples]).astype(np.float64)
         for stage, column in columns.items():
             drawn[stage].append(column.figures(times))
     return {
-        stage: {name: np.array([figures[name] for figures in result]) for name in result[0]}
-        for stage, result in drawn.items()
+        stage: {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        for stage, parts in drawn.items()
     }
 
 
-def intervals(
-    labels: Array,
-    scores: Mapping[str, Array],
-    users: Array | None,
-    *,
-    against: str,
-    replicates: int = REPLICATES,
-    seed: int = 0,
-) -> dict[str, dict[str, Interval]]:
+def intervals(drawn: Mapping[str, Draws], *, against: str) -> dict[str, dict[str, Interval]]:
     """95 % percentile intervals of each metric, and of its change against one stage.
 
     The interval of a change is that of paired differences, much narrower than the two intervals
-    suggest. The arguments are those of `draws`.
+    suggest.
 
     Args:
-      labels: [R] of 0 and 1.
-      scores: Probabilities [R] by stage.
-      users: [R], whose row it is; None draws rows.
+      drawn: What `draws` gives.
       against: The stage that changes are taken against.
-      replicates: How many draws.
-      seed: Of the draws.
 
     Returns:
       By stage: the metrics of `draws`, and but for `against` itself `<metric>_change` of each, all
       (low, high); NaN where a metric is not defined.
     """
-    drawn = draws(labels, scores, users, replicates=replicates, seed=seed)
     result = {}
     for stage, values in drawn.items():
         result[stage] = {name: interval(sample) for name, sample in values.items()}

@@ -1,25 +1,25 @@
-"""What a model must be to be pushed: typed thresholds and the verdicts on them."""
+"""What a model must be to be pushed: the thresholds, typed."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ranklite.models.config import Bytes, Strict
-from ranklite.models.reporting.metric_names import gate_title
 
 Drop = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
+Undecided = Literal["pass", "refuse"]
 
-_BY_USER = ("min_gauc", "min_ndcg_at_10", "max_gauc_drop", "max_ndcg_at_10_drop")
-_NAN = float("nan")
+_SLICE = "slice_"  # before the column's name, as Transform writes it
+_BY_USER = ("gauc", "ndcg_at_10")
+_FROM_BLESSED = "_from_blessed"
 
 
-class GatesConfig(Strict):
-    """Thresholds on the file that ships; None switches one off.
+class AccuracyGates(Strict):
+    """Bounds on accuracy, of all rows or of those of a slice; None switches one off.
 
     Attributes:
       min_auc: Least AUC.
@@ -33,7 +33,37 @@ class GatesConfig(Strict):
       max_ndcg_at_10_drop: NDCG@10 lost against the float parent.
       max_log_loss_rise: Log loss added to the float parent's.
       max_auc_drop_from_blessed: AUC lost against the model pushed last.
+      max_gauc_drop_from_blessed: GAUC lost against that model.
+      max_ndcg_at_10_drop_from_blessed: NDCG@10 lost against that model.
       max_log_loss_rise_from_blessed: Log loss added to that model's.
+    """
+
+    min_auc: Drop | None = None
+    min_gauc: Drop | None = None
+    min_ndcg_at_10: Drop | None = None
+    max_log_loss: Positive | None = None
+    min_calibration: Positive | None = None
+    max_calibration: Positive | None = None
+    max_auc_drop: Drop | None = None
+    max_gauc_drop: Drop | None = None
+    max_ndcg_at_10_drop: Drop | None = None
+    max_log_loss_rise: Drop | None = None
+    max_auc_drop_from_blessed: Drop | None = None
+    max_gauc_drop_from_blessed: Drop | None = None
+    max_ndcg_at_10_drop_from_blessed: Drop | None = None
+    max_log_loss_rise_from_blessed: Drop | None = None
+
+
+class GatesConfig(AccuracyGates):
+    """Thresholds on the file that ships; None switches one off.
+
+    Attributes:
+      undecided: What becomes of a model where the interval of a figure contains the bound, so that
+        the rows cannot tell: `pass` pushes it with a warning, `refuse` does not.
+      undecided_from_blessed: The same for the gates against the model pushed last. Unless it is
+        given: `refuse` where the configuration sets one of these gates, else `pass`.
+      slices: Bounds on slices, by `COLUMN` (each of its values) or `COLUMN = VALUE`, as the table
+        of slices names them.
       max_bytes: Size of the file.
       max_gzip_bytes: Size of the file, gzipped.
       max_latency_1_us: Microseconds for one row.
@@ -56,17 +86,15 @@ class GatesConfig(Strict):
     """
 
     min_auc: Drop | None = 0.5
-    min_gauc: Drop | None = None
-    min_ndcg_at_10: Drop | None = None
-    max_log_loss: Positive | None = None
     min_calibration: Positive | None = 0.5
     max_calibration: Positive | None = 2.0
     max_auc_drop: Drop | None = 0.005
-    max_gauc_drop: Drop | None = None
-    max_ndcg_at_10_drop: Drop | None = None
     max_log_loss_rise: Drop | None = 0.02
     max_auc_drop_from_blessed: Drop | None = 0.01
     max_log_loss_rise_from_blessed: Drop | None = 0.05
+    undecided: Undecided = "pass"
+    undecided_from_blessed: Undecided = "pass"
+    slices: dict[str, AccuracyGates] = {}
     max_bytes: Bytes | None = None
     max_gzip_bytes: Bytes | None = None
     max_latency_1_us: Positive | None = None
@@ -81,6 +109,24 @@ class GatesConfig(Strict):
     min_distinct_scores: Drop | None = 0.2
     min_integer_share: Drop | None = 0.5
 
+    @model_validator(mode="before")
+    @classmethod
+    def _the_pushed_model_stays_where_a_gate_guards_it(cls, data: Any) -> Any:
+        """The model pushed last is known: what was asked to be no worse has to show that it is."""
+        if not isinstance(data, Mapping) or "undecided_from_blessed" in data:
+            return data
+        slices = data.get("slices")
+        sections = [data, *(slices.values() if isinstance(slices, Mapping) else ())]
+        asked = any(_guards(section) for section in sections)
+        return {**data, "undecided_from_blessed": "refuse" if asked else "pass"}
+
+    @property
+    def sections(self) -> Iterator[tuple[str, AccuracyGates]]:
+        """The bounds on all rows and those of each slice, with what their keys begin with."""
+        yield "gates", self
+        for name, bounds in self.slices.items():
+            yield f"gates.slices.{name}", bounds
+
     def check_user(self, user: str | None) -> None:
         """Refuses gates whose figures are measured within each user where nothing names one.
 
@@ -90,96 +136,58 @@ class GatesConfig(Strict):
         Raises:
           ValueError: A gate on GAUC or NDCG could never be judged.
         """
-        values = {name: getattr(self, name) for name in _BY_USER}
-        asked = [f"gates.{name} = {value:g}" for name, value in values.items() if value is not None]
+        asked = [
+            f"{section}.{name} = {value:g}"
+            for section, bounds in self.sections
+            for name in AccuracyGates.model_fields
+            if any(figure in name for figure in _BY_USER)
+            and (value := getattr(bounds, name)) is not None
+        ]
         if asked and not user:
             raise ValueError(
                 f"{', '.join(asked)}: measured within each user, whose column is not named: say "
                 "`user: COLUMN`, or leave these gates out (null)"
             )
 
+    def check_slices(self, columns: Sequence[str]) -> None:
+        """Refuses gates on slices that are not measured.
 
-@dataclasses.dataclass(frozen=True)
-class Verdict:
-    """The outcome of one gate.
+        Args:
+          columns: Those that the evaluation is sliced by, as `evaluation_slices` names them.
 
-    Attributes:
-      name: What was looked at.
-      passed: Whether it is within its threshold.
-      value: What was measured.
-      threshold: The bound, or None for a plain yes or no.
-      at_least: Whether the bound is a lower one.
-      detail: What a person should know besides.
-    """
-
-    name: str
-    passed: bool
-    value: float
-    threshold: float | None = None
-    at_least: bool = False
-    detail: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready data."""
-        return dataclasses.asdict(self)
+        Raises:
+          ValueError: A gate could never be judged.
+        """
+        for name in self.slices:
+            if slice_of(name, columns) is None:
+                known = ", ".join(column.removeprefix(_SLICE) for column in columns)
+                raise ValueError(
+                    f"gates.slices: there is no slice {name!r}: "
+                    + (f"those measured are {known}" if known else "none are measured")
+                    + "; `slices: [COLUMN]` in the configuration adds a column of the log"
+                )
 
 
-def file_verdicts(
-    gates: GatesConfig, shipped: Mapping[str, float], parent: Mapping[str, float]
-) -> list[Verdict]:
-    """The verdicts that a file's accuracy, size and latency are enough for.
-
-    Args:
-      gates: The thresholds.
-      shipped: Figures of the file; `gauc` and `ndcg_at_10` only where the log names a user.
-      parent: Those of the float parent's file.
-    """
-    gauc, ndcg = (shipped.get(name, _NAN) for name in ("gauc", "ndcg_at_10"))
-    return [
-        *at_least(gate_title("min_auc"), shipped["auc"], gates.min_auc),
-        *at_least(gate_title("min_gauc"), gauc, gates.min_gauc),
-        *at_least(gate_title("min_ndcg_at_10"), ndcg, gates.min_ndcg_at_10),
-        *at_most(gate_title("max_log_loss"), shipped["log_loss"], gates.max_log_loss),
-        *at_least(gate_title("min_calibration"), shipped["calibration"], gates.min_calibration),
-        *at_most(gate_title("max_calibration"), shipped["calibration"], gates.max_calibration),
-        *at_most(gate_title("max_auc_drop"), parent["auc"] - shipped["auc"], gates.max_auc_drop),
-        *at_most(gate_title("max_gauc_drop"), parent.get("gauc", _NAN) - gauc, gates.max_gauc_drop),
-        *at_most(
-            gate_title("max_ndcg_at_10_drop"),
-            parent.get("ndcg_at_10", _NAN) - ndcg,
-            gates.max_ndcg_at_10_drop,
-        ),
-        *at_most(
-            gate_title("max_log_loss_rise"),
-            shipped["log_loss"] - parent["log_loss"],
-            gates.max_log_loss_rise,
-        ),
-        *at_most(gate_title("max_bytes"), shipped["bytes"], gates.max_bytes),
-        *at_most(gate_title("max_gzip_bytes"), shipped["gzip_bytes"], gates.max_gzip_bytes),
-        *at_most(gate_title("max_latency_1_us"), shipped["latency_1_us"], gates.max_latency_1_us),
-        *at_most(
-            gate_title("max_latency_512_us"), shipped["latency_512_us"], gates.max_latency_512_us
-        ),
-    ]
-
-
-def at_most(name: str, value: float, threshold: float | None) -> list[Verdict]:
-    """The verdict on an upper bound; none where it is switched off. NaN never passes.
+def slice_of(name: str, columns: Sequence[str]) -> tuple[str, str | None] | None:
+    """The column that a key of `gates.slices` means, and the value, None for each of them.
 
     Example:
-        >>> [verdict] = at_most("bytes", 70_000, GatesConfig(max_bytes="64k").max_bytes)
-        >>> verdict.passed, verdict.threshold
-        (False, 65536)
-        >>> at_most("bytes", 70_000, None)
-        []
+        >>> slice_of("user = new", ["slice_user"]), slice_of("user", ["slice_user"])
+        (('slice_user', 'new'), ('slice_user', None))
+        >>> slice_of("city = (missing)", ["slice_city"])
+        ('slice_city', '')
     """
-    if threshold is None:
-        return []
-    return [Verdict(name, bool(value <= threshold), float(value), threshold)]
+    if _SLICE + name in columns:
+        return _SLICE + name, None
+    column, _, value = (part.strip() for part in name.partition("="))
+    if _SLICE + column not in columns:
+        return None
+    return _SLICE + column, "" if value == "(missing)" else value
 
 
-def at_least(name: str, value: float, threshold: float | None) -> list[Verdict]:
-    """The verdict on a lower bound; none where it is switched off. NaN never passes."""
-    if threshold is None:
-        return []
-    return [Verdict(name, bool(value >= threshold), float(value), threshold, at_least=True)]
+def _guards(section: Any) -> bool:
+    """Whether it sets a gate against the model pushed last."""
+    return isinstance(section, Mapping) and any(
+        str(key).endswith(_FROM_BLESSED) and key != "undecided_from_blessed" and value is not None
+        for key, value in section.items()
+    )

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ranklite.models.evaluation.gates import Verdict, at_most
 from ranklite.models.evaluation.metrics import auc
+from ranklite.models.evaluation.verdicts import Verdict, at_most
 from ranklite.models.features.raw_column import RawColumn
 from ranklite.models.reporting.metric_names import gate_title
 
@@ -126,7 +126,8 @@ def verdicts(limit: float | None, judged: Mapping[str, float]) -> list[Verdict]:
     known = [value for value in judged.values() if not np.isnan(value)]
     if limit is None or not known:
         return []
-    [verdict] = at_most(gate_title("max_single_feature_auc"), max(known), limit)
+    key = "max_single_feature_auc"
+    [verdict] = at_most(gate_title(key), max(known), limit, f"gates.{key}")
     return [dataclasses.replace(verdict, detail=", ".join(_beyond(limit, judged)))]
 
 

@@ -59,13 +59,15 @@ ACCURACY = tuple(METRICS[n] for n in ("auc", "log_loss", "calibration", "gauc", 
 COSTS = tuple(METRICS[n] for n in ("bytes", "gzip_bytes", "latency_1_us", "latency_512_us"))
 OF_TRIALS = (*ACCURACY, *COSTS)  # GAUC and NDCG only where the log names a user
 
-_LOST = "AUC lost to float"
-_ADDED = "log loss added to float"
 _GATES = {  # those that do not bound a figure as it is
-    "max_auc_drop": _LOST,
+    "max_auc_drop": "AUC lost to float",
     "max_gauc_drop": "GAUC lost to float",
     "max_ndcg_at_10_drop": "NDCG@10 lost to float",
-    "max_log_loss_rise": _ADDED,
+    "max_log_loss_rise": "log loss added to float",
+    "max_auc_drop_from_blessed": "AUC lost to the model pushed last",
+    "max_gauc_drop_from_blessed": "GAUC lost to the model pushed last",
+    "max_ndcg_at_10_drop_from_blessed": "NDCG@10 lost to the model pushed last",
+    "max_log_loss_rise_from_blessed": "log loss added to the model pushed last",
     "max_parity": "score against Keras",
     "max_raw_parity": "score raw against ids",
     "max_log_parity": "score from the log file",
@@ -143,12 +145,3 @@ def quantization_title(way: str) -> str:
 def slice_title(entry: Mapping[str, Any]) -> str:
     """What a person calls an entry of a report's `slices`."""
     return f"{entry['column'].removeprefix('slice_')} = {entry['value'] or '(missing)'}"
-
-
-def verdict_cells(verdict: Mapping[str, Any]) -> list[str]:
-    """Name, value, bound (empty where there is none) and outcome of a verdict's `to_dict()`."""
-    bound = ""
-    if verdict["threshold"] is not None:
-        bound = f"{'>=' if verdict['at_least'] else '<='} {verdict['threshold']:g}"
-    name = verdict["name"] + (f" ({verdict['detail']})" if verdict["detail"] else "")
-    return [name, f"{verdict['value']:.6g}", bound, "passed" if verdict["passed"] else "FAILED"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import itertools
 
-from ranklite.models.reporting import html, page_data, page_model
+from ranklite.models.reporting import gate_words, html, page_data, page_model
 from ranklite.models.reporting.facts import Facts, StoppedRun
 from ranklite.models.reporting.tables import number
 
@@ -44,12 +44,17 @@ def _head(facts: Facts) -> list[str]:
 
 
 def _verdict(facts: Facts) -> str:
-    refused_by = html.text(", ".join(facts.refused_by))
-    return (
-        f'<p class="no">Not to be pushed: refused by {refused_by}.</p>'
-        if refused_by
-        else '<p class="ok">Every gate passed.</p>'
-    )
+    """Whether it may be pushed; if not why, else how sure that is."""
+    verdicts = (facts.report or {}).get("verdicts", [])
+    if facts.refused_by:
+        because = "".join(f"<li>{html.text(line)}</li>" for line in gate_words.refusals(verdicts))
+        refused_by = html.text(", ".join(facts.refused_by))
+        listed = f"<ul>{because}</ul>" if because else ""
+        return f'<p class="no">Not to be pushed: refused by {refused_by}.</p>{listed}'
+    undecided = sum(bool(verdict.get("undecided")) for verdict in verdicts)
+    if undecided:
+        return f'<p class="ok">No gate failed, {undecided} undecided.</p>'
+    return '<p class="ok">Every gate passed.</p>'
 
 
 def _stopped(stopped: StoppedRun) -> str:

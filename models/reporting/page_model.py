@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ranklite.models.reporting import html
+from ranklite.models.reporting import gate_words, html
 from ranklite.models.reporting.facts import Scalars
 from ranklite.models.reporting.metric_names import (
     ACCURACY,
@@ -17,7 +17,6 @@ from ranklite.models.reporting.metric_names import (
     stage_title,
     state_head,
     state_rows,
-    verdict_cells,
 )
 from ranklite.models.reporting.pictures import label, picture
 from ranklite.models.reporting.tables import interval
@@ -61,9 +60,14 @@ def _stages(report: dict[str, Any]) -> str:
 
 
 def gates(report: dict[str, Any]) -> str:
-    """Every gate with its value, its bound and its verdict."""
-    rows = [verdict_cells(verdict) for verdict in report["verdicts"]]
-    return html.table(["gate", "value", "bound", ""], rows, lambda row: row[-1] == "FAILED")
+    """Every gate with its value, its interval, its bound and its verdict."""
+    rows = [gate_words.verdict_cells(verdict) for verdict in report["verdicts"]]
+    note = (
+        "<p>Passed: the 95 % interval lies within the bound. FAILED: it lies beyond. Undecided: it "
+        "contains the bound, or the rows are too few for one.</p>"
+    )
+    refused = (gate_words.FAILED, gate_words.REFUSED)
+    return note + html.table([*gate_words.HEAD], rows, lambda row: row[-1] in refused)
 
 
 def compression(report: dict[str, Any]) -> str:

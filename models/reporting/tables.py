@@ -19,10 +19,12 @@ class Table:
     Attributes:
       head: Titles of the columns.
       rows: Cells as text.
+      widest: Characters of a cell in the terminal.
     """
 
     head: list[str]
     rows: list[list[str]]
+    widest: int = WIDEST
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,22 +62,26 @@ def render(sections: Sequence[Section]) -> str:
         lines += ["", section.title, *section.notes]
         for shown in section.tables:
             if shown.rows:
-                lines += ["", table(shown.head, [_shortened(row) for row in shown.rows])]
+                lines += [
+                    "",
+                    table(shown.head, [_shortened(row, shown.widest) for row in shown.rows]),
+                ]
         lines += [""]
     return "\n".join(lines)
 
 
-def _shortened(row: Sequence[str]) -> list[str]:
+def _shortened(row: Sequence[str], widest: int) -> list[str]:
     """Cells cut to what a terminal shows, long ones from shortly before they differ."""
-    long = {cell for cell in row if len(cell) > WIDEST}
+    long = {cell for cell in row if len(cell) > widest}
     columns = zip(*long, strict=False)
     alike = sum(1 for _ in itertools.takewhile(lambda column: len(set(column)) == 1, columns))
-    skipped = alike - WIDEST // 2 if len(long) > 1 else 0
-    return [_cut(f"...{cell[skipped:]}" if cell in long and skipped > 0 else cell) for cell in row]
+    skipped = alike - widest // 2 if len(long) > 1 else 0
+    cells = (f"...{cell[skipped:]}" if cell in long and skipped > 0 else cell for cell in row)
+    return [_cut(cell, widest) for cell in cells]
 
 
-def _cut(cell: str) -> str:
-    return cell if len(cell) <= WIDEST else f"{cell[: WIDEST - 3]}..."
+def _cut(cell: str, widest: int) -> str:
+    return cell if len(cell) <= widest else f"{cell[: widest - 3]}..."
 
 
 def number(value: float | None, form: str) -> str:

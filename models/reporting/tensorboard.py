@@ -21,7 +21,8 @@ from ranklite.models.compression.search.hparams import (
 )
 from ranklite.models.evaluation.scored_rows import ScoredRows
 from ranklite.models.reporting.facts import Scalars
-from ranklite.models.reporting.metric_names import OF_TRIALS, verdict_cells
+from ranklite.models.reporting.gate_words import HEAD, verdict_cells
+from ranklite.models.reporting.metric_names import OF_TRIALS
 
 _SETTINGS = ("model", "training")
 SUMMARY = "summary"  # of TensorBoard's runs, the one with the figures
@@ -101,4 +102,5 @@ def summary(report: dict[str, Any], config: dict[str, Any]) -> str:
     """Configuration and gates in Markdown, for TensorBoard's text tab."""
     gates = "\n".join(f"| {' | '.join(verdict_cells(v))} |" for v in report["verdicts"])
     indented = "\n".join(f"    {line}" for line in json.dumps(config, indent=2).splitlines())
-    return f"| gate | value | bound | |\n|---|---|---|---|\n{gates}\n\n{indented}"
+    head = f"| {' | '.join(HEAD)} |\n{'|---' * len(HEAD)}|"
+    return f"{head}\n{gates}\n\n{indented}"

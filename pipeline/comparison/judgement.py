@@ -12,21 +12,20 @@ import numpy.typing as npt
 from ranklite.models.evaluation import bootstrap
 from ranklite.models.evaluation.bootstrap import Draws, Interval
 from ranklite.models.evaluation.scored_rows import ScoredRows
+from ranklite.models.reporting.gate_words import outcome, verdict_cells
 from ranklite.models.reporting.metric_names import (
     ACCURACY,
     COSTS,
     Metric,
     slice_title,
     stage_title,
-    verdict_cells,
 )
 from ranklite.models.reporting.tables import Section, Table, number
 from ranklite.models.reporting.tables import interval as bracketed
 from ranklite.pipeline.comparison.runs import JudgedRun, differ
 
-REPLICATES = (200, 1000)  # at least and at most
-ROWS_DRAWN = 20_000_000  # in between, so many rows in all: some seconds
 MOST_SLICES = 12
+GATE_WIDTH = 72  # value, interval, bound and outcome, the longest there are
 
 Intervals = dict[str, Interval]  # by metric
 _MARKS = {1: "better", -1: "worse", 0: "differs"}
@@ -77,15 +76,16 @@ def slices(reference: JudgedRun, other: JudgedRun) -> Section:
 
 
 def gates(runs: Sequence[JudgedRun]) -> Section:
-    """Value, bound and verdict of every gate in every run; those that turned are marked."""
+    """Value, interval, bound and verdict of every gate in every run; what turned is marked."""
     verdicts = [{(v["name"], v["at_least"]): v for v in run.report["verdicts"]} for run in runs]
     turned = differ([run.result.startswith("pushed") for run in runs])
     rows = [["result", *(run.result for run in runs), "turned" if turned else ""]]
     for key in dict.fromkeys(key for by_gate in verdicts for key in by_gate):
         row = [by_gate.get(key) for by_gate in verdicts]
-        turned = differ([v["passed"] for v in row if v is not None])
+        turned = differ([outcome(v) for v in row if v is not None])
         rows.append([key[0], *map(_verdict, row), "turned" if turned else ""])
-    return Section("Gates", [], [Table(["", *(run.name for run in runs), ""], rows)])
+    head = ["", *(run.name for run in runs), ""]
+    return Section("Gates", [], [Table(head, rows, widest=GATE_WIDTH)])
 
 
 def costs(runs: Sequence[JudgedRun]) -> Section:
@@ -218,8 +218,7 @@ def _paired_or_not(
 
 
 def _replicates(*labels: npt.NDArray[Any]) -> int:
-    least, most = REPLICATES
-    return max(least, min(most, ROWS_DRAWN // max(map(len, labels))))
+    return bootstrap.replicates(max(map(len, labels)))
 
 
 def _change(before: Mapping[str, Any], after: Mapping[str, Any]) -> float:

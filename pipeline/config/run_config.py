@@ -35,6 +35,7 @@ from ranklite.models.evaluation.gates import GatesConfig
 from ranklite.models.export import DEFAULT_TARGET, TARGETS
 from ranklite.models.features.feature_set import Feature, FeatureSet
 from ranklite.models.features.past import SESSION_GAP
+from ranklite.models.features.slices import evaluation_slices
 from ranklite.models.training.config import RedrawnNegatives, TrainingConfig
 from ranklite.pipeline.config.errors import ConfigError, parse
 from ranklite.pipeline.config.running import BeamConfig, PushConfig
@@ -120,6 +121,7 @@ class RunConfig(Strict):
             raise ValueError("training.negatives: say `negatives: {redraw: epoch}` instead")
         check_batch(self.model, self.training.batch_size)
         self.gates.check_user(self.user)
+        self.gates.check_slices(evaluation_slices(self.feature_set) if self.gates.slices else ())
         for model in self._models:
             kernel_shapes(model, self.feature_set)  # raises where a family needs other features
         if len(self._ensembles) > 1:

@@ -26,7 +26,7 @@ FACTS = {  # what RunReport takes in: nodes that write it, of which a run has on
     "anomalies": (("ValidationGate",), "anomalies"),
     "float_checkpoint": (("Trainer",), "model"),
     "stage_report": (("FileValidator",), "report"),
-    **{key: ((node,), "evaluation") for key, (node, _) in EVALUATIONS.items()},
+    **{key: ((node,), "evaluation") for key, node in EVALUATIONS.items()},
 }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from ranklite.models.reporting.metric_names import verdict_cells
+from ranklite.models.reporting.gate_words import brief
 from ranklite.models.serving.versions import latest_version, model_files
 from ranklite.pipeline.runs.nodes import current_name
 from ranklite.pipeline.runs.store import (
@@ -235,7 +235,7 @@ def refusals(runs: list[Run]) -> list[dict[str, Any]]:
         pushed = pusher.document("pushed_model", "pushed.json") if pusher else {}
         reasons += [f"refused by {current_name(node)}" for node in pushed.get("refused_by", [])]
         failed = [v for v in pushed.get("verdicts", []) if not v["passed"]]
-        reasons += [" ".join(filter(None, verdict_cells(verdict))) for verdict in failed]
+        reasons += [brief(verdict) for verdict in failed]
         if not reasons and (pusher is None or pusher.state not in FINISHED):
             reasons = [_unfinished(run, newest=run is runs[-1])]
         if reasons:

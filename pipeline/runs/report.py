@@ -10,7 +10,7 @@ from typing import Any
 
 from ranklite.components import artifact_io
 from ranklite.components.artifact_types import PAGE_FILE
-from ranklite.models.reporting import training_words
+from ranklite.models.reporting import gate_words, training_words
 from ranklite.models.reporting.metric_names import (
     ACCURACY,
     COSTS,
@@ -20,7 +20,6 @@ from ranklite.models.reporting.metric_names import (
     stage_title,
     state_head,
     state_rows,
-    verdict_cells,
 )
 from ranklite.models.reporting.tables import table
 from ranklite.pipeline.comparison import recipes
@@ -70,8 +69,8 @@ def single_scores(report: dict[str, Any]) -> str:
 
 
 def gates(verdicts: Sequence[dict[str, Any]]) -> str:
-    """Every gate with its value, its bound and its verdict."""
-    return table(["gate", "value", "bound", ""], [verdict_cells(v) for v in verdicts])
+    """Every gate with its value, its interval, its bound and its verdict."""
+    return table([*gate_words.HEAD], [gate_words.verdict_cells(v) for v in verdicts])
 
 
 def slices(report: dict[str, Any]) -> str:
@@ -154,6 +153,7 @@ def render(outcome: Outcome) -> str:
     pusher = document(
         result["Pusher"].folder("pushed_model") if "Pusher" in result else None, "pushed.json"
     )
+    verdicts = pusher.get("verdicts", report["verdicts"])
     cached = sum(stage.state == "cached" for stage in result.values())
     title = f"{run.title}, {report['split']} split"
     lines = [
@@ -164,7 +164,7 @@ def render(outcome: Outcome) -> str:
         ptq_and_qat(report),
         single_scores(report),
         "",
-        gates(pusher.get("verdicts", report["verdicts"])),
+        gates(verdicts),
         "",
         slices(report),
         "",
@@ -192,6 +192,7 @@ def render(outcome: Outcome) -> str:
         lines += [f"score        {_command()} score {version} IN.csv -o OUT.csv"]
     elif pusher:
         lines += [f"not pushed   refused by {', '.join(map(current_name, pusher['refused_by']))}"]
+        lines += [f"because      {sentence}" for sentence in gate_words.refusals(verdicts)]
     else:
         lines += [f"not pushed   {'; '.join(stopped) or 'the run was stopped'}"]
     if page:

@@ -92,8 +92,9 @@ def judge(
     exported: Exported,
     history: History,
 ) -> Judged:
-    """The Evaluators, against the float parent and the model pushed last, and FileValidator."""
-    gates = config.judged_by
+    """The Evaluators, which measure against the float parent and the model pushed last, and
+    FileValidator, which decides."""
+    blessed = history.recall(MODEL, exported.shipped)
     report_split = config.ingest.split_names[-1]  # the test split, where there is one
     evaluator = _evaluator(
         config,
@@ -105,26 +106,15 @@ def judge(
             label=config.feature_set.label,
             signature=SERVING_DEFAULT,
             slices=evaluation_slices(config.feature_set),
-            min_auc=gates.min_auc,
-            max_auc_drop=gates.max_auc_drop,
-            max_log_loss=gates.max_log_loss,
-            max_log_loss_rise=gates.max_log_loss_rise,
-            calibration=(gates.min_calibration, gates.max_calibration),
         ),
     ).with_id("Evaluator")
     against_blessed = _evaluator(
         config,
         examples=ingested.examples,
         model=exported.shipped,
-        baseline_model=history.recall(MODEL, exported.shipped),
+        baseline_model=blessed,
         example_splits=[report_split],
-        eval_config=eval_config(
-            label=config.feature_set.label,
-            signature=SERVING_RAW,
-            min_auc=gates.min_auc,
-            max_auc_drop=gates.max_auc_drop_from_blessed,
-            max_log_loss_rise=gates.max_log_loss_rise_from_blessed,
-        ),
+        eval_config=eval_config(label=config.feature_set.label, signature=SERVING_RAW),
     ).with_id("Evaluator.against_blessed")
     history.attach(against_blessed, recalls={"baseline_model": MODEL})
     validator = FileValidator(
@@ -133,13 +123,14 @@ def judge(
         float_model=exported.files["float"],
         stage_models=list(exported.files.values())[1:-1],
         control_model=compressed.control,
+        blessed_model=blessed,
         trials=compressed.trials,
         ingest_report=ingested.report,
         examples=ingested.examples,
         transformed_examples=transformed.examples,
         transform_graph=transformed.graph,
         features=config.feature_set.model_dump_json(),
-        gates=gates.model_dump_json(),
+        gates=config.judged_by.model_dump_json(),
         split=report_split,
         code_digest=executor_digest(
             FileValidator,
@@ -147,6 +138,7 @@ def judge(
             *config.modules,
         ),
     )
+    history.attach(validator, recalls={"blessed_model": MODEL})
     return Judged(
         (evaluator, against_blessed, validator),
         {

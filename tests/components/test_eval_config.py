@@ -1,33 +1,44 @@
-"""TFMA is told to judge all rows together, and to measure the slices."""
+"""TFMA is told to measure all rows and the slices, and to refuse nothing but no rows at all."""
 
 from __future__ import annotations
 
+import pytest
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.evaluators import metrics_validator
+from tensorflow_model_analysis.metrics import metric_types
 
 from ranklite.components.evaluator.eval_config import eval_config
 
+CONFIG = eval_config(label="label", signature="serving_raw", slices=["slice_user"])
 
-def test_thresholds_hold_for_all_rows_together() -> None:
-    config = eval_config(
-        label="label",
-        signature="serving_raw",
-        slices=["slice_user"],
-        min_auc=0.7,
-        max_auc_drop=0.01,
-        max_log_loss_rise=0.02,
-        calibration=(0.5, None),
+
+def judged(values: dict[str, float], slice_key: tuple[tuple[str, str], ...] = ()) -> bool:
+    """Whether TFMA blesses a candidate with these metrics beside a baseline."""
+    config = tfma.utils.update_eval_config_with_defaults(
+        CONFIG, has_baseline=True, rubber_stamp=True
     )
-    assert [spec.is_baseline for spec in config.model_specs] == [False, True]
-    assert {spec.signature_name for spec in config.model_specs} == {"serving_raw"}
-    assert [list(s.feature_keys) for s in config.slicing_specs] == [[], ["slice_user"]]
-    metrics = {m.class_name: m for m in config.metrics_specs[0].metrics}
-    (auc,) = metrics["AUC"].per_slice_thresholds
-    assert list(auc.slicing_specs) == [tfma.SlicingSpec()]
-    assert auc.threshold.value_threshold.lower_bound.value == 0.7
-    assert auc.threshold.change_threshold.absolute.value == -0.01
-    (loss,) = metrics["BinaryCrossEntropy"].per_slice_thresholds
-    assert loss.threshold.change_threshold.absolute.value == 0.02
-    assert loss.threshold.change_threshold.direction == tfma.MetricDirection.LOWER_IS_BETTER
-    (calibration,) = metrics["Calibration"].per_slice_thresholds
-    assert calibration.threshold.value_threshold.lower_bound.value == 0.5
-    assert not metrics["ExampleCount"].per_slice_thresholds
+    metrics = {
+        metric_types.MetricKey(name, model_name="candidate", example_weighted=False): value
+        for name, value in values.items()
+    }
+    result = metrics_validator.validate_metrics((slice_key, metrics), config)
+    return bool(result.validation_ok)
+
+
+def test_models_and_slices() -> None:
+    assert [spec.is_baseline for spec in CONFIG.model_specs] == [False, True]
+    assert {spec.signature_name for spec in CONFIG.model_specs} == {"serving_raw"}
+    assert [list(s.feature_keys) for s in CONFIG.slicing_specs] == [[], ["slice_user"]]
+    names = [metric.class_name for metric in CONFIG.metrics_specs[0].metrics]
+    assert names == ["ExampleCount", "AUC", "BinaryCrossEntropy", "Calibration"]
+
+
+@pytest.mark.parametrize("auc", [0.1, float("nan")])
+def test_no_figure_is_refused_twice(auc: float) -> None:
+    """The gates decide; without any threshold the Evaluator would bless nothing."""
+    assert judged({"example_count": 5, "auc": auc, "binary_crossentropy": 9.0})
+
+
+def test_no_rows_are_refused() -> None:
+    assert not judged({"example_count": 0, "auc": 0.9})
+    assert judged({"example_count": 0, "auc": 0.9}, (("slice_user", "new"),))

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from ranklite.components.file_validator import validation
-from ranklite.models.evaluation.gates import GatesConfig, file_verdicts
+from ranklite.models.evaluation.accuracy import file_verdicts
+from ranklite.models.evaluation.gates import GatesConfig
 from ranklite.models.export import export_target
 from ranklite.models.features.examples import as_sparse
 from ranklite.models.features.feature_set import FeatureSet
@@ -62,10 +63,11 @@ def failed(
     **shipped: Any,
 ) -> set[str]:
     """Names of the gates that do not pass."""
-    verdicts = validation.judge(
+    figures = {**SHIPPED, **shipped}
+    verdicts = file_verdicts(gates, figures, PARENT)  # of estimates, as a search judges them
+    verdicts += validation.judge(
         gates,
-        {**SHIPPED, **shipped},
-        PARENT,
+        figures,
         scores,
         parent_scores,
         keras,

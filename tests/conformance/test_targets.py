@@ -334,7 +334,7 @@ def test_the_evaluator_scores_it_whatever_its_name(
     exported: Exported, clicks: Any, inputs: dict[str, Any], tmp_path: pathlib.Path
 ) -> None:
     files = {CANDIDATE: exported.raw["int8"], BASELINE: exported.raw["float32"]}
-    config = eval_config(label="label", signature=SERVING_DEFAULT, min_auc=0.5, max_auc_drop=0.1)
+    config = eval_config(label="label", signature=SERVING_DEFAULT)
     shared = []
     for name, model in files.items():
         models = artifact(tmp_path / name)

@@ -22,9 +22,10 @@ from ranklite.models.compression.search.hparams import log_columns, log_trial, r
 from ranklite.models.compression.search.space import name_of, recipe_at, space, starts
 from ranklite.models.compression.search.trials import Array, Bench, Trial
 from ranklite.models.compression.technique import Setting
-from ranklite.models.evaluation.gates import GatesConfig, file_verdicts
+from ranklite.models.evaluation.accuracy import file_verdicts
+from ranklite.models.evaluation.gates import GatesConfig
 from ranklite.models.export.target import LoadedModel
-from ranklite.models.reporting.metric_names import verdict_cells
+from ranklite.models.reporting.gate_words import brief
 
 _log = logging.getLogger(__package__)
 
@@ -109,7 +110,7 @@ def search(
         if log_dir:
             log_trial(log_dir, done, common)
         failed = [v for v in file_verdicts(gates, done.figures, parent) if not v.passed]
-        fails = tuple(" ".join(verdict_cells(verdict.to_dict())) for verdict in failed)
+        fails = tuple(brief(verdict.to_dict()) for verdict in failed)
         return dataclasses.replace(done, fails=fails)
 
     def attempt(trial: optuna.Trial) -> tuple[float, ...]:

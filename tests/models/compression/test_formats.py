@@ -27,6 +27,7 @@ from ranklite.models.compression.techniques import technique
 from ranklite.models.compression.techniques.cluster import Clustering
 from ranklite.models.compression.techniques.prune import Pruning
 from ranklite.models.compression.techniques.quantize import Quantization, Quantize
+from ranklite.models.evaluation.accuracy import file_verdicts
 from ranklite.models.evaluation.gates import GatesConfig
 from ranklite.models.export import export_target
 from ranklite.models.export.target import UnreadableModel
@@ -279,10 +280,10 @@ def test_the_gates_catch_a_wrong_calibration(
     parent, parent_scores = measure(float_file, inputs, labels, None)
     figures, scores = measure(LiteModel(to_tflite(shipped)), inputs, labels, None)
     keras_scores, _ = training.predict(wrong, clicks.layout, clicks.eval)
-    verdicts = judge(
+    verdicts = file_verdicts(GatesConfig(), figures, parent)
+    verdicts += judge(
         GatesConfig(),
         figures,
-        parent,
         scores,
         parent_scores,
         keras_scores,

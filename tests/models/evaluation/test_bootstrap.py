@@ -7,13 +7,15 @@ import math
 import numpy as np
 import pytest
 
-from ranklite.models.evaluation import metrics
+from ranklite.models.evaluation import bootstrap, metrics
 from ranklite.models.evaluation.bootstrap import (
     _Ranked,
     change,
     draws,
     independent_change,
+    interval,
     intervals,
+    replicates,
 )
 
 RANDOM = np.random.default_rng(0)
@@ -25,15 +27,13 @@ SCORES = np.clip(0.3 + 0.2 * LABELS + RANDOM.normal(0, 0.2, ROWS), 0.01, 0.99).r
 def test_weights_count_rows_as_often_as_repeating_them() -> None:
     weights = RANDOM.integers(0, 4, ROWS)
     repeated = np.repeat(np.arange(ROWS), weights)
-    assert _Ranked(LABELS, SCORES).auc(weights) == pytest.approx(
-        metrics.auc(LABELS[repeated], SCORES[repeated]), abs=1e-12
-    )
+    drawn = _Ranked(LABELS, SCORES, np.arange(ROWS)).auc(weights[None].astype(np.float64))
+    assert drawn == pytest.approx([metrics.auc(LABELS[repeated], SCORES[repeated])], abs=1e-12)
 
 
 def test_an_interval_of_log_loss_is_as_wide_as_the_central_limit_theorem_says() -> None:
-    low, high = intervals(LABELS, {"float": SCORES}, None, against="float", replicates=1000)[
-        "float"
-    ]["log_loss"]
+    drawn = draws(LABELS, {"float": SCORES}, None, replicates=1000)
+    low, high = intervals(drawn, against="float")["float"]["log_loss"]
     losses = -(LABELS * np.log(SCORES) + (1 - LABELS) * np.log1p(-SCORES))
     expected = 2 * 1.96 * losses.std() / math.sqrt(ROWS)
     assert low < losses.mean() < high
@@ -43,15 +43,16 @@ def test_an_interval_of_log_loss_is_as_wide_as_the_central_limit_theorem_says() 
 def test_rows_of_one_user_are_drawn_together() -> None:
     users = np.repeat(np.arange(ROWS // 50), 50)
     alike = LABELS[users * 50]  # all rows of a user have the label of the first one
-    alone = intervals(alike, {"float": SCORES}, None, against="float")["float"]["log_loss"]
-    by_user = intervals(alike, {"float": SCORES}, users, against="float")["float"]["log_loss"]
+    alone, by_user = (
+        interval(draws(alike, {"float": SCORES}, whose)["float"]["log_loss"])
+        for whose in (None, users)
+    )
     assert by_user[1] - by_user[0] > 3 * (alone[1] - alone[0])
 
 
 def test_changes_are_paired() -> None:
-    result = intervals(
-        LABELS, {"float": SCORES, "same": SCORES, "noisy": 1 - SCORES}, None, against="float"
-    )
+    files = {"float": SCORES, "same": SCORES, "noisy": 1 - SCORES}
+    result = intervals(draws(LABELS, files, None), against="float")
     assert result["same"]["auc_change"] == result["same"]["log_loss_change"] == (0.0, 0.0)
     assert result["noisy"]["auc_change"][1] < 0 < result["noisy"]["log_loss_change"][0]
     assert "auc_change" not in result["float"]
@@ -59,14 +60,15 @@ def test_changes_are_paired() -> None:
 
 def test_the_same_seed_draws_the_same() -> None:
     first, again, other = (
-        intervals(LABELS, {"float": SCORES}, None, against="float", replicates=20, seed=seed)
+        intervals(draws(LABELS, {"float": SCORES}, None, replicates=20, seed=seed), against="float")
         for seed in (1, 1, 2)
     )
     assert first == again != other
 
 
 def test_auc_of_one_label_has_no_interval() -> None:
-    result = intervals(np.ones(9), {"float": np.full(9, 0.5)}, None, against="float")["float"]
+    drawn = draws(np.ones(9), {"float": np.full(9, 0.5)}, None)
+    result = intervals(drawn, against="float")["float"]
     assert all(math.isnan(bound) for bound in result["auc"])
     assert result["log_loss"] == pytest.approx((math.log(2), math.log(2)))
 
@@ -114,3 +116,22 @@ def test_an_interval_of_a_difference_from_two_intervals_by_hand() -> None:
     # .8 - .7, arms (.8 - .77, .74 - .7) = (.03, .04) below, (.83 - .8, .7 - .66) = (.03, .04) above
     bounds = independent_change(0.7, (0.66, 0.74), 0.8, (0.77, 0.83))
     assert bounds == pytest.approx((0.1 - 0.05, 0.1 + 0.05))
+
+
+def test_blocks_of_draws_are_the_draws_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    users = np.repeat(np.arange(400), 10)
+    together = draws(LABELS, {"x": SCORES}, users, replicates=7)["x"]
+    monkeypatch.setattr(bootstrap, "_BLOCK", 1)
+    alone = draws(LABELS, {"x": SCORES}, users, replicates=7)["x"]
+    for name, values in together.items():
+        assert values == pytest.approx(alone[name], abs=1e-12), name
+
+
+def test_more_rows_are_drawn_less_often() -> None:
+    assert [replicates(n) for n in (0, 4, 100_000, 200_000, 5_000_000)] == [
+        1000,
+        1000,
+        1000,
+        500,
+        200,
+    ]

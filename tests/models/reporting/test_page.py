@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import html.parser
 import pathlib
@@ -328,6 +329,22 @@ def test_without_a_training_there_is_no_picture_of_one(trainings: dict[str, Any]
     assert "Nothing was trained" in Page(page.render(facts(trainings=trainings))).text
 
 
+def test_an_undecided_gate_is_told_with_its_interval() -> None:
+    lost = {"name": "AUC lost to float", "value": 0.00071, "threshold": 0.0005, "detail": ""}
+    lost |= {"at_least": False, "passed": True, "undecided": True, "key": "gates.max_auc_drop"}
+    lost |= {"interval": [-0.0002, 0.0016]}
+    given = facts()
+    assert given.report is not None
+    given.report["verdicts"] = [lost]
+    text = Page(page.render(given)).text
+    assert "No gate failed, 1 undecided." in text
+    assert "AUC lost to float 0.00071 [-0.0002, 0.0016] <= 0.0005 undecided" in text
+    given.report["verdicts"] = [lost | {"passed": False}]
+    text = Page(page.render(dataclasses.replace(given, refused_by=["FileValidator"]))).text
+    assert "Not to be pushed: refused by FileValidator. Undecided: AUC lost to float is" in text
+    assert "undecided, REFUSED" in text
+
+
 def test_tensorboard_gets_the_figures_the_text_and_the_settings(tmp_path: pathlib.Path) -> None:
     labels, scores = np.array([0, 1, 1]), np.array([0.1, 0.2, 0.9])
     rows = ScoredRows.of(labels, None, {"float": scores, "shipped": scores}, {}, {})
@@ -338,7 +355,7 @@ def test_tensorboard_gets_the_figures_the_text_and_the_settings(tmp_path: pathli
     assert {"trial/auc", "trial/bytes", "run"} <= set(events.Tags()["tensors"])
     (shown,) = EventAccumulator(str(tmp_path / "summary")).Reload().Tensors("run")
     text = tf.make_ndarray(shown.tensor_proto).item().decode()
-    assert "| AUC change from the blessed model | -0.0123 | >= -0.01 | FAILED |" in text
+    assert "| AUC change from the blessed model | -0.0123 |  | >= -0.01 | FAILED |" in text
     assert "_hparams_/session_start_info" in events.PluginTagToContent("hparams")
     result = tensorboard.scalars(str(tmp_path))
     assert result["summary/trial/bytes"] == [(0, 123456.0)]

@@ -241,7 +241,8 @@ def test_a_refused_model_says_by_whom(tmp_path: pathlib.Path) -> None:
     reported = {"refused_by": ["Evaluator"], "verdicts": [*REPORT["verdicts"], lost]}
     outcome = made(tmp_path, {"version": None, **reported})
     text = report.render(outcome)
-    assert "not pushed   refused by Evaluator" in text
+    assert "not pushed   refused by Evaluator\n" in text
+    assert "because      AUC by Evaluator is 0.71, the bound is >= 0.8\n" in text
     assert re.search("AUC by Evaluator +0.71 +>= 0.8 +FAILED", text)
     assert "bytes (too big)" in text
     assert outcome.pushed is None

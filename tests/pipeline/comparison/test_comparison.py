@@ -212,11 +212,6 @@ def test_of_many_slices_those_of_many_rows_and_large_changes_are_shown() -> None
     assert (shown[:3], len(shown)) == (["city = 8", "city = 7", "city = 0"], 12)
 
 
-def test_more_rows_are_drawn_less_often() -> None:
-    drawn = [judgement._replicates(np.empty(4), np.empty(n)) for n in (4, 50_000, 200_000)]
-    assert drawn == [1000, 400, 200]
-
-
 # ----------------------------------------------------------------------------- gates and costs
 
 
@@ -228,6 +223,22 @@ def test_a_gate_that_turned_is_marked() -> None:
     assert row(section, "result") == ["pushed 1", "refused by FileValidator", "turned"]
     assert row(section, "AUC") == ["0.75 >= 0.7 passed", "0.75 >= 0.8 FAILED", "turned"]
     assert row(section, "plain TFLite operators") == ["0 passed", "-", ""]
+
+
+def test_a_gate_that_became_undecided_turned_with_its_interval() -> None:
+    unsure = judged("mine#2")
+    unsure.report["verdicts"][0] |= {"interval": [0.69, 0.81], "undecided": True}
+    section = judgement.gates([judged(), unsure])
+    cells = ["0.75 >= 0.7 passed", "0.75 [0.69, 0.81] >= 0.7 undecided", "turned"]
+    assert row(section, "AUC") == cells
+
+
+def test_the_outcome_of_a_gate_is_never_cut_off() -> None:
+    unsure = judged("mine#2")
+    unsure.report["verdicts"][0] |= {"value": -0.000588931, "interval": [-0.0002618, 0.009093]}
+    unsure.report["verdicts"][0] |= {"threshold": 0.00025, "undecided": True, "passed": False}
+    shown = render([judgement.gates([judged(), unsure])])
+    assert "-0.000588931 [-0.0002618, 0.009093] >= 0.00025 undecided, REFUSED" in shown
 
 
 def test_sizes_and_times_have_ratios() -> None:

@@ -18,6 +18,9 @@ FLATTEN = "flatten"
 class Inputs:
     """Keras inputs over a fused layout, and lookups of their ids.
 
+    A list of the user's own is cut from the inputs and from what is looked up, and goes a way of
+    its own until all vectors come together: a file may then read one row of it for many candidates.
+
     Args:
       layout: Where the features live in the inputs.
       table: How the rows of the tables are stored.
@@ -38,36 +41,55 @@ class Inputs:
         self._numeric = (
             keras.Input((layout.num_numeric,), name=NUMERIC) if layout.num_numeric else None
         )
-        self.numeric, self._weights = self._numeric, None
-        if layout.num_weights:
-            from ranklite.models.layers.pooling import NumericColumns
-
-            first, last = layout.num_numbers, layout.num_numeric
-            self._weights = NumericColumns(first, last, name=f"{NUMERIC}_weights")(self._numeric)
-            self.numeric = (
-                NumericColumns(0, first, name=f"{NUMERIC}_numbers")(self._numeric)
-                if first
-                else None
-            )
+        self._parts = [p for p in (False, True) if layout.part(of_user=p).fields]
+        self.numeric, self._weights = self._numeric, {}
+        if layout.num_weights or len(self._parts) > 1:
+            last = layout.num_numbers
+            self.numeric = _columns(self._numeric, 0, last, f"{NUMERIC}_numbers") if last else None
+            for of_user in self._parts:
+                first, last = last, last + layout.part(of_user=of_user).num_weights
+                if last > first:
+                    name = f"{NUMERIC}_weights_of_user" if of_user else f"{NUMERIC}_weights"
+                    self._weights[of_user] = _columns(self._numeric, first, last, name)
+        self._ids_of = {p: self._part(self._ids, IDS, p) for p in self._parts}
         self._stored = functools.cache(build_lookup(self._ids, layout, table, stddev))
+        self._of_part = functools.cache(
+            lambda name, dim, of_user: self._part(self._stored(name, dim), name, of_user)
+        )
+
+    def _part(self, tensor: tf.Tensor, name: str, of_user: bool) -> tf.Tensor:
+        """What belongs to one part of ids [B, S] or of their embeddings [B, S, D]."""
+        if len(self._parts) == 1:
+            return tensor
+        cut = self._layout.part(of_user=False).num_ids
+        if of_user:
+            return _columns(tensor, cut, self._layout.num_ids, f"{name}_of_user")
+        return _columns(tensor, 0, cut, f"{name}_of_candidate")
 
     def lookup(self, name: str, dim: int) -> tf.Tensor:
         """Embeddings [B, F, dim] of the fields in the table of a name, lists pooled or encoded."""
-        from ranklite.models.layers.pooling import pooling_of
+        import tf_keras as keras
+
+        from ranklite.models.layers.pooling import Together
         from ranklite.models.layers.sequences import encode
 
-        table = self._stored(name, dim)
-        if all(field.length == 1 for field in self._layout.fields):
-            return table
-        weights = () if self._weights is None else (self._weights,)
-        encodes = any(field.encoder != "pool" for field in self._layout.fields)
-        if name == EMBEDDING and encodes:
-            return encode(self._layout, name, (self._ids, table, *weights))
-        return pooling_of(self._layout, f"{name}_pooled")((self._ids, table, *weights))
+        candidates = self._of_part(name, dim, False)
+        blocks = []
+        for of_user in self._parts:
+            own = len(blocks)  # where there is a second part, it is the user's
+            given = [self._ids_of[of_user], self._of_part(name, dim, of_user)]
+            if of_user in self._weights:
+                given.append(self._weights[of_user])
+            blocks += encode(self._layout, name, tuple(given), candidates, of_user=of_user)
+        if len(blocks) == 1:
+            return blocks[0]
+        if len(self._parts) == 1:
+            return keras.layers.Concatenate(axis=1, name=f"{name}_encoded")(blocks)
+        return Together(own, name=f"{name}_together", dtype="float32")(blocks)
 
     def rows(self, name: str, dim: int) -> tf.Tensor:
-        """Embeddings [B, S, dim] of all ids in the table of a name, lists event by event."""
-        return self._stored(name, dim)
+        """Embeddings [B, S, dim] of all ids in the table of a name but the user's own lists."""
+        return self._of_part(name, dim, False)
 
     def flat(self, embeddings: tf.Tensor) -> tf.Tensor:
         """[B, F, D] -> [B, F * D]; Reshape is slow in TFLite."""
@@ -83,3 +105,9 @@ class Inputs:
         if self._numeric is not None:
             inputs[NUMERIC] = self._numeric
         return keras.Model(inputs, logit, name=name)
+
+
+def _columns(tensor: tf.Tensor, first: int, last: int, name: str) -> tf.Tensor:
+    from ranklite.models.layers.pooling import Columns
+
+    return Columns(first, last, name=name)(tensor)

@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from ranklite.models.architectures.checkpoint import Checkpoint
+from ranklite.models.export import once_per_user
 from ranklite.models.export.target import SCORE, SERVING_DEFAULT, SERVING_RAW
 from ranklite.models.features.layout import IDS, NUMERIC
 from ranklite.models.features.raw_signature import RawFeatures
@@ -41,6 +42,14 @@ class ServingModule(tf.Module):
             ).get_concrete_function(**inputs)
         }
         if raw is not None:
+
+            def score_raw(**features: tf.Tensor) -> dict[str, tf.Tensor]:
+                candidates, lists = raw.parts(features)
+                if lists and once_per_user.has_parts(self.model):
+                    once = once_per_user.logits(self.model, layout, candidates, lists)
+                    return {SCORE: tf.sigmoid(once)}
+                return score(raw.fused(candidates, lists))
+
             self.functions[SERVING_RAW] = tf.function(
-                lambda **features: score(raw(features)), autograph=False
+                score_raw, autograph=False
             ).get_concrete_function(**raw.input_signature())

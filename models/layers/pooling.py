@@ -1,4 +1,4 @@
-"""Pooling of the embeddings of a multi-valued field."""
+"""Pooling of the embeddings of multi-valued fields, and the parts of inputs that it reads."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from ranklite.models.features.layout import PADDING_ROW, FeatureLayout
 
 
 @keras.utils.register_keras_serializable("ranklite")
-class NumericColumns(keras.layers.Layer):
-    """Columns `start` to `stop` - 1 of [B, N]."""
+class Columns(keras.layers.Layer):
+    """Columns `start` to `stop` - 1 of [B, N], or of embeddings [B, S, D].
+
+    They belong to one part of the layout: the user's own lists, or what comes before them. A file
+    reads both parts with as many rows as each has (`ranklite.models.export.once_per_user`).
+    """
 
     def __init__(self, start: int, stop: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -23,6 +27,19 @@ class NumericColumns(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "start": self.start, "stop": self.stop}
+
+
+@keras.utils.register_keras_serializable("ranklite")
+class Together(keras.layers.Concatenate):
+    """All vectors [B, F, D] of a row: the first `own` blocks are the candidate's, the others what
+    became of the user's own lists, which a file repeats for each candidate only here."""
+
+    def __init__(self, own: int, **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "axis": 1})
+        self.own = own
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "own": self.own}
 
 
 @keras.utils.register_keras_serializable("ranklite")

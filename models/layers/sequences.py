@@ -15,6 +15,7 @@ import tf_keras as keras
 from ranklite.models.features.layout import PADDING_ROW, FeatureLayout
 from ranklite.models.layers.pooling import pooling_of
 from ranklite.models.layers.sequence_sizes import ATTENTION_UNITS
+from ranklite.models.layers.table_config import EMBEDDING
 
 
 @keras.utils.register_keras_serializable("ranklite")
@@ -218,20 +219,35 @@ def _happened(events: tf.Tensor, outcomes: tf.Tensor) -> tuple[tf.Tensor, tf.Ten
     return events * present, happened, present
 
 
-def encode(layout: FeatureLayout, name: str, inputs: tuple[tf.Tensor, ...]) -> tf.Tensor:
-    """The vectors [B, F, D] of all fields: those of lists with an encoder come last.
+def encode(
+    layout: FeatureLayout,
+    name: str,
+    inputs: tuple[tf.Tensor, ...],
+    candidates: tf.Tensor,
+    *,
+    of_user: bool = False,
+) -> list[tf.Tensor]:
+    """The vectors of the fields of one part, in blocks [B, F, D]: those of encoders come last.
 
     Args:
-      layout: Of the fields.
+      layout: Of all fields.
       name: Of the table; layers are named `<table>_pooled` and `<table>_<feature>_<encoder>`.
-      inputs: `ids` [B, S], embeddings [B, S, D] and, where fields have pools, weights [B, W].
+      inputs: Of the part: `ids` [B, S], embeddings [B, S, D] and, where fields have pools, weights
+        [B, W].
+      candidates: The embeddings of the part that has the candidate.
+      of_user: Whether the part is that of the user's own lists.
     """
-    embeddings = inputs[1]
-    blocks = [pooling_of(layout, f"{name}_pooled", encodes=True)(inputs)]
-    first = 0
-    for field in layout.fields:
-        if field.encoder != "pool":
-            own = f"{name}_{field.name}_{field.encoder}"
+    part = layout.part(of_user=of_user)
+    encoders = [field.encoder if name == EMBEDDING else "pool" for field in part.fields]
+    blocks, first = [], 0
+    if all(field.length == 1 for field in part.fields):
+        blocks.append(inputs[1])
+    elif "pool" in encoders:
+        pooled = f"{name}_pooled_of_user" if of_user else f"{name}_pooled"
+        blocks.append(pooling_of(part, pooled, encodes=name == EMBEDDING)(inputs))
+    for field, encoder in zip(part.fields, encoders, strict=True):
+        if encoder != "pool":
+            own = f"{name}_{field.name}_{encoder}"
             events, outcomes = Events(
                 field.start,
                 field.length,
@@ -240,13 +256,13 @@ def encode(layout: FeatureLayout, name: str, inputs: tuple[tf.Tensor, ...]) -> t
                 name=f"{name}_{field.name}_events",
                 dtype=tf.float32,
             )(inputs)
-            if field.encoder == "attention":
+            if encoder == "attention":
                 target = FieldColumn(
                     layout.field(field.owner).start, name=f"{own}_target", dtype=tf.float32
-                )(embeddings)
+                )(candidates)
                 layer = TargetAttention(name=own, dtype=tf.float32)
                 blocks.append(layer((events, target, outcomes)))
             else:
                 blocks.append(UnrolledGRU(name=own, dtype=tf.float32)((events, outcomes)))
         first += field.pools * field.length
-    return keras.layers.Concatenate(axis=1, name=f"{name}_encoded")(blocks)
+    return blocks

@@ -6,7 +6,7 @@ import functools
 from typing import TYPE_CHECKING
 
 from ranklite.models.features.layout import IDS, NUMERIC, FeatureLayout
-from ranklite.models.layers.table_config import EMBEDDING, Table
+from ranklite.models.layers.table_config import Table
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -51,20 +51,13 @@ class Inputs:
                 if last > first:
                     name = f"{NUMERIC}_weights_of_user" if of_user else f"{NUMERIC}_weights"
                     self._weights[of_user] = _columns(self._numeric, first, last, name)
-        self._ids_of = {p: self._part(self._ids, IDS, p) for p in self._parts}
         self._stored = functools.cache(build_lookup(self._ids, layout, table, stddev))
-        self._of_part = functools.cache(
-            lambda name, dim, of_user: self._part(self._stored(name, dim), name, of_user)
+        first, last = layout.part(of_user=False).num_ids, layout.num_ids
+        self._of_user = functools.cache(
+            lambda name, dim: _columns(self._stored(name, dim), first, last, f"{name}_of_user")
         )
-
-    def _part(self, tensor: tf.Tensor, name: str, of_user: bool) -> tf.Tensor:
-        """What belongs to one part of ids [B, S] or of their embeddings [B, S, D]."""
-        if len(self._parts) == 1:
-            return tensor
-        cut = self._layout.part(of_user=False).num_ids
-        if of_user:
-            return _columns(tensor, cut, self._layout.num_ids, f"{name}_of_user")
-        return _columns(tensor, 0, cut, f"{name}_of_candidate")
+        if True in self._parts:
+            self._ids_of_user = _columns(self._ids, first, last, f"{IDS}_of_user")
 
     def lookup(self, name: str, dim: int) -> tf.Tensor:
         """Embeddings [B, F, dim] of the fields in the table of a name, lists pooled or encoded."""
@@ -73,23 +66,27 @@ class Inputs:
         from ranklite.models.layers.pooling import Together
         from ranklite.models.layers.sequences import encode
 
-        candidates = self._of_part(name, dim, False)
-        blocks = []
-        for of_user in self._parts:
-            own = len(blocks)  # where there is a second part, it is the user's
-            given = [self._ids_of[of_user], self._of_part(name, dim, of_user)]
-            if of_user in self._weights:
-                given.append(self._weights[of_user])
-            blocks += encode(self._layout, name, tuple(given), candidates, of_user=of_user)
+        table = self._stored(name, dim)
+        if all(field.length == 1 for field in self._layout.fields):
+            return table
+        weights = {p: (self._weights[p],) if p in self._weights else () for p in self._parts}
+        blocks = encode(self._layout, name, (self._ids, table, *weights[False]), table)
+        if True in self._parts:
+            given = (self._ids_of_user, self._of_user(name, dim), *weights[True])
+            lists = encode(self._layout, name, given, table, of_user=True)
+            together = Together(len(blocks), name=f"{name}_together", dtype="float32")
+            return together([*blocks, *lists])
         if len(blocks) == 1:
             return blocks[0]
-        if len(self._parts) == 1:
-            return keras.layers.Concatenate(axis=1, name=f"{name}_encoded")(blocks)
-        return Together(own, name=f"{name}_together", dtype="float32")(blocks)
+        return keras.layers.Concatenate(axis=1, name=f"{name}_encoded")(blocks)
 
     def rows(self, name: str, dim: int) -> tf.Tensor:
-        """Embeddings [B, S, dim] of all ids in the table of a name but the user's own lists."""
-        return self._of_part(name, dim, False)
+        """Embeddings [B, S, dim] of all ids in the table of a name, lists event by event.
+
+        Where a file is sent one row of the user's own lists, their events, which come last, are
+        left out there.
+        """
+        return self._stored(name, dim)
 
     def flat(self, embeddings: tf.Tensor) -> tf.Tensor:
         """[B, F, D] -> [B, F * D]; Reshape is slow in TFLite."""

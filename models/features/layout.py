@@ -128,7 +128,9 @@ class FeatureLayout:
         fields: dict[str, Field] = {}
         special_of = collections.defaultdict(ListField, lists or {})
         start, offset = 0, PADDING_ROW + 1
-        for name, length, values in sorted(sizes, key=lambda s: (s[1] > 1, special_of[s[0]].of_user)):
+        for name, length, values in sorted(
+            sizes, key=lambda s: (s[1] > 1, special_of[s[0]].of_user)
+        ):
             special = special_of[name]
             if special.owner:
                 owner = fields[special.owner]

@@ -120,9 +120,7 @@ class RawFeatures(tf.Module):
             fused[name] = tf.concat([fused[name], part], axis=1) if name in fused else part
         return fused
 
-    def parts(
-        self, raw: dict[str, tf.Tensor]
-    ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+    def parts(self, raw: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
         """Transforms a batch of raw features and leaves the user's own lists as few as they are.
 
         Args:

@@ -10,12 +10,17 @@ import tf_keras as keras
 from ranklite.models.features.layout import PADDING_ROW, FeatureLayout
 
 
+def columns(inputs: tf.Tensor, start: int, count: int) -> tf.Tensor:
+    """Some columns of [B, N, ...], and all of them at no cost."""
+    return inputs if count == inputs.shape[1] else inputs[:, start : start + count]
+
+
 @keras.utils.register_keras_serializable("ranklite")
 class Columns(keras.layers.Layer):
     """Columns `start` to `stop` - 1 of [B, N], or of embeddings [B, S, D].
 
-    They belong to one part of the layout: the user's own lists, or what comes before them. A file
-    reads both parts with as many rows as each has (`ranklite.models.export.once_per_user`).
+    They belong to one part of a layout: the user's own lists, or what comes before them. A file
+    reads each part with as many rows as it has (`ranklite.models.export.once_per_user`).
     """
 
     def __init__(self, start: int, stop: int, **kwargs: Any) -> None:
@@ -23,7 +28,7 @@ class Columns(keras.layers.Layer):
         self.start, self.stop = start, stop
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        return inputs[:, self.start : self.stop]
+        return columns(inputs, self.start, self.stop - self.start)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "start": self.start, "stop": self.stop}
@@ -81,7 +86,7 @@ class FieldPooling(keras.layers.Layer):
         pooled, start, first = [embeddings[:, :single]] if single else [], single, 0
         lists = zip(self.lengths, self.pools, self.encoded, strict=True)
         for length, pools, is_encoded in list(lists)[single:]:
-            values = embeddings[:, start : start + length]
+            values = columns(embeddings, start, length)
             if is_encoded:
                 first += pools * length
             elif pools:

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from ranklite.models.features.layout import PADDING_ROW, FeatureLayout
-from ranklite.models.layers.pooling import pooling_of
+from ranklite.models.layers.pooling import Columns, columns, pooling_of
 from ranklite.models.layers.sequence_sizes import ATTENTION_UNITS
 from ranklite.models.layers.table_config import EMBEDDING
 
@@ -187,12 +187,12 @@ class Events(keras.layers.Layer):
 
     def call(self, inputs: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tf.Tensor]:
         ids, embeddings = inputs[:2]
-        listed = slice(self.start, self.start + self.length)
-        events = embeddings[:, listed]
+        events = columns(embeddings, self.start, self.length)
         if not self.pools:
-            return events, tf.cast(ids[:, listed] != PADDING_ROW, events.dtype)[:, :, None]
-        columns = inputs[2][:, self.first : self.first + self.pools * self.length]
-        outcomes = tf.reshape(columns, [-1, self.pools, self.length])
+            listed = columns(ids, self.start, self.length)
+            return events, tf.cast(listed != PADDING_ROW, events.dtype)[:, :, None]
+        weights = columns(inputs[2], self.first, self.pools * self.length)
+        outcomes = tf.reshape(weights, [-1, self.pools, self.length])
         return events, tf.transpose(outcomes, [0, 2, 1])
 
     def get_config(self) -> dict[str, Any]:
@@ -232,16 +232,17 @@ def encode(
     Args:
       layout: Of all fields.
       name: Of the table; layers are named `<table>_pooled` and `<table>_<feature>_<encoder>`.
-      inputs: Of the part: `ids` [B, S], embeddings [B, S, D] and, where fields have pools, weights
-        [B, W].
-      candidates: The embeddings of the part that has the candidate.
+      inputs: From the first column of the part on, `ids` [B, S], embeddings [B, S, D] and, where
+        fields have pools, weights [B, W].
+      candidates: Embeddings from the first column of all fields on.
       of_user: Whether the part is that of the user's own lists.
     """
     part = layout.part(of_user=of_user)
     encoders = [field.encoder if name == EMBEDDING else "pool" for field in part.fields]
     blocks, first = [], 0
     if all(field.length == 1 for field in part.fields):
-        blocks.append(inputs[1])
+        cut = Columns(0, part.num_ids, name=f"{name}_of_candidate", dtype=tf.float32)
+        blocks.append(cut(inputs[1]))
     elif "pool" in encoders:
         pooled = f"{name}_pooled_of_user" if of_user else f"{name}_pooled"
         blocks.append(pooling_of(part, pooled, encodes=name == EMBEDDING)(inputs))

@@ -35,9 +35,9 @@ import tensorflow as tf  # isort: skip
 from ranklite.models.architectures import family
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.settings import parse_settings
-from ranklite.models.compression.config import parse_step
+from ranklite.models.compression.recipe import apply
 from ranklite.models.compression.technique import Setting
-from ranklite.models.compression.techniques import technique
+from ranklite.models.compression.techniques import from_json
 from ranklite.models.export.target import SERVING_DEFAULT, SERVING_RAW
 from ranklite.models.export.tflite_convert import to_tflite
 from ranklite.models.export.tflite_runtime import LiteModel
@@ -114,9 +114,7 @@ def exported(encoder: str, folder: str) -> bytes:
         layer.set_weights([random.uniform(low, high, w.shape) for w in layer.get_weights()])
     files = [write(raw, os.path.join(folder, f"{encoder}-{k}.gz"), seed=k) for k in range(2)]
     setting = Setting(features, Splits(files[:1], files[1:]), TrainingConfig())
-    smaller = technique(parse_step(json.dumps(INT8))).apply(
-        Checkpoint(model, layout, config), setting
-    )
+    smaller = apply(from_json(json.dumps(INT8)), Checkpoint(model, layout, config), setting)
     return to_tflite(smaller.model, raw)
 
 

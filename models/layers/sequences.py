@@ -245,7 +245,9 @@ def encode(
         blocks.append(cut(inputs[1]))
     elif "pool" in encoders:
         pooled = f"{name}_pooled_of_user" if of_user else f"{name}_pooled"
-        blocks.append(pooling_of(part, pooled, encodes=name == EMBEDDING)(inputs))
+        apart = any(field.of_user for field in layout.fields)  # more blocks follow in any case
+        vectors = pooling_of(part, pooled, encodes=name == EMBEDDING, apart=apart)(inputs)
+        blocks += vectors if apart else [vectors]
     for field, encoder in zip(part.fields, encoders, strict=True):
         if encoder != "pool":
             own = f"{name}_{field.name}_{encoder}"

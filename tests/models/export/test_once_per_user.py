@@ -16,6 +16,7 @@ import tensorflow as tf
 from ranklite.models.architectures import family
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.settings import parse_settings
+from ranklite.models.compression.recipe import apply
 from ranklite.models.compression.technique import Setting
 from ranklite.models.compression.techniques import from_json
 from ranklite.models.export.target import SERVING_DEFAULT, SERVING_RAW
@@ -28,13 +29,13 @@ from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.features.raw_signature import RawFeatures
 from ranklite.models.training.config import TrainingConfig
 from ranklite.models.training.splits import Splits
+from tests.lite_files import written
 
 Array = npt.NDArray[Any]
 
-ITEMS, LENGTH = 20, 5
+ITEMS, LENGTH = 20, 7
 HISTORY = {"name": "seen", "kind": "history", "of": "item", "by": "user", "length": LENGTH}
 TRAINING = TrainingConfig(batch_size=128, epochs=1, learning_rate=0.02, oov_rate=0.0)
-FAMILIES = ("deepfm", "dcn_v2", "gru4rec")
 ENCODERS = ("pool", "attention", "gru")
 CASES = [("deepfm", e) for e in ENCODERS] + [("dcn_v2", "attention"), ("gru4rec", "gru")]
 every_case = pytest.mark.parametrize(("name", "encoder"), CASES)
@@ -111,7 +112,7 @@ def case(encoder: str) -> Case:
             "user": "user",
             "item": "item",
             "features": [
-                {"name": "hours", **{**HISTORY, "name": "hours", "of": "hour", "pool": ["all"]}},
+                {**HISTORY, "name": "hours", "of": "hour", "pool": ["all"]},
                 {"name": "item", "kind": "categorical", "dtype": "int64"},
                 {**HISTORY, "encoder": encoder},
                 {"name": "hour", "kind": "categorical", "dtype": "int64"},
@@ -185,6 +186,29 @@ def test_one_row_of_the_user_scores_as_many(name: str, encoder: str) -> None:
     assert np.abs(file.score(other, SERVING_RAW) - expected).max() > 1e-3  # the list is read
 
 
+@every_case
+def test_a_list_is_looked_up_and_encoded_once(name: str, encoder: str) -> None:
+    """Counted in what operators write: time would tell how busy the machine is."""
+    count, of = 11, case(encoder)
+    content = to_tflite(made(name, encoder), of.raw)
+    once = of.rows(count, users=1)
+    one, many = (
+        [
+            operator
+            for operator, shape in written(content, SERVING_RAW, rows)
+            if shape[:1] == [count]
+            and {LENGTH, 2 * LENGTH} & set(shape)  # no other axis is so long
+        ]
+        for rows in (once, of.repeated(once))
+    )
+    assert "GATHER" in many
+    assert "GATHER" not in one
+    if encoder == "attention":  # it weighs each event by each candidate
+        assert len(one) < len(many) / 3
+    else:
+        assert not one
+
+
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: str(table["kind"]))
 @pytest.mark.parametrize(("name", "encoder"), [("deepfm", "attention"), ("gru4rec", "gru")])
 def test_every_table_is_looked_up_in_parts(name: str, encoder: str, table: dict[str, Any]) -> None:
@@ -214,8 +238,8 @@ def test_a_compressed_model_scores_so_too(
 ) -> None:
     checkpoint, of = made(name, encoder), case(encoder)
     for step in STEPS[steps]:
-        technique = from_json(json.dumps(step))
-        checkpoint = technique.apply(checkpoint, Setting(of.features, splits, TRAINING)).model
+        setting = Setting(of.features, splits, TRAINING)
+        checkpoint = apply(from_json(json.dumps(step)), checkpoint, setting).model
     checkpoint.save(str(tmp_path))
     file = check(Checkpoint.load(str(tmp_path)), encoder)
     # The weights are stored once for both signatures.

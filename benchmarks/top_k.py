@@ -4,7 +4,8 @@
 
 Exports calibrated int8 files of a DeepFM with a history of 20 events, for each encoder, and times
 them in turns on one thread. Rows are generated and weights are random: they do not matter to speed.
-Figures are medians over the rounds, and the least and greatest ratio of a round in brackets.
+Each file is loaded three times, since where its tensors lie in memory moves a call by some percent.
+Figures are medians over the rounds, and the least and greatest ratio of a round beside them.
 
 - Candidates of one user: the history sent as one row, against the same file with the row repeated
   for each candidate. `Scorer.top_k` sends one row.
@@ -53,11 +54,13 @@ ENCODERS = ("pool", "attention", "gru")
 ITEMS, GENRES, LENGTH = 10_000, 20, 20
 TOGETHER = 512  # rows of different users
 MANY = 2048  # rows that are timed together
+COPIES = 3  # of each file
 CALIBRATION_ROWS = 2048
 MODEL = {"family": "deepfm", "embedding_dim": 12, "hidden_units": [96, 48], "dropout": 0.0}
 INT8 = {"technique": "quantize", "epochs": 0}
 
 Rows = dict[str, npt.NDArray[Any]]
+Call = Callable[[], object]
 
 
 def features_of(encoder: str) -> FeatureSet:
@@ -137,7 +140,7 @@ def write(raw: RawFeatures, path: str, seed: int) -> str:
 
 
 def export_all(folder: str) -> None:
-    """Writes a file for each encoder, and what `serving_default` takes of different users."""
+    """Writes a file for each encoder."""
     for encoder in ENCODERS:
         content = exported(encoder, folder)
         pathlib.Path(folder, f"{encoder}.tflite").write_bytes(content)
@@ -150,55 +153,72 @@ def exported_before(checkout: str, folder: str) -> None:
     subprocess.run(command, check=True, env=environment, cwd=folder)
 
 
-def milliseconds(calls: Sequence[Callable[[], object]], rounds: int) -> list[list[float]]:
-    """Times of each call by round, the calls in turns."""
-    result: list[list[float]] = [[] for _ in calls]
+def compared(
+    what: str, first: Sequence[Call], second: Sequence[Call], rounds: int
+) -> dict[str, Any]:
+    """Two ways, timed in turns: milliseconds, and the first over the second.
+
+    Args:
+      what: Their names.
+      first: Calls that do the same.
+      second: As many.
+      rounds: How often each is timed.
+
+    Returns:
+      Medians of the rounds, a round's time being the mean of a way's calls, and the ratios.
+    """
+    times: list[list[float]] = [[], []]
     for number in range(-1, rounds):  # one more to warm up
-        for times, call in zip(result, calls, strict=True):
-            start = time.perf_counter()
-            call()
-            if number >= 0:
-                times.append(1e3 * (time.perf_counter() - start))
-    return result
-
-
-def compared(what: str, first: list[float], second: list[float]) -> dict[str, Any]:
-    """Medians of two ways, and the first over the second: of the medians, and by round."""
-    ratios = [a / b for a, b in zip(first, second, strict=True)]
-    ways = [float(np.median(times)) for times in (first, second)]
+        spent = [0.0, 0.0]
+        for pair in zip(first, second, strict=True):
+            for way, call in enumerate(pair):
+                start = time.perf_counter()
+                call()
+                spent[way] += time.perf_counter() - start
+        if number >= 0:
+            for way, seconds in enumerate(spent):
+                times[way].append(1e3 * seconds / len(first))
+    ratios = [a / b for a, b in zip(*times, strict=True)]
+    medians = [float(np.median(each)) for each in times]
     return {
         "what": what,
-        "milliseconds": ways,
-        "ratio": ways[0] / ways[1],
+        "milliseconds": medians,
+        "ratio": medians[0] / medians[1],
         "range": [min(ratios), max(ratios)],
     }
 
 
+def calls(files: Sequence[LiteModel], rows: Rows, signature: str, times: int = 1) -> list[Call]:
+    """A call for each copy of a file that scores some rows so many times."""
+
+    def of(file: LiteModel) -> Call:
+        return lambda: [file.score(rows, signature) for _ in range(times)]
+
+    return [of(file) for file in files]
+
+
 def measured(encoder: str, folder: str, before: str | None, items: int, rounds: int) -> list[Any]:
     """All comparisons of an encoder."""
-    file = LiteModel(os.path.join(folder, f"{encoder}.tflite"))
+    folders = [folder, before or folder] * COPIES  # in turns, so that none has the better places
+    loaded = [LiteModel(os.path.join(each, f"{encoder}.tflite")) for each in folders]
+    now, then = loaded[::2], loaded[1::2]
     once = generated(items, users=1)
     repeated = {n: np.repeat(v, items, axis=0) if len(v) == 1 else v for n, v in once.items()}
-    np.testing.assert_array_equal(file.score(once, SERVING_RAW), file.score(repeated, SERVING_RAW))
-    ways = [lambda rows=rows: file.score(rows, SERVING_RAW) for rows in (repeated, once)]
-    result = [compared(f"{items:,} candidates, repeated / once", *milliseconds(ways, rounds))]
+    scores = [now[0].score(rows, SERVING_RAW) for rows in (once, repeated)]
+    np.testing.assert_array_equal(*scores)
+    many = f"{items:,} candidates"
+    ways = (calls(now, rows, SERVING_RAW) for rows in (repeated, once))
+    result = [compared(f"{many}: repeated / once", *ways, rounds)]
     if before:
-        files = (file, LiteModel(os.path.join(before, f"{encoder}.tflite")))
-        ways = [lambda f=f: f.score(once, SERVING_RAW) for f in files]
-        what = f"{items:,} candidates, file now / before"
-        result.append(compared(what, *milliseconds(ways, rounds)))
+        ways = (calls(files, once, SERVING_RAW) for files in (now, then))
+        result.append(compared(f"{many}: now / before", *ways, rounds))
         for count in (1, TOGETHER):
-            rows = generated(count, count)
             for signature in (SERVING_RAW, SERVING_DEFAULT):
-                given = rows if signature == SERVING_RAW else inputs(file, count)
-                ways = [
-                    lambda f=f, given=given, s=signature, n=MANY // count: [
-                        f.score(given, s) for _ in range(n)
-                    ]
-                    for f in files
-                ]
-                what = f"{count} users, {signature}, file now / before"
-                result.append(compared(what, *milliseconds(ways, rounds)))
+                is_raw = signature == SERVING_RAW
+                rows = generated(count, count) if is_raw else inputs(now[0], count)
+                ways = (calls(files, rows, signature, MANY // count) for files in (now, then))
+                what = f"{count} users, {signature}: now / before"
+                result.append(compared(what, *ways, rounds))
     return result
 
 

@@ -37,6 +37,12 @@ def stored_bytes(content: bytes) -> int:
     return sum(len(data) for data in result if data is not None)
 
 
+def buffers(content: bytes) -> list[bytes]:
+    """What is stored, of all graphs."""
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+    return [bytes(buffer.data) for buffer in model.buffers if buffer.data is not None]
+
+
 def written(content: bytes, signature: str, rows: dict[str, Any]) -> list[tuple[str, list[int]]]:
     """Each operator that a signature runs on some rows, with the shape of what it writes."""
     # With a delegate, what is inside of it keeps the shapes of a file's making.

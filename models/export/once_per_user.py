@@ -27,8 +27,23 @@ def has_parts(model: keras.Model) -> bool:
     return any(isinstance(layer, Together) for layer in model.layers)
 
 
+def split(inputs: Tensors, layout: FeatureLayout) -> tuple[Tensors, Tensors]:
+    """Whole rows of `ids` and `numeric` in the two parts that `logits` takes."""
+    before = layout.part(of_user=False)
+    cuts = {IDS: before.num_ids, NUMERIC: before.num_numeric}
+    return (
+        {name: values[:, : cuts[name]] for name, values in inputs.items()},
+        {name: values[:, cuts[name] :] for name, values in inputs.items()},
+    )
+
+
 def logits(
-    model: keras.Model, layout: FeatureLayout, candidates: Tensors, lists: Tensors
+    model: keras.Model,
+    layout: FeatureLayout,
+    candidates: Tensors,
+    lists: Tensors,
+    *,
+    as_many: bool = False,
 ) -> tf.Tensor:
     """The logits [B, 1] of candidates.
 
@@ -37,11 +52,13 @@ def logits(
       layout: Of its inputs.
       candidates: Columns of `ids` and `numeric` before the user's own lists, B rows.
       lists: The columns of these, one row or B.
+      as_many: Whether there are B rows in any case, so that nothing has to be repeated.
     """
     before = layout.part(of_user=False)
     of_user = _Part(lists, (before.num_ids, layout.num_ids))
     cuts = {IDS: before.num_ids, NUMERIC: before.num_numeric}
-    return _Candidates(candidates, (0, before.num_ids), of_user, cuts).value(model.output)
+    rows = None if as_many else tf.shape(candidates[IDS])[0]
+    return _Candidates(candidates, (0, before.num_ids), of_user, cuts, rows).value(model.output)
 
 
 class _Part:
@@ -81,13 +98,19 @@ class _Candidates(_Part):
       columns: Of the candidates.
       of_user: The part of the user's own lists.
       cuts: Column of each input at which that begins; that of what is looked up is that of `ids`.
+      rows: B; None where the lists have as many rows.
     """
 
     def __init__(
-        self, inputs: Tensors, columns: tuple[int, int], of_user: _Part, cuts: Mapping[str, int]
+        self,
+        inputs: Tensors,
+        columns: tuple[int, int],
+        of_user: _Part,
+        cuts: Mapping[str, int],
+        rows: tf.Tensor | None,
     ) -> None:
         super().__init__(inputs, columns)
-        self._of_user, self._cuts = of_user, cuts
+        self._of_user, self._cuts, self._rows = of_user, cuts, rows
 
     def _call(self, node: Any) -> Any:
         layer = node.layer
@@ -104,4 +127,6 @@ class _Candidates(_Part):
 
     def _repeated(self, vectors: tf.Tensor) -> tf.Tensor:
         """[1, P, D] or [B, P, D] -> [B, P, D]."""
-        return tf.broadcast_to(vectors, [tf.shape(self._inputs[IDS])[0], *vectors.shape[1:]])
+        if self._rows is None:
+            return vectors
+        return tf.broadcast_to(vectors, [self._rows, *vectors.shape[1:]])

@@ -33,8 +33,16 @@ class ServingModule(tf.Module):
         if layout.num_numeric:
             inputs[NUMERIC] = tf.TensorSpec([None, layout.num_numeric], tf.float32, name=NUMERIC)
 
+        has_parts = once_per_user.has_parts(self.model)
+
         def score(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            return {SCORE: tf.sigmoid(self.model(features, training=False))}
+            if not has_parts:
+                return {SCORE: tf.sigmoid(self.model(features, training=False))}
+            # As in the other signature: a converter rounds what is looked up together alike.
+            parts = once_per_user.split(features, layout)
+            return {
+                SCORE: tf.sigmoid(once_per_user.logits(self.model, layout, *parts, as_many=True))
+            }
 
         self.functions: dict[str, Any] = {
             SERVING_DEFAULT: tf.function(
@@ -43,13 +51,12 @@ class ServingModule(tf.Module):
         }
         if raw is not None:
 
-            def score_raw(**features: tf.Tensor) -> dict[str, tf.Tensor]:
-                candidates, lists = raw.parts(features)
-                if lists and once_per_user.has_parts(self.model):
-                    once = once_per_user.logits(self.model, layout, candidates, lists)
-                    return {SCORE: tf.sigmoid(once)}
-                return score(raw.fused(candidates, lists))
+            def score_raw(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+                parts = raw.parts(features)
+                if not has_parts:
+                    return score(raw.fused(*parts))
+                return {SCORE: tf.sigmoid(once_per_user.logits(self.model, layout, *parts))}
 
             self.functions[SERVING_RAW] = tf.function(
-                score_raw, autograph=False
+                lambda **features: score_raw(features), autograph=False
             ).get_concrete_function(**raw.input_signature())

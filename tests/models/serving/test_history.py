@@ -190,5 +190,9 @@ def test_lists_of_the_user_are_those_that_only_he_keys() -> None:
         "seen": True,
     }
     assert [f.name for f in FEATURES.features if FEATURES.is_shared(f)] == ["seen"]
-    of_another = FeatureSet.model_validate({**FEATURES.model_dump(), "user": "visitor"})
-    assert not of_another.list_fields["seen"].of_user
+    near = {"name": "near", "kind": "history", "of": "item", "by": "hour", "as_of": "second"}
+    others = {**FEATURES.model_dump(), "features": [*FEATURES.model_dump()["features"], near]}
+    others["features"].append({"name": "hour", "kind": "categorical"})
+    by_hour = FeatureSet.model_validate(others)
+    assert [f.name for f in by_hour.id_features][-2:] == ["near", "seen"]
+    assert not by_hour.list_fields["near"].of_user

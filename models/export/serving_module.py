@@ -52,9 +52,9 @@ class ServingModule(tf.Module):
         if raw is not None:
 
             def score_raw(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-                parts = raw.parts(features)
                 if not has_parts:
-                    return score(raw.fused(*parts))
+                    return score(raw(features))
+                parts = raw.parts(features)
                 return {SCORE: tf.sigmoid(once_per_user.logits(self.model, layout, *parts))}
 
             self.functions[SERVING_RAW] = tf.function(

@@ -107,13 +107,7 @@ class RawFeatures(tf.Module):
         Returns:
           `ids` [B, S] int64 and `numeric` [B, N] float32 (where N > 0).
         """
-        return self.fused(*self.parts(raw))
-
-    @staticmethod
-    def fused(
-        candidates: dict[str, tf.Tensor], lists: dict[str, tf.Tensor]
-    ) -> dict[str, tf.Tensor]:
-        """Both of `parts` as one row a candidate."""
+        candidates, lists = self.parts(raw)
         fused = dict(candidates)
         for name, part in lists.items():
             part += tf.cast(_nothing(candidates[IDS]), part.dtype)

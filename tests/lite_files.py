@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_litert.tools import flatbuffer_utils
 
 
@@ -33,3 +35,27 @@ def stored_bytes(content: bytes) -> int:
     used = {tensor.buffer for tensor in model.subgraphs[0].tensors}
     result = (model.buffers[buffer].data for buffer in used)
     return sum(len(data) for data in result if data is not None)
+
+
+def buffers(content: bytes) -> list[bytes]:
+    """What is stored, of all graphs."""
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+    return [bytes(buffer.data) for buffer in model.buffers if buffer.data is not None]
+
+
+def written(content: bytes, signature: str, rows: dict[str, Any]) -> list[tuple[str, list[int]]]:
+    """Each operator that a signature runs on some rows, with the shape of what it writes."""
+    # With a delegate, what is inside of it keeps the shapes of a file's making.
+    plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    interpreter = Interpreter(model_content=content, experimental_op_resolver_type=plain)
+    runner = interpreter.get_signature_runner(signature)
+    runner(**rows)
+    names = {code: name for name, code in vars(schema.BuiltinOperator).items()}
+    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
+    size, graph = interpreter._interpreter.TensorSize, runner._subgraph_index
+    return [
+        (names[codes[operator.opcodeIndex]], size(int(output), graph).tolist())
+        for operator in model.subgraphs[graph].operators
+        for output in operator.outputs
+    ]

@@ -167,11 +167,24 @@ class FeatureSet(Strict):
         """Whether a column of the past is the user's own: his device can keep it."""
         return column.past is not None and self.user in column.past.by
 
+    def is_shared(self, feature: FeatureKind) -> bool:
+        """Whether all candidates of a user share a feature: one row of it is enough for them."""
+        return all(
+            column.past is not None and column.past.is_only_of(self.user)
+            for column in feature.raw_columns()
+        )
+
+    def _is_list_of_user(self, feature: FeatureKind) -> bool:
+        """Whether a feature is a list of the user's own, of values that the candidate has too."""
+        return feature.id_length > 1 and bool(feature.row_owner) and self.is_shared(feature)
+
     @property
     def list_fields(self) -> dict[str, ListField]:
         """What the layout has to know of lists, by feature."""
         return {
-            f.name: ListField(f.row_owner, len(f.pools), f.sequence_encoder)
+            f.name: ListField(
+                f.row_owner, len(f.pools), f.sequence_encoder, self._is_list_of_user(f)
+            )
             for f in self.id_features
             if not f.is_single_valued
         }
@@ -180,7 +193,9 @@ class FeatureSet(Strict):
     def id_features(self) -> list[FeatureKind]:
         """Features that become ids, in the order of the layout."""
         with_ids = [feature for feature in self.features if feature.is_id]
-        return sorted(with_ids, key=lambda f: (f.id_length > 1, bool(f.row_owner)))
+        return sorted(
+            with_ids, key=lambda f: (f.id_length > 1, bool(f.row_owner), self._is_list_of_user(f))
+        )
 
     @property
     def numbers(self) -> list[Number]:

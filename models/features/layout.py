@@ -11,6 +11,7 @@ costs one gather. Row 0 of the table is padding. Field f owns the rows `offset_f
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -46,6 +47,7 @@ class Field:
       pools: Number of weighted means that its embeddings become; 0: one plain mean. The weights
         are columns of `numeric`.
       encoder: What a model makes of its list: `pool`, or the name of an encoder.
+      of_user: Whether it is a list of the user's own, which all candidates of a user share.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Field:
     owner: str = ""
     pools: int = 0
     encoder: str = "pool"
+    of_user: bool = False
 
     @property
     def num_vectors(self) -> int:
@@ -75,11 +78,12 @@ class Field:
 
 @dataclasses.dataclass(frozen=True)
 class ListField:
-    """What is special about the field of a list: `owner`, `pools` and `encoder` of `Field`."""
+    """What is special about a list: `owner`, `pools`, `encoder` and `of_user` of its `Field`."""
 
     owner: str = ""
     pools: int = 0
     encoder: str = "pool"
+    of_user: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +91,8 @@ class FeatureLayout:
     """Where each feature lives in the two input tensors, `ids` [B, S] and `numeric` [B, N + W].
 
     Attributes:
-      fields: The id fields, in column order, single-valued ones before multi-valued ones.
+      fields: The id fields, in column order: single-valued ones, multi-valued ones, and last those
+        that are lists of the user's own.
       numeric: Names of the first N columns of `numeric`. The W others are the weights of the
         fields with pools, field by field and pool by pool.
 
@@ -117,12 +122,16 @@ class FeatureLayout:
           lists: What is special about lists, by name.
 
         Returns:
-          The layout; single-valued fields keep their order and come before multi-valued ones.
+          The layout; fields keep their order among the single-valued ones, among the multi-valued
+          ones, and among the user's own.
         """
         fields: dict[str, Field] = {}
+        special_of = collections.defaultdict(ListField, lists or {})
         start, offset = 0, PADDING_ROW + 1
-        for name, length, values in sorted(sizes, key=lambda size: size[1] > 1):
-            special = (lists or {}).get(name, ListField())
+        for name, length, values in sorted(
+            sizes, key=lambda s: (s[1] > 1, special_of[s[0]].of_user)
+        ):
+            special = special_of[name]
             if special.owner:
                 owner = fields[special.owner]
                 own = Field(name, start, length, owner.offset, owner.rows)
@@ -167,6 +176,18 @@ class FeatureLayout:
     def table_rows(self) -> int:
         """Rows of the fused embedding table, padding included."""
         return PADDING_ROW + 1 + sum(field.rows for field in self.owners)
+
+    def part(self, *, of_user: bool) -> FeatureLayout:
+        """The lists that are the user's own, or all that comes before them.
+
+        Returns:
+          A layout of the columns of one part of `ids`, and of its weights alone. What is no list of
+          the user's own has the numbers too.
+        """
+        chosen = [field for field in self.fields if field.of_user == of_user]
+        first = chosen[0].start if chosen else 0
+        fields = (dataclasses.replace(field, start=field.start - first) for field in chosen)
+        return FeatureLayout(tuple(fields), () if of_user else self.numeric)
 
     def field(self, name: str) -> Field:
         """The field of a feature.

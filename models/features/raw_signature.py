@@ -40,6 +40,7 @@ class RawFeatures(tf.Module):
     ) -> None:
         super().__init__()
         self._features, self._constants = features, constants
+        self._of_user = frozenset(field.name for field in layout.fields if field.of_user)
         self.lookups: dict[str, Lookup] = {}
         self.states: dict[str, StoredState] = {}
         for feature in features.id_features:  # the owners of shared rows come first
@@ -106,8 +107,48 @@ class RawFeatures(tf.Module):
         Returns:
           `ids` [B, S] int64 and `numeric` [B, N] float32 (where N > 0).
         """
+        candidates, lists = self.parts(raw)
+        fused = dict(candidates)
+        for name, part in lists.items():
+            part += tf.cast(_nothing(candidates[IDS]), part.dtype)
+            fused[name] = tf.concat([fused[name], part], axis=1) if name in fused else part
+        return fused
+
+    def parts(self, raw: dict[str, tf.Tensor]) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+        """Transforms a batch of raw features and leaves the user's own lists as few as they are.
+
+        Args:
+          raw: As `input_signature` says.
+
+        Returns:
+          `ids` and `numeric` in two parts, by columns: B rows of what comes before the user's own
+          lists, and one row or B of these, where there are any.
+        """
+        return self._part(raw, of_user=False), self._part(raw, of_user=True)
+
+    def _part(self, raw: dict[str, tf.Tensor], *, of_user: bool) -> dict[str, tf.Tensor]:
+        chosen = [f for f in self._features.id_features if (f.name in self._of_user) == of_user]
+        if not chosen:
+            return {}
+        ids = self._ids(raw, chosen)
+        numeric = []
+        if self._features.numbers and not of_user:
+            numeric.append(self._numbers(raw, ids))
+        for feature in chosen:
+            if feature.pools:
+                weights = feature.weights(_inputs_of(feature, raw))
+                if self._features.is_shared(feature) and not of_user:
+                    weights += tf.cast(_nothing(ids), tf.float32)
+                numeric.append(weights)
+        outputs = {IDS: ids}
+        if numeric:
+            outputs[NUMERIC] = tf.concat(numeric, axis=1) if len(numeric) > 1 else numeric[0]
+        return outputs
+
+    def _ids(self, raw: dict[str, tf.Tensor], chosen: list[FeatureKind]) -> tf.Tensor:
+        """Rows of the fused table for some adjacent features."""
         blocks: list[tf.Tensor] = []
-        lookups = [(feature, self.lookups[feature.name]) for feature in self._features.id_features]
+        lookups = [(feature, self.lookups[feature.name]) for feature in chosen]
         adjacent = itertools.groupby(lookups, lambda pair: isinstance(pair[1], IntegerArray))
         for in_arrays, group in adjacent:
             if in_arrays:
@@ -117,25 +158,9 @@ class RawFeatures(tf.Module):
                 for feature, lookup in group:
                     rows = lookup(_inputs_of(feature, raw))
                     # The item's block, which is that of each candidate, comes before the lists.
-                    blocks.append(rows + _nothing(blocks) if self._is_shared(feature) else rows)
-        outputs = {IDS: tf.concat(blocks, axis=1) if len(blocks) > 1 else blocks[0]}
-        numeric = [self._numbers(raw, outputs[IDS])] if self._features.numbers else []
-        for feature in self._features.id_features:
-            if feature.pools:
-                weights = feature.weights(_inputs_of(feature, raw))
-                if self._is_shared(feature):
-                    weights += tf.cast(_nothing(blocks), tf.float32)
-                numeric.append(weights)
-        if numeric:
-            outputs[NUMERIC] = tf.concat(numeric, axis=1) if len(numeric) > 1 else numeric[0]
-        return outputs
-
-    def _is_shared(self, feature: FeatureKind) -> bool:
-        """Whether all candidates of a user share a feature: one row of it is enough for them."""
-        return all(
-            column.past is not None and column.past.is_only_of(self._features.user)
-            for column in feature.raw_columns()
-        )
+                    is_one = blocks and self._features.is_shared(feature)
+                    blocks.append(rows + _nothing(blocks[0]) if is_one else rows)
+        return tf.concat(blocks, axis=1) if len(blocks) > 1 else blocks[0]
 
     def _numbers(self, raw: dict[str, tf.Tensor], ids: tf.Tensor) -> tf.Tensor:
         """The numbers [B, N]; of an aggregate that is not sent, those that the file stores."""
@@ -144,8 +169,8 @@ class RawFeatures(tf.Module):
         for feature in self._features.features:
             if feature.numbers:
                 own = feature.to_numbers(_inputs_of(feature, raw))
-                if self._is_shared(feature):
-                    own = [x + tf.cast(_nothing([ids])[:, 0], tf.float32) for x in own]
+                if self._features.is_shared(feature):
+                    own = [x + tf.cast(_nothing(ids)[:, 0], tf.float32) for x in own]
                 if feature.name in self.states:
                     stored = self.states[feature.name](ids, raw)
                     sent = [is_present(raw[column.name]) for column in feature.raw_columns()]
@@ -161,9 +186,9 @@ class RawFeatures(tf.Module):
         return numeric_columns(numbers, values, made)
 
 
-def _nothing(blocks: list[tf.Tensor]) -> tf.Tensor:
+def _nothing(ids: tf.Tensor) -> tf.Tensor:
     """Zeros [B, 1]: what is added to them has B rows, be it one row."""
-    return tf.zeros_like(blocks[0][:, :1])
+    return tf.zeros_like(ids[:, :1])
 
 
 def _inputs_of(feature: FeatureKind, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

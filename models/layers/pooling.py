@@ -1,4 +1,4 @@
-"""Pooling of the embeddings of a multi-valued field."""
+"""Pooling of the embeddings of multi-valued fields, and the parts of inputs that it reads."""
 
 from __future__ import annotations
 
@@ -10,19 +10,41 @@ import tf_keras as keras
 from ranklite.models.features.layout import PADDING_ROW, FeatureLayout
 
 
+def columns(inputs: tf.Tensor, start: int, count: int) -> tf.Tensor:
+    """Some columns of [B, N, ...], and all of them at no cost."""
+    return inputs if count == inputs.shape[1] else inputs[:, start : start + count]
+
+
 @keras.utils.register_keras_serializable("ranklite")
-class NumericColumns(keras.layers.Layer):
-    """Columns `start` to `stop` - 1 of [B, N]."""
+class Columns(keras.layers.Layer):
+    """Columns `start` to `stop` - 1 of [B, N], or of embeddings [B, S, D].
+
+    They belong to one part of a layout: the user's own lists, or what comes before them. A file
+    reads each part with as many rows as it has (`ranklite.models.export.once_per_user`).
+    """
 
     def __init__(self, start: int, stop: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.start, self.stop = start, stop
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        return inputs[:, self.start : self.stop]
+        return columns(inputs, self.start, self.stop - self.start)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "start": self.start, "stop": self.stop}
+
+
+@keras.utils.register_keras_serializable("ranklite")
+class Together(keras.layers.Concatenate):
+    """All vectors [B, F, D] of a row: the first `own` blocks are the candidate's, the others what
+    became of the user's own lists, which a file repeats for each candidate only here."""
+
+    def __init__(self, own: int, **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "axis": 1})
+        self.own = own
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "own": self.own}
 
 
 @keras.utils.register_keras_serializable("ranklite")
@@ -37,13 +59,15 @@ class FieldPooling(keras.layers.Layer):
       lengths: Columns of each field, in order; they add up to S.
       pools: Pools of each field, 0 for a plain mean; None: no field has any.
       encoded: Which fields an encoder reads, and are left out here; None: none.
+      apart: Whether the result is a list, to be put together with others.
 
     Call args:
       inputs: `ids` [B, S] int64, embeddings [B, S, D] float and, where there are pools, weights
         [B, sum of pools * length].
 
     Returns:
-      [B, F, D] of the embeddings' dtype; F counts a field without pools once, and each pool.
+      [B, F, D] of the embeddings' dtype; F counts a field without pools once, and each pool. Or a
+      list of such blocks: the single-valued fields, then one for each vector of a list.
     """
 
     def __init__(
@@ -51,20 +75,22 @@ class FieldPooling(keras.layers.Layer):
         lengths: tuple[int, ...],
         pools: tuple[int, ...] | None = None,
         encoded: tuple[bool, ...] | None = None,
+        apart: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.apart = apart
         self.lengths = tuple(lengths)
         self.pools = tuple(pools) if pools else (0,) * len(self.lengths)
         self.encoded = tuple(encoded) if encoded else (False,) * len(self.lengths)
 
-    def call(self, inputs: tuple[tf.Tensor, ...]) -> tf.Tensor:
+    def call(self, inputs: tuple[tf.Tensor, ...]) -> tf.Tensor | list[tf.Tensor]:
         ids, embeddings = inputs[:2]
         single = self.lengths.count(1)  # FeatureLayout puts the single-valued fields first
         pooled, start, first = [embeddings[:, :single]] if single else [], single, 0
         lists = zip(self.lengths, self.pools, self.encoded, strict=True)
         for length, pools, is_encoded in list(lists)[single:]:
-            values = embeddings[:, start : start + length]
+            values = columns(embeddings, start, length)
             if is_encoded:
                 first += pools * length
             elif pools:
@@ -78,6 +104,8 @@ class FieldPooling(keras.layers.Layer):
                 weight = present / tf.maximum(tf.reduce_sum(present, axis=1, keepdims=True), 1)
                 pooled.append(_weighted_sum(values, weight))
             start += length
+        if self.apart:
+            return pooled
         return tf.concat(pooled, axis=1) if len(pooled) > 1 else pooled[0]
 
     def get_config(self) -> dict[str, Any]:
@@ -86,6 +114,7 @@ class FieldPooling(keras.layers.Layer):
             "lengths": list(self.lengths),
             "pools": list(self.pools),
             "encoded": list(self.encoded),
+            "apart": self.apart,
         }
 
 
@@ -94,18 +123,22 @@ def _weighted_sum(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(values * weights[:, :, None], axis=1, keepdims=True)
 
 
-def pooling_of(layout: FeatureLayout, name: str, encodes: bool = False) -> FieldPooling:
+def pooling_of(
+    layout: FeatureLayout, name: str, encodes: bool = False, apart: bool = False
+) -> FieldPooling:
     """The pooling of the lists of a layout.
 
     Args:
       layout: Of the fields.
       name: Of the layer.
       encodes: Whether lists with an encoder are left to it.
+      apart: Whether it gives a list of blocks.
     """
     return FieldPooling(
         tuple(field.length for field in layout.fields),
         tuple(field.pools for field in layout.fields),
         tuple(encodes and field.encoder != "pool" for field in layout.fields),
+        apart=apart,
         name=name,
         dtype=tf.float32,
     )

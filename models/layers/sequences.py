@@ -13,8 +13,9 @@ import tensorflow as tf
 import tf_keras as keras
 
 from ranklite.models.features.layout import PADDING_ROW, FeatureLayout
-from ranklite.models.layers.pooling import pooling_of
+from ranklite.models.layers.pooling import Columns, columns, pooling_of
 from ranklite.models.layers.sequence_sizes import ATTENTION_UNITS
+from ranklite.models.layers.table_config import EMBEDDING
 
 
 @keras.utils.register_keras_serializable("ranklite")
@@ -186,12 +187,12 @@ class Events(keras.layers.Layer):
 
     def call(self, inputs: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tf.Tensor]:
         ids, embeddings = inputs[:2]
-        listed = slice(self.start, self.start + self.length)
-        events = embeddings[:, listed]
+        events = columns(embeddings, self.start, self.length)
         if not self.pools:
-            return events, tf.cast(ids[:, listed] != PADDING_ROW, events.dtype)[:, :, None]
-        columns = inputs[2][:, self.first : self.first + self.pools * self.length]
-        outcomes = tf.reshape(columns, [-1, self.pools, self.length])
+            listed = columns(ids, self.start, self.length)
+            return events, tf.cast(listed != PADDING_ROW, events.dtype)[:, :, None]
+        weights = columns(inputs[2], self.first, self.pools * self.length)
+        outcomes = tf.reshape(weights, [-1, self.pools, self.length])
         return events, tf.transpose(outcomes, [0, 2, 1])
 
     def get_config(self) -> dict[str, Any]:
@@ -218,20 +219,38 @@ def _happened(events: tf.Tensor, outcomes: tf.Tensor) -> tuple[tf.Tensor, tf.Ten
     return events * present, happened, present
 
 
-def encode(layout: FeatureLayout, name: str, inputs: tuple[tf.Tensor, ...]) -> tf.Tensor:
-    """The vectors [B, F, D] of all fields: those of lists with an encoder come last.
+def encode(
+    layout: FeatureLayout,
+    name: str,
+    inputs: tuple[tf.Tensor, ...],
+    candidates: tf.Tensor,
+    *,
+    of_user: bool = False,
+) -> list[tf.Tensor]:
+    """The vectors of the fields of one part, in blocks [B, F, D]: those of encoders come last.
 
     Args:
-      layout: Of the fields.
+      layout: Of all fields.
       name: Of the table; layers are named `<table>_pooled` and `<table>_<feature>_<encoder>`.
-      inputs: `ids` [B, S], embeddings [B, S, D] and, where fields have pools, weights [B, W].
+      inputs: From the first column of the part on, `ids` [B, S], embeddings [B, S, D] and, where
+        fields have pools, weights [B, W].
+      candidates: Embeddings from the first column of all fields on.
+      of_user: Whether the part is that of the user's own lists.
     """
-    embeddings = inputs[1]
-    blocks = [pooling_of(layout, f"{name}_pooled", encodes=True)(inputs)]
-    first = 0
-    for field in layout.fields:
-        if field.encoder != "pool":
-            own = f"{name}_{field.name}_{field.encoder}"
+    part = layout.part(of_user=of_user)
+    encoders = [field.encoder if name == EMBEDDING else "pool" for field in part.fields]
+    blocks, first = [], 0
+    if all(field.length == 1 for field in part.fields):
+        cut = Columns(0, part.num_ids, name=f"{name}_of_candidate", dtype=tf.float32)
+        blocks.append(cut(inputs[1]))
+    elif "pool" in encoders:
+        pooled = f"{name}_pooled_of_user" if of_user else f"{name}_pooled"
+        apart = any(field.of_user for field in layout.fields)  # more blocks follow in any case
+        vectors = pooling_of(part, pooled, encodes=name == EMBEDDING, apart=apart)(inputs)
+        blocks += vectors if apart else [vectors]
+    for field, encoder in zip(part.fields, encoders, strict=True):
+        if encoder != "pool":
+            own = f"{name}_{field.name}_{encoder}"
             events, outcomes = Events(
                 field.start,
                 field.length,
@@ -240,13 +259,13 @@ def encode(layout: FeatureLayout, name: str, inputs: tuple[tf.Tensor, ...]) -> t
                 name=f"{name}_{field.name}_events",
                 dtype=tf.float32,
             )(inputs)
-            if field.encoder == "attention":
+            if encoder == "attention":
                 target = FieldColumn(
                     layout.field(field.owner).start, name=f"{own}_target", dtype=tf.float32
-                )(embeddings)
+                )(candidates)
                 layer = TargetAttention(name=own, dtype=tf.float32)
                 blocks.append(layer((events, target, outcomes)))
             else:
                 blocks.append(UnrolledGRU(name=own, dtype=tf.float32)((events, outcomes)))
         first += field.pools * field.length
-    return keras.layers.Concatenate(axis=1, name=f"{name}_encoded")(blocks)
+    return blocks

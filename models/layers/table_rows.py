@@ -45,10 +45,17 @@ class StoredRows(keras.layers.Layer):
 
     Args:
       layout: Of the ids: a FeatureLayout, or what its `to_dict` gives.
+      columns: First column of the layout that the ids are, and the one after the last; None: all.
     """
 
-    def __init__(self, layout: FeatureLayout | dict[str, Any], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        layout: FeatureLayout | dict[str, Any],
+        columns: tuple[int, int] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        self.columns = tuple(columns) if columns else None
         self.layout = FeatureLayout.from_dict(layout) if isinstance(layout, dict) else layout
         self.reserved = reserved_rows(self.layout)
         self.first = self._columns([f.offset + RESERVED_ROWS for f in self.layout.owners])
@@ -59,8 +66,8 @@ class StoredRows(keras.layers.Layer):
         place = {owner.name: k for k, owner in enumerate(self.layout.owners)}
         fields = self.layout.fields
         owner = [place[field.owner or field.name] for field in fields]
-        columns = np.repeat(np.array(owner, np.intp), [field.length for field in fields])
-        return np.array(by_field, np.int64)[columns]
+        owner_of = np.repeat(np.array(owner, np.intp), [field.length for field in fields])
+        return np.array(by_field, np.int64)[owner_of[slice(*self.columns or (None,))]]
 
     def _columns_before(self, counts: Sequence[int]) -> npt.NDArray[np.int64]:
         """[S]: the sum of `counts` over the owners before a column's own."""
@@ -72,7 +79,12 @@ class StoredRows(keras.layers.Layer):
         return tf.where(ids < self.first, tf.maximum(ids - self.before, PADDING_ROW), rows)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "layout": self.layout.to_dict()}
+        own = {"layout": self.layout.to_dict(), "columns": self.columns}
+        return {**super().get_config(), **own}
+
+    def of_columns(self, first: int, last: int) -> StoredRows:
+        """The same rule for ids of some columns alone: `first` to `last` - 1."""
+        return self.from_config({**self.get_config(), "columns": (first, last)})
 
 
 @keras.utils.register_keras_serializable("ranklite")

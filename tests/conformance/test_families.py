@@ -49,6 +49,11 @@ LAYOUTS = {
         )
         for encoder in ENCODERS
     },
+    "of_user": FeatureLayout.build(
+        [("seen", 3, 0), ("user", 1, 5), ("item", 1, 4), ("tags", 2, 3)],
+        ["x"],
+        {"seen": ListField("item", 2, "attention", of_user=True)},
+    ),
 }
 # Settings that a family's parts depend on, beside its example.
 VARIANTS: dict[str, list[dict[str, Any]]] = {

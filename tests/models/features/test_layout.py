@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ranklite.models.features.layout import PADDING_ROW, FeatureLayout, Field
+from ranklite.models.features.layout import PADDING_ROW, FeatureLayout, Field, ListField
 
 SIZES = st.lists(
     st.tuples(st.text("abcdef", min_size=1), st.integers(1, 6), st.integers(0, 50)),
@@ -27,6 +27,20 @@ def test_fields_follow_each_other_with_single_valued_ones_first() -> None:
     assert (layout.num_ids, layout.num_numeric, layout.table_rows) == (5, 2, 21)
     item = layout.field("item")
     assert (item.oov_row, item.missing_row) == (13, 14)
+
+
+def test_lists_of_the_user_come_last_and_are_a_part() -> None:
+    lists = {"seen": ListField("item", 2, of_user=True), "near": ListField("item", 1)}
+    sizes = [("seen", 3, 0), ("item", 1, 4), ("near", 2, 0), ("tags", 2, 5)]
+    layout = FeatureLayout.build(sizes, ["x"], lists)
+    assert [f.name for f in layout.fields] == ["item", "near", "tags", "seen"]
+    before, own = layout.part(of_user=False), layout.part(of_user=True)
+    assert before == FeatureLayout(layout.fields[:3], ("x",))
+    assert (before.num_ids, before.num_numeric) == (5, 1 + 2)
+    (seen,) = own.fields
+    assert (seen.start, seen.offset) == (0, layout.field("item").offset)
+    assert (own.num_ids, own.num_numeric) == (3, 2 * 3)
+    assert before.num_numeric + own.num_numeric == layout.num_numeric
 
 
 def test_without_fields_there_is_only_padding() -> None:

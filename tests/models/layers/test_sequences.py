@@ -22,7 +22,7 @@ from ranklite.models.compression.techniques.prune import Prune, Pruning
 from ranklite.models.compression.techniques.quantize import Quantization
 from ranklite.models.export.tflite import TFLite
 from ranklite.models.features.layout import FeatureLayout, ListField
-from ranklite.models.layers.pooling import pooling_of
+from ranklite.models.layers.pooling import Columns, FieldPooling, Together, pooling_of
 from ranklite.models.layers.sequences import (
     Events,
     FieldColumn,
@@ -41,9 +41,9 @@ CONTROL_FLOW = re.compile(r"WHILE|IF|CALL_ONCE|UNIDIRECTIONAL|TENSOR_?LIST|BROAD
 TRAINING = TrainingConfig(batch_size=128, epochs=2, learning_rate=0.02, oov_rate=0.0)
 
 
-def layout_of(encoder: str, pools: int = POOLS) -> FeatureLayout:
+def layout_of(encoder: str, pools: int = POOLS, of_user: bool = False) -> FeatureLayout:
     """Users, items, and a history of items; one number."""
-    lists = {"seen": ListField("item", pools, encoder)}
+    lists = {"seen": ListField("item", pools, encoder, of_user)}
     return FeatureLayout.build([("user", 1, 6), ("item", 1, 20), ("seen", LENGTH, 0)], ["x"], lists)
 
 
@@ -201,16 +201,25 @@ def given_rows(layout: FeatureLayout, rows: int, seed: int = 0) -> dict[str, Arr
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize("pools", [0, 1, 2])
-def test_a_list_is_encoded_in_the_place_of_its_pools(encoder: str, pools: int) -> None:
-    layout = layout_of(encoder, pools)
+@pytest.mark.parametrize("of_user", [False, True])
+def test_a_list_is_encoded_in_the_place_of_its_pools(
+    encoder: str, pools: int, of_user: bool
+) -> None:
+    layout = layout_of(encoder, pools, of_user)
     rows = given_rows(layout, 6)
     table = uniform(layout.table_rows, DIM)
     embeddings = table[rows["ids"]]
     weights = rows["numeric"][:, 1:]
     ids = keras.Input((layout.num_ids,), dtype=tf.int64)
     looked_up = keras.Input((layout.num_ids, DIM))
-    given = (ids, looked_up, *([keras.Input((layout.num_weights,))] if pools else []))
-    model = keras.Model(given, encode(layout, "embedding", given))
+    weighing = [keras.Input((layout.num_weights,))] if pools else []
+    given = (ids, looked_up, *weighing)
+    blocks = encode(layout, "embedding", given, looked_up)
+    if of_user:  # a part of its own, with the candidates beside it
+        own = (ids[:, 2:], looked_up[:, 2:], *weighing)
+        blocks += encode(layout, "embedding", own, looked_up, of_user=True)
+    assert [block.shape[1] for block in blocks] == [2, 1]
+    model = keras.Model(given, tf.concat(blocks, axis=1))
     layer = filled(model.get_layer(f"embedding_seen_{encoder}"))
     result = model([rows["ids"], embeddings, *([weights] if pools else [])]).numpy()
     assert result.shape == (6, layout.num_vectors, DIM) == (6, 3, DIM)
@@ -240,7 +249,10 @@ def test_pools_are_weighted_means() -> None:
 
 @pytest.mark.parametrize(
     "layer",
-    [TargetAttention(3), UnrolledGRU(), FieldColumn(2), Events(2, 5, 1, 2)],
+    [
+        *(TargetAttention(3), UnrolledGRU(), FieldColumn(2), Events(2, 5, 1, 2)),
+        *(Columns(1, 3), Together(2), FieldPooling((1, 3), (0, 2), apart=True)),
+    ],
     ids=lambda layer: type(layer).__name__,
 )
 def test_layers_come_back_from_their_config(layer: keras.layers.Layer) -> None:
@@ -284,6 +296,19 @@ def test_a_model_comes_back_as_it_was_saved(encoder: str, tmp_path: pathlib.Path
     nothing = np.hstack([rows["numeric"][:, :1], 0 * rows["numeric"][:, 1:]])
     without = checkpoint.model({**rows, "numeric": nothing}).numpy()
     assert np.abs(without - expected).max() > 1e-3  # the list is read
+
+
+@pytest.mark.parametrize("encoder", ["pool", *ENCODERS])
+def test_a_list_of_the_user_is_read_as_another(encoder: str) -> None:
+    checkpoint = untrained(encoder)
+    own = build_deepfm(layout_of(encoder, of_user=True), settings())
+    assert not [layer for layer in checkpoint.model.layers if isinstance(layer, Together)]
+    assert [layer.own for layer in own.layers if isinstance(layer, Together)] == [1, 1]
+    for layer in own.layers:
+        if layer.weights:
+            layer.set_weights(checkpoint.model.get_layer(layer.name).get_weights())
+    rows = given_rows(checkpoint.layout, 40)
+    np.testing.assert_allclose(own(rows), checkpoint.model(rows), atol=1e-5)
 
 
 @pytest.fixture(scope="module")

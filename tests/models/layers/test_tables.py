@@ -151,6 +151,28 @@ def test_rows_by_rank_by_hand() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        HashedRows(SMALL, 4),
+        QuotientRemainderRows(SMALL, 3),
+        TruncatedRows(SMALL, (2, 1, 0)),
+        ByFrequencyRows(SMALL, (2, 1, 0)),
+    ],
+    ids=lambda rule: type(rule).__name__,
+)
+def test_a_rule_for_some_columns_alone(rule: keras.layers.Layer) -> None:
+    whole = tf.nest.flatten(rule(IDS))
+    for first, last in ((0, 2), (1, 3), (2, 4)):
+        part = rule.of_columns(first, last)
+        again = keras.layers.deserialize(keras.layers.serialize(part))
+        for layer in (part, again):
+            for rows, expected in zip(
+                tf.nest.flatten(layer(IDS[:, first:last])), whole, strict=True
+            ):
+                np.testing.assert_array_equal(rows, expected[:, first:last])
+
+
 @pytest.mark.parametrize(("stored", "dtype"), [(2**15, tf.int16), (2**15 + 1, tf.int32)])
 def test_a_map_is_as_narrow_as_its_rows_allow(stored: int, dtype: tf.DType) -> None:
     layer = MappedRows(14, stored)

@@ -181,4 +181,18 @@ def test_a_user_is_looked_up_once_for_many_candidates(scorer: Scorer) -> None:
     best = scorer.top_k({}, candidates, 1100, history=history, time=time)
     scores = scorer.score([{**row, **history.values(row, time)} for row in candidates])
     ranked = np.array([score for _, score in sorted(best)])
-    np.testing.assert_allclose(ranked, scores, atol=1e-6)
+    np.testing.assert_array_equal(ranked, scores)
+
+
+def test_lists_of_the_user_are_those_that_only_he_keys() -> None:
+    assert {name: field.of_user for name, field in FEATURES.list_fields.items()} == {
+        "tags": False,
+        "seen": True,
+    }
+    assert [f.name for f in FEATURES.features if FEATURES.is_shared(f)] == ["seen"]
+    near = {"name": "near", "kind": "history", "of": "item", "by": "hour", "as_of": "second"}
+    others = {**FEATURES.model_dump(), "features": [*FEATURES.model_dump()["features"], near]}
+    others["features"].append({"name": "hour", "kind": "categorical"})
+    by_hour = FeatureSet.model_validate(others)
+    assert [f.name for f in by_hour.id_features][-2:] == ["near", "seen"]
+    assert not by_hour.list_fields["near"].of_user

@@ -20,7 +20,7 @@ IDS = np.array([[1, 4, 8, 9, 0], [3, 6, 7, 0, 0], [2, 5, 0, 0, 0]])
 def checkpoint() -> Checkpoint:
     """Of a model with random weights in every layer, moving averages included."""
     layout = FeatureLayout.build([("user", 1, 1), ("item", 1, 1), ("tags", 3, 1)], ["x", "y"])
-    config = DeepFMConfig(embedding_dim=3, hidden_units=(5, 2), dropout=0.1)
+    config = DeepFMConfig(embedding_dim=3, hidden_units=(5, 2), dropout=0.1, batch_norm=True)
     model = build_deepfm(layout, config)
     random = np.random.default_rng(0)
     model.set_weights([random.uniform(0.1, 1, w.shape) for w in model.get_weights()])

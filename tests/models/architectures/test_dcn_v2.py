@@ -24,9 +24,8 @@ WIDTH = 2 * 3  # embeddings of two fields
 
 
 def settings(**changes: Any) -> DCNv2Settings:
-    return DCNv2Settings.model_validate(
-        {"family": "dcn_v2", "embedding_dim": 3, "hidden_units": (4,), "dropout": 0.0, **changes}
-    )
+    base = {"embedding_dim": 3, "hidden_units": (4,), "dropout": 0.0, "batch_norm": True}
+    return DCNv2Settings.model_validate({"family": "dcn_v2", **base, **changes})
 
 
 def randomized(model: keras.Model, seed: int = 0) -> keras.Model:

@@ -98,7 +98,9 @@ def test_logit_by_hand() -> None:
 
 def test_number_of_parameters() -> None:
     layout = FeatureLayout.build([("a", 1, 7), ("b", 1, 10)], ["x", "y"])
-    model = build_deepfm(layout, DeepFMConfig(embedding_dim=4, hidden_units=(8, 3)))
+    model = build_deepfm(
+        layout, DeepFMConfig(embedding_dim=4, hidden_units=(8, 3), batch_norm=True)
+    )
     rows = 1 + 9 + 12
     tower = (2 * 4 + 2) * 8 + 8 + 8 * 3 + 3 + 3 + 1
     assert model.count_params() == rows * 5 + 2 * 4 + 2 + tower + 4 * (8 + 3)

@@ -14,6 +14,7 @@ Array = npt.NDArray[Any]
 Inputs = Mapping[str, Array]
 
 MOST_ROWS = 200_000  # that a baseline learns from: the newest
+_LEAST_HELD_OUT = 1000  # rows
 _CATEGORIES = 255  # of a column that trees take as categories; codes of others are numbers
 
 
@@ -79,7 +80,10 @@ def boosted_trees(layout: FeatureLayout, train: Inputs, labels: Array, judged: I
 
     few = [k for k, field in enumerate(single) if field.rows <= _CATEGORIES]
     model = HistGradientBoostingClassifier(
-        early_stopping=True, random_state=0, categorical_features=few
+        # It holds a tenth of the rows out, which of few rows may be of one label.
+        early_stopping=len(labels) >= _LEAST_HELD_OUT,
+        random_state=0,
+        categorical_features=few,
     )
     model.fit(columns(train), labels)
     return np.asarray(model.predict_proba(columns(judged))[:, 1], np.float32)

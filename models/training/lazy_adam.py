@@ -69,7 +69,7 @@ class LazyAdam(keras.optimizers.legacy.Adam):
         if self.l2:
             grad += self.l2 * tf.gather(var, indices)
         seen = []
-        if self.ridge:
+        if self.ridge and var.shape.rank == 2:  # the scales of rows have no prior
             step = tf.cast(self.iterations + 1, var.dtype.base_dtype)
             last = self.get_slot(var, _SEEN)
             gap = step - tf.gather(last, indices)

@@ -136,3 +136,12 @@ def test_ridge_is_that_of_a_regression() -> None:
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
     held = np.concatenate([table.numpy()[:, 0], kernel.numpy()[0]])
     np.testing.assert_allclose(held, wanted, atol=0.03)
+
+
+def test_a_number_for_each_row_pays_no_ridge() -> None:
+    """Such as the scales of rows that are rounded to 8 bits."""
+    ours, theirs = tf.Variable([1.0, 2.0]), tf.Variable([1.0, 2.0])
+    gradient = tf.IndexedSlices(tf.constant([0.5]), tf.constant([1]))
+    LazyAdam(0.05, ridge=0.5).apply_gradients([(gradient, ours)])
+    LazyAdam(0.05).apply_gradients([(gradient, theirs)])
+    np.testing.assert_array_equal(ours, theirs)

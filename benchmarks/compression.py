@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 import yaml
 
+from ranklite.models.architectures.settings import parse_settings
+
 QUANTIZE = {"technique": "quantize", "epochs": 0}
 TRAINED = {"technique": "quantize", "epochs": 1}
 PRUNE = {"technique": "prune", "tower": {"sparsity": 0.8}, "epochs": 4}
@@ -32,8 +34,9 @@ COLUMNS = ("auc", "log_loss", "bytes", "gzip_bytes", "latency_1_us", "latency_51
 def techniques(settings: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Recipes by name: each technique alone, then combinations."""
     model = settings.get("model", {})
-    dim = model.get("embedding_dim", 16)
-    narrow = [max(8, width // 2) for width in model.get("hidden_units", [256, 128])]
+    sizes = parse_settings(model)
+    dim = sizes.embedding_dim
+    narrow = [max(8, width // 2) for width in sizes.hidden_units]
     distill = {
         "technique": "distill",
         "teachers": 2,

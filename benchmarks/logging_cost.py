@@ -35,7 +35,7 @@ from ranklite.models.training.lazy_adam import LazyAdam
 from ranklite.models.training.task import RankingModel
 
 ROWS, EVAL_ROWS, BATCH, FIELDS, TABLE_ROWS = 200_000, 20_000, 4096, 10, 100_000
-MODEL = DeepFMConfig(embedding_dim=16, hidden_units=(256, 128))
+MODEL = DeepFMConfig(embedding_dim=16, hidden_units=(256, 128), batch_norm=True)
 MOST = 3.0
 
 
@@ -81,7 +81,7 @@ for _name in HOOKS:
 def norm_cost(layout: FeatureLayout, files: list[str], settings: TrainingConfig) -> float:
     """What the norm of the gradient takes of the processor's time of a step, in percent."""
     model = RankingModel(training.build(layout, MODEL, settings))
-    model.compile(LazyAdam(settings.learning_rate, settings.embedding_l2))
+    model.compile(LazyAdam(*training.optimizer_settings(settings, ROWS)))
     (batch,) = data.dataset(files, layout, BATCH).take(1)
     with tf.GradientTape() as tape:
         loss = model.compute_loss(batch, training=True)

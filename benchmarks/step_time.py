@@ -30,6 +30,7 @@ from ranklite.models.training.lazy_adam import LazyAdam  # isort: skip
 from ranklite.models.training.task import RankingModel  # isort: skip
 
 BATCH, FIELDS, DIM = 4096, 10, 16
+MODEL = DeepFMConfig(embedding_dim=DIM, hidden_units=(256, 128), batch_norm=True)
 ROWS = (10_000, 5_000_000)
 MOST = 1.5
 OPTIMIZERS = {
@@ -51,10 +52,10 @@ def median_seconds(step: Callable[[int], None], repeats: int) -> float:
 
 
 def training_step(optimizer: keras.optimizers.Optimizer, rows: int) -> Callable[[int], None]:
-    """A step of the default DeepFM, its table divided among the fields."""
+    """A step of a DeepFM, its table divided among the fields."""
     values = rows // FIELDS - RESERVED_ROWS
     layout = FeatureLayout.build([(f"field_{k}", 1, values) for k in range(FIELDS)])
-    ranking = RankingModel(build_deepfm(layout, DeepFMConfig(embedding_dim=DIM)))
+    ranking = RankingModel(build_deepfm(layout, MODEL))
     ranking.compile(optimizer)
     random = np.random.default_rng(0)
     low = np.array([field.offset for field in layout.fields])

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ranklite.models.evaluation import curves, metrics
 from ranklite.models.evaluation.accuracy import cost_verdicts
 from ranklite.models.evaluation.gates import GatesConfig
-from ranklite.models.evaluation.verdicts import Verdict, at_least, at_most
+from ranklite.models.evaluation.verdicts import Verdict, at_most
 from ranklite.models.export.target import SERVING_RAW, LoadedModel, Target
 from ranklite.models.features.layout import NUMERIC, PADDING_ROW, RESERVED_ROWS, FeatureLayout
 from ranklite.models.features.raw_column import RawColumn
@@ -175,24 +175,17 @@ def judge(
     foreign = target.foreign(shipped["operators"])
     change = score_change(scores, control_scores)
     distinct = len(np.unique(scores)) / max(1, distinct_rows)
-
-    def most(key: str, value: float) -> list[Verdict]:
-        return at_most(gate_title(key), value, getattr(gates, key), f"gates.{key}")
-
-    def least(key: str, value: float) -> list[Verdict]:
-        return at_least(gate_title(key), value, getattr(gates, key), f"gates.{key}")
-
     return [
         Verdict(
             f"plain {target.title} operators", not foreign, len(foreign), detail=", ".join(foreign)
         ),
         *cost_verdicts(gates, shipped),
-        *most("max_parity", float(np.abs(scores - keras_scores).max())),
-        *most("max_raw_parity", raw_difference),
-        *most("max_score_change", change["max"]),
-        *most("max_score_change_p999", change["p999"]),
-        *least("min_distinct_scores", distinct),
-        *(least("min_integer_share", shipped["integer_share"]) if quantized else ()),
+        *gates.verdict("max_parity", float(np.abs(scores - keras_scores).max())),
+        *gates.verdict("max_raw_parity", raw_difference),
+        *gates.verdict("max_score_change", change["max"]),
+        *gates.verdict("max_score_change_p999", change["p999"]),
+        *gates.verdict("min_distinct_scores", distinct),
+        *(gates.verdict("min_integer_share", shipped["integer_share"]) if quantized else ()),
     ]
 
 

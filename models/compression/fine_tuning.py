@@ -65,9 +65,9 @@ def compress(
     technique.check(checkpoint)
     start = technique.prepare(checkpoint, splits, training)
     rows = _training.data.count_rows(splits.train)
-    training = rules.settled(training, start.layout, rows, splits.eval)
-    steps = _training.data.steps_per_epoch(rows, training.batch_size or rows)
-    model = technique.wrap(start, steps)
+    model = technique.wrap(
+        start, _training.data.steps_per_epoch(rows, rules.batch_size(training, rows))
+    )
     technique.initialize(model, start, splits)
     settings = fine_tuning(
         training,

@@ -20,7 +20,7 @@ from ranklite.models.evaluation import bootstrap
 from ranklite.models.evaluation.bootstrap import Draws
 from ranklite.models.evaluation.gates import AccuracyGates, GatesConfig, slice_of
 from ranklite.models.evaluation.metrics import ranking_metrics
-from ranklite.models.evaluation.verdicts import Verdict, at_most, decide
+from ranklite.models.evaluation.verdicts import Verdict, decide
 from ranklite.models.reporting.metric_names import COSTS, METRICS, gate_title, slice_title
 
 Array = npt.NDArray[Any]
@@ -237,12 +237,7 @@ def slice_verdicts(
 
 def cost_verdicts(gates: GatesConfig, shipped: Mapping[str, float]) -> list[Verdict]:
     """The verdicts on sizes and latencies."""
-    verdicts = []
-    for metric in COSTS:
-        key = f"max_{metric.name}"
-        bound = getattr(gates, key)
-        verdicts += at_most(gate_title(key), shipped[metric.name], bound, f"gates.{key}")
-    return verdicts
+    return [v for m in COSTS for v in gates.verdict(f"max_{m.name}", shipped[m.name])]
 
 
 def file_verdicts(

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from ranklite.models.config import Bytes, Strict
+from ranklite.models.evaluation.verdicts import Verdict, at_least, at_most
+from ranklite.models.reporting.metric_names import gate_title
 
 Drop = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -126,6 +128,21 @@ class GatesConfig(AccuracyGates):
         yield "gates", self
         for name, bounds in self.slices.items():
             yield f"gates.slices.{name}", bounds
+
+    def verdict(self, key: str, value: float) -> list[Verdict]:
+        """The verdict on an exact figure; none where its gate is off.
+
+        Args:
+          key: Of the gate; what its value is held to follows from its beginning.
+          value: What was measured.
+
+        Example:
+            >>> [verdict] = GatesConfig(max_bytes="64k").verdict("max_bytes", 70_000)
+            >>> verdict.passed, verdict.threshold, verdict.key
+            (False, 65536, 'gates.max_bytes')
+        """
+        judge = at_least if key.startswith("min_") else at_most
+        return judge(gate_title(key), value, getattr(self, key), f"gates.{key}")
 
     def check_user(self, user: str | None) -> None:
         """Refuses gates whose figures are measured within each user where nothing names one.

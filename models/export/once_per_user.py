@@ -29,8 +29,7 @@ def has_parts(model: keras.Model) -> bool:
 
 def split(inputs: Tensors, layout: FeatureLayout) -> tuple[Tensors, Tensors]:
     """Whole rows of `ids` and `numeric` in the two parts that `logits` takes."""
-    before = layout.part(of_user=False)
-    cuts = {IDS: before.num_ids, NUMERIC: before.num_numeric}
+    cuts = _cuts(layout)
     return (
         {name: values[:, : cuts[name]] for name, values in inputs.items()},
         {name: values[:, cuts[name] :] for name, values in inputs.items()},
@@ -54,11 +53,16 @@ def logits(
       lists: The columns of these, one row or B.
       as_many: Whether there are B rows in any case, so that nothing has to be repeated.
     """
-    before = layout.part(of_user=False)
-    of_user = _Part(lists, (before.num_ids, layout.num_ids))
-    cuts = {IDS: before.num_ids, NUMERIC: before.num_numeric}
+    cuts = _cuts(layout)
+    of_user = _Part(lists, (cuts[IDS], layout.num_ids))
     rows = None if as_many else tf.shape(candidates[IDS])[0]
-    return _Candidates(candidates, (0, before.num_ids), of_user, cuts, rows).value(model.output)
+    return _Candidates(candidates, of_user, cuts, rows).value(model.output)
+
+
+def _cuts(layout: FeatureLayout) -> dict[str, int]:
+    """Column of each input at which the user's own lists begin."""
+    before = layout.part(of_user=False)
+    return {IDS: before.num_ids, NUMERIC: before.num_numeric}
 
 
 class _Part:
@@ -95,7 +99,6 @@ class _Candidates(_Part):
 
     Args:
       inputs: Of the candidates.
-      columns: Of the candidates.
       of_user: The part of the user's own lists.
       cuts: Column of each input at which that begins; that of what is looked up is that of `ids`.
       rows: B; None where the lists have as many rows.
@@ -104,12 +107,11 @@ class _Candidates(_Part):
     def __init__(
         self,
         inputs: Tensors,
-        columns: tuple[int, int],
         of_user: _Part,
         cuts: Mapping[str, int],
         rows: tf.Tensor | None,
     ) -> None:
-        super().__init__(inputs, columns)
+        super().__init__(inputs, (0, cuts[IDS]))
         self._of_user, self._cuts, self._rows = of_user, cuts, rows
 
     def _call(self, node: Any) -> Any:

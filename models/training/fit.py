@@ -196,7 +196,7 @@ def fit(
     if not rows:
         raise TrainingFailed(f"the train split has no rows: {list(train_files)}")
     training = rules.settled(training, layout, rows, eval_files)
-    batch_size = training.batch_size or rows
+    batch_size = rules.batch_size(training, rows)
     steps = data.steps_per_epoch(rows, batch_size)
     epoch_rows = min(rows, steps * batch_size)
     if augment is None and training.negatives is not None:

@@ -39,7 +39,7 @@ def settled(
     """
     chosen: dict[str, Any] = {}
     if training.batch_size is None:
-        chosen["batch_size"] = batch_size(rows)
+        chosen["batch_size"] = batch_size(training, rows)
     if training.oov_rate is None:
         unseen = unseen_shares(layout, eval_files)
         chosen["oov_rate"] = {
@@ -48,13 +48,17 @@ def settled(
     return training.model_copy(update=chosen) if chosen else training
 
 
-def batch_size(rows: int) -> int:
-    """Rows a step.
+def batch_size(training: TrainingConfig, rows: int) -> int:
+    """Rows a step, for a train split of so many rows.
 
     Example:
-        >>> [batch_size(rows) for rows in (500, 6_500, 32_000, 1_000_000)]
+        >>> [batch_size(TrainingConfig(), rows) for rows in (500, 6_500, 32_000, 1_000_000)]
         [64, 128, 512, 4096]
+        >>> batch_size(TrainingConfig(batch_size=100), 32_000)
+        100
     """
+    if training.batch_size is not None:
+        return training.batch_size
     exact = math.log2(max(1, rows) / STEPS)
     return int(min(MOST_BATCH, max(LEAST_BATCH, 2 ** round(exact))))
 

@@ -44,7 +44,7 @@ from ranklite.models.features.examples import (
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import IDS, NUMERIC, TIMESTAMP
 from ranklite.models.features.slices import GROUP, evaluation_slices
-from ranklite.models.reporting import gate_words
+from ranklite.models.reporting import baseline_words, gate_words
 from ranklite.models.training import fit as training
 
 ROUNDING_ROWS = 4096
@@ -125,8 +125,15 @@ class Executor(base_executor.BaseExecutor):
         records = read_records(artifact_io.split_files(input_dict["examples"], split))
         raw = raw_inputs(records, features.raw_columns)
         blessed = input_dict.get("blessed_model", [])
-        certainty, verdicts = judged_rows.judge(
-            gates, labels, scores, groups, texts, judged_rows.score_blessed(blessed, records)
+        train_files = artifact_io.split_files(input_dict["transformed_examples"], "train")
+        certainty, beaten, verdicts = judged_rows.judge(
+            gates,
+            labels,
+            scores,
+            groups,
+            texts,
+            judged_rows.score_blessed(blessed, records),
+            judged_rows.score_baselines(checkpoint.layout, train_files, ids),
         )
         for stage, result in certainty.items():
             stages[stage]["interval"] = result
@@ -171,6 +178,7 @@ class Executor(base_executor.BaseExecutor):
             "rows": len(labels),
             "positives": int(labels.sum()),
             "stages": stages,
+            "baselines": beaten,
             "slices": validation.slices(
                 texts, labels, {s: scores[s] for s in ("float", "shipped")}
             ),
@@ -182,6 +190,7 @@ class Executor(base_executor.BaseExecutor):
                 *users.warnings(labels, groups, scores["shipped"], split),
                 *leaks.warnings(limit, **alone, split=split),
                 *gate_words.warnings([verdict.to_dict() for verdict in verdicts]),
+                *baseline_words.warnings(beaten),
             ],
             "validation": {k: v for k, v in checkpoint.metrics.items() if _plain(v)},
             "layout": checkpoint.layout.to_dict(),

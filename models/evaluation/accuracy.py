@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranklite.models.evaluation import bootstrap
+from ranklite.models.evaluation.baselines import CONSTANT
 from ranklite.models.evaluation.bootstrap import Draws
 from ranklite.models.evaluation.gates import AccuracyGates, GatesConfig, slice_of
 from ranklite.models.evaluation.metrics import ranking_metrics
@@ -25,6 +26,7 @@ from ranklite.models.reporting.metric_names import COSTS, METRICS, gate_title, s
 
 Array = npt.NDArray[Any]
 SHIPPED, FLOAT, BLESSED = "shipped", "float", "blessed"  # files
+BASELINE = "baseline"  # the better one of those that learn
 LEAST = 20  # users, or rows where there are none, of either label
 _FIGURES = ("auc", "log_loss", "calibration")  # of all rows
 
@@ -36,8 +38,8 @@ class Gate:
     Attributes:
       key: Its name in `AccuracyGates`.
       metric: The figure.
-      against: The file that it is compared with: the bound is on what became worse. Empty where it
-        is on the figure itself.
+      against: The file that it is compared with: an upper bound is on what became worse, a lower
+        one on what became better. Empty where it is on the figure itself.
     """
 
     key: str
@@ -60,6 +62,8 @@ GATES = (
     Gate("max_gauc_drop_from_blessed", "gauc", BLESSED),
     Gate("max_ndcg_at_10_drop_from_blessed", "ndcg_at_10", BLESSED),
     Gate("max_log_loss_rise_from_blessed", "log_loss", BLESSED),
+    Gate("min_gain_over_constant", "log_loss", CONSTANT),
+    Gate("min_gain_over_baselines", "auc", BASELINE),
 )
 
 
@@ -118,7 +122,7 @@ class Evidence:
           key: The setting with the bound.
         """
         name, metric, at_least = gate_title(gate.key), gate.metric, gate.key.startswith("min_")
-        value = self._worse(gate, self.figures)
+        value = self._bounded(gate, self.figures)
         verdict = Verdict(name, False, value, bound, at_least, key=key)
         if no_numbers := self.broken & {SHIPPED, gate.against}:
             detail = f"scores of the {' and the '.join(sorted(no_numbers))} file are no numbers"
@@ -130,7 +134,7 @@ class Evidence:
             return verdict
         interval = (value, value)
         if self.draws is not None:
-            interval = bootstrap.interval(self._worse(gate, self.draws))
+            interval = bootstrap.interval(self._bounded(gate, self.draws))
         outcome = decide(interval, bound, at_least=at_least)
         return dataclasses.replace(
             verdict,
@@ -139,12 +143,12 @@ class Evidence:
             interval=None if self.draws is None else interval,
         )
 
-    def _worse(self, gate: Gate, of: Mapping[str, Mapping[str, Any]]) -> Any:
+    def _bounded(self, gate: Gate, of: Mapping[str, Mapping[str, Any]]) -> Any:
         """The figure that the bound is on; NaN where it was not measured."""
         value = of[SHIPPED].get(gate.metric, math.nan)
         if not gate.against:
             return value
-        sign = METRICS[gate.metric].better
+        sign = METRICS[gate.metric].better * (-1 if gate.key.startswith("min_") else 1)
         return sign * (of[gate.against].get(gate.metric, math.nan) - value)
 
 

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ranklite.models import progress
 from ranklite.models.features.layout import IDS, NUMERIC, FeatureLayout
 
 Array = npt.NDArray[Any]
 Inputs = Mapping[str, Array]
 
+CONSTANT = "constant"
 MOST_ROWS = 200_000  # that a baseline learns from: the newest
 _LEAST_HELD_OUT = 1000  # rows
 _CATEGORIES = 255  # of a column that trees take as categories; codes of others are numbers
@@ -90,7 +92,7 @@ def boosted_trees(layout: FeatureLayout, train: Inputs, labels: Array, judged: I
 
 
 BASELINES: dict[str, Callable[[FeatureLayout, Inputs, Array, Inputs], Array]] = {
-    "constant": constant,
+    CONSTANT: constant,
     "logistic regression": logistic_regression,
     "boosted trees": boosted_trees,
 }
@@ -113,7 +115,13 @@ def scores(layout: FeatureLayout, train: Inputs, labels: Array, judged: Inputs) 
     """
     newest = {name: column[-MOST_ROWS:] for name, column in train.items()}
     labels = np.asarray(labels[-MOST_ROWS:])
-    return {name: learn(layout, newest, labels, judged) for name, learn in BASELINES.items()}
+    # Of a single label there is nothing else to learn.
+    learned = BASELINES if len(np.unique(labels)) > 1 else {CONSTANT: constant}
+    made = {}
+    for name, learn in learned.items():
+        progress.report(f"the baseline: {name}")
+        made[name] = learn(layout, newest, labels, judged)
+    return made
 
 
 def _numbers(layout: FeatureLayout, rows: Inputs) -> Array:

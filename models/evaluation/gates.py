@@ -12,6 +12,7 @@ from ranklite.models.evaluation.verdicts import Verdict, at_least, at_most
 from ranklite.models.reporting.metric_names import gate_title
 
 Drop = Annotated[float, Field(ge=0.0, le=1.0)]
+Gain = Annotated[float, Field(ge=-1.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Undecided = Literal["pass", "refuse"]
 
@@ -38,6 +39,10 @@ class AccuracyGates(Strict):
       max_gauc_drop_from_blessed: GAUC lost against that model.
       max_ndcg_at_10_drop_from_blessed: NDCG@10 lost against that model.
       max_log_loss_rise_from_blessed: Log loss added to that model's.
+      min_gain_over_constant: Least log loss saved against the train split's share of positives as
+        the score of every row.
+      min_gain_over_baselines: Least AUC gained over the better one of a logistic regression and
+        boosted trees.
     """
 
     min_auc: Drop | None = None
@@ -54,6 +59,8 @@ class AccuracyGates(Strict):
     max_gauc_drop_from_blessed: Drop | None = None
     max_ndcg_at_10_drop_from_blessed: Drop | None = None
     max_log_loss_rise_from_blessed: Drop | None = None
+    min_gain_over_constant: Gain | None = None
+    min_gain_over_baselines: Gain | None = None
 
 
 class GatesConfig(AccuracyGates):
@@ -94,6 +101,7 @@ class GatesConfig(AccuracyGates):
     max_log_loss_rise: Drop | None = 0.02
     max_auc_drop_from_blessed: Drop | None = 0.01
     max_log_loss_rise_from_blessed: Drop | None = 0.05
+    min_gain_over_constant: Gain | None = 0.0
     undecided: Undecided = "pass"
     undecided_from_blessed: Undecided = "pass"
     slices: dict[str, AccuracyGates] = {}

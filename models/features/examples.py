@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -68,10 +69,18 @@ def transformed_inputs(
     return inputs, parsed[LABEL][:, 0], texts
 
 
-def read_records(files: Sequence[str]) -> list[bytes]:
-    """All records of some gzipped TFRecord files, in order."""
+def read_records(files: Sequence[str], last: int | None = None) -> list[bytes]:
+    """Records of some gzipped TFRecord files, in order.
+
+    Args:
+      files: The files.
+      last: How many records to keep, the last ones; None keeps all.
+    """
     records = tf.data.TFRecordDataset(sorted(files), compression_type="GZIP")
-    return [record for batch in records.batch(4096) for record in batch.numpy()]
+    kept: collections.deque[bytes] = collections.deque(maxlen=last)
+    for batch in records.batch(4096):
+        kept.extend(batch.numpy())
+    return list(kept)
 
 
 def row_identity(

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ranklite.models.reporting.baseline_words import ADVICE
 from ranklite.models.reporting.metric_names import METRICS
 from ranklite.models.reporting.tables import interval
 
@@ -102,6 +103,8 @@ def _advice(verdict: Verdict) -> str:
         return f": the model pushed last is better and stays. To replace it, {move}"
     if key.endswith(_COMPRESSION):
         return f": compress less, or {move}"
+    if "_gain_over_" in key:
+        return f": {ADVICE}; or {move}"
     figure = key.rpartition(".")[2].removeprefix("max_").removeprefix("min_")
     return f": change the model, or {move}" if figure in METRICS else ""
 

@@ -68,6 +68,8 @@ _GATES = {  # those that do not bound a figure as it is
     "max_gauc_drop_from_blessed": "GAUC lost to the model pushed last",
     "max_ndcg_at_10_drop_from_blessed": "NDCG@10 lost to the model pushed last",
     "max_log_loss_rise_from_blessed": "log loss added to the model pushed last",
+    "min_gain_over_constant": "log loss gained over the constant",
+    "min_gain_over_baselines": "AUC gained over baselines",
     "max_parity": "score against Keras",
     "max_raw_parity": "score raw against ids",
     "max_log_parity": "score from the log file",

@@ -7,7 +7,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ranklite.models.reporting import gate_words, html
+from ranklite.models.evaluation.baselines import MOST_ROWS
+from ranklite.models.reporting import baseline_words, gate_words, html
 from ranklite.models.reporting.facts import Scalars
 from ranklite.models.reporting.metric_names import (
     ACCURACY,
@@ -27,7 +28,22 @@ _SMALL_CHANGE = 0.05  # a slice that loses more AUC than this is marked
 def result(report: dict[str, Any]) -> str:
     """What to be careful about, and the figures of every stage with their intervals."""
     warned = "".join(f'<p class="warn">{html.text(line)}</p>' for line in report["warnings"])
-    return warned + _stages(report) + _users(report["evidence"]["users"])
+    users = _users(report["evidence"]["users"])
+    return warned + _stages(report) + users + _baselines(report)
+
+
+def _baselines(report: dict[str, Any]) -> str:
+    """What simple models reach on the same rows."""
+    measured = report.get("baselines")
+    if not measured:
+        return ""
+    note = (
+        "<p>The constant is the share of positives in the train split. The others learned from the "
+        f"same features, the newest {MOST_ROWS:,} rows at most. Against them: with 95 % "
+        "intervals.</p>"
+    )
+    table = html.table([*baseline_words.HEAD], baseline_words.rows(measured))
+    return f"<h3>Baselines</h3>{note}{table}"
 
 
 def _users(spread: dict[str, Any] | None) -> str:

@@ -22,7 +22,7 @@ from ranklite.models.compression.search.hparams import (
 from ranklite.models.evaluation.scored_rows import ScoredRows
 from ranklite.models.reporting.facts import Scalars
 from ranklite.models.reporting.gate_words import HEAD, verdict_cells
-from ranklite.models.reporting.metric_names import OF_TRIALS
+from ranklite.models.reporting.metric_names import ACCURACY, OF_TRIALS
 
 _SETTINGS = ("model", "training")
 SUMMARY = "summary"  # of TensorBoard's runs, the one with the figures
@@ -82,6 +82,11 @@ def write(report: dict[str, Any], config: dict[str, Any], rows: ScoredRows, fold
             if metric.name in figures:
                 tf.summary.scalar(f"{FIGURES_TAG}/{metric.name}", figures[metric.name])
         tf.summary.text("run", summary(report, config))
+    for name, measured in report.get("baselines", {}).items():
+        with _writer(folder, f"baseline {name}") as writer, writer.as_default(step=0):
+            for metric in ACCURACY:
+                if metric.name in measured:
+                    tf.summary.scalar(f"{FIGURES_TAG}/{metric.name}", measured[metric.name])
     # Apart from the figures: HParams takes every scalar beside it for a figure of the run.
     for stage in ("float", "shipped"):
         with _writer(folder, stage) as writer, writer.as_default(step=0):

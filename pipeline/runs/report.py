@@ -10,7 +10,7 @@ from typing import Any
 
 from ranklite.components import artifact_io
 from ranklite.components.artifact_types import PAGE_FILE
-from ranklite.models.reporting import gate_words, training_words
+from ranklite.models.reporting import baseline_words, gate_words, training_words
 from ranklite.models.reporting.metric_names import (
     ACCURACY,
     COSTS,
@@ -42,6 +42,14 @@ def stages(report: dict[str, Any], best: dict[str, float] | None) -> str:
             ["best reachable", *(metric.text(best.get(metric.name)) for metric in _COLUMNS)]
         )
     return table(["stage", *(metric.title for metric in _COLUMNS)], rows)
+
+
+def baselines(report: dict[str, Any]) -> str:
+    """What simple models reach on the same rows."""
+    measured = report.get("baselines")
+    if not measured:
+        return ""
+    return "\n" + table([*baseline_words.HEAD], baseline_words.rows(measured)) + "\n"
 
 
 def ptq_and_qat(report: dict[str, Any]) -> str:
@@ -161,6 +169,7 @@ def render(outcome: Outcome) -> str:
         f"{title}: {report['rows']:,} rows, {report['positives']:,} positive{_origin(outcome)}",
         "",
         stages(report, best),
+        baselines(report),
         ptq_and_qat(report),
         single_scores(report),
         "",

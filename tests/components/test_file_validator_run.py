@@ -42,7 +42,7 @@ FEATURES = FeatureSet.model_validate(
 GRAPH = "transform_graph"
 # Bounds that every model keeps, and that none of them can show to keep on five rows.
 WIDE = {gate.key: 0.01 if gate.key.startswith("min_") else 0.9 for gate in GATES}
-WIDE |= {"max_log_loss": 9.0, "max_calibration": 9.0}
+WIDE |= {"max_log_loss": 9.0, "max_calibration": 9.0, "min_gain_over_baselines": -0.9}
 
 
 def clicks(rows: int, seed: int) -> pd.DataFrame:
@@ -60,7 +60,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Any:
     train = clicks(2000, 1)
     data = Prepared.make(train, clicks(400, 2), FEATURES)
     settings = DeepFMConfig(embedding_dim=4, hidden_units=(8,))
-    checkpoint = data.trained(settings, TrainingConfig(batch_size=64, epochs=2, learning_rate=0.01))
+    checkpoint = data.trained(
+        settings, TrainingConfig(batch_size=64, epochs=12, learning_rate=0.01, ridge=0.5)
+    )
     target = export_target("tflite")
     content = target.export(checkpoint, data.raw_features(checkpoint))
 
@@ -161,6 +163,14 @@ def test_many_rows_decide(inputs: Any, tmp_path: pathlib.Path) -> None:
     gates: dict[str, Any] = {**WIDE, **EXACT}
     gates["slices"] = {"user": {"min_gauc": 0.3}, "user = new": {"min_auc": 0.3}}
     blessing, report = run(inputs(1500), gates, tmp_path)
+    beaten = report["baselines"]
+    assert list(beaten) == ["constant", "logistic regression", "boosted trees"]
+    assert beaten["constant"]["auc"] == 0.5
+    shipped = report["stages"]["shipped"]
+    for figures in beaten.values():
+        gained, low, high = figures["change"]["auc"]
+        assert gained == pytest.approx(shipped["auc"] - figures["auc"])
+        assert low <= gained <= high
     assert outcomes(report) == {gate.key: "passed" for gate in GATES}
     assert blessing.get_int_custom_property("blessed") == 1
     by_key = {(v["name"], v["key"]): v for v in report["verdicts"]}

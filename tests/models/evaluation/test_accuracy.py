@@ -52,9 +52,10 @@ def outcome(verdict: Verdict) -> str:
 def test_every_field_has_one_gate_and_a_title_of_its_own() -> None:
     assert [gate.key for gate in GATES] == list(AccuracyGates.model_fields)
     for gate in GATES:
-        assert METRICS[gate.metric].name in gate.key
+        assert METRICS[gate.metric].name in gate.key or "_gain_over_" in gate.key
         assert ("from_blessed" in gate.key) == (gate.against == "blessed")
-        assert ("_drop" in gate.key or "_rise" in gate.key) == bool(gate.against)
+        compared = any(word in gate.key for word in ("_drop", "_rise", "_gain_over_"))
+        assert compared == bool(gate.against)
         assert METRICS[gate.metric].better == 1 or "_drop" not in gate.key
     titles = {gate_title(gate.key) for gate in GATES}
     assert len(titles) == len(GATES) - 1  # two bounds on one calibration
@@ -69,6 +70,34 @@ def test_a_log_loss_without_noise_is_decided(bound: float, expected: str) -> Non
     assert verdict.interval == pytest.approx((LOSS, LOSS))
     assert outcome(verdict) == expected
     assert verdict.passed == (expected == "passed")
+
+
+@pytest.mark.parametrize(
+    ("shipped", "bound", "expected"),
+    [
+        (SURE, 0.0, "passed"),
+        (SURE, LOSS + 0.01, "failed"),
+        (np.full(80, 0.5), 0.0, "passed"),  # no worse
+        (WRONG, 0.0, "failed"),
+        (WRONG, -0.95, "passed"),
+    ],
+)
+def test_what_is_gained_over_the_constant(shipped: Any, bound: float, expected: str) -> None:
+    gates = {"min_gain_over_constant": bound}
+    verdict = judged(gates, shipped, constant=np.full(80, 0.5))["min_gain_over_constant"]
+    lost = {True: math.log(2.5), False: 0.0}[shipped is WRONG]  # 0.2 costs ln 2.5 more than 0.5
+    assert verdict.value == pytest.approx(LOSS if shipped is SURE else -lost)
+    assert outcome(verdict) == expected
+
+
+def test_what_is_gained_over_the_better_baseline_is_auc() -> None:
+    gates = {"min_gain_over_baselines": 0.3}
+    verdict = judged(gates, SURE, baseline=UNSURE)["min_gain_over_baselines"]
+    # 20 of 40 pairs of a user are ordered; of the other users' pairs half of those with an unsure
+    # one count: 1 - (1/4 * 1/2) = 0.875.
+    assert verdict.value == pytest.approx(0.125)
+    assert outcome(verdict) == "failed"
+    assert not judged(gates, SURE)  # nothing was learned to compare with
 
 
 def test_a_bound_amid_the_interval_is_undecided() -> None:
@@ -115,7 +144,11 @@ def test_without_a_pushed_model_its_gates_have_no_verdict() -> None:
 @pytest.mark.parametrize("users", [None, USERS])
 def test_five_rows_decide_nothing_however_good_or_bad(users: Any) -> None:
     by_user = ("gauc", "ndcg_at_10") if users is None else ()
-    gates = {gate.key: 0.5 for gate in GATES if gate.metric not in by_user}
+    gates = {
+        gate.key: 0.5
+        for gate in GATES
+        if gate.metric not in by_user and gate.against in ("", "float", "blessed")
+    }
     for scores in (SURE, WRONG):
         verdicts = judged(gates, scores, users, slice(0, 5), blessed=SURE)
         assert set(verdicts) == set(gates)

@@ -5,6 +5,7 @@ For TFLite that is the name under which TFMA looks for it.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -13,10 +14,13 @@ import numpy as np
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from ranklite.models.evaluation.score_calibration import ScoreCalibration
 from ranklite.models.export import export_target
 from ranklite.models.export.target import SERVING_RAW, LoadedModel, Target
 from ranklite.models.features.examples import raw_inputs
 from ranklite.models.features.raw_column import RawColumn
+
+_CALIBRATION = "score_calibration"
 
 
 def folder(models: list[Any]) -> str:
@@ -68,3 +72,15 @@ def write(models: list[Any], target: Target, content: bytes) -> None:
     os.makedirs(where, exist_ok=True)
     with open(os.path.join(where, target.name), "wb") as file:
         file.write(content)
+
+
+def note_calibration(artifact: Any, calibration: ScoreCalibration) -> None:
+    """Keeps what a file does to the logits of its checkpoint on its Model artifact."""
+    artifact.set_string_custom_property(_CALIBRATION, json.dumps(calibration.to_dict()))
+
+
+def calibration(models: list[Any]) -> ScoreCalibration:
+    """What the file of a Model artifact does to the logits of its checkpoint."""
+    (artifact,) = models
+    noted = artifact.get_string_custom_property(_CALIBRATION)
+    return ScoreCalibration.from_dict(json.loads(noted) if noted else None)

@@ -24,6 +24,7 @@ class BudgetSearchSpec(ComponentSpec):
         "training": ExecutionParameter(type=str),
         "gates": ExecutionParameter(type=str),
         "target": ExecutionParameter(type=str),
+        "calibration": ExecutionParameter(type=str),
         "work_dir": ExecutionParameter(type=str),
         "code_digest": ExecutionParameter(type=str),
     }
@@ -54,6 +55,7 @@ class BudgetSearch(base_component.BaseComponent):
       training: JSON of the float model's TrainingConfig.
       gates: JSON of a GatesConfig.
       target: Name of the export target.
+      calibration: How the scores of files are calibrated.
       work_dir: Folder that keeps finished trials, so that a killed search goes on.
       code_digest: Digest of the executor's code and of the target's.
       teachers: Channels of float Models, where a recipe distils.
@@ -73,6 +75,7 @@ class BudgetSearch(base_component.BaseComponent):
         training: str,
         gates: str,
         target: str,
+        calibration: str,
         work_dir: str,
         code_digest: str,
         teachers: Sequence[channel.BaseChannel] = (),
@@ -91,6 +94,7 @@ class BudgetSearch(base_component.BaseComponent):
                 training=training,
                 gates=gates,
                 target=target,
+                calibration=calibration,
                 work_dir=work_dir,
                 code_digest=code_digest,
                 model=channel.Channel(type=standard_artifacts.Model),

@@ -23,12 +23,16 @@ from ranklite.models.compression.technique import Setting
 from ranklite.models.compression.techniques import from_json
 from ranklite.models.evaluation.gates import GatesConfig
 from ranklite.models.export import export_target
+from ranklite.models.export.target import LoadedModel
 from ranklite.models.features.constants import read_constants
 from ranklite.models.features.examples import read_records, transformed_inputs
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.raw_signature import RawFeatures
 from ranklite.models.features.slices import GROUP
+from ranklite.models.training.calibrated import calibrated
 from ranklite.models.training.config import TrainingConfig
+
+_KEYS = ("target", "calibration", "code_digest")  # of the properties
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +67,7 @@ class Executor(base_executor.BaseExecutor):
             - work_dir: Folder that keeps finished trials until the inputs or the code change: a
               search that was killed goes on, and one with another budget tries only what is new.
             - target: Name of the export target.
+            - calibration: How the scores of files are calibrated.
             - code_digest: Keys the cache and the finished trials.
 
         Raises:
@@ -83,18 +88,23 @@ class Executor(base_executor.BaseExecutor):
         inputs, labels, texts = transformed_inputs(
             read_records(setting.splits.eval), base.layout, [GROUP] if features.user else []
         )
+
+        def export(checkpoint: Checkpoint) -> LoadedModel:
+            ending = calibrated(checkpoint, setting.splits.eval, exec_properties["calibration"])
+            return shipped_as.load(shipped_as.export(ending, raw))
+
         logs = artifact_utils.get_single_uri(output_dict["model_run"])
         os.makedirs(logs, exist_ok=True)
         finished = _finished(
             exec_properties["work_dir"],
-            _digest(input_dict, exec_properties["target"], exec_properties["code_digest"]),
+            _digest(input_dict, *(exec_properties[key] for key in _KEYS)),
         )
         with run_logs.kept(logs):
             result = search(
                 Search.model_validate_json(exec_properties["config"]),
                 base,
                 setting,
-                lambda checkpoint: shipped_as.load(shipped_as.export(checkpoint, raw)),
+                export,
                 inputs,
                 labels,
                 finished,
@@ -135,12 +145,10 @@ def _finished(work_dir: str, digest: str) -> str:
     return os.path.join(work_dir, digest)
 
 
-def _digest(input_dict: dict[str, list[Any]], target: str, code_digest: str) -> str:
-    """Trials are only valid for the same inputs, the same target and the same code."""
+def _digest(input_dict: dict[str, list[Any]], *keys: str) -> str:
+    """Trials are only valid for the same inputs and the same `_KEYS`."""
     ids = {key: [artifact.id for artifact in values] for key, values in input_dict.items()}
-    return hashlib.sha256(
-        json.dumps([ids, target, code_digest], sort_keys=True).encode()
-    ).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([ids, *keys], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _control(result: SearchResult, setting: Setting) -> Checkpoint:

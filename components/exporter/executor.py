@@ -14,6 +14,7 @@ from ranklite.models.export.target import SERVING_DEFAULT, SERVING_RAW
 from ranklite.models.features.constants import read_constants
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.raw_signature import RawFeatures
+from ranklite.models.training.calibrated import calibrated
 
 
 def features_digest(features: FeatureSet) -> str:
@@ -37,6 +38,7 @@ class Executor(base_executor.BaseExecutor):
           input_dict:
             - keras_model: Model with a checkpoint.
             - transform_graph: TransformGraph that made the model's inputs.
+            - transformed_examples: Examples, on whose split `eval` scores are calibrated.
             - ingest_report: IngestReport with what the file stores of the past, if anything.
           output_dict:
             - model: Model; the file is `Format-Serving/<target>`.
@@ -44,6 +46,7 @@ class Executor(base_executor.BaseExecutor):
             - features: JSON of a FeatureSet.
             - stage: What the checkpoint is; becomes a custom property of the model.
             - target: Name of the export target.
+            - calibration: How scores are calibrated.
             - code_digest: Only keys the cache.
 
         Raises:
@@ -51,7 +54,11 @@ class Executor(base_executor.BaseExecutor):
           UnreadableModel: The runtime that ships cannot load or run the file.
         """
         features = FeatureSet.model_validate_json(exec_properties["features"])
-        checkpoint = artifact_io.load(input_dict["keras_model"])
+        checkpoint = calibrated(
+            artifact_io.load(input_dict["keras_model"]),
+            artifact_io.split_files(input_dict["transformed_examples"], "eval"),
+            exec_properties["calibration"],
+        )
         constants = read_constants(
             artifact_utils.get_single_uri(input_dict["transform_graph"]),
             features,
@@ -69,5 +76,6 @@ class Executor(base_executor.BaseExecutor):
         artifact.set_string_custom_property("features_digest", features_digest(features))
         artifact.set_string_custom_property("stage", exec_properties["stage"])
         artifact.set_int_custom_property("bytes", len(content))
+        model_file.note_calibration(artifact, checkpoint.calibration)
         stored = sum(state.num_bytes for state in raw.states.values())
         artifact.set_int_custom_property("state_bytes", stored)

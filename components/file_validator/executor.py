@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -45,7 +46,7 @@ from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import IDS, NUMERIC, TIMESTAMP
 from ranklite.models.features.slices import GROUP, evaluation_slices
 from ranklite.models.reporting import baseline_words, gate_words
-from ranklite.models.training import fit as training
+from ranklite.models.training.calibrated import calibrated, calibrated_scores
 
 ROUNDING_ROWS = 4096
 
@@ -101,6 +102,7 @@ class Executor(base_executor.BaseExecutor):
         shipped = model_file.load(input_dict["model"])
         target = model_file.target_in(model_file.folder(input_dict["model"]))
         quantized = is_quantized(checkpoint)
+        calibration = model_file.calibration(input_dict["model"])
         models = {"float": model_file.load(input_dict["float_model"])}
         for artifact in repeated_inputs.artifacts("stage_model", input_dict):
             models[artifact.get_string_custom_property("stage")] = model_file.load([artifact])
@@ -110,11 +112,16 @@ class Executor(base_executor.BaseExecutor):
             progress.report(f"measuring the {stage} file")
             stages[stage], scores[stage] = validation.measure(model, ids, labels, groups)
         if input_dict.get("control_model"):
-            control = artifact_io.load(input_dict["control_model"])
-            scores["control"], _ = training.predict(control.model, control.layout, files)
+            evaluation = artifact_io.split_files(input_dict["transformed_examples"], "eval")
+            control = calibrated(
+                artifact_io.load(input_dict["control_model"]), evaluation, calibration.method
+            )
+            scores["control"] = calibrated_scores(control, files)
             stages["control"] = metrics.binary_metrics(labels, scores["control"])
         progress.report("measuring the shipped file")
-        keras_scores, _ = training.predict(checkpoint.model, checkpoint.layout, files)
+        keras_scores = calibrated_scores(
+            dataclasses.replace(checkpoint, calibration=calibration), files
+        )
         if quantized:
             scores["quantized"] = keras_scores
             stages["quantized"] = metrics.binary_metrics(labels, keras_scores)
@@ -179,6 +186,7 @@ class Executor(base_executor.BaseExecutor):
             "positives": int(labels.sum()),
             "stages": stages,
             "baselines": beaten,
+            "score_calibration": calibration.to_dict(),
             "slices": validation.slices(
                 texts, labels, {s: scores[s] for s in ("float", "shipped")}
             ),

@@ -118,6 +118,7 @@ class Executor(base_executor.BaseExecutor):
             report["verdicts"],
             json.loads(exec_properties["config"]),
             past=report.get("past"),
+            score_calibration=report["score_calibration"],
             code_digest=exec_properties["code_digest"],
             lineage={"artifacts": artifacts, "execution": execution},
         )

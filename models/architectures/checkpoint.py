@@ -22,6 +22,7 @@ from ranklite.models.architectures.parts import Parts
 from ranklite.models.architectures.settings import parse_settings
 from ranklite.models.compression.techniques import TECHNIQUES
 from ranklite.models.config import OLD_SPEC_FILE, SPEC_FILE, Format
+from ranklite.models.evaluation.score_calibration import UNCALIBRATED, ScoreCalibration
 from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.layers import (  # noqa: F401  registers what a saved model names
     pooling,
@@ -46,6 +47,7 @@ class Checkpoint:
       metrics: Figures that the stage measured, by name.
       format: How the exported file stores the weights.
       techniques: Names of the compression techniques that made it, in order.
+      calibration: What the exported file does to its logits.
     """
 
     model: keras.Model
@@ -54,6 +56,7 @@ class Checkpoint:
     metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
     format: Format = "float32"
     techniques: tuple[str, ...] = ()
+    calibration: ScoreCalibration = UNCALIBRATED
 
     @property
     def parts(self) -> Parts:
@@ -81,6 +84,7 @@ class Checkpoint:
             "metrics": self.metrics,
             "format": self.format,
             "techniques": list(self.techniques),
+            "calibration": self.calibration.to_dict(),
         }
         with open(os.path.join(folder, SPEC_FILE), "w", encoding="utf-8") as file:
             json.dump(spec, file, indent=2, sort_keys=True)
@@ -108,6 +112,7 @@ class Checkpoint:
             spec["metrics"],
             spec["format"],
             techniques,
+            ScoreCalibration.from_dict(spec.get("calibration")),
         )
 
 

@@ -95,8 +95,8 @@ class GatesConfig(AccuracyGates):
     """
 
     min_auc: Drop | None = 0.5
-    min_calibration: Positive | None = 0.5
-    max_calibration: Positive | None = 2.0
+    min_calibration: Positive | None = 0.9
+    max_calibration: Positive | None = 1.1
     max_auc_drop: Drop | None = 0.005
     max_log_loss_rise: Drop | None = 0.02
     max_auc_drop_from_blessed: Drop | None = 0.01

@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from ranklite.models.architectures.checkpoint import Checkpoint
+from ranklite.models.evaluation.score_calibration import ScoreCalibration
 from ranklite.models.export import once_per_user
 from ranklite.models.export.target import SCORE, SERVING_DEFAULT, SERVING_RAW
 from ranklite.models.features.layout import IDS, NUMERIC
@@ -41,13 +42,14 @@ class ServingModule(tf.Module):
             isinstance(layer, RowQuantizedEmbedding) for layer in self.model.layers
         )
 
+        def probability(logits: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {SCORE: tf.sigmoid(calibrated(logits, checkpoint.calibration))}
+
         def score(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
             if not is_split:
-                return {SCORE: tf.sigmoid(self.model(features, training=False))}
+                return probability(self.model(features, training=False))
             parts = once_per_user.split(features, layout)
-            return {
-                SCORE: tf.sigmoid(once_per_user.logits(self.model, layout, *parts, as_many=True))
-            }
+            return probability(once_per_user.logits(self.model, layout, *parts, as_many=True))
 
         self.functions: dict[str, Any] = {
             SERVING_DEFAULT: tf.function(
@@ -60,8 +62,19 @@ class ServingModule(tf.Module):
                 if not has_parts:
                     return score(raw(features))
                 parts = raw.parts(features)
-                return {SCORE: tf.sigmoid(once_per_user.logits(self.model, layout, *parts))}
+                return probability(once_per_user.logits(self.model, layout, *parts))
 
             self.functions[SERVING_RAW] = tf.function(
                 lambda **features: score_raw(features), autograph=False
             ).get_concrete_function(**raw.input_signature())
+
+
+def calibrated(logits: tf.Tensor, calibration: ScoreCalibration) -> tf.Tensor:
+    """Calibrated logits [B, 1] of logits [B, 1], in plain operators."""
+    if calibration.is_identity:
+        return logits
+    result = logits * calibration.slope + calibration.offset
+    if calibration.knots:
+        above = tf.nn.relu(logits - tf.constant([calibration.knots], tf.float32))
+        result += tf.matmul(above, tf.constant([[c] for c in calibration.changes], tf.float32))
+    return result

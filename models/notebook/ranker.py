@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from ranklite.models.architectures.settings import parse_settings
 from ranklite.models.compression.config import STAGES, Recipe
 from ranklite.models.compression.sizes import kernel_shapes
+from ranklite.models.evaluation.score_calibration import Method
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.training.config import TrainingConfig
 
@@ -166,7 +167,13 @@ class Ranker:
         """
         return self._data.predict(self.checkpoint, table)
 
-    def export(self, folder: str, target: str = "tflite", keep: int | None = None) -> str:
+    def export(
+        self,
+        folder: str,
+        target: str = "tflite",
+        keep: int | None = None,
+        calibration: Method = "auto",
+    ) -> str:
         """Writes the file that ships as a new version in a folder, as the Pusher does.
 
         The file is run before it is written, and measured on the validation table through its raw
@@ -176,6 +183,8 @@ class Ranker:
           folder: Of the versions; made if needed.
           target: Name of the export target.
           keep: Newest versions to keep; None keeps all.
+          calibration: How scores become probabilities, learned on the validation table: `auto`,
+            `none`, `platt` or `isotonic`.
 
         Returns:
           Folder of the version: `model.tflite` with `model.json`. `Scorer` takes it.
@@ -188,9 +197,11 @@ class Ranker:
         from ranklite.models.export import export_target
         from ranklite.models.serving.metadata import describe
         from ranklite.models.serving.versions import write_version
+        from ranklite.models.training.calibrated import calibrated
 
         chosen = export_target(target)
-        content = chosen.export(self.checkpoint, self._data.raw_features(self.checkpoint))
+        ending = calibrated(self.checkpoint, self._data.splits.eval, calibration)
+        content = chosen.export(ending, self._data.raw_features(ending))
         loaded = chosen.load(content)
         loaded.try_out()
         metrics = {**self.metrics, EXPORTED: self._data.measured(loaded)}
@@ -208,5 +219,6 @@ class Ranker:
             {"split": "eval", **metrics},
             [],
             config,
+            score_calibration=ending.calibration.to_dict(),
         )
         return write_version(folder, {chosen.file: content}, {"model": document}, keep=keep)

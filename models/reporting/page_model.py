@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ranklite.models.evaluation.baselines import MOST_ROWS
+from ranklite.models.evaluation.score_calibration import ScoreCalibration
 from ranklite.models.reporting import baseline_words, gate_words, html
 from ranklite.models.reporting.facts import Scalars
 from ranklite.models.reporting.metric_names import (
@@ -29,7 +30,13 @@ def result(report: dict[str, Any]) -> str:
     """What to be careful about, and the figures of every stage with their intervals."""
     warned = "".join(f'<p class="warn">{html.text(line)}</p>' for line in report["warnings"])
     users = _users(report["evidence"]["users"])
-    return warned + _stages(report) + users + _baselines(report)
+    return warned + _stages(report) + _calibration(report) + users + _baselines(report)
+
+
+def _calibration(report: dict[str, Any]) -> str:
+    """What was done so that scores are probabilities."""
+    learned = ScoreCalibration.from_dict(report.get("score_calibration")).text()
+    return f"<p>Calibration of the shipped file: {html.text(learned)}.</p>"
 
 
 def _baselines(report: dict[str, Any]) -> str:
@@ -157,7 +164,7 @@ def slices(report: dict[str, Any]) -> str:
         change = float(entry["float"]["auc"] - entry["shipped"]["auc"])
         return -math.inf if math.isnan(change) else change
 
-    auc, log_loss = METRICS["auc"], METRICS["log_loss"]
+    auc, *others = METRICS["auc"], METRICS["log_loss"], METRICS["calibration"]
     rows = [
         [
             slice_title(entry),
@@ -165,12 +172,12 @@ def slices(report: dict[str, Any]) -> str:
             f"{entry['rows'] / report['rows']:.1%}",
             auc.text(entry["float"]["auc"]),
             auc.text(entry["shipped"]["auc"]),
-            log_loss.text(entry["shipped"]["log_loss"]),
+            *(metric.text(entry["shipped"][metric.name]) for metric in others),
             "loses much" if lost(entry) > _SMALL_CHANGE else "",
         ]
         for entry in sorted(report["slices"], key=lost, reverse=True)
     ]
-    titles = [f"{auc.title} float", f"{auc.title} shipped", f"{log_loss.title} shipped"]
+    titles = [f"{auc.title} float", *(f"{m.title} shipped" for m in (auc, *others))]
     head = ["slice", "rows", "share", *titles, ""]
     return html.table(head, rows)
 

@@ -32,6 +32,7 @@ from ranklite.models.compression.sizes import (
 from ranklite.models.compression.techniques import technique
 from ranklite.models.config import Column, Name, Strict
 from ranklite.models.evaluation.gates import GatesConfig
+from ranklite.models.evaluation.score_calibration import Method
 from ranklite.models.export import DEFAULT_TARGET, TARGETS
 from ranklite.models.features.feature_set import Feature, FeatureSet
 from ranklite.models.features.past import SESSION_GAP
@@ -77,6 +78,9 @@ class RunConfig(Strict):
       training: How it is trained.
       compression: Steps in order, or a search for the best ones within a budget.
       target: What kind of file ships: the name of an export target.
+      calibration: What the end of the file does so that scores are probabilities, learned on the
+        validation split: `platt`, `isotonic`, `none`, or `auto`, the best one of them in cross
+        validation.
       gates: What a model must be to be pushed.
       push: Where it is pushed.
       beam: How Beam-based stages run.
@@ -103,6 +107,7 @@ class RunConfig(Strict):
     training: TrainingConfig = TrainingConfig()
     compression: Compression = ()
     target: TargetName = DEFAULT_TARGET
+    calibration: Method = "auto"
     gates: GatesConfig = GatesConfig()
     push: PushConfig = PushConfig()
     beam: BeamConfig = BeamConfig()

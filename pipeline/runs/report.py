@@ -10,6 +10,7 @@ from typing import Any
 
 from ranklite.components import artifact_io
 from ranklite.components.artifact_types import PAGE_FILE
+from ranklite.models.evaluation.score_calibration import ScoreCalibration
 from ranklite.models.reporting import baseline_words, gate_words, training_words
 from ranklite.models.reporting.metric_names import (
     ACCURACY,
@@ -82,16 +83,17 @@ def gates(verdicts: Sequence[dict[str, Any]]) -> str:
 
 
 def slices(report: dict[str, Any]) -> str:
-    """AUC by slice, float against shipped."""
+    """AUC by slice, float against shipped, and calibration of what ships."""
     rows = [
         [
             slice_title(entry),
             f"{entry['rows']:,}",
             *(METRICS["auc"].text(entry[stage]["auc"]) for stage in ("float", "shipped")),
+            METRICS["calibration"].text(entry["shipped"]["calibration"]),
         ]
         for entry in report["slices"]
     ]
-    return table(["slice", "rows", "AUC float", "AUC shipped"], rows) if rows else ""
+    return table(["slice", "rows", "AUC float", "AUC shipped", "calibration"], rows) if rows else ""
 
 
 def states(report: dict[str, Any]) -> str:
@@ -172,6 +174,7 @@ def render(outcome: Outcome) -> str:
         baselines(report),
         ptq_and_qat(report),
         single_scores(report),
+        f"calibration: {ScoreCalibration.from_dict(report.get('score_calibration')).text()}",
         "",
         gates(verdicts),
         "",

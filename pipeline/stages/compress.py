@@ -81,6 +81,7 @@ def _search(
         training=config.fitting.model_dump_json(),
         gates=config.judged_by.model_dump_json(),
         target=config.target,
+        calibration=config.calibration,
         work_dir=work_dir,
         code_digest=executor_digest(
             BudgetSearch,

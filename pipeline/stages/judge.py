@@ -65,9 +65,11 @@ def export(
         stage: Exporter(
             keras_model=checkpoint,
             transform_graph=transformed.graph,
+            transformed_examples=transformed.examples,
             features=config.feature_set.model_dump_json(),
             stage=stage,
             target=config.target,
+            calibration=config.calibration,
             ingest_report=ingested.report if config.feature_set.stores_state else None,
             code_digest=executor_digest(
                 Exporter,

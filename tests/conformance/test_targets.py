@@ -26,6 +26,7 @@ from ranklite.models.compression.technique import Setting, Splits
 from ranklite.models.compression.techniques import technique
 from ranklite.models.compression.techniques.quantize import Quantization
 from ranklite.models.evaluation import metrics
+from ranklite.models.evaluation.score_calibration import ScoreCalibration
 from ranklite.models.export import TARGETS, export_target
 from ranklite.models.export.target import (
     SERVING_DEFAULT,
@@ -245,6 +246,32 @@ def test_sizes_and_latency(exported: Exported, inputs: dict[str, Any]) -> None:
     single = small.latency(one, 1, seconds=0.05)
     batched = small.latency(one, 64, seconds=0.05)
     assert 0 < batched < single < 1e5
+
+
+CALIBRATIONS = [
+    ScoreCalibration("platt", 1.5, -0.25),
+    ScoreCalibration("isotonic", 0.5, 0.1, (-1.0, 0.5), (1.0, -0.75)),
+]
+
+
+@pytest.mark.parametrize("calibration", CALIBRATIONS, ids=lambda c: c.method)
+def test_a_file_ends_with_the_calibration(
+    exported: Exported,
+    checkpoints: dict[str, Checkpoint],
+    raw_features: RawFeatures,
+    inputs: dict[str, Any],
+    calibration: ScoreCalibration,
+) -> None:
+    for format, checkpoint in checkpoints.items():
+        ending = dataclasses.replace(checkpoint, calibration=calibration)
+        file = exported.target.load(exported.target.export(ending, raw_features))
+        expected = calibration.scores(exported.raw[format].score(inputs))
+        np.testing.assert_allclose(file.score(inputs), expected, atol=2e-6)
+        assert len(file.content) < len(exported.raw[format].content) + 4096
+        before = exported.raw[format].score(RAW_ROWS, SERVING_RAW)
+        after = file.score(RAW_ROWS, SERVING_RAW)
+        np.testing.assert_allclose(after, calibration.scores(before), atol=2e-6)
+        assert not exported.target.foreign(file.operators())
 
 
 @pytest.mark.parametrize("format", FORMATS)

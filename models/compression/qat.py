@@ -6,16 +6,20 @@ import dataclasses
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import tf_keras as keras
 
 from ranklite.models import progress
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
+from ranklite.models.compression.choice import first_as_good
 from ranklite.models.compression.equalization import rounding_forms
 from ranklite.models.compression.fine_tuning import compress, fine_tuning
 from ranklite.models.compression.invariants import KeepZeros, masks
 from ranklite.models.compression.mixed_bits import choose_bits
 from ranklite.models.compression.technique import Compressed, Setting, Splits
+from ranklite.models.evaluation.metrics import binary_metrics
 from ranklite.models.training import fit as training
 
 if TYPE_CHECKING:
@@ -34,9 +38,9 @@ def quantize(
       log_dir: Folder for TensorBoard; None logs nothing.
 
     Returns:
-      The quantized model, trained or only calibrated, whichever has the lower log loss on the
-      validation split (`chosen` among its metrics says which), and the control: the folded float
-      model, trained as long where the settings ask for it.
+      The quantized model, trained, or only calibrated where that has a lower log loss on the
+      validation split by more than noise (`chosen` among its metrics says which), and the control:
+      the folded float model, trained as long where the settings ask for it.
     """
     config, splits = technique.config, setting.splits
     if config.format in ("dynamic_range", "float16"):
@@ -65,7 +69,8 @@ def quantize(
                 log_dir=log_dir and os.path.join(log_dir, "quantized"),
             )
         figures |= {f"trained_{name}": trained.metrics[name] for name in before}
-        if trained.metrics["log_loss"] <= before["log_loss"]:
+        scores, labels = training.predict(trained.model, trained.layout, splits.eval)
+        if first_as_good(labels, [scores, start.scores]) == 0:
             figures["chosen"] = "trained"
             quantized = dataclasses.replace(trained, format=config.format)
     quantized.metrics.update(figures)
@@ -83,16 +88,20 @@ class Calibrated(NamedTuple):
       technique: With the bits that were chosen.
       model: With its fake-quantizers.
       metrics: On the validation split.
+      scores: Probabilities of its rows.
     """
 
     form: Checkpoint
     technique: Quantize
     model: keras.Model
     metrics: dict[str, float]
+    scores: npt.NDArray[np.float32]
 
 
 def calibrated(technique: Quantize, checkpoint: Checkpoint, splits: Splits) -> Calibrated:
     """The form of a model that rounds best after calibration, by its validation log loss.
+
+    Without a difference beyond noise it is the one whose weights are as they were trained.
 
     Args:
       technique: What to do.
@@ -112,9 +121,10 @@ def calibrated(technique: Quantize, checkpoint: Checkpoint, splits: Splits) -> C
         candidate = technique.with_bits(bits)
         model = candidate.wrap(form, 1)
         candidate.initialize(model, form, splits)
-        metrics = training.evaluate(model, form.layout, splits.eval)
-        candidates.append(Calibrated(form, candidate, model, metrics))
-    return min(candidates, key=lambda one: one.metrics["log_loss"])
+        scores, labels = training.predict(model, form.layout, splits.eval)
+        figures = binary_metrics(labels, scores)
+        candidates.append(Calibrated(form, candidate, model, figures, scores))
+    return candidates[first_as_good(labels, [one.scores for one in candidates])]
 
 
 def train_control(

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ranklite.models import progress
-from ranklite.models.evaluation.metrics import EPSILON, auc_by_group, ndcg_by_group
+from ranklite.models.evaluation.metrics import auc_by_group, losses, ndcg_by_group
 
 Array = npt.NDArray[Any]
 Interval = tuple[float, float]
@@ -53,7 +53,7 @@ class _Column:
         self._ranked = _Ranked(labels, scores, user)
         scores = np.asarray(scores, np.float64)
         ones = np.ones(len(labels))
-        sums = [(_losses(labels, scores), ones), (scores, labels)]
+        sums = [(losses(labels, scores), ones), (scores, labels)]
         ratios = [tuple(np.bincount(user, part, count) for part in pair) for pair in sums]
         names = ["log_loss", "calibration"]
         if by_user:
@@ -196,9 +196,3 @@ def interval(values: npt.ArrayLike) -> Interval:
     edge = 50 * (1 - COVERAGE)
     low, high = np.percentile(defined, [edge, 100 - edge])
     return float(low), float(high)
-
-
-def _losses(labels: Array, scores: Array) -> Array:
-    p = np.clip(scores, EPSILON, 1 - EPSILON)
-    losses: Array = -(labels * np.log(p) + (1 - labels) * np.log1p(-p))
-    return losses

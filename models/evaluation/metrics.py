@@ -28,11 +28,18 @@ def auc(labels: Array, scores: Array) -> float:
     return float(values[0])
 
 
-def log_loss(labels: Array, scores: Array) -> float:
-    """Mean of  -y log p - (1 - y) log(1 - p), in nats."""
+def losses(labels: Array, scores: Array) -> Numbers:
+    """-y log p - (1 - y) log(1 - p)  of each row, in nats."""
     y = np.asarray(labels, np.float64)
     p = np.clip(np.asarray(scores, np.float64), EPSILON, 1 - EPSILON)
-    return float(-np.mean(y * np.log(p) + (1 - y) * np.log1p(-p))) if y.size else float("nan")
+    result: Numbers = -(y * np.log(p) + (1 - y) * np.log1p(-p))
+    return result
+
+
+def log_loss(labels: Array, scores: Array) -> float:
+    """Mean of `losses`."""
+    values = losses(labels, scores)
+    return float(values.mean()) if values.size else float("nan")
 
 
 def calibration(labels: Array, scores: Array) -> float:

@@ -121,8 +121,8 @@ class Quantize(FineTuned[Quantization]):
     tfmot starts its ranges at +-6, those of kernels until the first training step, and moves those
     of activations by a thousandth a step, which a short fine-tuning never recovers from: the ranges
     are measured first, over some batches of the float model. Zeros that pruning left stay zeros.
-    The model that is handed on is trained or only calibrated, whichever has the lower log loss on
-    the validation split (`chosen` among its metrics says which).
+    The model that is handed on is trained, or only calibrated where that has a lower log loss on
+    the validation split by more than noise (`chosen` among its metrics says which).
 
     Args:
       config: Its settings.

@@ -26,6 +26,8 @@ CROSSED = "crossed"
 class DCNv2Settings(FamilySettings):
     """Hyperparameters of DCN V2.
 
+    `hidden_units: []` is the cross network alone, whatever the structure.
+
     Attributes:
       family: `dcn_v2`.
       cross_layers: How many cross layers there are; L of them give terms of degree L + 1.
@@ -34,10 +36,17 @@ class DCNv2Settings(FamilySettings):
       low_rank: r of the kernels  W = V U,  V [n, r] and U [r, n]; None keeps them whole.
     """
 
+    needs_tower: ClassVar[bool] = False
+
     family: Literal["dcn_v2"] = "dcn_v2"
     cross_layers: int = Field(3, ge=1, le=16)
     structure: Literal["stacked", "parallel"] = "parallel"
     low_rank: int | None = Field(None, ge=1)
+
+    @property
+    def is_stacked(self) -> bool:
+        """Whether a tower reads what the cross layers give."""
+        return self.structure == "stacked" and bool(self.hidden_units)
 
 
 def build_dcn_v2(layout: FeatureLayout, settings: DCNv2Settings) -> keras.Model:
@@ -47,6 +56,7 @@ def build_dcn_v2(layout: FeatureLayout, settings: DCNv2Settings) -> keras.Model:
 
         stacked:   logit = tower(x_L)
         parallel:  logit = <w, x_L> + tower(x_0)
+        no tower:  logit = <w, x_L> + w_0
 
     x is the embeddings e and the standardized numbers z, side by side in the paper. Here they are
     two blocks with kernels of their own, which is the same function:
@@ -77,13 +87,16 @@ def build_dcn_v2(layout: FeatureLayout, settings: DCNv2Settings) -> keras.Model:
         crossed, numeric = _cross(
             level, (flat, inputs.numeric), (crossed, numeric), settings.low_rank
         )
-    if settings.structure == "stacked":
+    if settings.is_stacked:
         read = keras.layers.Activation("linear", name=CROSSED)(crossed)
         return inputs.model(build_tower(read, numeric, settings), "dcn_v2")
-    terms = [_head(f"{CROSS}_out")(crossed)]
+    terms = [_head(f"{CROSS}_out", use_bias=not settings.hidden_units)(crossed)]
     if numeric is not None:
         terms.append(_head(f"{CROSS}_out_numeric")(numeric))
-    terms.append(build_tower(flat, inputs.numeric, settings))
+    if settings.hidden_units:
+        terms.append(build_tower(flat, inputs.numeric, settings))
+    if len(terms) == 1:
+        return inputs.model(terms[0], "dcn_v2")
     return inputs.model(keras.layers.Add(name="logit", dtype=tf.float32)(terms), "dcn_v2")
 
 
@@ -142,11 +155,11 @@ def _cross(
     return after, hadamard(first[1], to_numeric, numeric, f"{name}_numeric")
 
 
-def _head(name: str) -> keras.layers.Dense:
+def _head(name: str, use_bias: bool = False) -> keras.layers.Dense:
     import tensorflow as tf
     import tf_keras as keras
 
-    return keras.layers.Dense(1, use_bias=False, dtype=tf.float32, name=name)
+    return keras.layers.Dense(1, use_bias=use_bias, dtype=tf.float32, name=name)
 
 
 class DCNv2(Family[DCNv2Settings]):
@@ -190,7 +203,7 @@ class DCNv2(Family[DCNv2Settings]):
                     heads.append(f"{name}_to_numeric")
             kernels[name] = (rank or width, width)
             ranges.append(name)
-        if self.settings.structure == "stacked":
+        if self.settings.is_stacked:
             ranges.append(CROSSED)
         else:
             small[f"{CROSS}_out"] = (width, 1)

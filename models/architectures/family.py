@@ -33,21 +33,35 @@ class FamilySettings(Strict):
     Attributes:
       family: Its registered name.
       embedding_dim: D, size of the embedding of a field.
-      hidden_units: Width of each hidden layer of the deep tower.
+      hidden_units: Width of each hidden layer of the deep tower; none leaves the tower out, in a
+        family that is a model without it.
       dropout: Rate after each hidden layer while training.
       batch_norm: Normalize before each ReLU; folded into the Dense layer before quantization. It
         pays with many rows and labels that hardly err; on small or noisy logs it costs accuracy.
       embedding_stddev: Standard deviation of the tables' initial values.
       table: How the rows of the tables are stored.
+      needs_tower: Whether the family is no model without hidden layers; no setting.
     """
+
+    needs_tower: ClassVar[bool] = True
 
     family: str
     embedding_dim: int = Field(16, ge=1, le=1024)
-    hidden_units: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field((64, 32), min_length=1)
+    hidden_units: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = (64, 32)
     dropout: float = Field(0.2, ge=0.0, lt=1.0)
     batch_norm: bool = False
     embedding_stddev: float = Field(0.03, gt=0.0)
     table: Table = FullTable()
+
+    @model_validator(mode="after")
+    def _has_its_tower(self) -> FamilySettings:
+        if self.needs_tower and not self.hidden_units:
+            without = [n for n, f in FAMILIES.all().items() if not f.Settings.needs_tower]
+            raise ValueError(
+                f"hidden_units [] with family {self.family}, whose logit is made of hidden layers: "
+                f"give the width of one or more; without them there are {' and '.join(without)}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _table_saves_columns(self) -> FamilySettings:
@@ -160,6 +174,13 @@ def role(model: keras.Model, layer: str) -> Role | None:
 
 
 def last_hidden(model: keras.Model) -> Any:
-    """Outputs [B, units] of the last hidden layer of a model that is not wrapped."""
+    """Outputs [B, units] of the last hidden layer of a model that is not wrapped.
+
+    Raises:
+      ValueError: It has no hidden layer.
+    """
     pattern = FAMILIES.get(model.name).activations
-    return [layer for layer in model.layers if re.fullmatch(pattern, layer.name)][-1].output
+    hidden = [layer for layer in model.layers if re.fullmatch(pattern, layer.name)]
+    if not hidden:
+        raise ValueError(f"this {model.name} has no hidden layer: its hidden_units are []")
+    return hidden[-1].output

@@ -51,8 +51,9 @@ class Parts:
     Attributes:
       tables: Names of the tables, whose rows the ids of the layout index: with a `full` table each
         is one Embedding layer.
-      embeddings: Name of the layer that reads the embeddings of the fields [B, F, D].
-      hidden: The hidden layers, in order.
+      embeddings: Name of the layer that reads the embeddings of the fields [B, F, D], first of its
+        inputs where there are several.
+      hidden: The hidden layers, in order; none in a model without a tower.
       kernels: Shape (inputs, units) of the large kernels by the name of their Dense layer, in the
         order of the model: what is pruned, clustered and computed in integers.
       small_kernels: Shapes of the other kernels that compression counts and never touches: few

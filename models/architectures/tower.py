@@ -105,8 +105,10 @@ def tower_parts(
       readers: Names of the Dense layers that read the last hidden layer.
 
     Returns:
-      `hidden`, `kernels`, `small_kernels`, `ranges` and `heads`.
+      `hidden`, `kernels`, `small_kernels`, `ranges` and `heads`; empty where there is no tower.
     """
+    if not settings.hidden_units:
+        return {"hidden": (), "kernels": {}, "small_kernels": {}, "ranges": (), "heads": ()}
     rows = [inputs, *settings.hidden_units]
     names = [f"{TOWER}_{k}" for k in range(len(settings.hidden_units))]
     small = {f"{TOWER}_0_numeric": (numeric, settings.hidden_units[0])} if numeric else {}

@@ -71,11 +71,12 @@ def rounding_forms(checkpoint: Checkpoint) -> list[Checkpoint]:
 
     Returns:
       The folded model, and the equalized one unless its kernels are clustered: equalizing gives
-      every unit another factor, which shared values would not survive.
+      every unit another factor, which shared values would not survive. Without hidden layers there
+      is one form.
     """
     folded = fold_batch_norm(checkpoint)
     clustered = any(name != EMBEDDING for name in clustered_weights(folded.model))
-    return [folded] if clustered else [folded, equalize(folded)]
+    return [folded] if clustered or not folded.parts.hidden else [folded, equalize(folded)]
 
 
 def _outward(model: keras.Model, hidden: Hidden, reader: Reader) -> npt.NDArray[np.float32]:

@@ -135,8 +135,10 @@ def fake_quantized(checkpoint: Checkpoint, bits: Bits) -> keras.Model:
         return tfmot.quantization.keras.quantize_annotate_layer(layer, configs[layer.name])
 
     annotated = keras.models.clone_model(checkpoint.rebuilt().model, clone_function=annotate)
-    with tfmot.quantization.keras.quantize_scope(WRAPPED_LAYERS):
-        model = tfmot.quantization.keras.quantize_apply(annotated, scheme=_AsAnnotated())
+    model = annotated
+    if configs:  # tfmot refuses a model without any: rows with scales of their own, and no kernel
+        with tfmot.quantization.keras.quantize_scope(WRAPPED_LAYERS):
+            model = tfmot.quantization.keras.quantize_apply(annotated, scheme=_AsAnnotated())
     for layer in model.layers:
         inner = getattr(layer, "layer", layer)
         source = checkpoint.model.get_layer(inner.name)

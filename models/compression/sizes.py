@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 COMPOSED = ("quotient_remainder", "low_rank", "by_frequency")
 PROJECTED = ("low_rank", "by_frequency")
 MADE_BY_PRUNING = ("truncated", "pruned")
+WITHOUT_TOWER = (
+    "of a table prune_rows removes rows, prune and cluster take the scope `embeddings`, and "
+    "quantize stores it in 8 or 4 bits"
+)
 _MULTIPLE = 8  # floats in a vector register
 _FLOAT = 4  # bytes
 
@@ -70,6 +74,24 @@ def check_widths(wanted: Sequence[int], units: Sequence[int]) -> None:
         raise NotCompressible(
             f"hidden_units {list(wanted)} does not fit a tower of {list(units)}: give one width "
             "for each hidden layer, none above what the layer has"
+        )
+
+
+def check_hidden(model: FamilySettings, what: str) -> None:
+    """Raises NotCompressible where a model has no hidden layers."""
+    if not model.hidden_units:
+        raise NotCompressible(
+            f"{what}, and this model has hidden_units []: leave it out, or give the model a tower; "
+            f"{WITHOUT_TOWER}"
+        )
+
+
+def check_kernels(kernels: Mapping[str, tuple[int, int]], what: str) -> None:
+    """Raises NotCompressible where a model has no kernels."""
+    if not kernels:
+        raise NotCompressible(
+            f"{what}, and this model has none, since its hidden_units are []: leave it out; "
+            f"{WITHOUT_TOWER}"
         )
 
 

@@ -37,4 +37,5 @@ def sparsity(model: keras.Model) -> dict[str, float]:
 def total_sparsity(model: keras.Model) -> float:
     """Share of zeros over all kernels and the embedding table."""
     values = [weight.numpy() for weight in prunable_weights(model).values()]
-    return float(sum(np.sum(v == 0.0) for v in values) / sum(v.size for v in values))
+    counted = sum(v.size for v in values)  # none of a composed table without kernels beside it
+    return float(sum(np.sum(v == 0.0) for v in values) / max(1, counted))

@@ -1,4 +1,7 @@
-"""Curves of a ranking model, thinned out to what a picture can show."""
+"""Curves of a ranking model, thinned out to what a picture can show.
+
+Scores that are no numbers have none: `x` and `y` are empty, and the gates say why.
+"""
 
 from __future__ import annotations
 
@@ -18,18 +21,24 @@ Curve = dict[str, list[float]]
 
 def roc(labels: Array, scores: Array) -> Curve:
     """`x` false positive rate, `y` true positive rate."""
+    if not _are_numbers(scores):
+        return {"x": [], "y": []}
     false, true, _ = roc_curve(labels, scores)
     return _thinned(false, true)
 
 
 def precision_recall(labels: Array, scores: Array) -> Curve:
     """`x` recall, `y` precision."""
+    if not _are_numbers(scores):
+        return {"x": [], "y": []}
     precision, recall, _ = precision_recall_curve(labels, scores)
     return _thinned(recall[::-1], precision[::-1])
 
 
 def calibration(labels: Array, scores: Array) -> Curve:
     """`x` mean score and `y` share of positives in bins of equally many rows; `rows` in each."""
+    if not _are_numbers(scores):
+        return {"x": [], "y": [], "rows": []}
     order = np.argsort(scores, kind="stable")
     parts = [part for part in np.array_split(order, min(BINS, len(order))) if len(part)]
     return {
@@ -41,10 +50,16 @@ def calibration(labels: Array, scores: Array) -> Curve:
 
 def score_pairs(before: Array, after: Array, seed: int = 0) -> Curve:
     """Scores of the same rows in two models: a sample, and the rows that changed most."""
+    if not _are_numbers(before, after):
+        return {"x": [], "y": []}
     rows = np.random.default_rng(seed).permutation(len(before))[:PAIRS]
     most = np.argsort(-np.abs(after - before), kind="stable")[: PAIRS // 10]
     shown = np.union1d(rows, most)
     return {"x": _rounded(before[shown]), "y": _rounded(after[shown])}
+
+
+def _are_numbers(*scores: Array) -> bool:
+    return all(bool(np.isfinite(some).all()) for some in scores)
 
 
 def _thinned(x: Array, y: Array) -> Curve:

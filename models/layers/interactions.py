@@ -73,10 +73,24 @@ class InnerProduct(keras.layers.Layer):
 
 @keras.utils.register_keras_serializable("ranklite")
 class FieldSum(keras.layers.Layer):
-    """Sums first-order weights over the fields: [B, F, 1] -> [B, 1]."""
+    """Sums first-order weights over the fields: [B, F, 1] -> [B, 1].
+
+    Args:
+      use_bias: Add a trained w_0, of a model in which no other layer has one.
+    """
+
+    def __init__(self, use_bias: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.use_bias = use_bias
+
+    def build(self, input_shape: Any) -> None:
+        if self.use_bias:
+            self.bias = self.add_weight("bias", shape=(1,), initializer="zeros")
+        super().build(input_shape)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_sum(inputs, axis=1)
+        total = tf.reduce_sum(inputs, axis=1)
+        return total + self.bias if self.use_bias else total
 
     def get_config(self) -> dict[str, Any]:
-        return dict(super().get_config())  # Keras refuses to save a layer that has none of its own
+        return {**super().get_config(), "use_bias": self.use_bias}

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
+import tensorflow as tf
 import tf_keras as keras
 from tensorboard.plugins import projector
 
@@ -71,7 +72,8 @@ def _embeddings(
     """Vectors [n, D] of ids [n] of a field, whatever the kind of table they are stored in."""
     layout = checkpoint.layout
     model = checkpoint.model
-    table = keras.Model(model.input, model.get_layer(checkpoint.parts.embeddings).input)
+    given = tf.nest.flatten(model.get_layer(checkpoint.parts.embeddings).input)
+    table = keras.Model(model.input, given[0])
     ids = np.full((len(rows), layout.num_ids), PADDING_ROW, np.int64)
     ids[:, layout.field(item).start] = rows
     inputs = {IDS: ids}

@@ -43,6 +43,7 @@ class Validation(keras.callbacks.Callback):
       rows: Rows of an epoch.
       best_from: First epoch (from 0) that may be the best.
       average: Measure and keep the averaged weights; training goes on from the others.
+      suspects: Says what of the inputs may be the cause; asked only where the loss is not finite.
 
     Attributes:
       best: Figures of the best epoch so far.
@@ -60,10 +61,12 @@ class Validation(keras.callbacks.Callback):
         rows: int,
         best_from: int = 0,
         average: WeightAverage | None = None,
+        suspects: Callable[[], str] | None = None,
     ) -> None:
         super().__init__()
         self._logits, self._measure, self._training = logits, measure, training
-        self._average = average
+        self._average, self._suspects = average, suspects
+        self._epoch = 0
         self._rows, self._best_from = rows, best_from
         self._waited = 0
         self._started = 0.0
@@ -73,15 +76,18 @@ class Validation(keras.callbacks.Callback):
         self.train_seconds = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._started = time.monotonic()
+        self._epoch, self._started = epoch, time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         if not math.isfinite(logs["loss"]):
-            raise TrainingFailed(
-                f"the loss became {logs['loss']} at step {batch + 1} of an epoch: lower "
-                f"learning_rate (it is {self._training.learning_rate}) or look for huge values in "
-                "the numeric features"
+            raise self._diverged(
+                f"the loss became {logs['loss']} at step {batch + 1} of epoch {self._epoch + 1}"
             )
+
+    def _diverged(self, what: str) -> TrainingFailed:
+        cause = f"; {self._suspects()}" if self._suspects is not None else ""
+        rate = self._training.learning_rate
+        return TrainingFailed(f"{what}: lower learning_rate (it is {rate}){cause}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         seconds = time.monotonic() - self._started
@@ -104,6 +110,10 @@ class Validation(keras.callbacks.Callback):
     def _note(
         self, epoch: int, logs: dict[str, float], measured: dict[str, float], seconds: float
     ) -> None:
+        if math.isnan(measured["log_loss"]):  # the loss of the last step is that before its update
+            raise self._diverged(
+                f"scores of the eval split are not finite after the last step of epoch {epoch + 1}"
+            )
         if math.isnan(measured["auc"]):
             raise TrainingFailed(
                 "AUC is not defined on the eval split: it holds a single label. Choose a split "

@@ -17,7 +17,7 @@ from ranklite.models.architectures import family
 from ranklite.models.architectures.family import FamilySettings
 from ranklite.models.evaluation import metrics
 from ranklite.models.features.layout import FeatureLayout
-from ranklite.models.training import data, rules, runtime
+from ranklite.models.training import data, rules, runtime, suspects
 from ranklite.models.training.callbacks import Cosine, Steps, Telemetry, TrainingFailed, Validation
 from ranklite.models.training.config import TrainingConfig
 from ranklite.models.training.ema import WeightAverage
@@ -220,6 +220,7 @@ def fit(
         rows=epoch_rows,
         best_from=best_from,
         average=average,
+        suspects=lambda: suspects.words(suspects.largest_numbers(layout, train_files)),
     )
     following = Steps(training, steps, min(rows, batch_size))
     everything: list[keras.callbacks.Callback] = [*callbacks, validation, following]

@@ -11,7 +11,7 @@ from typing import Any
 from ranklite.components import artifact_io
 from ranklite.components.artifact_types import PAGE_FILE
 from ranklite.models.evaluation.score_calibration import ScoreCalibration
-from ranklite.models.reporting import baseline_words, gate_words, training_words
+from ranklite.models.reporting import baseline_words, drift_words, gate_words, training_words
 from ranklite.models.reporting.metric_names import (
     ACCURACY,
     COSTS,
@@ -110,12 +110,16 @@ def _command() -> str:
     return os.path.relpath(installed)
 
 
+def _ingest(outcome: Outcome) -> dict[str, Any]:
+    """What LogExampleGen read; empty where Beam read the log."""
+    log = outcome.stages.get("LogExampleGen")
+    return document(log.folder("report") if log else None, "report.json")
+
+
 def _origin(outcome: Outcome) -> str:
     """The spans that were read, and where training started from, where either is to be told."""
-    result = outcome.stages
     reported = []
-    log = result.get("LogExampleGen")
-    ingest = document(log.folder("report") if log else None, "report.json")
+    ingest = _ingest(outcome)
     if spans := ingest.get("spans"):
         reported.append(f"spans {spans[0]} to {spans[-1]} ({len(spans)})")
     if earlier := ingest.get("earlier_spans"):
@@ -183,7 +187,11 @@ def render(outcome: Outcome) -> str:
         *filter(None, [states(report)]),
     ]
     trained = _float_training(outcome)
-    warnings = [*report.get("warnings", ()), *training_words.warnings(trained)]
+    warnings = [
+        *report.get("warnings", ()),
+        *training_words.warnings(trained),
+        *drift_words.warnings(_ingest(outcome)),
+    ]
     lines += [f"attention    {warning}" for warning in warnings]
     chosen = training_words.chosen(trained, outcome.config.model_dump(mode="json"))
     lines += [f"by the data  {chosen}"] if chosen else []

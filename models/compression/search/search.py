@@ -17,11 +17,11 @@ from optuna.study import StudyDirection
 from ranklite.models import progress
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.compression.config import Budget, Recipe, Search
-from ranklite.models.compression.recipe import weight_bytes
+from ranklite.models.compression.recipe import check_recipe, weight_bytes
 from ranklite.models.compression.search.hparams import log_columns, log_trial, run_settings
 from ranklite.models.compression.search.space import name_of, recipe_at, space, starts
 from ranklite.models.compression.search.trials import Array, Bench, Trial
-from ranklite.models.compression.technique import Setting
+from ranklite.models.compression.technique import NotCompressible, Setting
 from ranklite.models.evaluation.accuracy import file_verdicts
 from ranklite.models.evaluation.gates import GatesConfig
 from ranklite.models.export.target import LoadedModel
@@ -71,9 +71,9 @@ def search(
     """Tries recipes and chooses the most accurate file within the budget, or the nearest miss.
 
     Given recipes are all tried, those first that are likely to fit and keep the most. Without any,
-    Optuna's TPE sampler chooses points of `space()`, after `starts()`: for more AUC, less of what
-    the budget limits (bytes and time, where it limits nothing), within its limits if it can. Files
-    that pass the gates on the validation split are preferred to others.
+    Optuna's TPE sampler chooses points of `space()` whose values fit the model, after `starts()`:
+    for more AUC, less of what the budget limits (bytes and time, where it limits nothing), within
+    its limits if it can. Files that pass the gates on the validation split are preferred to others.
 
     Args:
       config: Budget and recipes.
@@ -114,7 +114,7 @@ def search(
         return dataclasses.replace(done, fails=fails)
 
     def attempt(trial: optuna.Trial) -> tuple[float, ...]:
-        name, steps = _choose(config, trial)
+        name, steps = _choose(config, trial, varied)
         trial.set_user_attr("known", name in trials)
         if name not in trials:
             trials[name], recipes[name] = try_out(name, steps), steps
@@ -134,8 +134,8 @@ def search(
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     overhead = round(parent["bytes"]) - weight_bytes(base.layout, base.config, ())
-    begin = starting_points(config, base, overhead)
-    varied = space()
+    varied = space(lambda recipe: _fits(recipe, base, setting))
+    begin = starting_points(config, base, overhead, varied)
     points = [
         dict(zip(varied, values, strict=True)) for values in itertools.product(*varied.values())
     ]
@@ -171,25 +171,40 @@ def search(
     )
 
 
-def _choose(config: Search, trial: optuna.Trial) -> tuple[str, Recipe]:
+def _fits(recipe: Recipe, base: Checkpoint, setting: Setting) -> bool:
+    """Whether the sizes of a model allow a recipe."""
+    assert setting.features is not None  # a component's setting has them
+    try:
+        check_recipe(recipe, base.config, setting.features)
+    except NotCompressible:
+        return False
+    return True
+
+
+def _choose(
+    config: Search, trial: optuna.Trial, varied: Mapping[str, list[Any]]
+) -> tuple[str, Recipe]:
     """The recipe that Optuna wants to try next, with its name."""
     if config.recipes:
         name = trial.suggest_categorical("recipe", list(config.recipes))
         return name, config.recipes[name]
-    point = {key: trial.suggest_categorical(key, values) for key, values in space().items()}
+    point = {key: trial.suggest_categorical(key, values) for key, values in varied.items()}
     return name_of(point), recipe_at(point)
 
 
-def starting_points(config: Search, base: Checkpoint, overhead: int) -> list[dict[str, Any]]:
+def starting_points(
+    config: Search, base: Checkpoint, overhead: int, varied: Mapping[str, list[Any]]
+) -> list[dict[str, Any]]:
     """Points to begin with: likely to fit first, the larger before the smaller of those.
 
     Args:
       config: Recipes and budget.
       base: The float model.
       overhead: Bytes of its file that are no weights: the raw signature's tables, the graph.
+      varied: The values that fit the model, from `space`.
     """
     points: list[dict[str, Any]] = (
-        [{"recipe": name} for name in config.recipes] if config.recipes else starts()
+        [{"recipe": name} for name in config.recipes] if config.recipes else starts(varied)
     )
 
     def promise(point: dict[str, Any]) -> tuple[bool, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ranklite.models.compression.config import Recipe, parse_step
@@ -21,19 +21,40 @@ def dimensions() -> list[Dimension]:
     return [dimension for entry in TECHNIQUES.all().values() for dimension in entry.dimensions]
 
 
-def space() -> dict[str, list[Any]]:
-    """The values of each dimension."""
-    return {dimension.key: list(dimension.values) for dimension in dimensions()}
+def space(fits: Callable[[Recipe], bool] | None = None) -> dict[str, list[Any]]:
+    """The values of each dimension.
 
-
-def starts() -> list[Point]:
-    """Points to begin with, from the gentlest to the harshest."""
+    Args:
+      fits: Whether a recipe fits the model. A value that does not, beside the first ones of all
+        other dimensions, is left out: a model without hidden layers has no units to remove.
+    """
     every = dimensions()
+    gentlest = {dimension.key: dimension.values[0] for dimension in every}
+
+    def fitting(dimension: Dimension) -> list[Any]:
+        first, *others = dimension.values
+        if fits is not None:
+            others = [v for v in others if fits(recipe_at({**gentlest, dimension.key: v}))]
+        return [first, *others]
+
+    return {dimension.key: fitting(dimension) for dimension in every}
+
+
+def starts(varied: Mapping[str, list[Any]] | None = None) -> list[Point]:
+    """Points to begin with, from the gentlest to the harshest, each once.
+
+    Args:
+      varied: The values that are left, from `space`; the first takes the place of one that is not.
+    """
+    every, varied = dimensions(), varied or space()
+
+    def value(dimension: Dimension, k: int) -> Any:
+        given = dimension.starts[k] if k < len(dimension.starts) else None
+        return given if given in varied[dimension.key] else dimension.values[0]
+
     count = max((len(dimension.starts) for dimension in every), default=0)
-    return [
-        {d.key: d.starts[k] if k < len(d.starts) else d.values[0] for d in every}
-        for k in range(count)
-    ]
+    points = [{dimension.key: value(dimension, k) for dimension in every} for k in range(count)]
+    return [point for k, point in enumerate(points) if point not in points[:k]]
 
 
 def recipe_at(point: Mapping[str, Any]) -> Recipe:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, model_validator
 
 from ranklite.models.architectures import family
-from ranklite.models.compression.sizes import check_one_matrix
+from ranklite.models.compression.sizes import check_kernels, check_one_matrix, kernel_shapes
 from ranklite.models.compression.technique import (
     Dimension,
     FineTuned,
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from ranklite.models.architectures.family import FamilySettings
     from ranklite.models.features.feature_set import FeatureSet
     from ranklite.models.training.config import TrainingConfig
+
+
+TOWER = "`tower` clusters kernels"
 
 
 class Clustering(Step):
@@ -76,11 +79,15 @@ class Cluster(FineTuned[Clustering]):
     def after(self, model: FamilySettings, features: FeatureSet) -> FamilySettings:
         if self.config.embeddings:
             check_one_matrix(model)
+        else:
+            check_kernels(kernel_shapes(model, features), TOWER)
         return model
 
     def check(self, checkpoint: Checkpoint) -> None:
         if self.config.embeddings:
             check_one_matrix(checkpoint.config)
+        else:
+            check_kernels(checkpoint.parts.kernels, TOWER)
 
     def prepare(
         self, checkpoint: Checkpoint, splits: Splits, training: TrainingConfig

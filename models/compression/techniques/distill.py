@@ -13,6 +13,7 @@ from ranklite.models.architectures.settings import ModelSettings
 from ranklite.models.compression.sizes import (
     NotCompressible,
     WeightSize,
+    check_hidden,
     check_item_columns,
     check_trainable,
     check_user_and_item,
@@ -30,6 +31,9 @@ from ranklite.models.training.config import RedrawnNegatives
 if TYPE_CHECKING:
     from ranklite.models.architectures.checkpoint import Checkpoint
     from ranklite.models.features.feature_set import FeatureSet
+
+
+HIDDEN = "hidden_weight draws last hidden layers together"
 
 
 class UnlabelledPairs(Strict):
@@ -99,6 +103,8 @@ class Distill(Technique[Distillation]):
         for role, sizes in (("teacher", self.config.teacher), ("student", self.config.student)):
             try:
                 check_trainable(sizes or model)
+                if self.config.hidden_weight:
+                    check_hidden(sizes or model, HIDDEN)
             except NotCompressible as error:
                 raise NotCompressible(f"{role}: {error}") from None
         if self.config.unlabelled is not None:

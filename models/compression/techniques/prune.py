@@ -16,7 +16,7 @@ from ranklite.models.compression.patterns import (
     check_width,
     holds_two_of_four,
 )
-from ranklite.models.compression.sizes import check_one_matrix, kernel_shapes
+from ranklite.models.compression.sizes import check_kernels, check_one_matrix, kernel_shapes
 from ranklite.models.compression.technique import (
     Dimension,
     FineTuned,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ranklite.models.training.config import TrainingConfig
 
 _UPDATES = 100  # how often at most the masks are recomputed along the ramp
+TOWER = "`tower` prunes kernels"
 _TOLERANCE = 0.02  # a layer's sparsity may miss its target by rounding to whole blocks
 
 
@@ -140,7 +141,9 @@ class Prune(FineTuned[Pruning]):
             check_one_matrix(model)
             check_width(model, self.config.embeddings)
         if self.config.tower is not None:
-            for name, (rows, columns) in kernel_shapes(model, features).items():
+            kernels = kernel_shapes(model, features)
+            check_kernels(kernels, TOWER)
+            for name, (rows, columns) in kernels.items():
                 check_pattern(name, rows, columns, self.config.tower)
         return model
 
@@ -155,6 +158,8 @@ class Prune(FineTuned[Pruning]):
         weights = prunable_weights(checkpoint.model)
         if self.config.embeddings is not None:
             check_one_matrix(checkpoint.config)
+        if self.config.tower is not None:
+            check_kernels(checkpoint.parts.kernels, TOWER)
         for name, scope in self._scopes(checkpoint.model).items():
             rows, columns = weights[name].shape
             check_pattern(name, rows, columns, scope)

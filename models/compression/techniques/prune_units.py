@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from ranklite.models.compression.sizes import WeightSize, check_widths, kept_units
+from ranklite.models.compression.sizes import WeightSize, check_hidden, check_widths, kept_units
 from ranklite.models.compression.technique import (
     Dimension,
     FineTuned,
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from ranklite.models.architectures.family import FamilySettings
     from ranklite.models.features.feature_set import FeatureSet
     from ranklite.models.training.config import TrainingConfig
+
+
+UNITS = "prune_units removes units of hidden layers"
 
 
 class PruneUnits(Step):
@@ -79,6 +82,7 @@ class RemoveUnits(FineTuned[PruneUnits]):
         return {"keep": point["units"], "epochs": 3} if point["units"] < 1.0 else None
 
     def after(self, model: FamilySettings, features: FeatureSet) -> FamilySettings:
+        check_hidden(model, UNITS)
         if self.config.hidden_units is not None:
             check_widths(self.config.hidden_units, model.hidden_units)
         return model.model_copy(update={"hidden_units": self.widths(model.hidden_units)})
@@ -91,6 +95,7 @@ class RemoveUnits(FineTuned[PruneUnits]):
         return dataclasses.replace(size, model=model)
 
     def check(self, checkpoint: Checkpoint) -> None:
+        check_hidden(checkpoint.config, UNITS)
         if self.config.hidden_units is not None:
             check_widths(self.config.hidden_units, checkpoint.config.hidden_units)
 

@@ -12,6 +12,7 @@ from ranklite.models.compression.sizes import (
     NotCompressible,
     WeightSize,
     check_four_bits,
+    check_kernels,
     check_single_valued,
     kernel_shapes,
 )
@@ -42,6 +43,9 @@ ROUNDING: dict[str, dict[str, Any]] = {
     "int4_rows": {"table": "int4_per_row"},
     "int4": {"table": "int4_per_row", "bits": 4},
 }
+
+
+FOUR_BITS, BY_UNIT = "`bits: 4` is for kernels", "`granularity: per_channel` is for kernels"
 
 
 class Quantization(Step):
@@ -155,8 +159,10 @@ class Quantize(FineTuned[Quantization]):
             check_single_valued([f.name for f in features.id_features if not f.is_single_valued])
         if self.config.bits in (4, "mixed"):
             check_four_bits(model)
+        kernels = kernel_shapes(model, features)
+        self._check_kernels(kernels)
         if self.config.max_weight_bytes is not None:
-            least = sum(a * b for a, b in kernel_shapes(model, features).values()) // 2
+            least = sum(a * b for a, b in kernels.values()) // 2
             if self.config.max_weight_bytes < least:
                 raise NotCompressible(
                     f"max_weight_bytes is {self.config.max_weight_bytes:,}, but the kernels alone "
@@ -180,6 +186,14 @@ class Quantize(FineTuned[Quantization]):
             check_single_valued([f.name for f in checkpoint.layout.fields if f.length > 1])
         if self.config.bits != 8:
             check_four_bits(checkpoint.config)
+        self._check_kernels(checkpoint.parts.kernels)
+
+    def _check_kernels(self, kernels: Mapping[str, tuple[int, int]]) -> None:
+        """Raises NotCompressible where a setting is for kernels that the model does not have."""
+        if self.config.bits == 4:
+            check_kernels(kernels, FOUR_BITS)
+        if self.config.granularity == "per_channel":
+            check_kernels(kernels, BY_UNIT)
 
     def bits(self, checkpoint: Checkpoint) -> Bits:
         """How many bits each layer of a model gets."""

@@ -77,6 +77,23 @@ def test_logit_by_hand() -> None:
     np.testing.assert_allclose(logit, [[cross + tower]], rtol=1e-6)
 
 
+@pytest.mark.parametrize("structure", ["parallel", "stacked"])
+def test_without_hidden_layers_it_is_the_cross_network(structure: str) -> None:
+    layout = FeatureLayout.build([("user", 1, 1)])
+    hand = settings(embedding_dim=2, hidden_units=(), cross_layers=1, structure=structure)
+    model = build_dcn_v2(layout, hand)
+    weights = {
+        "embedding": [np.array([[0, 0], [0, 0], [0, 0], [1, 2]])],
+        "cross_0": [np.array([[1, 0], [2, 1]]), np.array([0, -1])],
+        "cross_out": [np.array([[1], [-1]]), np.array([0.25])],
+    }
+    for name, values in weights.items():
+        model.get_layer(name).set_weights(values)
+    assert {w.name.partition("/")[0] for w in model.weights} == {*weights}
+    # e_0 = (1, 2);  e_1 = (1, 2) * ((1 + 4, 2) + (0, -1)) + (1, 2) = (5, 2) + (1, 2) = (6, 4)
+    np.testing.assert_allclose(model({"ids": np.array([[3]])}), [[6 - 4 + 0.25]], rtol=1e-6)
+
+
 @pytest.mark.parametrize("low_rank", [None, 2])
 def test_cross_layers_are_those_of_tensorflow_recommenders(low_rank: int | None) -> None:
     layout = FeatureLayout.build([("user", 1, 5), ("item", 1, 4)])

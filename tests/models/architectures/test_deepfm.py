@@ -65,7 +65,12 @@ def test_pooling_of_an_empty_field_is_zero() -> None:
 
 @pytest.mark.parametrize(
     "layer",
-    [FieldPooling((1, 3), name="p"), FactorizationMachine(0.3, name="f"), FieldSum(name="s")],
+    [
+        FieldPooling((1, 3), name="p"),
+        FactorizationMachine(0.3, name="f"),
+        FieldSum(name="s"),
+        FieldSum(use_bias=True, name="t"),
+    ],
 )
 def test_layers_are_rebuilt_from_their_config(layer: keras.layers.Layer) -> None:
     again = keras.layers.deserialize(keras.layers.serialize(layer))
@@ -94,6 +99,28 @@ def test_logit_by_hand() -> None:
     tower = 2 * (1 + 3 + 2 + 0.5) + 3 * max(0, 2 - 1 + 2 - 4) + 0.25
     logit = model({"ids": np.array([[3, 4, 6]]), "numeric": np.array([[2.0]], "f")})
     np.testing.assert_allclose(logit, [[linear + fm + tower]], rtol=1e-6)
+
+
+def test_without_hidden_layers_it_is_a_factorization_machine() -> None:
+    layout = FeatureLayout.build([("user", 1, 1), ("tags", 2, 1)], ["x"])
+    model = build_deepfm(layout, DeepFMConfig(embedding_dim=2, hidden_units=()))
+    table = np.zeros((7, 2), "f")
+    table[3], table[4], table[6] = [1, 2], [2, 0], [4, 2]
+    weights = {
+        "embedding": table,
+        "linear": np.arange(7, dtype="f")[:, None] / 10,
+        "linear_numeric": np.array([[0.5]]),
+        "fm": np.array([[1, -1]]),
+        "linear_sum": np.array([0.25]),
+    }
+    for name, value in weights.items():
+        model.get_layer(name).set_weights([value])
+    assert {w.name.partition("/")[0] for w in model.weights} == {*weights}  # there is no other one
+    # As in `test_logit_by_hand`, without its tower.
+    linear = 0.3 + (0.4 + 0.6) / 2 + 0.5 * 2
+    fm = (1 * 3 + 2 * 1) + (1 * 2 + 2 * -2) + (3 * 2 + 1 * -2)
+    logit = model({"ids": np.array([[3, 4, 6]]), "numeric": np.array([[2.0]], "f")})
+    np.testing.assert_allclose(logit, [[0.25 + linear + fm]], rtol=1e-6)
 
 
 def test_number_of_parameters() -> None:

@@ -12,6 +12,7 @@ import tf_keras as keras
 
 from ranklite.models.architectures import family
 from ranklite.models.architectures.gru4rec import GRU4RecSettings, build_gru4rec, sequence_of
+from ranklite.models.architectures.settings import parse_settings
 from ranklite.models.evaluation.metrics import auc
 from ranklite.models.features.layout import FeatureLayout, ListField
 from ranklite.models.training import fit as training
@@ -163,6 +164,13 @@ def sessions(seed: int, count: int) -> list[list[int]]:
             session.append(random.choice(ITEMS, p=popularity) if jumps else follows[session[-1]])
         made.append([int(item) for item in session])
     return made
+
+
+def test_it_needs_its_tower() -> None:
+    with pytest.raises(ValueError, match=r"hidden_units \[\] with family gru4rec, whose logit is"):
+        GRU4RecSettings(hidden_units=())
+    with pytest.raises(ValueError, match="without them there are deepfm and dcn_v2"):
+        parse_settings({"family": "gru4rec", "hidden_units": []})
 
 
 @pytest.mark.slow

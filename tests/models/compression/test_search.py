@@ -192,6 +192,22 @@ def test_the_default_space_is_searched(
     assert result.front == [t.name for t in result.trials if t.figures["bytes"] == least]
 
 
+def test_a_model_without_hidden_layers_is_searched_by_its_table(
+    clicks: Any, tmp_path: pathlib.Path
+) -> None:
+    config = DeepFMConfig(embedding_dim=32, hidden_units=(), embedding_stddev=0.1)
+    model = training.build(clicks.layout, config, TRAINING)
+    metrics = training.fit(model, clicks.layout, clicks.train, clicks.eval, TRAINING)
+    machine = Checkpoint(model, clicks.layout, config, metrics)
+    result = run(machine, clicks, tmp_path, {}, recipes=None, trials=5)
+    # Of units, sparsity, clusters and 4-bit kernels nothing is proposed.
+    tried = {step["technique"] for trial in result.trials for step in trial.steps}
+    assert tried == {"prune_rows", "quantize"}
+    assert len(result.trials) == 5
+    assert not [trial.error for trial in result.trials if trial.error]
+    assert result.chosen.figures["bytes"] < len(to_tflite(machine))
+
+
 def test_what_is_likely_to_fit_comes_first(base: Checkpoint) -> None:
     size = {
         name: 1000 + weight_bytes(base.layout, base.config, steps)
@@ -201,7 +217,7 @@ def test_what_is_likely_to_fit_comes_first(base: Checkpoint) -> None:
 
     def order(limit: int) -> list[str]:
         config = Search.model_validate({"budget": {"bytes": limit}, "recipes": RECIPES})
-        return [point["recipe"] for point in module.starting_points(config, base, overhead=1000)]
+        return [point["recipe"] for point in module.starting_points(config, base, 1000, space())]
 
     assert order(size["int8"]) == ["int8", "impossible", "narrow"]  # the largest of what fits
     assert order(size["int8"] - 1)[0] == "narrow"

@@ -14,6 +14,7 @@ from ranklite.models.compression.sizes import NotCompressible, kept_units
 from ranklite.models.features.feature_set import FeatureSet
 
 MODEL = DeepFMConfig(embedding_dim=6, hidden_units=(16, 10))
+MACHINE = DeepFMConfig(embedding_dim=6, hidden_units=())
 FEATURES = FeatureSet.model_validate(
     {
         "features": [
@@ -110,6 +111,44 @@ ROWS = {"technique": "prune_rows", "keep": 0.5}
 def test_what_is_refused(steps: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(NotCompressible, match=message):
         check(*steps)
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (pruning(), "step 1, prune: `tower` prunes kernels, and this model has none"),
+        ({"technique": "cluster"}, "step 1, cluster: `tower` clusters kernels, and this model"),
+        (NARROWER, r"prune_units removes units of hidden layers, and .* has hidden_units \[\]"),
+        ({**QUANTIZE, "bits": 4, "table": "int4_per_row"}, "`bits: 4` is for kernels"),
+        ({**QUANTIZE, "granularity": "per_channel"}, "`granularity: per_channel` is for kernels"),
+        (
+            {"technique": "distill", "hidden_weight": 0.1},
+            "distill: teacher: hidden_weight draws last hidden layers together, and this model",
+        ),
+    ],
+)
+def test_what_a_model_without_hidden_layers_refuses(step: dict[str, Any], message: str) -> None:
+    with pytest.raises(NotCompressible, match=message):
+        check(step, model=MACHINE)
+    check(step)
+
+
+def test_what_fits_a_model_without_hidden_layers() -> None:
+    pruned = {"technique": "prune", "embeddings": {"sparsity": 0.5}}
+    clustered = {"technique": "cluster", "embeddings": True}
+    check(ROWS, pruned, {**QUANTIZE, "table": "int4_per_row"}, model=MACHINE)
+    check(clustered, QUANTIZE, model=MACHINE)
+    check({**QUANTIZE, "bits": "mixed", "max_weight_bytes": 9000}, model=MACHINE)
+    check({"technique": "distill", "student": {"hidden_units": []}})
+
+
+def test_a_refusal_says_what_a_table_allows() -> None:
+    with pytest.raises(NotCompressible) as refused:
+        check(pruning(), model=MACHINE)
+    assert str(refused.value).endswith(
+        "leave it out; of a table prune_rows removes rows, prune and cluster take the scope "
+        "`embeddings`, and quantize stores it in 8 or 4 bits"
+    )
 
 
 def test_item_columns_are_features() -> None:

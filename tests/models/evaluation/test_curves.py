@@ -52,3 +52,16 @@ def test_the_rows_that_changed_most_are_among_the_pairs() -> None:
     pairs = curves.score_pairs(before, after)
     assert 0.9 in pairs["y"]
     assert len(pairs["x"]) <= curves.PAIRS * 1.1 + 1
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_scores_that_are_no_numbers_have_no_curves(wrong: float) -> None:
+    scores = np.array([0.1, wrong, 0.35, 0.8])
+    drawn = (
+        curves.roc(LABELS, scores),
+        curves.precision_recall(LABELS, scores),
+        curves.calibration(LABELS, scores),
+        curves.score_pairs(SCORES, scores),
+        curves.score_pairs(scores, SCORES),
+    )
+    assert not [curve for curve in drawn if any(curve.values())]

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from ranklite.models.compression.sizes import NotCompressible
 from ranklite.models.evaluation import metrics
+from ranklite.models.evaluation.gates import GatesConfig
 from ranklite.models.export import export_target
 from ranklite.models.features.layout import MISSING, OOV, PADDING_ROW
 from ranklite.models.notebook.ranker import Ranker
@@ -134,6 +135,29 @@ def test_compressed_files_are_their_keras_models(ranker: Ranker, tmp_path: pathl
     assert shares[1] > 0.5
     ranker.export(str(tmp_path / "int8"), keep=1)
     assert versions(str(tmp_path / "int8")) == [2]
+
+
+def test_a_factorization_machine_ships_its_tables_as_integers(tmp_path: pathlib.Path) -> None:
+    machine = Ranker.fit(
+        TRAIN,
+        VALID,
+        features=FEATURES,
+        label="click",
+        model={**MODEL, "hidden_units": []},
+        training=TRAINING,
+    )
+    assert machine.metrics["float"]["auc"] > 0.75
+    whole = machine.export(str(tmp_path / "float"))
+    np.testing.assert_allclose(scored(whole), machine.predict(VALID), atol=2e-6)
+    for table in ("int8", "int8_per_row", "int4_per_row"):
+        small = machine.compress([{"technique": "quantize", "epochs": 1, "table": table}])
+        version = small.export(str(tmp_path / table))
+        # Nothing but its tables is rounded: a hundredth of what a tower's int8 may differ by.
+        np.testing.assert_allclose(scored(version), small.predict(VALID), atol=5e-4)
+        share = export_target().read(f"{version}/model.tflite").integer_share()
+        assert share > (GatesConfig().min_integer_share or 0)
+    with pytest.raises(NotCompressible, match=r"step 1, prune_units: .* hidden_units \[\]"):
+        machine.compress([{"technique": "prune_units", "keep": 0.5}])
 
 
 def test_a_student_learns_from_teachers_of_its_own(ranker: Ranker) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import pathlib
 import subprocess
@@ -15,10 +16,16 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
+from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import DeepFMConfig
+from ranklite.models.compression.recipe import apply
+from ranklite.models.compression.technique import Setting
+from ranklite.models.compression.techniques import from_json
 from ranklite.models.evaluation import metrics
+from ranklite.models.features.examples import read_records, transformed_inputs
 from ranklite.models.training import fit as training
 from ranklite.models.training.config import TrainingConfig
+from ranklite.models.training.splits import Splits
 
 MODEL = DeepFMConfig(embedding_dim=4, hidden_units=(16,), embedding_stddev=0.1)
 
@@ -183,6 +190,71 @@ def test_a_loss_that_is_not_finite_stops(clicks: Any) -> None:
     layer.set_weights([w * np.nan for w in layer.get_weights()])
     with pytest.raises(training.TrainingFailed, match=r"step 1 of .* learning_rate .*0\.05"):
         training.fit(model, clicks.layout, clicks.train, clicks.eval, config)
+
+
+def poisoned(clicks: Any, write: Any, folder: pathlib.Path, x: float) -> list[str]:
+    """The train split, a number of one row of it replaced."""
+    rows, labels, _ = transformed_inputs(read_records(clicks.train), clicks.layout, [])
+    numeric = np.array(rows["numeric"])
+    numeric[100, 0] = x
+    label = np.reshape(labels, (-1, 1)).astype(np.float32)
+    return [write(folder / "poisoned.gz", {**rows, "numeric": numeric, "label": label})]
+
+
+@pytest.mark.parametrize(
+    ("x", "cause"),
+    [
+        (math.nan, "x is not finite in rows of the train split: look at its values in the log"),
+        (1e25, "the largest numbers of the train split are, as the model reads them, x 1e+25"),
+    ],
+)
+def test_where_the_loss_is_not_finite_the_number_is_named(
+    clicks: Any, write_examples: Any, tmp_path: pathlib.Path, x: float, cause: str
+) -> None:
+    config = settings()
+    train = poisoned(clicks, write_examples, tmp_path, x)
+    model = training.build(clicks.layout, MODEL, config)
+    where = r"the loss became (nan|inf) at step [1-7] of epoch 1: lower learning_rate \(it is 0.05"
+    with pytest.raises(training.TrainingFailed, match=where) as failed:
+        training.fit(model, clicks.layout, train, clicks.eval, config)
+    assert str(failed.value).endswith(f"; {cause}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"technique": "prune", "tower": {"sparsity": 0.5}},
+        {"technique": "quantize"},
+        {"technique": "distill", "teachers": 1},
+    ],
+)
+def test_so_is_it_in_a_fine_tuning(
+    clicks: Any,
+    trained: tuple[keras.Model, dict[str, float]],
+    write_examples: Any,
+    tmp_path: pathlib.Path,
+    step: dict[str, Any],
+) -> None:
+    model, figures = trained
+    checkpoint = Checkpoint(model, clicks.layout, MODEL, figures)
+    train = poisoned(clicks, write_examples, tmp_path, math.nan)
+    setting = Setting(None, Splits(train, clicks.eval), settings(), [checkpoint])
+    with pytest.raises(training.TrainingFailed, match=r"the loss became nan .* x is not finite in"):
+        apply(from_json(json.dumps(step)), checkpoint, setting)
+
+
+def test_scores_that_are_no_numbers_end_a_training(clicks: Any) -> None:
+    """The loss of a step is that before its update: the last one of an epoch shows in none."""
+
+    class Break(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            model.set_weights([weight * np.nan for weight in model.get_weights()])
+
+    config = settings(epochs=1)
+    model = training.build(clicks.layout, MODEL, config)
+    with pytest.raises(training.TrainingFailed, match="not finite after the last step of epoch 1"):
+        training.fit(model, clicks.layout, clicks.train, clicks.eval, config, callbacks=[Break()])
 
 
 def test_useless_splits_are_named(

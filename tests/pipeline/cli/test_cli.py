@@ -192,10 +192,13 @@ REPORT = {
 STARTED = datetime.datetime(2026, 11, 24, 22, 10, tzinfo=datetime.timezone.utc)
 
 
-def made(tmp_path: pathlib.Path, pushed: dict[str, Any]) -> Outcome:
+def made(
+    tmp_path: pathlib.Path, pushed: dict[str, Any], ingest: dict[str, Any] | None = None
+) -> Outcome:
     """The outcome of a run that left these files."""
     stages = {}
     for node, key, name, content in (
+        ("LogExampleGen", "report", "report.json", ingest or {}),
         ("FileValidator", "report", "report.json", REPORT),
         ("Pusher", "pushed_model", "pushed.json", pushed),
     ):
@@ -230,9 +233,19 @@ def test_the_table(tmp_path: pathlib.Path) -> None:
         "against float 0.310, 99.9 % of them less than 0.120; against float control 0.050" in text
     )
     assert "ranklite score" in text
-    assert "12 s, 2 of 2 cached" in text
+    assert "12 s, 3 of 3 cached" in text
     assert "attention    One user has 400 of the 4,000 rows.\n" in text
     assert outcome.pushed == str(tmp_path / "7")
+
+
+def test_drift_of_the_label_is_told(tmp_path: pathlib.Path) -> None:
+    times = {"first_time": 5, "last_time": 5}
+    splits = {
+        "train": {"rows": 10_000, "positives": 1200, **times},
+        "test": {"rows": 4000, "positives": 1000, **times},
+    }
+    text = report.render(made(tmp_path, {}, {"splits": splits}))
+    assert "attention    the share of positives drifts: train 12.0 %, test 25.0 %; scores" in text
 
 
 def test_a_refused_model_says_by_whom(tmp_path: pathlib.Path) -> None:

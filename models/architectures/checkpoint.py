@@ -31,6 +31,7 @@ from ranklite.models.layers import (  # noqa: F401  registers what a saved model
     table_rows,
 )
 from ranklite.models.layers.tables import WRAPPED_LAYERS
+from ranklite.models.training.config import TrainingConfig
 
 MODEL_FILE = "model.h5"
 
@@ -46,6 +47,8 @@ class Checkpoint:
       metrics: Figures that the stage measured, by name.
       format: How the exported file stores the weights.
       techniques: Names of the compression techniques that made it, in order.
+      training: How the float model was trained, which is how it is trained on; None where whoever
+        made it did not say.
     """
 
     model: keras.Model
@@ -54,6 +57,7 @@ class Checkpoint:
     metrics: dict[str, Any] = dataclasses.field(default_factory=dict)
     format: Format = "float32"
     techniques: tuple[str, ...] = ()
+    training: TrainingConfig | None = None
 
     @property
     def parts(self) -> Parts:
@@ -81,6 +85,7 @@ class Checkpoint:
             "metrics": self.metrics,
             "format": self.format,
             "techniques": list(self.techniques),
+            "training": self.training and self.training.model_dump(mode="json"),
         }
         with open(os.path.join(folder, SPEC_FILE), "w", encoding="utf-8") as file:
             json.dump(spec, file, indent=2, sort_keys=True)
@@ -108,6 +113,7 @@ class Checkpoint:
             spec["metrics"],
             spec["format"],
             techniques,
+            TrainingConfig.model_validate(training) if (training := spec.get("training")) else None,
         )
 
 

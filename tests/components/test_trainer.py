@@ -43,6 +43,7 @@ def fn_args(clicks: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
         transform_output="transform-graph",
         serving_model_dir=str(tmp_path / "model" / "Format-Serving"),
         model_run_dir=str(tmp_path / "run"),
+        hyperparameters=None,
         custom_config={
             "features": FEATURES.model_dump_json(),
             "model": MODEL.model_dump_json(),

@@ -29,7 +29,7 @@ from ranklite.models.training.tuning_trials import FAILED, FINISHED, PRUNED, Tri
 
 _log = logging.getLogger(__name__)
 
-RANDOM = 6  # trials before TPE proposes and the median prunes, the configured one among them
+RANDOM = 4  # trials before TPE proposes and the median prunes, the configured one among them
 EPOCHS = 3  # that no trial is pruned before
 REPEATS = 100  # proposals in a row that were tried already: few values are open, and all tried
 

@@ -102,6 +102,28 @@ def test_a_warm_start_names_its_parent(
     assert result[1]["parent"] == {"folder": "Trainer/model/7", "sha256": digest}
 
 
+def test_what_a_search_chose_replaces_what_is_configured(fn_args: Any) -> None:
+    module.run_fn(fn_args)
+    plain = Checkpoint.load(fn_args.serving_model_dir)
+    assert plain.training == TrainingConfig(batch_size=256, epochs=2, learning_rate=0.05)
+    assert "tuned" not in plain.metrics
+    values = {"model.embedding_dim": 8, "model.hidden_units": [16, 4], "training.ridge": 2.5}
+    fn_args.hyperparameters = {"space": [], "values": values}
+    module.run_fn(fn_args)
+    checkpoint = Checkpoint.load(fn_args.serving_model_dir)
+    assert checkpoint.config == MODEL.model_copy(
+        update={"embedding_dim": 8, "hidden_units": (16, 4)}
+    )
+    assert checkpoint.training == plain.training.model_copy(update={"ridge": 2.5})
+    assert checkpoint.metrics["tuned"] == {
+        "model": {"embedding_dim": 8, "hidden_units": [16, 4]},
+        "training": {"ridge": 2.5},
+    }
+    fn_args.hyperparameters = {"values": {"training.ridge": -1.0}}
+    with pytest.raises(ValueError, match="greater than or equal to 0"):
+        module.run_fn(fn_args)
+
+
 def test_only_the_chief_writes(fn_args: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "fit", lambda *args, **kwargs: {})
     monkeypatch.setattr(training, "is_chief", lambda model: False)

@@ -98,7 +98,7 @@ def test_a_trial_that_is_worse_than_most_is_pruned_but_not_the_first() -> None:
     trials = Pretended(later)
     result = sought(trials, trials=10)
     states = [trial.state for trial in result.trials]
-    assert states == ["finished"] * 8 + ["pruned", "finished"]  # among the first 6 none is
+    assert states == ["finished"] * 8 + ["pruned", "finished"]  # among the first 4 none is
     assert len(result.trials[8].curve) == tuning.EPOCHS + 1
 
 
@@ -122,7 +122,7 @@ def test_where_all_fail_it_ends_early_and_says_why() -> None:
         raise training.TrainingFailed("AUC is not defined")
 
     trials = Pretended(fails)
-    with pytest.raises(NothingTrained, match="came to its end: AUC is not defined$"):
+    with pytest.raises(NothingTrained, match=r"came to its end: AUC is not defined$"):
         sought(trials, trials=50)
     assert len(trials.asked) == tuning.RANDOM
 

@@ -13,7 +13,8 @@ def atomic_folder(path: str) -> Iterator[str]:
     """A folder to write to, which takes its name once it is whole.
 
     Args:
-      path: The name; what an earlier process left unfinished beside it is removed.
+      path: The name. What is unfinished is removed: at once after an error, and after a kill by the
+        next one that writes there.
 
     Example:
         with atomic_folder("trial") as folder:
@@ -22,5 +23,9 @@ def atomic_folder(path: str) -> Iterator[str]:
     unfinished = f"{path}.unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     os.makedirs(unfinished)
-    yield unfinished
-    os.rename(unfinished, path)
+    try:
+        yield unfinished
+        os.rename(unfinished, path)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise

@@ -48,7 +48,7 @@ def as_trained(config: dict[str, Any], metrics: Mapping[str, Any]) -> dict[str, 
         {'model': {'dropout': 0.1}}
     """
     tuned = metrics.get("tuned", {})
-    return config | {section: config[section] | part for section, part in tuned.items()}
+    return config | {name: config.get(name, {}) | part for name, part in tuned.items()}
 
 
 def searched(trials: Mapping[str, Any]) -> str:

@@ -80,13 +80,13 @@ def choices(config: RunConfig, key: str) -> tuple[Any, ...]:
             r"tune with a recipe that distils: .* would not ship; tune without `distill`",
         ),
         (
-            # The one kernel is 16 x 24; no other shape that is tried has 24 columns throughout.
+            # The one kernel is 12 x 24; no other embedding_dim that is tried has a divisor of 12.
             (
-                "model: {hidden_units: [24]}\ncompression: [{technique: prune, tower: {sparsity: "
-                "0.5, pattern: block, block_size: [16, 24]}}]\n"
-                "tune: {trials: 5, keys: [model.hidden_units]}"
+                "model: {embedding_dim: 12, hidden_units: [24]}\ncompression: [{technique: prune, "
+                "tower: {sparsity: 0.5, pattern: block, block_size: [12, 24]}}]\n"
+                "tune: {trials: 5, keys: [model.embedding_dim]}"
             ),
-            r"tune: of model.hidden_units every value but the configured one is refused by the run",
+            r"tune: of model.embedding_dim every value but the configured one is refused by the r",
         ),
     ],
 )

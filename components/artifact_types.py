@@ -32,7 +32,10 @@ class DataBlessing(artifact.Artifact):
 
 
 class Trials(artifact.Artifact):
-    """Every recipe that was tried with its figures, the Pareto front, the choice: `trials.json`."""
+    """Everything that a search tried, with its figures, and the choice: `trials.json`.
+
+    Of recipes, with the Pareto front; or of settings, with what the best one gains.
+    """
 
     TYPE_NAME = "components.Trials"
 

@@ -37,7 +37,7 @@ def create_pipeline(
       pipeline_root: Folder of TFX's artifacts.
       push_dir: Folder that receives the blessed versions.
       rejects_dir: Folder for the rows of the log that could not be read.
-      work_dir: Folder that keeps the finished trials of a search.
+      work_dir: Folder that keeps the finished trials of searches.
       history: Where the artifacts of earlier runs come from.
       span: The newest span of the log to read.
       metadata_path: SQLite file of ML Metadata, for the local runner.
@@ -50,8 +50,8 @@ def create_pipeline(
     examples = ingest(config, data_root, rejects_dir, span)
     valid = validate(config, examples, history)
     transformed = transform(config, examples, valid)
-    # Trainer -> Pruner, Clusterer, Quantizer, Distiller, or BudgetSearch -> Exporter
-    trained = train(config, transformed, history)
+    # SettingsSearch -> Trainer -> Pruner, Clusterer, ..., or BudgetSearch -> Exporter
+    trained = train(config, transformed, history, work_dir)
     compressed = compress(config, examples, transformed, trained, work_dir)
     exported = export(config, examples, compressed, transformed)
     # Evaluator, FileValidator -> RunReport -> Pusher

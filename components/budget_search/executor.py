@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import logging
 import os
-import shutil
 from typing import Any
 
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from ranklite.components import artifact_io, repeated_inputs, run_logs
+from ranklite.components import artifact_io, finished_trials, repeated_inputs, run_logs
 from ranklite.components.artifact_types import TRIALS_FILE
 from ranklite.models import progress
 from ranklite.models.architectures.checkpoint import Checkpoint
@@ -62,7 +60,8 @@ class Executor(base_executor.BaseExecutor):
           exec_properties:
             - config: JSON of a Search.
             - features: JSON of a FeatureSet.
-            - training: JSON of the TrainingConfig of the float model.
+            - training: JSON of the TrainingConfig of the float model, where its checkpoint does
+              not say it.
             - gates: JSON of the GatesConfig: recipes that pass are preferred.
             - work_dir: Folder that keeps finished trials until the inputs or the code change: a
               search that was killed goes on, and one with another budget tries only what is new.
@@ -78,7 +77,7 @@ class Executor(base_executor.BaseExecutor):
         setting = Setting(
             features,
             artifact_io.splits(input_dict["transformed_examples"]),
-            TrainingConfig.model_validate_json(exec_properties["training"]),
+            base.training or TrainingConfig.model_validate_json(exec_properties["training"]),
             [artifact_io.load([t]) for t in repeated_inputs.artifacts("teacher", input_dict)],
         )
         graph = artifact_utils.get_single_uri(input_dict["transform_graph"])
@@ -95,9 +94,9 @@ class Executor(base_executor.BaseExecutor):
 
         logs = artifact_utils.get_single_uri(output_dict["model_run"])
         os.makedirs(logs, exist_ok=True)
-        finished = _finished(
+        finished = finished_trials.folder(
             exec_properties["work_dir"],
-            _digest(input_dict, *(exec_properties[key] for key in _KEYS)),
+            finished_trials.digest(input_dict, *(exec_properties[key] for key in _KEYS)),
         )
         with run_logs.kept(logs):
             result = search(
@@ -135,20 +134,6 @@ class Executor(base_executor.BaseExecutor):
                 "trials": [dataclasses.asdict(trial) for trial in result.trials],
             }
             json.dump(data, file, indent=2)
-
-
-def _finished(work_dir: str, digest: str) -> str:
-    """The folder of this search's trials; those of others, which hold no longer, are removed."""
-    for other in os.listdir(work_dir) if os.path.isdir(work_dir) else ():
-        if other != digest:
-            shutil.rmtree(os.path.join(work_dir, other), ignore_errors=True)
-    return os.path.join(work_dir, digest)
-
-
-def _digest(input_dict: dict[str, list[Any]], *keys: str) -> str:
-    """Trials are only valid for the same inputs and the same `_KEYS`."""
-    ids = {key: [artifact.id for artifact in values] for key, values in input_dict.items()}
-    return hashlib.sha256(json.dumps([ids, *keys], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _control(result: SearchResult, setting: Setting) -> Checkpoint:

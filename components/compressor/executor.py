@@ -40,7 +40,8 @@ class Executor(base_executor.BaseExecutor):
           exec_properties:
             - config: JSON of the step.
             - features: JSON of the FeatureSet, where the technique needs it.
-            - training: JSON of the TrainingConfig of the float model.
+            - training: JSON of the TrainingConfig of the float model, where no checkpoint says it:
+              a search may have chosen other settings than the configured ones.
             - code_digest: Only keys the cache.
 
         Raises:
@@ -53,7 +54,8 @@ class Executor(base_executor.BaseExecutor):
         setting = Setting(
             FeatureSet.model_validate_json(features) if features else None,
             artifact_io.splits(input_dict["transformed_examples"]),
-            TrainingConfig.model_validate_json(exec_properties["training"]),
+            (base and base.training)
+            or TrainingConfig.model_validate_json(exec_properties["training"]),
             [artifact_io.load([t]) for t in repeated_inputs.artifacts("teacher", input_dict)],
         )
         logs = artifact_utils.get_single_uri(output_dict["model_run"])

@@ -9,7 +9,7 @@ from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from ranklite.components import repeated_inputs
-from ranklite.components.artifact_types import IngestReport, RunPage, StageReport
+from ranklite.components.artifact_types import IngestReport, RunPage, StageReport, Trials
 from ranklite.components.run_report.executor import Executor
 from ranklite.models.compression.technique import MAX_TEACHERS
 from ranklite.models.compression.techniques import TECHNIQUES
@@ -33,6 +33,7 @@ class RunReportSpec(ComponentSpec):
         "schema": ChannelParameter(type=standard_artifacts.Schema),
         "anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies),
         "stage_report": ChannelParameter(type=StageReport),
+        "settings_trials": ChannelParameter(type=Trials, optional=True),
         "model_blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
         "baseline_blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
         "infra_blessing": ChannelParameter(type=standard_artifacts.InfraBlessing),
@@ -66,6 +67,7 @@ class RunReport(base_component.BaseComponent):
       config: JSON of the run's configuration.
       features: JSON of its FeatureSet.
       code_digest: Digest of the executor's code.
+      settings_trials: Channel of the Trials of settings, where a search ran.
     """
 
     SPEC_CLASS = RunReportSpec
@@ -89,6 +91,7 @@ class RunReport(base_component.BaseComponent):
         config: str,
         features: str,
         code_digest: str,
+        settings_trials: channel.BaseChannel | None = None,
     ) -> None:
         super().__init__(
             RunReportSpec(
@@ -99,6 +102,7 @@ class RunReport(base_component.BaseComponent):
                 schema=schema,
                 anomalies=anomalies,
                 stage_report=stage_report,
+                settings_trials=settings_trials,
                 model_blessing=model_blessing,
                 baseline_blessing=baseline_blessing,
                 infra_blessing=infra_blessing,

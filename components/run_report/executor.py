@@ -19,7 +19,7 @@ from ranklite.components.run_report.current import current_run
 from ranklite.models.evaluation.scored_rows import ScoredRows
 from ranklite.models.features.constants import read_constants
 from ranklite.models.features.feature_set import FeatureSet
-from ranklite.models.reporting import page, projector, tensorboard
+from ranklite.models.reporting import page, projector, tensorboard, training_words
 
 
 class Executor(base_executor.BaseExecutor):
@@ -42,6 +42,7 @@ class Executor(base_executor.BaseExecutor):
             - schema: Schema.
             - anomalies: ExampleAnomalies.
             - stage_report: StageReport.
+            - settings_trials: Trials of settings, where a search ran.
             - model_blessing, baseline_blessing: ModelBlessings.
             - infra_blessing: InfraBlessing.
             - evaluation, baseline_evaluation: ModelEvaluations.
@@ -73,7 +74,8 @@ class Executor(base_executor.BaseExecutor):
         io_utils.write_string_file(os.path.join(artifact.uri, PAGE_FILE), page.render(facts))
         logs = artifact_utils.get_single_uri(output_dict["model_run"])
         assert facts.report is not None
-        tensorboard.write(facts.report, config, _scores(input_dict["stage_report"]), logs)
+        trained = training_words.as_trained(config, facts.warm)
+        tensorboard.write(facts.report, trained, _scores(input_dict["stage_report"]), logs)
         features = FeatureSet.model_validate_json(exec_properties["features"])
         if features.is_categorical(features.item):
             self._project(input_dict, features, os.path.join(logs, tensorboard.SUMMARY))

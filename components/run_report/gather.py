@@ -12,7 +12,7 @@ from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.utils import io_utils
 
 from ranklite.components import artifact_io, artifact_json
-from ranklite.components.artifact_types import REPORT_FILE
+from ranklite.components.artifact_types import REPORT_FILE, TRIALS_FILE
 from ranklite.components.blessings import verdicts
 from ranklite.components.run_logs import EXECUTION, MODEL_RUN
 from ranklite.components.run_report import columns
@@ -45,6 +45,9 @@ def facts(
     warm = artifact_io.metrics(folders["float_checkpoint"]) if "float_checkpoint" in folders else {}
     if report is not None:
         report["warnings"] += [*training_words.warnings(warm), *drift_words.warnings(ingest or {})]
+    searched = None
+    if "settings_trials" in folders:
+        searched = artifact_json.read(folders["settings_trials"], TRIALS_FILE)
     described: list[Column] = []
     if {"schema", "statistics"} <= set(folders):
         described = _columns(folders["schema"], folders["statistics"])
@@ -59,6 +62,7 @@ def facts(
         commit=environment.commit(),
         versions=report["software"] if report else environment.versions(),
         warm=warm,
+        settings_trials=searched,
     )
 
 

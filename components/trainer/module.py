@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import tf_keras as keras
 
 from ranklite.components import run_logs
+from ranklite.components.trainer import hyperparameters
 from ranklite.models.architectures.checkpoint import MODEL_FILE, Checkpoint
 from ranklite.models.architectures.family import FamilySettings
 from ranklite.models.architectures.settings import parse_settings
@@ -23,6 +24,7 @@ from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.training import fit as training
 from ranklite.models.training import warm_start
 from ranklite.models.training.config import TrainingConfig
+from ranklite.models.training.tuning_config import merged, sections
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ def run_fn(fn_args: Any) -> None:
         `custom_config`: JSON of a FeatureSet (`features`), the settings of a model family
         (`model`) and a
         TrainingConfig (`training`);
+        `hyperparameters`: what a search chose, in place of some of these settings;
         `base_model`: folder of the checkpoint to start from, where `warm_start` asks for one;
         `serving_model_dir`: folder that receives the checkpoint, in plain float32;
         `model_run_dir`: folder that receives TensorBoard's logs.
@@ -49,6 +52,8 @@ def run_fn(fn_args: Any) -> None:
     features = _config(fn_args, "features", FeatureSet)
     config = parse_settings(json.loads(_given(fn_args, "model")))
     settings = _config(fn_args, "training", TrainingConfig)
+    tuned = hyperparameters.values(fn_args.hyperparameters)
+    config, settings = merged(config, settings, tuned)
     train, evaluation = _files(fn_args, "train_files"), _files(fn_args, "eval_files")
     layout = layout_from_transform(fn_args.transform_output, features)
     model = training.build(layout, config, settings)
@@ -65,7 +70,10 @@ def run_fn(fn_args: Any) -> None:
     if settings.precision != "float32" or settings.strategy != "none":
         model = training.as_float32(model, layout, config)
         metrics |= training.evaluate(model, layout, evaluation)
-    checkpoint = Checkpoint(model, layout, config, {**metrics, **started})
+    chosen = {"tuned": sections(tuned)} if tuned else {}
+    checkpoint = Checkpoint(
+        model, layout, config, {**metrics, **started, **chosen}, training=settings
+    )
     checkpoint.save(fn_args.serving_model_dir)
     if settings.warm_start:
         warm_start.save_vocabularies(vocabularies, fn_args.serving_model_dir)

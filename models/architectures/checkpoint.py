@@ -32,6 +32,7 @@ from ranklite.models.layers import (  # noqa: F401  registers what a saved model
     table_rows,
 )
 from ranklite.models.layers.tables import WRAPPED_LAYERS
+from ranklite.models.training.config import TrainingConfig
 
 MODEL_FILE = "model.h5"
 
@@ -48,6 +49,8 @@ class Checkpoint:
       format: How the exported file stores the weights.
       techniques: Names of the compression techniques that made it, in order.
       calibration: What the exported file does to its logits.
+      training: How the float model was trained, which is how it is trained on; None where whoever
+        made it did not say.
     """
 
     model: keras.Model
@@ -57,6 +60,7 @@ class Checkpoint:
     format: Format = "float32"
     techniques: tuple[str, ...] = ()
     calibration: ScoreCalibration = UNCALIBRATED
+    training: TrainingConfig | None = None
 
     @property
     def parts(self) -> Parts:
@@ -85,6 +89,7 @@ class Checkpoint:
             "format": self.format,
             "techniques": list(self.techniques),
             "calibration": self.calibration.to_dict(),
+            "training": self.training and self.training.model_dump(mode="json"),
         }
         with open(os.path.join(folder, SPEC_FILE), "w", encoding="utf-8") as file:
             json.dump(spec, file, indent=2, sort_keys=True)
@@ -113,6 +118,7 @@ class Checkpoint:
             spec["format"],
             techniques,
             ScoreCalibration.from_dict(spec.get("calibration")),
+            TrainingConfig.model_validate(training) if (training := spec.get("training")) else None,
         )
 
 

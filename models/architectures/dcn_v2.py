@@ -14,6 +14,7 @@ from ranklite.models.architectures.tower import build_tower, glorot_uniform, tow
 from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.layers.sequence_sizes import encoder_weights
 from ranklite.models.layers.table_config import EMBEDDING
+from ranklite.models.search_space import Choice, Space
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -42,6 +43,11 @@ class DCNv2Settings(FamilySettings):
     cross_layers: int = Field(3, ge=1, le=16)
     structure: Literal["stacked", "parallel"] = "parallel"
     low_rank: int | None = Field(None, ge=1)
+
+    searched: ClassVar[Space] = {
+        **FamilySettings.searched,
+        "cross_layers": Choice(values=(1, 2, 3, 4)),
+    }
 
     @property
     def is_stacked(self) -> bool:

@@ -20,6 +20,7 @@ from ranklite.models.architectures.parts import Parts
 from ranklite.models.config import Strict
 from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.layers.table_config import ByFrequencyTable, FullTable, LowRankTable, Table
+from ranklite.models.search_space import Choice, Range, Space
 
 if TYPE_CHECKING:
     import tf_keras as keras
@@ -41,6 +42,8 @@ class FamilySettings(Strict):
       embedding_stddev: Standard deviation of the tables' initial values.
       table: How the rows of the tables are stored.
       needs_tower: Whether the family is no model without hidden layers; no setting.
+      searched: What a search for settings varies, where the configuration leaves it open; values
+        that the class refuses are left out.
     """
 
     needs_tower: ClassVar[bool] = True
@@ -52,6 +55,14 @@ class FamilySettings(Strict):
     batch_norm: bool = False
     embedding_stddev: float = Field(0.03, gt=0.0)
     table: Table = FullTable()
+
+    searched: ClassVar[Space] = {
+        "embedding_dim": Choice(values=(4, 8, 16, 32)),
+        "hidden_units": Choice(values=([], [32], [64, 32], [128, 64], [256, 128])),
+        "dropout": Range(low=0.0, high=0.5),
+        "batch_norm": Choice(values=(False, True)),
+        "embedding_stddev": Range(low=0.003, high=0.1, log=True),
+    }
 
     @model_validator(mode="after")
     def _has_its_tower(self) -> FamilySettings:

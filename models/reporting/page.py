@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import itertools
 
-from ranklite.models.reporting import gate_words, html, page_data, page_model
+from ranklite.models.reporting import gate_words, html, page_data, page_model, page_settings
 from ranklite.models.reporting.facts import Facts, StoppedRun
 from ranklite.models.reporting.tables import number
 
@@ -23,6 +23,8 @@ def render(facts: Facts) -> str:
         ]
         past = page_model.states(report)
         sections += [("How fresh the past is, and what that costs", past)] if past else []
+    if facts.settings_trials:
+        sections += [("Search for settings", page_settings.settings(facts.settings_trials))]
     if report or facts.trainings:
         sections += [("Training", page_model.trainings(facts.trainings))]
     if report or facts.ingest or facts.columns:

@@ -134,7 +134,7 @@ def lineage(facts: Facts) -> str:
 def _chosen(facts: Facts) -> str:
     """The settings that followed the data."""
     chosen = training_words.chosen(facts.warm, facts.config)
-    return f"<p>Chosen by the data: <code>{html.text(chosen)}</code></p>" if chosen else ""
+    return f"<p>Chosen by the data:</p><pre>{html.text(chosen)}</pre>" if chosen else ""
 
 
 def _repeat(facts: Facts) -> str:
@@ -151,6 +151,11 @@ def _repeat(facts: Facts) -> str:
         )
     elif "warm_started" in facts.warm:
         makes += ", as long as nothing was pushed before, for training started from scratch"
+    if facts.config.get("tune"):
+        makes += (
+            ", as long as its search for settings chooses the same: it does not search with what "
+            "was chosen in place of tune"
+        )
     return (
         "<p>Save the configuration below as <code>run.yaml</code>; with the files above, the same "
         f"code, versions and seed, <code>{html.text(command)}</code> {html.text(makes)}.</p>"

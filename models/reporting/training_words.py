@@ -18,16 +18,62 @@ def chosen(metrics: Mapping[str, Any], config: Mapping[str, Any]) -> str:
       metrics: Of the float training.
       config: Of the run.
 
+    Returns:
+      A line a section of the configuration.
+
     Example:
         >>> chosen({"batch_size": 512, "oov_rate": {"user": 0.1}}, {"training": {"oov_rate": 0.0}})
         'training: {batch_size: 512}'
+        >>> print(chosen({"tuned": {"model": {"dropout": 0.1}, "training": {"ridge": 2.5}}}, {}))
+        model: {dropout: 0.1}
+        training: {ridge: 2.5}
     """
     given = config.get("training") or {}
     open_ones = {key: metrics[key] for key in _CHOSEN if key in metrics and given.get(key) is None}
-    if not open_ones:
-        return ""
-    text = yaml.safe_dump(open_ones, default_flow_style=True, sort_keys=False, width=10**6)
-    return f"training: {text.strip()}"
+    tuned = metrics.get("tuned", {})
+    parts = {**tuned, "training": {**tuned.get("training", {}), **open_ones}}
+    return "\n".join(
+        f"{section}: "
+        + yaml.safe_dump(part, default_flow_style=True, sort_keys=False, width=10**6).strip()
+        for section, part in parts.items()
+        if part
+    )
+
+
+def as_trained(config: dict[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration with what a search for settings chose.
+
+    Example:
+        >>> as_trained({"model": {"dropout": 0.2}}, {"tuned": {"model": {"dropout": 0.1}}})
+        {'model': {'dropout': 0.1}}
+    """
+    tuned = metrics.get("tuned", {})
+    return config | {name: config.get(name, {}) | part for name, part in tuned.items()}
+
+
+def searched(trials: Mapping[str, Any]) -> str:
+    """What a search for settings came to, in a sentence.
+
+    Args:
+      trials: `trials.json` of SettingsSearch.
+    """
+    tried = trials["trials"]
+    states = [trial["state"] for trial in tried]
+    others = [f"{states.count(name)} {name}" for name in ("pruned", "failed") if name in states]
+    sentence = f"{len(tried)} trials" + (f" ({', '.join(others)})" if others else "")
+    best, first = (tried[k]["figures"].get("auc") for k in (trials["best"], 0))
+    sentence += f", validation AUC {best:.4f} the best"
+    if trials["gain"] is None:
+        return f"{sentence}, which is taken; the configured settings did not train"
+    if not trials["best"]:
+        return f"{sentence}, of the configured settings, which stay"
+    sentence += (
+        f", {first:.4f} as configured, a gain of {trials['gain']:.4f} with a standard error of "
+        f"{trials['noise']:.4f}"
+    )
+    if trials["chosen"]:
+        return f"{sentence}: the best is taken"
+    return f"{sentence}: within noise, so that the configured settings stay"
 
 
 def warnings(metrics: Mapping[str, Any]) -> list[str]:

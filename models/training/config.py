@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from ranklite.models.config import Name, Strict
+from ranklite.models.search_space import Range, Space
 
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -58,6 +59,7 @@ class TrainingConfig(Strict):
       strategy: `none`, `mirrored` (all local devices) or `multi_worker` (reads TF_CONFIG).
       shuffle_rows: Rows in the shuffle buffer.
       seed: Of everything random: initial weights, order of the rows, dropout, dropped ids.
+      searched: What a search for settings varies, where the configuration leaves it open.
     """
 
     batch_size: int | None = Field(None, ge=1)
@@ -75,6 +77,11 @@ class TrainingConfig(Strict):
     strategy: Literal["none", "mirrored", "multi_worker"] = "none"
     shuffle_rows: int = Field(1_000_000, ge=1)
     seed: int = Field(42, ge=0, le=2**31 - 1)
+
+    searched: ClassVar[Space] = {
+        "learning_rate": Range(low=2e-4, high=2e-2, log=True),
+        "ridge": Range(low=0.5, high=100.0, log=True),
+    }
 
     @model_validator(mode="after")
     def _one_replica_averages(self) -> TrainingConfig:

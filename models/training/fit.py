@@ -157,6 +157,7 @@ def fit(
     *,
     log_dir: str | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    watchers: Sequence[keras.callbacks.Callback] = (),
     keep_best: bool = True,
     best_from: int = 0,
     optimizer: keras.optimizers.legacy.Optimizer | None = None,
@@ -177,6 +178,7 @@ def fit(
       log_dir: Folder for TensorBoard; None logs nothing.
       callbacks: More Keras callbacks; they see the `tfrs` model around this one, and come before
         the epoch is measured.
+      watchers: Those that come after it, and see `val_auc` and so on.
       keep_best: Put back the weights of the epoch with the best validation AUC at the end.
       best_from: First epoch (from 0) that may be the best: those of a pruning ramp may not.
       optimizer: In place of `LazyAdam` with the configured rate and penalty.
@@ -223,7 +225,7 @@ def fit(
         suspects=lambda: suspects.words(suspects.largest_numbers(layout, train_files)),
     )
     following = Steps(training, steps, min(rows, batch_size))
-    everything: list[keras.callbacks.Callback] = [*callbacks, validation, following]
+    everything: list[keras.callbacks.Callback] = [*callbacks, validation, *watchers, following]
     if training.schedule == "cosine":
         everything.append(Cosine(training.learning_rate, steps * training.epochs))
     if log_dir:

@@ -9,8 +9,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ranklite.components.artifact_types import REPORT_FILE, SCORES_FILE
+from ranklite.components.artifact_types import REPORT_FILE, SCORES_FILE, TRIALS_FILE
 from ranklite.models.evaluation.scored_rows import ScoredRows
+from ranklite.models.reporting import training_words
 from ranklite.models.reporting.metric_names import METRICS
 from ranklite.pipeline.runs import lineage
 from ranklite.pipeline.runs.nodes import current_name
@@ -34,7 +35,8 @@ class JudgedRun:
         that no run here pushed.
       started: ISO time in UTC.
       result: `pushed <version>`, `refused by ...`, or what stopped it later.
-      config: Its whole configuration; empty where it is not known.
+      config: Its whole configuration, with what a search for settings chose; empty where it is not
+        known.
       report: `report.json` of FileValidator, its verdicts joined by those of the Evaluators.
       ingest: `report.json` of LogExampleGen; empty where there is none.
       code: Code digest by stage.
@@ -165,12 +167,16 @@ def _judged(name: str, run: Run) -> JudgedRun:
         raise ValueError(f"{_reason(name, run)}: it has no figures to compare")
     stages = run.stages
     reporter = stages.get("RunReport") or stages.get("Pusher") or _NO_STAGE
+    search = stages.get("SettingsSearch", _NO_STAGE)
     folder = stages["FileValidator"].folder("report")
     return JudgedRun(
         name=run.label,
         started=run.started.isoformat(timespec="seconds"),
         result=_result(run),
-        config=json.loads(reporter.properties.get("config", "{}")),
+        config=training_words.as_trained(
+            json.loads(reporter.properties.get("config", "{}")),
+            {"tuned": search.document("trials", TRIALS_FILE).get("settings", {})},
+        ),
         report={**report, "verdicts": _pushed(run).get("verdicts", report["verdicts"])},
         ingest=stages.get("LogExampleGen", _NO_STAGE).document("report", REPORT_FILE),
         code={

@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 import math
 import pathlib
-from typing import Annotated
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 
 from ranklite.components.log_example_gen.config import (
     NEWEST,
@@ -33,25 +32,21 @@ from ranklite.models.compression.techniques import technique
 from ranklite.models.config import Column, Name, Strict
 from ranklite.models.evaluation.gates import GatesConfig
 from ranklite.models.evaluation.score_calibration import Method
-from ranklite.models.export import DEFAULT_TARGET, TARGETS
+from ranklite.models.export import DEFAULT_TARGET
 from ranklite.models.features.feature_set import Feature, FeatureSet
 from ranklite.models.features.past import SESSION_GAP
 from ranklite.models.features.slices import evaluation_slices
+from ranklite.models.search_space import Space
 from ranklite.models.training.config import RedrawnNegatives, TrainingConfig
+from ranklite.models.training.tuning_config import Tune
 from ranklite.pipeline.config.errors import ConfigError, parse
-from ranklite.pipeline.config.running import BeamConfig, PushConfig
+from ranklite.pipeline.config.running import BeamConfig, PushConfig, TargetName
+from ranklite.pipeline.config.summary import summary
+from ranklite.pipeline.config.tuned import search_space
 from ranklite.pipeline.config.yaml_text import NotYaml, read_text
 from ranklite.pipeline.kubeflow.config import KubeflowConfig
 
 __all__ = ["ConfigError", "RunConfig", "load_config"]
-
-
-def _registered(name: str) -> str:
-    TARGETS.module(name)  # raises with what is registered
-    return name
-
-
-TargetName = Annotated[str, AfterValidator(_registered)]
 
 
 class RunConfig(Strict):
@@ -76,6 +71,7 @@ class RunConfig(Strict):
       validation: What makes data unfit.
       model: Its family, DeepFM where none is named, and its sizes.
       training: How it is trained.
+      tune: A search for the settings of `model` and `training` that are left open.
       compression: Steps in order, or a search for the best ones within a budget.
       target: What kind of file ships: the name of an export target.
       calibration: What the end of the file does so that scores are probabilities, learned on the
@@ -105,6 +101,7 @@ class RunConfig(Strict):
     validation: ValidationConfig = ValidationConfig()
     model: ModelSettings = default_settings()
     training: TrainingConfig = TrainingConfig()
+    tune: Tune | None = None
     compression: Compression = ()
     target: TargetName = DEFAULT_TARGET
     calibration: Method = "auto"
@@ -152,7 +149,18 @@ class RunConfig(Strict):
                     check_item_columns(self.negatives.item_columns, self.feature_set)
                 except NotCompressible as error:
                     raise ValueError(f"negatives: {error}") from None
+        _ = self.search_space
         return self
+
+    @functools.cached_property
+    def search_space(self) -> Space:
+        """The settings that a search varies, with their values; empty where none runs."""
+        return search_space(self, self._recipes)
+
+    @field_serializer("tune")
+    def _with_keys(self, tune: Tune | None) -> Tune | None:
+        """With the keys that are left open: what is written has a value for every one."""
+        return tune and tune.model_copy(update={"keys": tuple(self.search_space)})
 
     @functools.cached_property
     def fitting(self) -> TrainingConfig:
@@ -261,14 +269,7 @@ class RunConfig(Strict):
 
     def summary(self) -> str:
         """One line for a person."""
-        kinds = [feature.kind for feature in self.features]
-        counted = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
-        if isinstance(self.compression, Search):
-            tried = self.compression.recipes or range(self.compression.trials)
-            steps = f"float -> best of {len(tried)} recipes"
-        else:
-            steps = " -> ".join(["float", *(step.technique for step in self.compression)])
-        return f"{self.name}, {counted}, split by {self.split.by}, {steps}"
+        return summary(self)
 
 
 def load_config(path: str) -> RunConfig:

@@ -1,10 +1,21 @@
-"""Where a run pushes, and how its Beam-based stages run."""
+"""What kind of file a run pushes, where, and how its Beam-based stages run."""
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from ranklite.models.config import Strict
+from ranklite.models.export import TARGETS
+
+
+def _registered(name: str) -> str:
+    TARGETS.module(name)  # raises with what is registered
+    return name
+
+
+TargetName = Annotated[str, AfterValidator(_registered)]
 
 
 class PushConfig(Strict):

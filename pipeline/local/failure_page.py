@@ -24,6 +24,7 @@ FACTS = {  # what RunReport takes in: nodes that write it, of which a run has on
     "statistics": (("StatisticsGen",), "statistics"),
     "schema": (("SchemaFromConfig", "ImportSchemaGen"), "schema"),
     "anomalies": (("ValidationGate",), "anomalies"),
+    "settings_trials": (("SettingsSearch",), "trials"),
     "float_checkpoint": (("Trainer",), "model"),
     "stage_report": (("FileValidator",), "report"),
     **{key: ((node,), "evaluation") for key, node in EVALUATIONS.items()},

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranklite.components import artifact_io
-from ranklite.components.artifact_types import PAGE_FILE
+from ranklite.components.artifact_types import PAGE_FILE, TRIALS_FILE
 from ranklite.models.evaluation.score_calibration import ScoreCalibration
 from ranklite.models.reporting import baseline_words, drift_words, gate_words, training_words
 from ranklite.models.reporting.metric_names import (
@@ -194,10 +194,12 @@ def render(outcome: Outcome) -> str:
     ]
     lines += [f"attention    {warning}" for warning in warnings]
     chosen = training_words.chosen(trained, outcome.config.model_dump(mode="json"))
-    lines += [f"by the data  {chosen}"] if chosen else []
+    search = result.get("SettingsSearch")
+    if trials := document(search.folder("trials") if search else None, TRIALS_FILE):
+        lines += [f"settings     {training_words.searched(trials)}"]
+    lines += [f"by the data  {line}" for line in chosen.splitlines()]
     if "BudgetSearch" in result:
-        trials = recipes.load_trials(outcome)
-        lines += [recipes.render(trials), ""]
+        lines += [recipes.render(recipes.load_trials(outcome)), ""]
     if pusher.get("version"):
         version = os.path.relpath(pusher["version"])
         lines += [f"pushed       {version}"]

@@ -24,9 +24,9 @@ def report(
     judged: Judged,
 ) -> RunReport:
     """RunReport."""
-    trainings = [
+    compressions = [
         component.outputs["model_run"]
-        for component in (*trained.components, *compressed.components)
+        for component in compressed.components
         if "model_run" in component.outputs
     ]
     return RunReport(
@@ -38,7 +38,8 @@ def report(
         anomalies=validated.anomalies,
         stage_report=judged.report,
         **judged.verdicts,
-        trainings=trainings,
+        settings_trials=trained.trials,
+        trainings=[*trained.curves, *compressions],
         config=config.model_dump_json(),
         features=config.feature_set.model_dump_json(),
         code_digest=executor_digest(RunReport, *config.modules),

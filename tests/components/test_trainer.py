@@ -43,6 +43,7 @@ def fn_args(clicks: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
         transform_output="transform-graph",
         serving_model_dir=str(tmp_path / "model" / "Format-Serving"),
         model_run_dir=str(tmp_path / "run"),
+        hyperparameters=None,
         custom_config={
             "features": FEATURES.model_dump_json(),
             "model": MODEL.model_dump_json(),
@@ -99,6 +100,28 @@ def test_a_warm_start_names_its_parent(
     digest = hashlib.sha256((folders[0] / MODEL_FILE).read_bytes()).hexdigest()
     assert result[1]["warm_started"] == 1
     assert result[1]["parent"] == {"folder": "Trainer/model/7", "sha256": digest}
+
+
+def test_what_a_search_chose_replaces_what_is_configured(fn_args: Any) -> None:
+    module.run_fn(fn_args)
+    plain = Checkpoint.load(fn_args.serving_model_dir)
+    assert plain.training == TrainingConfig(batch_size=256, epochs=2, learning_rate=0.05)
+    assert "tuned" not in plain.metrics
+    values = {"model.embedding_dim": 8, "model.hidden_units": [16, 4], "training.ridge": 2.5}
+    fn_args.hyperparameters = {"space": [], "values": values}
+    module.run_fn(fn_args)
+    checkpoint = Checkpoint.load(fn_args.serving_model_dir)
+    assert checkpoint.config == MODEL.model_copy(
+        update={"embedding_dim": 8, "hidden_units": (16, 4)}
+    )
+    assert checkpoint.training == plain.training.model_copy(update={"ridge": 2.5})
+    assert checkpoint.metrics["tuned"] == {
+        "model": {"embedding_dim": 8, "hidden_units": [16, 4]},
+        "training": {"ridge": 2.5},
+    }
+    fn_args.hyperparameters = {"values": {"training.ridge": -1.0}}
+    with pytest.raises(ValueError, match="greater than or equal to 0"):
+        module.run_fn(fn_args)
 
 
 def test_only_the_chief_writes(fn_args: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import pathlib
 import subprocess
@@ -33,6 +34,7 @@ from ranklite.models.features.examples import read_records, transformed_inputs
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import FeatureLayout, ListField
 from ranklite.models.layers.table_config import EMBEDDING
+from ranklite.models.search_space import Choice
 from ranklite.models.training import fit as training
 from ranklite.models.training.config import TrainingConfig
 from ranklite.models.training.splits import Splits
@@ -569,3 +571,19 @@ def test_a_family_of_another_package_passes_all_of_this(tmp_path: pathlib.Path) 
     """One file and its entry point: nothing of RankLite changes."""
     installed(tmp_path, {"ranklite.families": "wide_and_deep = toy_family:WideAndDeep"})
     assert passed_with(tmp_path, __file__, "wide_and_deep") > 20
+
+
+@pytest.mark.parametrize("name", FAMILIES.names)
+def test_a_search_varies_settings_that_it_has(name: str) -> None:
+    settings = example(name)
+    for key, values in type(settings).searched.items():
+        assert key in type(settings).model_fields
+        ends = values.values if isinstance(values, Choice) else (values.low, values.high)
+        taken = []
+        for value in ends:
+            try:
+                taken.append(getattr(example(name, **{key: value}), key))
+            except ValueError:  # an end that the class refuses is left out of a search
+                continue
+        assert len(taken) > 1, key
+        assert all(a != b for a, b in itertools.combinations(taken, 2)), key

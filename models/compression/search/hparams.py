@@ -59,17 +59,41 @@ def trial_settings(trial: Trial, common: HParams) -> HParams:
 
 def log_trial(log_dir: str, trial: Trial, common: HParams) -> None:
     """A run in TensorBoard's HParams tab: what was chosen against what came of it."""
-    with tf.summary.create_file_writer(os.path.join(log_dir, trial.name)).as_default(step=0):
-        hparams.hparams(trial_settings(trial, common), trial_id=NAMED_BY_RUN)
-        for name, value in trial.figures.items():
+    log_run(os.path.join(log_dir, trial.name), trial_settings(trial, common), trial.figures)
+
+
+def log_run(folder: str, settings: HParams, figures: Mapping[str, float]) -> None:
+    """The same of any settings and figures.
+
+    Args:
+      folder: Of the run, by whose name it goes.
+      settings: What was chosen, and what all runs share.
+      figures: What came of it.
+    """
+    with tf.summary.create_file_writer(folder).as_default(step=0):
+        hparams.hparams(settings, trial_id=NAMED_BY_RUN)
+        for name, value in figures.items():
             tf.summary.scalar(f"{FIGURES_TAG}/{name}", value)
 
 
 def log_columns(log_dir: str, trials: Iterable[Trial], common: HParams) -> None:
     """Tells the HParams tab which settings and figures are its columns."""
     measured = [trial for trial in trials if trial.figures]
-    settings = dict.fromkeys(key for trial in measured for key in trial_settings(trial, common))
-    figures = dict.fromkeys(name for trial in measured for name in trial.figures)
+    show_columns(
+        log_dir,
+        dict.fromkeys(key for trial in measured for key in trial_settings(trial, common)),
+        dict.fromkeys(name for trial in measured for name in trial.figures),
+    )
+
+
+def show_columns(log_dir: str, settings: Iterable[str], figures: Iterable[str]) -> None:
+    """The same of any settings and figures, by their names.
+
+    Args:
+      log_dir: Folder of the runs' folders.
+      settings: Keys of `log_run`'s settings.
+      figures: Keys of its figures.
+    """
     with tf.summary.create_file_writer(log_dir).as_default(step=0):
         hparams.hparams_config(
             hparams=[hparams.HParam(key) for key in settings],

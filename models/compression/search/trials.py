@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy.typing as npt
@@ -21,6 +19,7 @@ from ranklite.models.compression.technique import NotCompressible, PostCondition
 from ranklite.models.compression.techniques import technique
 from ranklite.models.evaluation import metrics
 from ranklite.models.export.target import LoadedModel, NotExportable, UnreadableModel
+from ranklite.models.folders import atomic_folder
 
 FORMS = ("calibrated_auc", "calibrated_log_loss", "trained_auc", "trained_log_loss")
 TRIAL_FILE = "trial.json"
@@ -98,7 +97,7 @@ class Bench:
             before = self.model(steps[:-1], log_dir)
             name = steps[-1].technique
             logs = log_dir and os.path.join(log_dir, name)
-            with _atomic_folder(path) as folder, progress.part(name):
+            with atomic_folder(path) as folder, progress.part(name):
                 progress.report()
                 apply(technique(steps[-1]), before, self._setting, logs).model.save(folder)
         return Checkpoint.load(path)
@@ -122,10 +121,11 @@ class Bench:
                 UnreadableModel,
             ) as refusal:
                 figures, error = {}, str(refusal)
-            with _atomic_folder(path) as folder:
-                os.makedirs(folder)
-                with open(os.path.join(folder, TRIAL_FILE), "w", encoding="utf-8") as file:
-                    json.dump({"figures": figures, "error": error}, file)
+            with (
+                atomic_folder(path) as folder,
+                open(os.path.join(folder, TRIAL_FILE), "w", encoding="utf-8") as file,
+            ):
+                json.dump({"figures": figures, "error": error}, file)
         with open(os.path.join(path, TRIAL_FILE), encoding="utf-8") as file:
             return Trial(name, data, **json.load(file))
 
@@ -143,12 +143,3 @@ class Bench:
             "latency_512_us": file.latency(self._inputs, 512, self._budget.latency_512_us),
             **forms,
         }
-
-
-@contextlib.contextmanager
-def _atomic_folder(path: str) -> Iterator[str]:
-    """A folder to write to, which takes its name once it is whole."""
-    unfinished = f"{path}.unfinished"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    yield unfinished
-    os.rename(unfinished, path)

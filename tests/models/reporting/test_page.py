@@ -222,6 +222,51 @@ def test_the_command_repeats_the_run() -> None:
     assert f"{command}  makes" in Page(page.render(facts(ingest=None, commit=None))).text
 
 
+def settings_trials(**changes: Any) -> dict[str, Any]:
+    """`trials.json` of a search for settings."""
+    trials = [
+        {"settings": {"training.ridge": 5.0}, "state": "finished", "figures": {"auc": 0.7}},
+        {"settings": {"training.ridge": 9.5}, "state": "finished", "figures": {"auc": 0.7345}},
+        {"settings": {"training.ridge": 0.5}, "state": "pruned", "figures": {}},
+        {"settings": {"training.ridge": 70.0}, "state": "failed", "figures": {}, "error": EVIL},
+    ]
+    return {
+        "trials": [{"error": "", "seconds": 1.25, **trial} for trial in trials],
+        **{"best": 1, "chosen": 1, "gain": 0.0345, "noise": 0.0123},
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({}, "with a standard error of 0.0123: the best is taken"),
+        ({"chosen": 0}, "0.0123: within noise, so that the configured settings stay"),
+        ({"best": 0, "chosen": 0}, "AUC 0.7000 the best, of the configured settings, which stay"),
+        ({"gain": None}, "0.7345 the best, which is taken; the configured settings did not train"),
+    ],
+)
+def test_a_search_for_settings_is_on_the_page(changes: dict[str, Any], sentence: str) -> None:
+    tuned = {"tuned": {"model": {"hidden_units": [8]}, "training": {"ridge": 9.5}}}
+    given = settings_trials(**changes)
+    page_text = page.render(facts(settings_trials=given, warm={"auc": 0.7, **tuned}))
+    text = Page(page_text).text
+    assert "4 trials (1 pruned, 1 failed), validation AUC 0.7" in text
+    assert sentence in text
+    assert "training.ridge 70.0" in text
+    assert EVIL not in page_text
+    assert "model: {hidden_units: [8]}" in text
+    assert "training: {ridge: 9.5}" in text
+    assert "Search for settings" not in page.render(facts())
+
+
+def test_a_run_that_searched_says_how_to_repeat_it() -> None:
+    config = {**facts().config, "tune": {"minutes": 5}}
+    text = Page(page.render(facts(config=config))).text
+    assert "as long as its search for settings chooses the same" in text
+    assert "search for settings" not in Page(page.render(facts())).text
+
+
 @pytest.mark.parametrize(
     ("warm", "expected"),
     [

@@ -474,6 +474,31 @@ def test_what_is_read_of_a_run(runs: pathlib.Path) -> None:
     assert row(section, "AUC") == ["0.75 >= 0.7 passed"] * 2 + [""]
 
 
+def test_what_a_search_for_settings_chose_is_compared(tmp_path: pathlib.Path) -> None:
+    root = tmp_path / "runs"
+    (root / "mine").mkdir(parents=True)
+    recorder = Recorder(root / "mine" / "metadata.sqlite")
+
+    def folder(name: str, content: dict[str, Any]) -> str:
+        path = root / "mine" / name.rpartition("/")[0]
+        path.mkdir(parents=True)
+        (root / "mine" / name).write_text(json.dumps(content))
+        return str(path)
+
+    config = {**CONFIG, "training": {"ridge": 5.0}}
+    for number, ridge in ((1, 2.5), (2, 12.5)):
+        run = recorder.run("mine", f"mine.{number}")
+        report = folder(f"report-{number}/report.json", judged().report)
+        settings = {"settings": {"training": {"ridge": ridge}}}
+        trials = folder(f"trials-{number}/trials.json", settings)
+        recorder.execution("mine", run, "SettingsSearch", DONE, {"trials": trials})
+        recorder.execution("mine", run, "FileValidator", DONE, {"report": report})
+        recorder.execution("mine", run, "RunReport", DONE, {}, config=json.dumps(config))
+    found = find(["mine#1", "mine#2"], str(root))
+    assert [run.config["training"]["ridge"] for run in found] == [2.5, 12.5]
+    assert found[0].config.keys() == config.keys()
+
+
 @pytest.mark.parametrize(
     ("given", "reported"),
     [

@@ -206,6 +206,29 @@ def test_every_configuration_compiles(name: str, tmp_path: pathlib.Path) -> None
     load(path)
 
 
+def test_a_search_for_settings_hands_its_choice_to_the_trainer(tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "pipeline.yaml")
+    config = configuration(tmp_path, tune={"minutes": 5, "trials": 20})
+    assert "SettingsSearch" in compile_pipeline(config, path)
+    document = load(path)
+    tasks = document["root"]["dag"]["tasks"]
+    assert tasks["Trainer"]["inputs"]["artifacts"]["hyperparameters"] == {
+        "taskOutputArtifact": {
+            "producerTask": "SettingsSearch",
+            "outputArtifactKey": "best_hyperparameters",
+        }
+    }
+    given = tasks["SettingsSearch"]["inputs"]["parameters"]
+    values = {key: one["runtimeValue"]["constant"] for key, one in given.items()}
+    assert values["work_dir"] == "/tmp/ranklite-search-settings"  # in the pod
+    assert json.loads(values["space"])["training.ridge"] == {
+        "low": 0.5,
+        "high": 100.0,
+        "log": True,
+    }
+    assert "cachingOptions" in tasks["SettingsSearch"]
+
+
 @pytest.mark.parametrize(
     ("kubeflow", "changes", "why"),
     [

@@ -1,0 +1,1 @@
+"""SettingsSearch: tries settings of the float model and hands on the best ones."""

@@ -242,6 +242,7 @@ def test_the_stages_behind_it_train_with_what_was_chosen(
             "config": Search.model_validate({"recipes": {"half": [prune]}}).model_dump_json(),
             "gates": GatesConfig().model_dump_json(),
             "target": "tflite",
+            "calibration": "auto",
             "work_dir": str(stage.folder / "budget-work"),
         },
     )

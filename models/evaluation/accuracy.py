@@ -195,11 +195,12 @@ def accuracy_verdicts(
       policy: What becomes of a model where they cannot tell.
       section: What the keys of these thresholds begin with.
     """
+    wishes = {BLESSED: policy.undecided_from_blessed, CONSTANT: policy.undecided_over_constant}
     verdicts = []
     for gate in GATES:
         bound = getattr(bounds, gate.key)
         if bound is not None and (not gate.against or gate.against in evidence.figures):
-            wish = policy.undecided_from_blessed if gate.against == BLESSED else policy.undecided
+            wish = wishes.get(gate.against, policy.undecided)
             key = f"{section}.{gate.key}"
             verdicts += [evidence.judge(gate, bound, passes_undecided=wish == "pass", key=key)]
     return verdicts

@@ -71,6 +71,8 @@ class GatesConfig(AccuracyGates):
         the rows cannot tell: `pass` pushes it with a warning, `refuse` does not.
       undecided_from_blessed: The same for the gates against the model pushed last. Unless it is
         given: `refuse` where the configuration sets one of these gates, else `pass`.
+      undecided_over_constant: The same for `min_gain_over_constant`: what cannot be told from
+        a constant is not worth pushing.
       slices: Bounds on slices, by `COLUMN` (each of its values) or `COLUMN = VALUE`, as the table
         of slices names them.
       max_bytes: Size of the file.
@@ -104,6 +106,7 @@ class GatesConfig(AccuracyGates):
     min_gain_over_constant: Gain | None = 0.0
     undecided: Undecided = "pass"
     undecided_from_blessed: Undecided = "pass"
+    undecided_over_constant: Undecided = "refuse"
     slices: dict[str, AccuracyGates] = {}
     max_bytes: Bytes | None = None
     max_gzip_bytes: Bytes | None = None

@@ -34,8 +34,8 @@ def warnings(ingest: Mapping[str, Any]) -> list[str]:
         return []
     rates = ", ".join(f"{name} {_rate(split):.1%}" for name, split in splits.items())
     follows = (
-        "scores keep the rate of the train split, and calibration on the others is off by as "
-        "much; train more often, or on a shorter window"
+        "scores keep the rate of the rows that they were learned from, and calibration on later "
+        "ones is off by as much; train more often, or on a shorter window"
         if all(_is_later(split, train) for split in drifted)
         else "the splits are not cut by time, so what they are drawn by tells of the label, or few "
         "users have many of the rows"

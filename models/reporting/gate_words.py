@@ -17,6 +17,7 @@ Verdict = Mapping[str, Any]
 HEAD = ("gate", "value", "95 % interval", "bound", "")
 PASSED, FAILED, UNDECIDED, REFUSED = "passed", "FAILED", "undecided", "undecided, REFUSED"
 _FORM = "{:.4g}"
+_POLICIES = ("_from_blessed", "_over_constant")  # endings of gates with one of their own
 _COMPRESSION = ("_drop", "_rise")  # endings of gates on what was lost to the float parent
 
 
@@ -86,7 +87,7 @@ def _measured(verdict: Verdict) -> str:
 
 def _policy(verdict: Verdict) -> str:
     """What a setting would have done instead."""
-    against = "_from_blessed" if verdict["key"].endswith("_from_blessed") else ""
+    against = next((p for p in _POLICIES if verdict["key"].endswith(p)), "")
     other, does = (
         ("refuse", "keeps such a model back")
         if verdict["passed"]

@@ -144,7 +144,7 @@ EXACT = {"max_single_feature_auc": None, "min_distinct_scores": None}  # not wha
 
 @pytest.mark.parametrize("policy", ["pass", "refuse"])
 def test_five_rows_are_undecided_and_told(inputs: Any, tmp_path: pathlib.Path, policy: str) -> None:
-    policies = {"undecided": policy, "undecided_from_blessed": policy}
+    policies = {f"undecided{of}": policy for of in ("", "_from_blessed", "_over_constant")}
     blessing, report = run(inputs(5), {**WIDE, **EXACT, **policies}, tmp_path)
     assert outcomes(report) == {gate.key: "undecided" for gate in GATES}
     assert blessing.get_int_custom_property("blessed") == (policy == "pass")

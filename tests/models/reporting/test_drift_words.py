@@ -63,8 +63,8 @@ def test_the_sentence_has_every_rate_and_what_follows() -> None:
     (sentence,) = warnings({"splits": splits})
     assert sentence == (
         "the share of positives drifts: train 12.0 %, eval 11.0 %, test 6.0 %; scores keep the "
-        "rate of the train split, and calibration on the others is off by as much; train more "
-        "often, or on a shorter window"
+        "rate of the rows that they were learned from, and calibration on later ones is off by as "
+        "much; train more often, or on a shorter window"
     )
 
 

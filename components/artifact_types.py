@@ -12,6 +12,7 @@ ITEM_LABELS_FILE = "item_labels.parquet"
 LOG_ROWS_FILE = "log_rows.jsonl"  # rows of the split that is judged, as they stand in the log
 ROWS_FILE = "rows.json"  # beside the splits of examples, by split: how far reading them is
 TRIALS_FILE = "trials.json"
+SEEDS_FILE = "seeds.json"
 SCORES_FILE = "scores.npz"
 PAGE_FILE = "report.html"
 
@@ -38,6 +39,12 @@ class Trials(artifact.Artifact):
     """
 
     TYPE_NAME = "components.Trials"
+
+
+class SeedFigures(artifact.Artifact):
+    """Figures of float, control and shipped file of models of other seeds: `seeds.json`."""
+
+    TYPE_NAME = "components.SeedFigures"
 
 
 class StageReport(artifact.Artifact):

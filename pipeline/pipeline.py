@@ -13,6 +13,7 @@ from ranklite.pipeline.stages.compress import compress
 from ranklite.pipeline.stages.data import ingest, transform, validate
 from ranklite.pipeline.stages.judge import export, judge
 from ranklite.pipeline.stages.release import push, report
+from ranklite.pipeline.stages.repeat import repeat
 from ranklite.pipeline.stages.train import train
 
 
@@ -37,7 +38,7 @@ def create_pipeline(
       pipeline_root: Folder of TFX's artifacts.
       push_dir: Folder that receives the blessed versions.
       rejects_dir: Folder for the rows of the log that could not be read.
-      work_dir: Folder that keeps the finished trials of searches.
+      work_dir: Folder that keeps the finished trials of searches, and what other seeds came to.
       history: Where the artifacts of earlier runs come from.
       span: The newest span of the log to read.
       metadata_path: SQLite file of ML Metadata, for the local runner.
@@ -54,11 +55,13 @@ def create_pipeline(
     trained = train(config, transformed, history, work_dir)
     compressed = compress(config, examples, transformed, trained, work_dir)
     exported = export(config, examples, compressed, transformed)
+    # SeedRepeats, where other seeds are asked for
+    repeated = repeat(config, examples, transformed, trained, compressed, work_dir)
     # Evaluator, FileValidator -> RunReport -> Pusher
     judged = judge(config, examples, transformed, compressed, exported, history)
-    page = report(config, examples, valid, transformed, trained, compressed, judged)
+    page = report(config, examples, valid, transformed, trained, compressed, repeated, judged)
     pusher = push(config, transformed, trained, exported, judged, page, push_dir, history)
-    stages = (examples, valid, transformed, trained, compressed, exported, judged)
+    stages = (examples, valid, transformed, trained, compressed, exported, repeated, judged)
     store = sqlite_metadata_connection_config(metadata_path) if metadata_path else None
     return Pipeline(
         pipeline_name=config.name,

@@ -64,7 +64,8 @@ class LogExampleGen(base_component.BaseComponent):
     ) -> None:
         super().__init__(
             LogExampleGenSpec(
-                config=config.model_dump_json(),
+                # Of a seed that draws nothing, every value is served by the same cache.
+                config=config.model_dump_json(exclude=None if config.draws else {"seed"}),
                 data_root=data_root,
                 rejects_dir=rejects_dir,
                 span=span,

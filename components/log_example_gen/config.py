@@ -165,6 +165,11 @@ class IngestConfig(Strict):
         return self.negatives if self.label is None else None
 
     @property
+    def draws(self) -> bool:
+        """Whether anything is drawn by the seed: a hash, or sampled negatives."""
+        return isinstance(self.split, HashSplit) or self.sampled_negatives is not None
+
+    @property
     def split_names(self) -> tuple[str, ...]:
         """`train`, `eval` and, where there is one, `test`."""
         return ("train", "eval", "test") if self.split.test is not None else ("train", "eval")

@@ -9,7 +9,13 @@ from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from ranklite.components import repeated_inputs
-from ranklite.components.artifact_types import IngestReport, RunPage, StageReport, Trials
+from ranklite.components.artifact_types import (
+    IngestReport,
+    RunPage,
+    SeedFigures,
+    StageReport,
+    Trials,
+)
 from ranklite.components.run_report.executor import Executor
 from ranklite.models.compression.technique import MAX_TEACHERS
 from ranklite.models.compression.techniques import TECHNIQUES
@@ -34,6 +40,7 @@ class RunReportSpec(ComponentSpec):
         "anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies),
         "stage_report": ChannelParameter(type=StageReport),
         "settings_trials": ChannelParameter(type=Trials, optional=True),
+        "seeds": ChannelParameter(type=SeedFigures, optional=True),
         "model_blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
         "baseline_blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
         "infra_blessing": ChannelParameter(type=standard_artifacts.InfraBlessing),
@@ -68,6 +75,7 @@ class RunReport(base_component.BaseComponent):
       features: JSON of its FeatureSet.
       code_digest: Digest of the executor's code.
       settings_trials: Channel of the Trials of settings, where a search ran.
+      seeds: Channel of the SeedFigures, where other seeds were trained.
     """
 
     SPEC_CLASS = RunReportSpec
@@ -92,6 +100,7 @@ class RunReport(base_component.BaseComponent):
         features: str,
         code_digest: str,
         settings_trials: channel.BaseChannel | None = None,
+        seeds: channel.BaseChannel | None = None,
     ) -> None:
         super().__init__(
             RunReportSpec(
@@ -103,6 +112,7 @@ class RunReport(base_component.BaseComponent):
                 anomalies=anomalies,
                 stage_report=stage_report,
                 settings_trials=settings_trials,
+                seeds=seeds,
                 model_blessing=model_blessing,
                 baseline_blessing=baseline_blessing,
                 infra_blessing=infra_blessing,

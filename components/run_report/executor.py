@@ -43,6 +43,7 @@ class Executor(base_executor.BaseExecutor):
             - anomalies: ExampleAnomalies.
             - stage_report: StageReport.
             - settings_trials: Trials of settings, where a search ran.
+            - seeds: SeedFigures, where other seeds were trained.
             - model_blessing, baseline_blessing: ModelBlessings.
             - infra_blessing: InfraBlessing.
             - evaluation, baseline_evaluation: ModelEvaluations.

@@ -12,7 +12,7 @@ from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.utils import io_utils
 
 from ranklite.components import artifact_io, artifact_json
-from ranklite.components.artifact_types import REPORT_FILE, TRIALS_FILE
+from ranklite.components.artifact_types import REPORT_FILE, SEEDS_FILE, TRIALS_FILE
 from ranklite.components.blessings import verdicts
 from ranklite.components.run_logs import EXECUTION, MODEL_RUN
 from ranklite.components.run_report import columns
@@ -48,6 +48,7 @@ def facts(
     searched = None
     if "settings_trials" in folders:
         searched = artifact_json.read(folders["settings_trials"], TRIALS_FILE)
+    seeds = artifact_json.read(folders["seeds"], SEEDS_FILE) if "seeds" in folders else None
     described: list[Column] = []
     if {"schema", "statistics"} <= set(folders):
         described = _columns(folders["schema"], folders["statistics"])
@@ -63,6 +64,7 @@ def facts(
         versions=report["software"] if report else environment.versions(),
         warm=warm,
         settings_trials=searched,
+        seeds=seeds,
     )
 
 

@@ -6,6 +6,7 @@ The steps are those of the registry, others' entries included; they hold no Tens
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from pydantic import (
@@ -24,6 +25,8 @@ from ranklite.models.config import Bytes, Name, Strict
 STAGES = {name: entry.stage for name, entry in in_order().items()}
 
 if TYPE_CHECKING:
+    from ranklite.models.evaluation.gates import GatesConfig
+
     CompressionStep = Step
 else:
     CompressionStep = Annotated[
@@ -70,6 +73,14 @@ class Budget(Strict):
     def limits(self) -> dict[str, float]:
         """What is limited, by the name of a file's figure; `max_` before it names the gate."""
         return {name: limit for name, limit in self if limit is not None}
+
+    def tightened(self, gates: GatesConfig) -> GatesConfig:
+        """Gates that refuse what breaks a limit as well."""
+        limits = {f"max_{figure}": limit for figure, limit in self.limits.items()}
+        tighter = {
+            key: limit for key, limit in limits.items() if limit < (getattr(gates, key) or math.inf)
+        }
+        return gates.model_copy(update=tighter)
 
 
 class Search(Strict):

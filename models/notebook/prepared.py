@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import tempfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,7 @@ from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.features.raw_signature import RawFeatures
 from ranklite.models.notebook import preprocess
 from ranklite.models.notebook.table import raw_batches
-from ranklite.models.training import fit
+from ranklite.models.training import fit, float_model
 from ranklite.models.training.config import TrainingConfig
 from ranklite.models.training.splits import Splits
 
@@ -90,14 +90,7 @@ class Prepared:
         self, settings: FamilySettings, training: TrainingConfig, log_dir: str | None = None
     ) -> Checkpoint:
         """A float model, as the Trainer makes it."""
-        model = fit.build(self.layout, settings, training)
-        metrics: dict[str, Any] = fit.fit(
-            model, self.layout, self.splits.train, self.splits.eval, training, log_dir=log_dir
-        )
-        if training.precision != "float32" or training.strategy != "none":
-            model = fit.as_float32(model, self.layout, settings)
-            metrics |= fit.evaluate(model, self.layout, self.splits.eval)
-        return Checkpoint(model, self.layout, settings, metrics)
+        return float_model.trained(self.layout, settings, training, self.splits, log_dir)
 
     def predict(
         self, checkpoint: Checkpoint, table: pa.Table | pd.DataFrame

@@ -65,6 +65,7 @@ class Facts:
       versions: Of Python and the packages that shape a model.
       warm: Metrics of the float training that say whether and from where it started warm.
       settings_trials: `trials.json` of SettingsSearch; None where none ran.
+      seeds: `seeds.json` of SeedRepeats; None where none ran.
       run: Which run it is; None in a pod of Kubeflow, which is not told.
       seconds: From the run's start to the writing of the page.
       stopped: How the run ended, where that was not as it should.
@@ -83,6 +84,7 @@ class Facts:
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
     warm: dict[str, Any] = dataclasses.field(default_factory=dict)
     settings_trials: dict[str, Any] | None = None
+    seeds: dict[str, Any] | None = None
     run: CurrentRun | None = None
     seconds: float | None = None
     stopped: StoppedRun | None = None

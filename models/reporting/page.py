@@ -21,6 +21,10 @@ def render(facts: Facts) -> str:
             ("What compression changed", page_model.compression(report)),
             ("Slices, what lost most first", page_model.slices(report)),
         ]
+        if facts.seeds:
+            sections += [
+                ("What compression costs, against noise", page_model.seeds(report, facts.seeds))
+            ]
         past = page_model.states(report)
         sections += [("How fresh the past is, and what that costs", past)] if past else []
     if facts.settings_trials:

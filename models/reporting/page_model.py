@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from ranklite.models.evaluation.baselines import MOST_ROWS
 from ranklite.models.evaluation.score_calibration import ScoreCalibration
-from ranklite.models.reporting import baseline_words, gate_words, html
+from ranklite.models.reporting import baseline_words, gate_words, html, seed_words
 from ranklite.models.reporting.facts import Scalars
 from ranklite.models.reporting.metric_names import (
     ACCURACY,
@@ -51,6 +51,13 @@ def _baselines(report: dict[str, Any]) -> str:
     )
     table = html.table([*baseline_words.HEAD], baseline_words.rows(measured))
     return f"<h3>Baselines</h3>{note}{table}"
+
+
+def seeds(report: dict[str, Any], repeated: dict[str, Any]) -> str:
+    """What compression costs over several seeds."""
+    told = "".join(f"<p>{html.text(line)}.</p>" for line in seed_words.sentences(report, repeated))
+    rows = seed_words.rows(report, repeated)
+    return html.table(seed_words.head(report, repeated), rows) + told
 
 
 def _users(spread: dict[str, Any] | None) -> str:

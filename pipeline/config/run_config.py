@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import pathlib
 
 from pydantic import Field, field_serializer, field_validator, model_validator
@@ -41,6 +40,7 @@ from ranklite.models.training.config import RedrawnNegatives, TrainingConfig
 from ranklite.models.training.tuning_config import Tune
 from ranklite.pipeline.config.errors import ConfigError, parse
 from ranklite.pipeline.config.running import BeamConfig, PushConfig, TargetName
+from ranklite.pipeline.config.seeds import check_seeds
 from ranklite.pipeline.config.summary import summary
 from ranklite.pipeline.config.tuned import search_space
 from ranklite.pipeline.config.yaml_text import NotYaml, read_text
@@ -73,6 +73,8 @@ class RunConfig(Strict):
       training: How it is trained.
       tune: A search for the settings of `model` and `training` that are left open.
       compression: Steps in order, or a search for the best ones within a budget.
+      repeat: How many seeds float model and compression are trained with, the one that ships
+        included: what compression costs is told against how much seeds differ.
       target: What kind of file ships: the name of an export target.
       calibration: What the end of the file does so that scores are probabilities, learned on the
         validation split: `platt`, `isotonic`, `none`, or `auto`, the best one of them in cross
@@ -103,6 +105,7 @@ class RunConfig(Strict):
     training: TrainingConfig = TrainingConfig()
     tune: Tune | None = None
     compression: Compression = ()
+    repeat: int = Field(1, ge=1, le=20)
     target: TargetName = DEFAULT_TARGET
     calibration: Method = "auto"
     gates: GatesConfig = GatesConfig()
@@ -122,6 +125,7 @@ class RunConfig(Strict):
         if self.training.negatives is not None:
             raise ValueError("training.negatives: say `negatives: {redraw: epoch}` instead")
         check_batch(self.model, self.training.batch_size)
+        check_seeds(self.repeat, self.training)
         self.gates.check_user(self.user)
         self.gates.check_slices(evaluation_slices(self.feature_set) if self.gates.slices else ())
         for model in self._models:
@@ -206,13 +210,7 @@ class RunConfig(Strict):
         """The gates, tightened to the budget of a search."""
         if not isinstance(self.compression, Search):
             return self.gates
-        limits = {f"max_{figure}": n for figure, n in self.compression.budget.limits.items()}
-        tighter = {
-            key: limit
-            for key, limit in limits.items()
-            if limit < (getattr(self.gates, key) or math.inf)
-        }
-        return self.gates.model_copy(update=tighter)
+        return self.compression.budget.tightened(self.gates)
 
     @property
     def _recipes(self) -> dict[str, tuple[CompressionStep, ...]]:

@@ -21,4 +21,5 @@ def summary(config: RunConfig) -> str:
         steps = " -> ".join(["float", *(step.technique for step in config.compression)])
     if config.tune:
         steps = f"settings by a search of {config.tune.length} -> {steps}"
-    return f"{config.name}, {counted}, split by {config.split.by}, {steps}"
+    seeds = f", {config.repeat} seeds" if config.repeat > 1 else ""
+    return f"{config.name}, {counted}, split by {config.split.by}, {steps}{seeds}"

@@ -27,6 +27,7 @@ FACTS = {  # what RunReport takes in: nodes that write it, of which a run has on
     "settings_trials": (("SettingsSearch",), "trials"),
     "float_checkpoint": (("Trainer",), "model"),
     "stage_report": (("FileValidator",), "report"),
+    "seeds": (("SeedRepeats",), "seeds"),
     **{key: ((node,), "evaluation") for key, node in EVALUATIONS.items()},
 }
 

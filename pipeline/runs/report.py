@@ -9,9 +9,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranklite.components import artifact_io
-from ranklite.components.artifact_types import PAGE_FILE, TRIALS_FILE
+from ranklite.components.artifact_types import PAGE_FILE, SEEDS_FILE, TRIALS_FILE
 from ranklite.models.evaluation.score_calibration import ScoreCalibration
-from ranklite.models.reporting import baseline_words, drift_words, gate_words, training_words
+from ranklite.models.reporting import (
+    baseline_words,
+    drift_words,
+    gate_words,
+    seed_words,
+    training_words,
+)
 from ranklite.models.reporting.metric_names import (
     ACCURACY,
     COSTS,
@@ -102,6 +108,14 @@ def states(report: dict[str, Any]) -> str:
     return table(state_head(), rows) + "\n" if rows else ""
 
 
+def seeds(report: dict[str, Any], repeated: dict[str, Any]) -> str:
+    """What compression costs over several seeds."""
+    if not repeated:
+        return ""
+    shown = table(seed_words.head(report, repeated), seed_words.rows(report, repeated))
+    return "\n".join([shown, "", *seed_words.sentences(report, repeated), ""])
+
+
 def _command() -> str:
     """The command as it can be typed here: `make run` leaves it off the PATH."""
     installed = os.path.join(sysconfig.get_path("scripts"), "ranklite")
@@ -167,6 +181,8 @@ def render(outcome: Outcome) -> str:
     pusher = document(
         result["Pusher"].folder("pushed_model") if "Pusher" in result else None, "pushed.json"
     )
+    repeats = result.get("SeedRepeats")
+    repeated = document(repeats.folder("seeds") if repeats else None, SEEDS_FILE)
     verdicts = pusher.get("verdicts", report["verdicts"])
     cached = sum(stage.state == "cached" for stage in result.values())
     title = f"{run.title}, {report['split']} split"
@@ -184,7 +200,7 @@ def render(outcome: Outcome) -> str:
         "",
         slices(report),
         "",
-        *filter(None, [states(report)]),
+        *filter(None, [states(report), seeds(report, repeated)]),
     ]
     trained = _float_training(outcome)
     warnings = [

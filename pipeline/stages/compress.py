@@ -9,7 +9,7 @@ from tfx.types.channel import BaseChannel
 
 from ranklite.components.budget_search.component import BudgetSearch
 from ranklite.components.compressor.component import Compressor
-from ranklite.models.compression.config import STAGES, CompressionStep, Search
+from ranklite.models.compression.config import STAGES, Compression, CompressionStep, Search
 from ranklite.models.compression.search.space import searched
 from ranklite.models.compression.techniques import modules
 from ranklite.models.export import TARGETS
@@ -87,7 +87,7 @@ def _search(
             BudgetSearch,
             TARGETS.module(config.target),
             *config.modules,
-            *modules(_tried(search)),
+            *modules(tried(search)),
         ),
     )
     return Compressed(
@@ -98,11 +98,13 @@ def _search(
     )
 
 
-def _tried(search: Search) -> list[str]:
-    """Names of the techniques that the recipes of a search are made of."""
-    if search.recipes is None:
+def tried(compression: Compression) -> list[str]:
+    """Names of the techniques that a recipe, or the recipes of a search, are made of."""
+    if not isinstance(compression, Search):
+        return [step.technique for step in compression]
+    if compression.recipes is None:
         return searched()
-    return [step.technique for recipe in search.recipes.values() for step in recipe]
+    return [step.technique for recipe in compression.recipes.values() for step in recipe]
 
 
 def _compressor(

@@ -11,6 +11,7 @@ from ranklite.pipeline.history import CHECKPOINT, MODEL, History
 from ranklite.pipeline.stages.compress import Compressed
 from ranklite.pipeline.stages.data import Ingested, Transformed, Validated
 from ranklite.pipeline.stages.judge import Exported, Judged
+from ranklite.pipeline.stages.repeat import Repeated
 from ranklite.pipeline.stages.train import Trained
 
 
@@ -21,6 +22,7 @@ def report(
     transformed: Transformed,
     trained: Trained,
     compressed: Compressed,
+    repeated: Repeated,
     judged: Judged,
 ) -> RunReport:
     """RunReport."""
@@ -39,6 +41,7 @@ def report(
         stage_report=judged.report,
         **judged.verdicts,
         settings_trials=trained.trials,
+        seeds=repeated.seeds,
         trainings=[*trained.curves, *compressions],
         config=config.model_dump_json(),
         features=config.feature_set.model_dump_json(),

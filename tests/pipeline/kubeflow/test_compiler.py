@@ -229,6 +229,19 @@ def test_a_search_for_settings_hands_its_choice_to_the_trainer(tmp_path: pathlib
     assert "cachingOptions" in tasks["SettingsSearch"]
 
 
+def test_other_seeds_are_a_task(tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "pipeline.yaml")
+    assert "SeedRepeats" in compile_pipeline(configuration(tmp_path, repeat=3), path)
+    tasks = load(path)["root"]["dag"]["tasks"]
+    assert tasks["RunReport"]["inputs"]["artifacts"]["seeds"] == {
+        "taskOutputArtifact": {"producerTask": "SeedRepeats", "outputArtifactKey": "seeds"}
+    }
+    given = tasks["SeedRepeats"]["inputs"]["parameters"]
+    assert given["repeat"]["runtimeValue"]["constant"] == 3
+    assert given["work_dir"]["runtimeValue"]["constant"] == "/tmp/ranklite-search-seeds"
+    assert "cachingOptions" in tasks["SeedRepeats"]
+
+
 @pytest.mark.parametrize(
     ("kubeflow", "changes", "why"),
     [

@@ -1,0 +1,1 @@
+"""SeedRepeats: trains and compresses with other seeds, to tell what is theirs."""

@@ -16,9 +16,9 @@ from ranklite.models.reporting.metric_names import METRICS, stage_title
 from ranklite.models.reporting.tables import DASH, interval
 
 Figures = Mapping[str, Mapping[str, Any]]  # by stage
-_STAGES = ("float", "control", "shipped")
 _SHOWN = ("auc", "log_loss")
-_PARENT = "float"  # what the run's intervals are against
+_PARENT, _CONTROL = "float", "control"  # the run's intervals are against the first
+_STAGES = (_PARENT, _CONTROL, "shipped")
 _FORM, _CHANGE = "{:.5f}", "{:+.5f}"
 
 
@@ -26,6 +26,11 @@ def _runs(report: Mapping[str, Any], repeated: Mapping[str, Any]) -> list[Figure
     """Figures of each seed that came to its end, the run's own first."""
     others = [seed["figures"] for seed in repeated["seeds"] if not seed["error"]]
     return [report["stages"], *others]
+
+
+def _there(runs: Sequence[Figures]) -> list[str]:
+    """The stages that every seed has; the shipped file is the last one."""
+    return [stage for stage in _STAGES if all(stage in run for run in runs)]
 
 
 def spread(values: Sequence[float], form: str = _FORM) -> str:
@@ -56,7 +61,7 @@ def rows(report: Mapping[str, Any], repeated: Mapping[str, Any]) -> list[list[st
     The intervals are those of the model that ships.
     """
     runs = _runs(report, repeated)
-    there = [stage for stage in _STAGES if all(stage in run for run in runs)]
+    there = _there(runs)
     result = []
     for stage in there:
         bounds = report["stages"][stage].get("interval", {})
@@ -86,13 +91,18 @@ def sentences(report: Mapping[str, Any], repeated: Mapping[str, Any]) -> list[st
     runs = _runs(report, repeated)
     told = []
     if len(runs) > 1:
-        lost = [-change for change in _changes(runs, _PARENT, "auc")]
-        sentence = f"AUC lost to float over {len(runs)} seeds: {spread(lost)}"
+        lost = {
+            stage: spread([-change for change in _changes(runs, stage, "auc")])
+            for stage in _there(runs)[:-1]
+        }
+        sentence = f"AUC lost to float over {len(runs)} seeds: {lost[_PARENT]}"
+        if _CONTROL in lost:
+            sentence += f", to the float control, trained as long, {lost[_CONTROL]}"
         change = report["stages"]["shipped"].get("interval", {}).get("auc_change")
         if shown := interval(change and [-bound for bound in reversed(change)], _FORM):
             sentence += (
-                f"; the 95 % interval{shown} of the model that ships is about other rows, and does "
-                "not contain that noise"
+                f"; the 95 % interval of the model that ships,{shown} to float, is about other "
+                "rows, and does not contain that noise"
             )
         told.append(sentence)
     failed = [seed for seed in repeated["seeds"] if seed["error"]]

@@ -52,8 +52,9 @@ def test_means_deviations_and_costs_are_those_worked_out_by_hand() -> None:
     ]
     (sentence,) = seed_words.sentences(own, others)
     assert sentence == (
-        "AUC lost to float over 3 seeds: 0.02000 ± 0.01000; the 95 % interval [-0.01000, 0.03000] "
-        "of the model that ships is about other rows, and does not contain that noise"
+        "AUC lost to float over 3 seeds: 0.02000 ± 0.01000, to the float control, trained as long, "
+        "0.02000 ± 0.00000; the 95 % interval of the model that ships, [-0.01000, 0.03000] to "
+        "float, is about other rows, and does not contain that noise"
     )
 
 
@@ -73,7 +74,7 @@ def test_seeds_that_failed_are_told_and_not_counted() -> None:
     others = {"seeds": [failed, seed(2042, 0.75, 0.75, 0.73)]}
     assert seed_words.head(own, others)[0] == "mean ± sd of 2 seeds"
     lost, why = seed_words.sentences(own, others)
-    assert lost.startswith("AUC lost to float over 2 seeds: 0.01500 ± 0.00707; ")
+    assert lost.startswith("AUC lost to float over 2 seeds: 0.01500 ± 0.00707, ")
     assert why == "1 of 3 seeds did not come to their end: 1042: the loss is not finite"
     # Of one seed alone there is no noise to tell.
     assert seed_words.rows(own, {"seeds": [failed]})[0][1] == "0.75000"

@@ -16,6 +16,10 @@ from ranklite.pipeline.pipeline import create_pipeline
 
 CONFIG = "configs/synthetic.yaml"
 QUANTIZE = {"technique": "quantize", "epochs": 0}
+PLAIN = [  # features that are not computed from earlier rows
+    {"name": "user", "kind": "categorical"},
+    {"name": "item", "kind": "categorical", "dtype": "int64"},
+]
 DISTILL = {"technique": "distill", "teachers": 2, "epochs": 1}
 
 
@@ -84,7 +88,10 @@ def test_other_seeds_are_a_node_of_their_own_that_the_page_waits_for(
     assert properties["split"] == "test"
     assert [step["technique"] for step in json.loads(properties["steps"])] == ["prune", "quantize"]
     assert properties["work_dir"] == str(tmp_path / "work_dir-seeds")
-    assert {"base_model", "transformed_examples", "transform_graph"} == set(repeats.inputs)
+    needed = {"base_model", "transformed_examples", "transform_graph"}
+    assert set(repeats.inputs) == {*needed, "ingest_report"}  # for what files store of the past
+    plain = node(configured(repeat=3, features=PLAIN), tmp_path, "SeedRepeats")
+    assert set(plain.inputs) == needed
     given = node(config, tmp_path, "RunReport").inputs["seeds"]
     assert given.producer_component_id == "SeedRepeats"
     # Nothing that decides or ships depends on it, or runs anew for it.
@@ -133,7 +140,11 @@ def test_a_training_seed_reads_the_log_anew_only_where_rows_are_drawn_by_it(
     changes: dict[str, Any], drawn: bool, tmp_path: pathlib.Path
 ) -> None:
     one, other = (
-        node(configured(training={"seed": seed}, **changes), tmp_path, "LogExampleGen")
+        node(
+            configured(training={"seed": seed}, features=PLAIN, **changes),
+            tmp_path,
+            "LogExampleGen",
+        )
         for seed in (1, 2)
     )
     assert (one.exec_properties["config"] != other.exec_properties["config"]) == drawn

@@ -159,6 +159,8 @@ class Ranker:
     def predict(self, table: pa.Table | pd.DataFrame) -> npt.NDArray[np.float32]:
         """Probabilities of a positive [R] by the Keras model, in the order of the table.
 
+        What `export` writes is calibrated as well: its scores have the same order.
+
         Args:
           table: R rows; the label may be absent.
 

@@ -66,7 +66,7 @@ class TrainingConfig(Strict):
     epochs: int = Field(60, ge=1)
     learning_rate: float = Field(1e-3, gt=0.0, le=1.0)
     schedule: Literal["plateau", "cosine", "constant"] = "constant"
-    patience: int = Field(4, ge=1)
+    patience: int = Field(6, ge=1)
     ridge: float = Field(10.0, ge=0.0)
     embedding_l2: float = Field(0.0, ge=0.0)
     oov_rate: Rate | dict[Name, Rate] | None = None

@@ -105,11 +105,12 @@ def test_transform_makes_of_rows_what_the_layout_says(ranker: Ranker) -> None:
 
 
 def test_the_float_file_is_the_keras_model(ranker: Ranker, tmp_path: pathlib.Path) -> None:
-    version = ranker.export(str(tmp_path))
+    version = ranker.export(str(tmp_path), calibration="none")
     np.testing.assert_allclose(scored(version), ranker.predict(VALID), atol=2e-6)
     shuffled = VALID.sample(frac=1.0, random_state=0)
     np.testing.assert_allclose(scored(version, shuffled), ranker.predict(shuffled), atol=2e-6)
-    assert ranker.export(str(tmp_path)) == version  # the same bytes make no second version
+    again = ranker.export(str(tmp_path), calibration="none")
+    assert again == version  # the same bytes make no second version
     document = json.loads(pathlib.Path(version, "model.json").read_text())
     assert [entry["name"] for entry in document["features"]] == [f["name"] for f in FEATURES]
     assert document["config"]["model"]["hidden_units"] == [16, 8]
@@ -127,7 +128,10 @@ def test_compressed_files_are_their_keras_models(ranker: Ranker, tmp_path: pathl
     assert list(ranker.metrics) == ["float"]  # which is left as it was
     kernel = pruned.checkpoint.model.get_layer("tower_0").kernel.numpy()
     assert np.mean(kernel == 0) == pytest.approx(0.5, abs=0.01)
-    before, after = ranker.export(str(tmp_path / "float")), small.export(str(tmp_path / "int8"))
+    before, after = (
+        model.export(str(tmp_path / name), calibration="none")
+        for name, model in (("float", ranker), ("int8", small))
+    )
     assert np.abs(scored(after) - small.predict(VALID)).max() < 0.05
     # In bytes, so small a model gains nothing: what counts is how its weights are stored.
     shares = [export_target().read(f"{v}/model.tflite").integer_share() for v in (before, after)]
@@ -147,11 +151,11 @@ def test_a_factorization_machine_ships_its_tables_as_integers(tmp_path: pathlib.
         training=TRAINING,
     )
     assert machine.metrics["float"]["auc"] > 0.75
-    whole = machine.export(str(tmp_path / "float"))
+    whole = machine.export(str(tmp_path / "float"), calibration="none")
     np.testing.assert_allclose(scored(whole), machine.predict(VALID), atol=2e-6)
     for table in ("int8", "int8_per_row", "int4_per_row"):
         small = machine.compress([{"technique": "quantize", "epochs": 1, "table": table}])
-        version = small.export(str(tmp_path / table))
+        version = small.export(str(tmp_path / table), calibration="none")
         # Nothing but its tables is rounded: a hundredth of what a tower's int8 may differ by.
         np.testing.assert_allclose(scored(version), small.predict(VALID), atol=5e-4)
         share = export_target().read(f"{version}/model.tflite").integer_share()

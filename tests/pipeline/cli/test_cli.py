@@ -227,7 +227,7 @@ def test_the_table(tmp_path: pathlib.Path) -> None:
     assert lines["best reachable"][2] == "0.8000"
     assert lines["AUC"] == ["AUC", "0.71", ">=", "0.65", "passed"]
     assert lines["bytes (too big)"][-4:] == ["69184", "<=", "65536", "FAILED"]
-    assert lines["user = new"][-3:] == ["3", "0.7123", "0.7123"]
+    assert lines["user = new"][-4:] == ["3", "0.7123", "0.7123", "1.000"]
     assert "2026-11-24 synthetic run 7 wide, test split" in text
     assert (
         "against float 0.310, 99.9 % of them less than 0.120; against float control 0.050" in text

@@ -36,6 +36,13 @@ REPORT = {
     "stages": {"shipped": {"auc": 0.7}},
     "verdicts": [GATE],
     "layout": {"fields": [{"name": "user", "rows": 5}]},
+    "score_calibration": {
+        "method": "platt",
+        "slope": 1.1,
+        "offset": 0.0,
+        "knots": [],
+        "changes": [],
+    },
 }
 
 

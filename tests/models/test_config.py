@@ -93,7 +93,6 @@ def test_values_never_change_and_unknown_keys_are_errors() -> None:
     "wrong",
     [
         {"embedding_dim": 0},
-        {"hidden_units": []},
         {"hidden_units": [8, 0]},
         {"dropout": 1.0},
         {"dropout": -0.1},

@@ -276,7 +276,7 @@ def test_configurations_differ_by_key_path() -> None:
         "{kind: numeric, name: margin, column: '', log: false, missing_indicator: false}",
     )
     assert changed == {
-        "training.epochs": ("30", "12"),
+        "training.epochs": ("60", "12"),
         "model.hidden_units": ("[64, 32]", "[32]"),
     }
 

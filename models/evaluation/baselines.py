@@ -15,7 +15,7 @@ Array = npt.NDArray[Any]
 Inputs = Mapping[str, Array]
 
 CONSTANT = "constant"
-MOST_ROWS = 200_000  # that a baseline learns from: the newest
+MOST_ROWS = 100_000  # that a baseline of a run learns from, the newest: about ten seconds
 _LEAST_HELD_OUT = 1000  # rows
 _CATEGORIES = 255  # of a column that trees take as categories; codes of others are numbers
 
@@ -98,10 +98,21 @@ BASELINES: dict[str, Callable[[FeatureLayout, Inputs, Array, Inputs], Array]] = 
 }
 
 
-def scores(layout: FeatureLayout, train: Inputs, labels: Array, judged: Inputs) -> dict[str, Array]:
-    """Probabilities [J] of each baseline, learned from the newest `MOST_ROWS` rows at most.
+def scores(
+    layout: FeatureLayout,
+    train: Inputs,
+    labels: Array,
+    judged: Inputs,
+    most: int = MOST_ROWS,
+) -> dict[str, Array]:
+    """Probabilities [J] of each baseline.
 
-    Arguments are those of `constant`.
+    Args:
+      layout: Of the features.
+      train: `ids` [R, S] and `numeric` [R, N] of the train split.
+      labels: [R] of 0 and 1.
+      judged: The rows to score.
+      most: Rows to learn from, the last ones.
 
     Example:
         >>> layout = FeatureLayout.build([("shop", 1, 2)])
@@ -113,8 +124,8 @@ def scores(layout: FeatureLayout, train: Inputs, labels: Array, judged: Inputs) 
         >>> bool(made["logistic regression"][1] > 0.9 > 0.1 > made["logistic regression"][0])
         True
     """
-    newest = {name: column[-MOST_ROWS:] for name, column in train.items()}
-    labels = np.asarray(labels[-MOST_ROWS:])
+    newest = {name: column[-most:] for name, column in train.items()}
+    labels = np.asarray(labels[-most:])
     # Of a single label there is nothing else to learn.
     learned = BASELINES if len(np.unique(labels)) > 1 else {CONSTANT: constant}
     made = {}

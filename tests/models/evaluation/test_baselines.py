@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from ranklite.models.evaluation import baselines, metrics
 from ranklite.models.features.layout import FeatureLayout
@@ -44,8 +43,7 @@ def test_a_logistic_regression_finds_main_effects_and_no_cross() -> None:
     assert metrics.auc(crossed["judged"], made["boosted trees"]) > 0.95
 
 
-def test_the_newest_rows_are_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(baselines, "MOST_ROWS", 40)
+def test_the_newest_rows_are_learned_from() -> None:
     labels = np.array([0] * 60 + [1, 0, 0, 0] * 10)
-    made = baselines.scores(LAYOUT, rows(100), labels, rows(2))
+    made = baselines.scores(LAYOUT, rows(100), labels, rows(2), most=40)
     np.testing.assert_allclose(made["constant"], [0.25, 0.25])

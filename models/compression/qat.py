@@ -1,4 +1,4 @@
-"""The quantized model, calibrated or trained, whichever is better, and its float control."""
+"""The quantized model, trained or only calibrated, and its float control."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ranklite.models.compression.fine_tuning import compress, fine_tuning
 from ranklite.models.compression.invariants import KeepZeros, masks
 from ranklite.models.compression.mixed_bits import choose_bits
 from ranklite.models.compression.technique import Compressed, Setting, Splits
-from ranklite.models.evaluation.metrics import binary_metrics
+from ranklite.models.evaluation.metrics import binary_metrics, losses
 from ranklite.models.training import fit as training
 
 if TYPE_CHECKING:
@@ -99,9 +99,12 @@ class Calibrated(NamedTuple):
 
 
 def calibrated(technique: Quantize, checkpoint: Checkpoint, splits: Splits) -> Calibrated:
-    """The form of a model that rounds best after calibration, by its validation log loss.
+    """The form of a model that rounds best after calibration.
 
-    Without a difference beyond noise it is the one whose weights are as they were trained.
+    Forms compute the same function, so what rounding does to it can be told without labels and
+    their noise: by the log loss that the float model expects of the rounded one,
+
+        mean of  -p log q - (1 - p) log(1 - q),  p of the float model, q of the rounded one.
 
     Args:
       technique: What to do.
@@ -114,6 +117,7 @@ def calibrated(technique: Quantize, checkpoint: Checkpoint, splits: Splits) -> C
     progress.report("calibrating")
     config = technique.config
     technique.check(checkpoint)
+    expected, labels = training.predict(checkpoint.model, checkpoint.layout, splits.eval)
     candidates = []
     for form in rounding_forms(checkpoint):
         limit, batches = config.max_weight_bytes, config.calibration_batches
@@ -121,10 +125,10 @@ def calibrated(technique: Quantize, checkpoint: Checkpoint, splits: Splits) -> C
         candidate = technique.with_bits(bits)
         model = candidate.wrap(form, 1)
         candidate.initialize(model, form, splits)
-        scores, labels = training.predict(model, form.layout, splits.eval)
+        scores, _ = training.predict(model, form.layout, splits.eval)
         figures = binary_metrics(labels, scores)
         candidates.append(Calibrated(form, candidate, model, figures, scores))
-    return candidates[first_as_good(labels, [one.scores for one in candidates])]
+    return min(candidates, key=lambda one: float(losses(expected, one.scores).mean()))
 
 
 def train_control(

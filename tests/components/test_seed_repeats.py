@@ -45,7 +45,7 @@ FEATURES = FeatureSet.model_validate(
     }
 )
 MODEL = DeepFMConfig(embedding_dim=4, hidden_units=(8,), dropout=0.1)
-TRAINING = TrainingConfig(batch_size=64, epochs=2, learning_rate=0.02, seed=7)
+TRAINING = TrainingConfig(batch_size=64, epochs=2, learning_rate=0.02, ridge=0.5, seed=7)
 QUANTIZE = {"technique": "quantize", "epochs": 1}
 PRUNE = {"technique": "prune", "tower": {"sparsity": 0.5}, "epochs": 1}
 

@@ -44,7 +44,7 @@ from tests.steps import quantize
 pytestmark = pytest.mark.slow
 
 CONFIG = DeepFMConfig(embedding_dim=8, hidden_units=(64, 32), dropout=0.0, embedding_stddev=0.1)
-TRAINING = TrainingConfig(batch_size=128, epochs=2, learning_rate=0.02, oov_rate=0.0)
+TRAINING = TrainingConfig(batch_size=128, epochs=2, learning_rate=0.02, ridge=0.0, oov_rate=0.0)
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,7 @@ from ranklite.models.compression.technique import PostConditionFailed
 from ranklite.models.compression.techniques import technique
 from ranklite.models.compression.techniques.prune import Prune, Pruning
 from ranklite.models.compression.techniques.quantize import Quantization, Quantize
+from ranklite.models.evaluation import metrics
 from ranklite.models.export import tflite_convert as export
 from ranklite.models.export.target import (
     SERVING_DEFAULT,
@@ -41,6 +42,7 @@ from ranklite.models.features.constants import PreprocessingConstants
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.features.raw_signature import RawFeatures
+from ranklite.models.training import fit as training
 from ranklite.models.training import runtime
 from ranklite.models.training.config import TrainingConfig
 from ranklite.models.training.splits import Splits
@@ -243,13 +245,15 @@ def test_what_is_calibrated_is_the_form_that_rounds_best(
 ) -> None:
     config = Quantization(technique="quantize", epochs=0)
     forms = rounding_forms(uneven(parent))
-    losses = {}
+    expected, _ = training.predict(parent.model, parent.layout, splits.eval)
+    added = {}  # log loss, if the float scores were right
     for order in (forms, forms[::-1]):
         monkeypatch.setattr(qat, "rounding_forms", lambda _, order=order: order[:1])
-        losses[id(order[0])] = calibrated(Quantize(config), parent, splits).metrics["log_loss"]
+        rounded = calibrated(Quantize(config), parent, splits).scores
+        added[id(order[0])] = float(metrics.losses(expected, rounded).mean())
     monkeypatch.setattr(qat, "rounding_forms", lambda _: forms)
     best = calibrated(Quantize(config), parent, splits)
-    assert losses[id(best.form)] == min(losses.values()) < max(losses.values())
+    assert added[id(best.form)] == min(added.values()) < max(added.values())
 
 
 def test_rounding_noise_is_told_layer_by_layer(parent: Checkpoint, splits: Splits) -> None:

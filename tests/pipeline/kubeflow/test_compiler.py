@@ -250,7 +250,11 @@ def test_other_seeds_are_a_task(tmp_path: pathlib.Path) -> None:
         ({"tasks": {"Trainr": {"cpu": 1}}}, {}, "no task 'Trainr'; there are Evaluator"),
         (
             {},
-            {"source": {"files": "*.parquet", "engine": "beam"}, "split": {"by": "hash"}},
+            {
+                "source": {"files": "*.parquet", "engine": "beam"},
+                "split": {"by": "hash"},
+                "features": [{"name": name, "kind": "categorical"} for name in ("user", "item")],
+            },
             "engine: beam is not supported on Kubeflow yet",
         ),
     ],

@@ -229,3 +229,8 @@ def _session_start(index: int, rows: Sequence[Row], gap: float) -> int:
 
 def _float32(value: float) -> float:
     return float(np.float32(value))
+
+
+def without_past(features: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of a configuration that read nothing but their row."""
+    return [f for f in features if f["kind"] not in ("history", "aggregate")]

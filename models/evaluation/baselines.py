@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -43,6 +44,7 @@ def logistic_regression(
     Arguments and result are those of `constant`.
     """
     from scipy import sparse
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     def columns(rows: Inputs) -> Any:
@@ -62,7 +64,9 @@ def logistic_regression(
         )
         return sparse.hstack([one_hot, sparse.csr_matrix(_numbers(layout, rows))]).tocsr()
 
-    model = LogisticRegression(max_iter=200).fit(columns(train), labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # nobody needs its last digits
+        model = LogisticRegression(max_iter=200).fit(columns(train), labels)
     return np.asarray(model.predict_proba(columns(judged))[:, 1], np.float32)
 
 

@@ -52,8 +52,9 @@ def warnings(measured: Measured) -> list[str]:
         change, _, high = figures["change"]["auc"]
         if change >= 0 or name == "constant":
             continue
-        sure = "is" if high < 0 else "may be"
-        article = "a " if name.endswith("regression") else ""
+        one = name.endswith("regression")
+        sure = "may be" if high >= 0 else "is" if one else "are"
+        article = "a " if one else ""
         auc = METRICS["auc"]
         told.append(
             f"{article}{name} {sure} better than the shipped file ({auc.title} "

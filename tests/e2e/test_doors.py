@@ -74,6 +74,7 @@ def test_a_pipeline_of_another_packages_entries(tmp_path: pathlib.Path) -> None:
             "max_log_loss_rise": 0.2,
             "max_score_change": 1.0,
             "max_score_change_p999": 1.0,
+            "min_gain_over_constant": None,  # two epochs learn little
         },
     }
     config.write_text(yaml.safe_dump(settings), encoding="utf-8")

@@ -42,6 +42,7 @@ from ranklite.pipeline.runs.folders import Folders
 from ranklite.pipeline.runs.logs import newest
 from ranklite.pipeline.runs.store import all_runs
 from tests.browser import PAPER, PHONE, needs_browser, opened
+from tests.past_logs import without_past
 
 pytestmark = pytest.mark.e2e
 
@@ -63,6 +64,7 @@ class Workspace:
         settings = yaml.safe_load((ROOT / "configs/synthetic.yaml").read_text(encoding="utf-8"))
         del settings["synthetic"]
         settings["name"] = "e2e"
+        settings["features"] = without_past(settings["features"])
         settings["training"] = {"epochs": 3, "batch_size": 64}
         settings["gates"] = {"min_auc": 0.5, "max_auc_drop": 0.1, "max_log_loss_rise": 0.2}
         self.configure(settings)

@@ -11,7 +11,7 @@ from typing import Any
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from ranklite.components import artifact_io, finished_trials, repeated_inputs, run_logs
+from ranklite.components import artifact_io, finished_trials, run_logs
 from ranklite.components.artifact_types import TRIALS_FILE
 from ranklite.models import progress
 from ranklite.models.architectures.checkpoint import Checkpoint
@@ -22,10 +22,8 @@ from ranklite.models.compression.techniques import from_json
 from ranklite.models.evaluation.gates import GatesConfig
 from ranklite.models.export import export_target
 from ranklite.models.export.target import LoadedModel
-from ranklite.models.features.constants import read_constants
 from ranklite.models.features.examples import read_records, transformed_inputs
 from ranklite.models.features.feature_set import FeatureSet
-from ranklite.models.features.raw_signature import RawFeatures
 from ranklite.models.features.slices import GROUP
 from ranklite.models.training.calibrated import calibrated
 from ranklite.models.training.config import TrainingConfig
@@ -74,15 +72,12 @@ class Executor(base_executor.BaseExecutor):
         """
         features = FeatureSet.model_validate_json(exec_properties["features"])
         base = artifact_io.load(input_dict["base_model"])
-        setting = Setting(
+        setting = artifact_io.setting(
+            input_dict,
             features,
-            artifact_io.splits(input_dict["transformed_examples"]),
             base.training or TrainingConfig.model_validate_json(exec_properties["training"]),
-            [artifact_io.load([t]) for t in repeated_inputs.artifacts("teacher", input_dict)],
         )
-        graph = artifact_utils.get_single_uri(input_dict["transform_graph"])
-        state = artifact_io.folder_of(input_dict.get("ingest_report"))
-        raw = RawFeatures(features, read_constants(graph, features, state), base.layout)
+        raw = artifact_io.raw_features(input_dict, features, base.layout)
         shipped_as = export_target(exec_properties["target"])
         inputs, labels, texts = transformed_inputs(
             read_records(setting.splits.eval), base.layout, [GROUP] if features.user else []

@@ -8,9 +8,8 @@ from typing import Any
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from ranklite.components import artifact_io, repeated_inputs, run_logs
+from ranklite.components import artifact_io, run_logs
 from ranklite.models.compression.recipe import apply
-from ranklite.models.compression.technique import Setting
 from ranklite.models.compression.techniques import from_json
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.training.config import TrainingConfig
@@ -51,12 +50,11 @@ class Executor(base_executor.BaseExecutor):
         technique = from_json(exec_properties["config"])
         base = artifact_io.load(input_dict["base_model"]) if technique.needs_base else None
         features = exec_properties.get("features")
-        setting = Setting(
+        setting = artifact_io.setting(
+            input_dict,
             FeatureSet.model_validate_json(features) if features else None,
-            artifact_io.splits(input_dict["transformed_examples"]),
             (base and base.training)
             or TrainingConfig.model_validate_json(exec_properties["training"]),
-            [artifact_io.load([t]) for t in repeated_inputs.artifacts("teacher", input_dict)],
         )
         logs = artifact_utils.get_single_uri(output_dict["model_run"])
         with run_logs.kept(logs):

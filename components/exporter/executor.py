@@ -11,9 +11,7 @@ from tfx.types import artifact_utils
 from ranklite.components import artifact_io, model_file
 from ranklite.models.export import export_target
 from ranklite.models.export.target import SERVING_DEFAULT, SERVING_RAW
-from ranklite.models.features.constants import read_constants
 from ranklite.models.features.feature_set import FeatureSet
-from ranklite.models.features.raw_signature import RawFeatures
 from ranklite.models.training.calibrated import calibrated
 
 
@@ -59,13 +57,8 @@ class Executor(base_executor.BaseExecutor):
             artifact_io.split_files(input_dict["transformed_examples"], "eval"),
             exec_properties["calibration"],
         )
-        constants = read_constants(
-            artifact_utils.get_single_uri(input_dict["transform_graph"]),
-            features,
-            artifact_io.folder_of(input_dict.get("ingest_report")),
-        )
         chosen = export_target(exec_properties["target"])
-        raw = RawFeatures(features, constants, checkpoint.layout)
+        raw = artifact_io.raw_features(input_dict, features, checkpoint.layout)
         content = chosen.export(checkpoint, raw)
         model = chosen.load(content)
         if set(model.signatures) != {SERVING_DEFAULT, SERVING_RAW}:

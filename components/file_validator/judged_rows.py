@@ -20,6 +20,7 @@ from ranklite.models.evaluation.accuracy import (
     accuracy_verdicts,
     slice_verdicts,
 )
+from ranklite.models.evaluation.baselines import CONSTANT
 from ranklite.models.evaluation.bootstrap import Draws, Interval
 from ranklite.models.evaluation.gates import GatesConfig
 from ranklite.models.evaluation.verdicts import Verdict
@@ -83,14 +84,13 @@ def judge(
       Intervals of each stage, as `bootstrap.intervals` gives them; what was measured of each
       baseline; and the verdicts on accuracy, of all rows and of slices.
     """
-    every = {**scores, **blessed}
-    files = {name: every[name] for name in (SHIPPED, FLOAT, BLESSED) if name in every}
+    every = {**scores, **blessed, **beaten}
+    judged = {name: every[name] for name in (SHIPPED, FLOAT, BLESSED, CONSTANT) if name in every}
     count = bootstrap.replicates(len(labels))
-    drawn = bootstrap.draws(labels, {**every, **beaten}, users, replicates=count)
+    drawn = bootstrap.draws(labels, every, users, replicates=count)
     stages = {stage: drawn[stage] for stage in scores}
     measured = _baselines(labels, beaten, users, drawn, scores[SHIPPED])
-    judged = {**files, **{name: beaten[name] for name in beaten if name == baselines.CONSTANT}}
-    learned = [name for name in measured if name != baselines.CONSTANT]
+    learned = [name for name in measured if name != CONSTANT]
     if learned:
         best = max(learned, key=lambda name: np.nan_to_num(measured[name]["auc"]))
         judged[BASELINE], drawn[BASELINE] = beaten[best], drawn[best]

@@ -18,7 +18,7 @@ from ranklite.components.run_logs import EXECUTION, MODEL_RUN
 from ranklite.components.run_report import columns
 from ranklite.components.validation_gate.executor import ANOMALIES_FILE
 from ranklite.models import environment
-from ranklite.models.reporting import drift_words, tensorboard, training_words
+from ranklite.models.reporting import tensorboard, training_words
 from ranklite.models.reporting.columns import Column
 from ranklite.models.reporting.facts import Facts
 
@@ -44,7 +44,7 @@ def facts(
         report["verdicts"] = verdicts(report, folders)
     warm = artifact_io.metrics(folders["float_checkpoint"]) if "float_checkpoint" in folders else {}
     if report is not None:
-        report["warnings"] += [*training_words.warnings(warm), *drift_words.warnings(ingest or {})]
+        report["warnings"] += training_words.warnings(warm, ingest or {})
     searched = None
     if "settings_trials" in folders:
         searched = artifact_json.read(folders["settings_trials"], TRIALS_FILE)

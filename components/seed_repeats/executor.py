@@ -9,19 +9,17 @@ from typing import Any
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from ranklite.components import artifact_io, artifact_json, finished_trials, repeated_inputs
+from ranklite.components import artifact_io, artifact_json, finished_trials
 from ranklite.components.artifact_types import SEEDS_FILE, TRIALS_FILE
 from ranklite.models import progress
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.compression.seed_repeats import Judged, SeedRepeats, further_seeds
-from ranklite.models.compression.technique import Setting, Technique
+from ranklite.models.compression.technique import Technique
 from ranklite.models.compression.techniques import from_json
 from ranklite.models.export import export_target
 from ranklite.models.export.target import LoadedModel
-from ranklite.models.features.constants import read_constants
 from ranklite.models.features.examples import read_records, transformed_inputs
 from ranklite.models.features.feature_set import FeatureSet
-from ranklite.models.features.raw_signature import RawFeatures
 from ranklite.models.features.slices import GROUP
 
 # Of the properties: what figures of a seed depend on. More seeds leave those as they were.
@@ -68,15 +66,8 @@ class Executor(base_executor.BaseExecutor):
         base = artifact_io.load(input_dict["base_model"])
         if base.training is None:
             raise ValueError("the float checkpoint does not say how it was trained: train it anew")
-        setting = Setting(
-            features,
-            artifact_io.splits(input_dict["transformed_examples"]),
-            base.training,
-            [artifact_io.load([t]) for t in repeated_inputs.artifacts("teacher", input_dict)],
-        )
-        graph = artifact_utils.get_single_uri(input_dict["transform_graph"])
-        state = artifact_io.folder_of(input_dict.get("ingest_report"))
-        raw = RawFeatures(features, read_constants(graph, features, state), base.layout)
+        setting = artifact_io.setting(input_dict, features, base.training)
+        raw = artifact_io.raw_features(input_dict, features, base.layout)
         shipped_as = export_target(exec_properties["target"])
 
         def export(checkpoint: Checkpoint) -> LoadedModel:

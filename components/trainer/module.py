@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import glob
 import hashlib
 import json
@@ -22,7 +23,7 @@ from ranklite.models.features.constants import layout_from_transform, read_const
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.training import fit as training
-from ranklite.models.training import warm_start
+from ranklite.models.training import float_model, warm_start
 from ranklite.models.training.config import TrainingConfig
 from ranklite.models.training.tuning_config import merged, sections
 
@@ -67,13 +68,9 @@ def run_fn(fn_args: Any) -> None:
         )
     if not training.is_chief(model):
         return
-    if settings.precision != "float32" or settings.strategy != "none":
-        model = training.as_float32(model, layout, config)
-        metrics |= training.evaluate(model, layout, evaluation)
+    made = float_model.plain(model, layout, config, settings, evaluation, metrics)
     chosen = {"tuned": sections(tuned)} if tuned else {}
-    checkpoint = Checkpoint(
-        model, layout, config, {**metrics, **started, **chosen}, training=settings
-    )
+    checkpoint = dataclasses.replace(made, metrics={**made.metrics, **started, **chosen})
     checkpoint.save(fn_args.serving_model_dir)
     if settings.warm_start:
         warm_start.save_vocabularies(vocabularies, fn_args.serving_model_dir)

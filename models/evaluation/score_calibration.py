@@ -17,6 +17,8 @@ from typing import Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
+from ranklite.models.evaluation.metrics import EPSILON
+
 Array = npt.NDArray[Any]
 Method = Literal["auto", "none", "platt", "isotonic"]
 
@@ -25,7 +27,6 @@ LEAST_ISOTONIC = 20_000  # rows, in `auto`
 _FOLDS = 5
 _PIECES = 16
 _LEAST_SLOPE = 0.05  # a flatter curve would make scores alike that differed
-_EDGE = 1e-7
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,7 +180,7 @@ _FITS = {"none": _none, "platt": _platt, "isotonic": _isotonic}
 
 
 def _logit(p: Array) -> Array:
-    p = np.clip(np.asarray(p, np.float64), _EDGE, 1 - _EDGE)
+    p = np.clip(np.asarray(p, np.float64), EPSILON, 1 - EPSILON)
     return cast(Array, np.log(p) - np.log1p(-p))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ranklite.models.evaluation.baselines import CONSTANT
 from ranklite.models.reporting.metric_names import METRICS
 from ranklite.models.reporting.tables import interval
 
@@ -50,7 +51,7 @@ def warnings(measured: Measured) -> list[str]:
     told = []
     for name, figures in measured.items():
         change, _, high = figures["change"]["auc"]
-        if change >= 0 or name == "constant":
+        if change >= 0 or name == CONSTANT:
             continue
         one = name.endswith("regression")
         sure = "may be" if high >= 0 else "is" if one else "are"

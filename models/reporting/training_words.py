@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from ranklite.models.reporting import drift_words
+
 FEW_STEPS = 200
 _CHOSEN = ("batch_size", "oov_rate")  # what may follow the data
 
@@ -76,11 +78,15 @@ def searched(trials: Mapping[str, Any]) -> str:
     return f"{sentence}: within noise, so that the configured settings stay"
 
 
-def warnings(metrics: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the length of the training.
+def warnings(metrics: Mapping[str, Any], ingest: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the length of the training, and with the labels that it saw.
+
+    Args:
+      metrics: Of the float training.
+      ingest: `report.json` of LogExampleGen; empty where Beam read the log.
 
     Example:
-        >>> warnings({"steps": 12, "epochs": 6, "still_improving": 0.0})
+        >>> warnings({"steps": 12, "epochs": 6, "still_improving": 0.0}, {})
         ['training took 12 steps in 6 epochs: few to learn from; lower training.batch_size']
     """
     result = []
@@ -94,4 +100,4 @@ def warnings(metrics: Mapping[str, Any]) -> list[str]:
             f"validation AUC still rose when training stopped after {metrics['epochs']:.0f} "
             "epochs: raise training.epochs"
         )
-    return result
+    return result + drift_words.warnings(ingest)

@@ -167,7 +167,6 @@ def _judged(name: str, run: Run) -> JudgedRun:
         raise ValueError(f"{_reason(name, run)}: it has no figures to compare")
     stages = run.stages
     reporter = stages.get("RunReport") or stages.get("Pusher") or _NO_STAGE
-    search = stages.get("SettingsSearch", _NO_STAGE)
     folder = stages["FileValidator"].folder("report")
     return JudgedRun(
         name=run.label,
@@ -175,10 +174,10 @@ def _judged(name: str, run: Run) -> JudgedRun:
         result=_result(run),
         config=training_words.as_trained(
             json.loads(reporter.properties.get("config", "{}")),
-            {"tuned": search.document("trials", TRIALS_FILE).get("settings", {})},
+            {"tuned": run.document("SettingsSearch", "trials", TRIALS_FILE).get("settings", {})},
         ),
         report={**report, "verdicts": _pushed(run).get("verdicts", report["verdicts"])},
-        ingest=stages.get("LogExampleGen", _NO_STAGE).document("report", REPORT_FILE),
+        ingest=run.document("LogExampleGen", "report", REPORT_FILE),
         code={
             n: digest for n, stage in stages.items() if (digest := code_digest(stage.properties))
         },
@@ -192,7 +191,7 @@ def _scores(folder: str | None) -> ScoredRows | None:
 
 
 def _report(run: Run) -> dict[str, Any]:
-    return run.stages.get("FileValidator", _NO_STAGE).document("report", REPORT_FILE)
+    return run.document("FileValidator", "report", REPORT_FILE)
 
 
 def _reason(name: str, run: Run) -> str:
@@ -207,7 +206,7 @@ def _reason(name: str, run: Run) -> str:
 
 
 def _pushed(run: Run) -> dict[str, Any]:
-    return run.stages.get("Pusher", _NO_STAGE).document("pushed_model", "pushed.json")
+    return run.document("Pusher", "pushed_model", "pushed.json")
 
 
 def _result(run: Run) -> str:

@@ -9,15 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ranklite.components import artifact_io
-from ranklite.components.artifact_types import PAGE_FILE, SEEDS_FILE, TRIALS_FILE
+from ranklite.components.artifact_json import PUSHED_FILE
+from ranklite.components.artifact_types import PAGE_FILE, REPORT_FILE, SEEDS_FILE, TRIALS_FILE
 from ranklite.models.evaluation.score_calibration import ScoreCalibration
-from ranklite.models.reporting import (
-    baseline_words,
-    drift_words,
-    gate_words,
-    seed_words,
-    training_words,
-)
+from ranklite.models.reporting import baseline_words, gate_words, seed_words, training_words
 from ranklite.models.reporting.metric_names import (
     ACCURACY,
     COSTS,
@@ -124,16 +119,9 @@ def _command() -> str:
     return os.path.relpath(installed)
 
 
-def _ingest(outcome: Outcome) -> dict[str, Any]:
-    """What LogExampleGen read; empty where Beam read the log."""
-    log = outcome.stages.get("LogExampleGen")
-    return document(log.folder("report") if log else None, "report.json")
-
-
-def _origin(outcome: Outcome) -> str:
+def _origin(outcome: Outcome, ingest: dict[str, Any]) -> str:
     """The spans that were read, and where training started from, where either is to be told."""
     reported = []
-    ingest = _ingest(outcome)
     if spans := ingest.get("spans"):
         reported.append(f"spans {spans[0]} to {spans[-1]} ({len(spans)})")
     if earlier := ingest.get("earlier_spans"):
@@ -168,27 +156,23 @@ def render(outcome: Outcome) -> str:
     result, run = outcome.stages, outcome.run
     stopped = [f"{s.node} {s.state}" + (f": {s.error}" if s.error else "") for s in run.stopped]
     page = _page(outcome)
-    report = document(
-        result["FileValidator"].folder("report") if "FileValidator" in result else None,
-        "report.json",
-    )
+    report = run.document("FileValidator", "report", REPORT_FILE)
     if not report:
         log = os.path.relpath(newest(outcome.folders.logs))
         reported = [f"the last run, {run.title}, did not finish; look at {log}", *stopped]
         return "\n".join(reported + ([f"report       {page}"] if page else []))
     truth = document(outcome.folders.synthetic, "truth.json") if outcome.config.synthetic else {}
     best = truth.get("best", {}).get(report["split"])
-    pusher = document(
-        result["Pusher"].folder("pushed_model") if "Pusher" in result else None, "pushed.json"
-    )
-    repeats = result.get("SeedRepeats")
-    repeated = document(repeats.folder("seeds") if repeats else None, SEEDS_FILE)
+    pusher = run.document("Pusher", "pushed_model", PUSHED_FILE)
+    repeated = run.document("SeedRepeats", "seeds", SEEDS_FILE)
+    ingest = run.document("LogExampleGen", "report", REPORT_FILE)
     verdicts = pusher.get("verdicts", report["verdicts"])
     cached = sum(stage.state == "cached" for stage in result.values())
     title = f"{run.title}, {report['split']} split"
     lines = [
         "",
-        f"{title}: {report['rows']:,} rows, {report['positives']:,} positive{_origin(outcome)}",
+        f"{title}: {report['rows']:,} rows, {report['positives']:,} positive"
+        + _origin(outcome, ingest),
         "",
         stages(report, best),
         baselines(report),
@@ -203,15 +187,10 @@ def render(outcome: Outcome) -> str:
         *filter(None, [states(report), seeds(report, repeated)]),
     ]
     trained = _float_training(outcome)
-    warnings = [
-        *report.get("warnings", ()),
-        *training_words.warnings(trained),
-        *drift_words.warnings(_ingest(outcome)),
-    ]
+    warnings = [*report.get("warnings", ()), *training_words.warnings(trained, ingest)]
     lines += [f"attention    {warning}" for warning in warnings]
     chosen = training_words.chosen(trained, outcome.config.model_dump(mode="json"))
-    search = result.get("SettingsSearch")
-    if trials := document(search.folder("trials") if search else None, TRIALS_FILE):
+    if trials := run.document("SettingsSearch", "trials", TRIALS_FILE):
         lines += [f"settings     {training_words.searched(trials)}"]
     lines += [f"by the data  {line}" for line in chosen.splitlines()]
     if "BudgetSearch" in result:

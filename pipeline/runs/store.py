@@ -137,6 +137,11 @@ class Run:
         reported = f"{self.started:%Y-%m-%d} {self.pipeline} run {self.number}"
         return reported + (f" {self.name}" if self.name else "")
 
+    def document(self, node: str, key: str, name: str) -> dict[str, Any]:
+        """A JSON file in an output of a stage; empty where it wrote none, or did not run."""
+        stage = self.stages.get(node)
+        return stage.document(key, name) if stage else {}
+
     @property
     def stopped(self) -> list[Stage]:
         """The stages that did not finish."""

@@ -54,9 +54,9 @@ def test_what_is_given_stays(judged: list[str]) -> None:
 
 def test_the_length_of_a_training_is_told() -> None:
     enough = {"steps": 1000, "epochs": 10, "still_improving": 0.0}
-    assert training_words.warnings(enough) == []
-    assert training_words.warnings({}) == []
-    [few, rising] = training_words.warnings({"steps": 6, "epochs": 3, "still_improving": 1.0})
+    assert training_words.warnings(enough, {}) == []
+    assert training_words.warnings({}, {}) == []
+    [few, rising] = training_words.warnings({"steps": 6, "epochs": 3, "still_improving": 1.0}, {})
     assert few.startswith("training took 6 steps in 3 epochs")
     assert "raise training.epochs" in rising
 

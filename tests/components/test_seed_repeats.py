@@ -7,10 +7,8 @@ import json
 import pathlib
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
-from tfx.types import artifact_utils, standard_artifacts
+from tfx.types import standard_artifacts
 
 from ranklite.components import artifact_io
 from ranklite.components.artifact_types import SeedFigures, Trials
@@ -25,37 +23,17 @@ from ranklite.models.compression.techniques import from_json
 from ranklite.models.evaluation import metrics
 from ranklite.models.export import export_target
 from ranklite.models.features.examples import read_records, transformed_inputs
-from ranklite.models.features.feature_set import FeatureSet
-from ranklite.models.notebook import preprocess
 from ranklite.models.notebook.prepared import Prepared
-from ranklite.models.notebook.table import raw_batches
 from ranklite.models.training import float_model
 from ranklite.models.training.calibrated import calibrated
 from ranklite.models.training.config import TrainingConfig
 from ranklite.models.training.fit import TrainingFailed
+from tests.click_log import FEATURES, artifact, clicks, examples
 
-FEATURES = FeatureSet.model_validate(
-    {
-        "features": [
-            {"kind": "categorical", "name": "user"},
-            {"kind": "categorical", "name": "item", "dtype": "int64"},
-        ],
-        "label": "click",
-        "user": "user",
-    }
-)
 MODEL = DeepFMConfig(embedding_dim=4, hidden_units=(8,), dropout=0.1)
 TRAINING = TrainingConfig(batch_size=64, epochs=2, learning_rate=0.02, ridge=0.5, seed=7)
 QUANTIZE = {"technique": "quantize", "epochs": 1}
 PRUNE = {"technique": "prune", "tower": {"sparsity": 0.5}, "epochs": 1}
-
-
-def clicks(rows: int, seed: int) -> pd.DataFrame:
-    """Users who like items of their own parity, as a rule."""
-    random = np.random.default_rng(seed)
-    user, item = random.integers(0, 40, rows), random.integers(0, 20, rows)
-    liked = random.random(rows) < np.where((user + item) % 2, 0.8, 0.2)
-    return pd.DataFrame({"user": [f"u{u}" for u in user], "item": item, "click": liked.astype(int)})
 
 
 @dataclasses.dataclass
@@ -68,8 +46,7 @@ class Stage:
 
     def run(self, work: str, inputs: dict[str, list[Any]] | None = None, **changes: Any) -> Any:
         """What is in `seeds.json`."""
-        made = SeedFigures()
-        made.uri = str(self.folder / "seeds")
+        made = artifact(SeedFigures, self.folder / "seeds")
         properties = {
             "repeat": 3,
             "steps": json.dumps([QUANTIZE]),
@@ -91,10 +68,9 @@ class Stage:
         return {path.parent.name: path.stat().st_mtime_ns for path in files}
 
     def model(self, checkpoint: Checkpoint, name: str) -> list[Any]:
-        artifact = standard_artifacts.Model()
-        artifact.uri = str(self.folder / name)
-        artifact_io.save(checkpoint, [artifact])
-        return [artifact]
+        made = artifact(standard_artifacts.Model, self.folder / name)
+        artifact_io.save(checkpoint, [made])
+        return [made]
 
 
 @pytest.fixture(scope="module")
@@ -102,14 +78,11 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
     folder = tmp_path_factory.mktemp("run")
     tables = {"train": clicks(2000, 1), "eval": clicks(500, 2), "test": clicks(400, 3)}
     data = Prepared.make(tables["train"], tables["eval"], FEATURES)
-    examples, graph = standard_artifacts.Examples(), standard_artifacts.TransformGraph()
-    examples.uri, graph.uri = str(folder / "examples"), data.graph
-    examples.split_names = artifact_utils.encode_split_names(list(tables))
-    for split, table in tables.items():
-        where = pathlib.Path(examples.uri, f"Split-{split}")
-        where.mkdir(parents=True)
-        preprocess.apply(data.graph, raw_batches(table, FEATURES), str(where / "rows.gz"))
-    made = Stage(folder, data, {"transformed_examples": [examples], "transform_graph": [graph]})
+    inputs = {
+        "transformed_examples": [examples(folder / "examples", tables, data.graph)],
+        "transform_graph": [artifact(standard_artifacts.TransformGraph, pathlib.Path(data.graph))],
+    }
+    made = Stage(folder, data, inputs)
     made.inputs["base_model"] = made.model(data.trained(MODEL, TRAINING), "float")
     return made
 

@@ -7,15 +7,13 @@ import json
 import pathlib
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 from tfx.components.trainer.executor import GenericExecutor
 from tfx.proto import trainer_pb2
-from tfx.types import artifact_utils, channel, standard_artifacts
+from tfx.types import channel, standard_artifacts
 from tfx.utils import proto_utils
 
 from ranklite.components import artifact_io
@@ -29,24 +27,12 @@ from ranklite.models.architectures.deepfm import DeepFMConfig
 from ranklite.models.compression import fine_tuning
 from ranklite.models.compression.config import Search
 from ranklite.models.evaluation.gates import GatesConfig
-from ranklite.models.features.feature_set import FeatureSet
-from ranklite.models.notebook import preprocess
 from ranklite.models.notebook.prepared import Prepared
-from ranklite.models.notebook.table import raw_batches
 from ranklite.models.search_space import SPACE
 from ranklite.models.training import tuning_trials
 from ranklite.models.training.config import TrainingConfig
+from tests.click_log import FEATURES, artifact, clicks, examples
 
-FEATURES = FeatureSet.model_validate(
-    {
-        "features": [
-            {"kind": "categorical", "name": "user"},
-            {"kind": "categorical", "name": "item", "dtype": "int64"},
-        ],
-        "label": "click",
-        "user": "user",
-    }
-)
 MODEL = DeepFMConfig(embedding_dim=4, hidden_units=(8,), dropout=0.0)
 # A rate at which two epochs teach next to nothing: the search finds a better one by far.
 TRAINING = TrainingConfig(batch_size=64, epochs=2, learning_rate=1e-5, ridge=1.5)
@@ -58,14 +44,6 @@ SPACE_JSON = json.dumps(
 )
 
 
-def clicks(rows: int, seed: int) -> pd.DataFrame:
-    """Users who like items of their own parity, as a rule."""
-    random = np.random.default_rng(seed)
-    user, item = random.integers(0, 40, rows), random.integers(0, 20, rows)
-    liked = random.random(rows) < np.where((user + item) % 2, 0.8, 0.2)
-    return pd.DataFrame({"user": [f"u{u}" for u in user], "item": item, "click": liked.astype(int)})
-
-
 @dataclasses.dataclass
 class Stage:
     """Inputs and outputs of stages in a folder."""
@@ -74,9 +52,7 @@ class Stage:
     inputs: dict[str, list[Any]]
 
     def output(self, kind: Any, name: str) -> list[Any]:
-        made = kind()
-        made.uri = str(self.folder / name)
-        return [made]
+        return [artifact(kind, self.folder / name)]
 
     def search(self, name: str, **changes: Any) -> dict[str, list[Any]]:
         outputs = {
@@ -102,15 +78,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
     folder = tmp_path_factory.mktemp("run")
     tables = {"train": clicks(2000, 1), "eval": clicks(500, 2)}
     data = Prepared.make(tables["train"], tables["eval"], FEATURES)
-    examples, graph = standard_artifacts.Examples(), standard_artifacts.TransformGraph()
-    examples.uri, graph.uri = str(folder / "examples"), str(folder / "graph")
+    graph = artifact(standard_artifacts.TransformGraph, folder / "graph")
     pathlib.Path(data.graph).rename(graph.uri)
-    examples.split_names = artifact_utils.encode_split_names(list(tables))
-    for split, table in tables.items():
-        where = pathlib.Path(examples.uri, f"Split-{split}")
-        where.mkdir(parents=True)
-        preprocess.apply(graph.uri, raw_batches(table, FEATURES), str(where / "rows.gz"))
-    return Stage(folder, {"transformed_examples": [examples], "transform_graph": [graph]})
+    transformed = examples(folder / "examples", tables, graph.uri)
+    return Stage(folder, {"transformed_examples": [transformed], "transform_graph": [graph]})
 
 
 @pytest.fixture(scope="module")

@@ -16,53 +16,29 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import tensorflow as tf
-from tfx.types import artifact_utils, standard_artifacts
+from tfx.types import standard_artifacts
 
 from ranklite.components import artifact_io, model_file
-from ranklite.components.artifact_types import IngestReport, StageReport
-from ranklite.components.file_validator.executor import Executor
+from ranklite.components.artifact_types import IngestReport
 from ranklite.components.run_report import gather
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import DeepFMConfig
 from ranklite.models.compression.fine_tuning import copy
-from ranklite.models.evaluation.gates import GatesConfig
 from ranklite.models.export import export_target
-from ranklite.models.features import arrow
-from ranklite.models.features.feature_set import FeatureSet
-from ranklite.models.notebook import preprocess
 from ranklite.models.notebook.prepared import Prepared
-from ranklite.models.notebook.table import raw_batches
 from ranklite.models.reporting import page
 from ranklite.models.training.config import TrainingConfig
+from tests import click_log
+from tests.click_log import FEATURES, artifact, clicks, examples
 
 pytestmark = pytest.mark.slow
 
-FEATURES = FeatureSet.model_validate(
-    {
-        "features": [
-            {"kind": "categorical", "name": "user"},
-            {"kind": "categorical", "name": "item", "dtype": "int64"},
-        ],
-        "label": "click",
-        "user": "user",
-        "item": "item",
-    }
-)
 MODEL = DeepFMConfig(embedding_dim=4, hidden_units=(8,))
 TRAINING = TrainingConfig(batch_size=64, epochs=4, learning_rate=0.01)
 SPLITS = {"train": (3000, 1), "eval": (500, 2), "test": (2000, 3)}  # rows and seed
 
 Log = dict[str, pd.DataFrame]
 Made = tuple[Prepared, Checkpoint]
-
-
-def clicks(rows: int, seed: int) -> pd.DataFrame:
-    """Users who like items of their own parity, as a rule."""
-    random = np.random.default_rng(seed)
-    user, item = random.integers(0, 40, rows), random.integers(0, 20, rows)
-    liked = random.random(rows) < np.where((user + item) % 2, 0.2, 0.8)
-    return pd.DataFrame({"user": [f"u{u}" for u in user], "item": item, "click": liked.astype(int)})
 
 
 def shuffled(table: pd.DataFrame) -> pd.DataFrame:
@@ -110,56 +86,19 @@ def judge(log: Log, made: Made, folder: pathlib.Path) -> Judged:
     data, checkpoint = made
     target = export_target("tflite")
     content = target.export(checkpoint, data.raw_features(checkpoint))
-
-    def artifact(kind: Any, name: str) -> Any:
-        made = kind()
-        made.uri = str(folder / name)
-        return made
-
-    def examples(name: str, write: Callable[[pd.DataFrame, str], object]) -> list[Any]:
-        made = artifact(standard_artifacts.Examples, name)
-        made.split_names = artifact_utils.encode_split_names(["train", "test"])
-        for split in ("train", "test"):
-            where = pathlib.Path(made.uri, f"Split-{split}")
-            where.mkdir(parents=True)
-            write(log[split], str(where / "rows.gz"))
-        return [made]
-
-    def raw(table: pd.DataFrame, file: str) -> None:
-        with tf.io.TFRecordWriter(file, "GZIP") as writer:
-            for batch in raw_batches(table, FEATURES):
-                for record in arrow.encode(batch):
-                    writer.write(record)
-
+    tables = {split: log[split] for split in ("train", "test")}
     inputs = {
-        "examples": examples("raw", raw),
-        "transformed_examples": examples(
-            "transformed", lambda t, f: preprocess.apply(data.graph, raw_batches(t, FEATURES), f)
-        ),
-        "keras_model": [artifact(standard_artifacts.Model, "keras")],
-        "transform_graph": [standard_artifacts.TransformGraph()],
+        "examples": [examples(folder / "raw", tables)],
+        "transformed_examples": [examples(folder / "transformed", tables, data.graph)],
+        "keras_model": [artifact(standard_artifacts.Model, folder / "keras")],
+        "transform_graph": [artifact(standard_artifacts.TransformGraph, pathlib.Path(data.graph))],
     }
-    inputs["transform_graph"][0].uri = data.graph
     artifact_io.save(checkpoint, inputs["keras_model"])
     for key in ("model", "float_model"):
-        inputs[key] = [artifact(standard_artifacts.Model, key)]
+        inputs[key] = [artifact(standard_artifacts.Model, folder / key)]
         model_file.write(inputs[key], target, content)
-    blessing = artifact(standard_artifacts.InfraBlessing, "blessing")
-    report = artifact(StageReport, "report")
-    Executor().Do(
-        inputs,
-        {"blessing": [blessing], "report": [report]},
-        {
-            "features": FEATURES.model_dump_json(),
-            "gates": GatesConfig().model_dump_json(),
-            "split": "test",
-            "code_digest": "",
-        },
-    )
-    return Judged(
-        blessing.get_int_custom_property("blessed") == 1,
-        json.loads(pathlib.Path(report.uri, "report.json").read_text("utf-8")),
-    )
+    blessing, report = click_log.judge(inputs, {}, folder)
+    return Judged(blessing.get_int_custom_property("blessed") == 1, report)
 
 
 def test_an_honest_model_passes(log: Log, honest: Made, tmp_path: pathlib.Path) -> None:

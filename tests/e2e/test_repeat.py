@@ -18,44 +18,23 @@ from tfx.types import artifact_utils, standard_artifacts
 from ranklite.components.artifact_types import SeedFigures
 from ranklite.components.seed_repeats import executor
 from ranklite.pipeline.cli.main import main
-from ranklite.pipeline.config.run_config import load_config
-from ranklite.pipeline.local.runner import Outcome, outcome
-from ranklite.pipeline.local.synthetic import LOG_FILE, generate
-from ranklite.pipeline.runs.folders import Folders
+from ranklite.pipeline.local.runner import Outcome
+from ranklite.pipeline.local.synthetic import generate
+from tests import small_runs
+from tests.small_runs import finished_run
 
 pytestmark = pytest.mark.e2e
 
 ROOT = pathlib.Path(__file__).parents[2]
-SETTINGS: dict[str, Any] = {
+SETTINGS = {
+    **small_runs.SETTINGS,
     "name": "seeded",
-    "source": {"files": LOG_FILE},
-    "label": "click",
-    "timestamp": "timestamp",
-    "split": {"by": "time", "eval": 0.1, "test": 0.1},
-    "features": [
-        {"name": "user", "kind": "categorical"},
-        {"name": "item", "kind": "categorical", "dtype": "int64"},
-        {"name": "price", "kind": "numeric", "log": True},
-    ],
-    "user": "user",
-    "model": {"hidden_units": [16]},
     "training": {"epochs": 2, "batch_size": 64},
     "tune": {"trials": 2, "keys": ["training.learning_rate"]},
-    "compression": [{"technique": "quantize", "epochs": 1}],
     "repeat": 3,
-    "gates": {
-        "min_auc": 0.5,
-        "max_auc_drop": 0.2,
-        "max_log_loss_rise": 0.5,
-        "min_gain_over_constant": None,  # 600 rows and two epochs may not tell
-    },
+    # 600 rows and two epochs may not tell
+    "gates": {**small_runs.GATES, "min_gain_over_constant": None},
 }
-
-
-def finished_run(folder: pathlib.Path) -> Outcome:
-    return outcome(
-        load_config(str(folder / "config.yaml")), Folders(str(folder / "runs"), "seeded")
-    )
 
 
 def artifact(kind: Any, folder: str | None, **properties: Any) -> list[Any]:
@@ -114,7 +93,7 @@ def test_a_run_with_several_seeds(tmp_path: pathlib.Path, monkeypatch: pytest.Mo
     with contextlib.redirect_stdout(printed):
         assert main(arguments) == 0, printed.getvalue()
     assert kept.stat().st_mtime_ns == written
-    made = finished_run(tmp_path)
+    made = finished_run(tmp_path, "seeded")
     assert made.stages["Quantizer"].state == "cached"
     seeds = made.stages["SeedRepeats"].document("seeds", "seeds.json")["seeds"]
     assert [seed["seed"] for seed in seeds] == [1042, 2042]
@@ -137,7 +116,7 @@ def test_a_run_with_several_seeds(tmp_path: pathlib.Path, monkeypatch: pytest.Mo
     config.write_text(yaml.safe_dump({**SETTINGS, "repeat": 2}), encoding="utf-8")
     with contextlib.redirect_stdout(io.StringIO()):
         assert main(arguments) == 0
-    made = finished_run(tmp_path)
+    made = finished_run(tmp_path, "seeded")
     assert made.stages["FileValidator"].state == "cached"
     assert kept.stat().st_mtime_ns == written
     assert len(made.stages["SeedRepeats"].document("seeds", "seeds.json")["seeds"]) == 1

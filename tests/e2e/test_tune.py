@@ -10,45 +10,30 @@ import pathlib
 import signal
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 import yaml
 
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.pipeline.cli.main import main
-from ranklite.pipeline.config.run_config import RunConfig, load_config
-from ranklite.pipeline.local.runner import Outcome, outcome
-from ranklite.pipeline.local.synthetic import LOG_FILE, generate
+from ranklite.pipeline.config.run_config import RunConfig
+from ranklite.pipeline.local.runner import Outcome
+from ranklite.pipeline.local.synthetic import generate
 from ranklite.pipeline.local.tensorboard import arrange
-from ranklite.pipeline.runs.folders import Folders
 from ranklite.pipeline.runs.lineage import trace
+from tests import small_runs
+from tests.small_runs import finished_run
 
 pytestmark = pytest.mark.e2e
 
 ROOT = pathlib.Path(__file__).parents[2]
-SETTINGS: dict[str, Any] = {
+SETTINGS = {
+    **small_runs.SETTINGS,
     "name": "tuned",
-    "source": {"files": LOG_FILE},
-    "label": "click",
-    "timestamp": "timestamp",
-    "split": {"by": "time", "eval": 0.1, "test": 0.1},
-    "features": [
-        {"name": "user", "kind": "categorical"},
-        {"name": "item", "kind": "categorical", "dtype": "int64"},
-        {"name": "price", "kind": "numeric", "log": True},
-    ],
-    "user": "user",
-    "model": {"hidden_units": [16]},
     "training": {"epochs": 2, "batch_size": 64, "learning_rate": 1e-5},
     "tune": {"trials": 4, "keys": ["model.embedding_dim", "training.learning_rate"]},
-    "compression": [{"technique": "quantize", "epochs": 1}],
-    "gates": {"min_auc": 0.5, "max_auc_drop": 0.2, "max_log_loss_rise": 0.5},
+    "gates": small_runs.GATES,
 }
-
-
-def finished_run(folder: pathlib.Path) -> Outcome:
-    return outcome(load_config(str(folder / "config.yaml")), Folders(str(folder / "runs"), "tuned"))
 
 
 def loaded(made: Outcome, stage: str) -> Checkpoint:
@@ -86,7 +71,7 @@ def test_a_run_that_searches_its_settings(tmp_path: pathlib.Path) -> None:
     assert {path: (path / "trial.json").stat().st_mtime_ns for path in kept} == kept
     assert len(list(work.glob("*/trial-*"))) == 4
 
-    made = finished_run(tmp_path)
+    made = finished_run(tmp_path, "tuned")
     assert made.stages["Transform"].state == "cached"
     search = made.stages["SettingsSearch"]
     trials = search.document("trials", "trials.json")
@@ -132,5 +117,5 @@ def test_a_run_that_searches_its_settings(tmp_path: pathlib.Path) -> None:
 
     with contextlib.redirect_stdout(io.StringIO()):
         assert main(arguments) == 0
-    states = {node: stage.state for node, stage in finished_run(tmp_path).stages.items()}
+    states = {node: stage.state for node, stage in finished_run(tmp_path, "tuned").stages.items()}
     assert states["SettingsSearch"] == states["Trainer"] == states["Quantizer"] == "cached"

@@ -59,8 +59,9 @@ def load(models: list[Any]) -> LoadedModel:
 
 def raw_rows(records: Sequence[bytes], model: LoadedModel) -> dict[str, np.ndarray[Any, Any]]:
     """Raw inputs of Examples as a file itself describes them: an older model has its own."""
+    logged = model.encoder.dtypes if model.encoder else {}
     columns = [
-        RawColumn.of_input(name, detail["shape"], detail["dtype"])
+        RawColumn.of_input(name, detail["shape"], logged.get(name, detail["dtype"]))
         for name, detail in model.inputs(SERVING_RAW).items()
     ]
     return raw_inputs(records, columns)

@@ -34,6 +34,7 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     from ranklite.models.architectures.checkpoint import Checkpoint
+    from ranklite.models.features.fingerprints import Encoder
     from ranklite.models.features.raw_signature import RawFeatures
 
 Array = npt.NDArray[Any]
@@ -62,10 +63,13 @@ class LoadedModel(abc.ABC):
     Attributes:
       content: The bytes of the file.
       signatures: Their names: SERVING_DEFAULT, and SERVING_RAW where the file was exported with it.
+      encoder: What its raw signature takes for texts and int64; None where it takes them as they
+        are.
     """
 
     content: bytes
     signatures: Collection[str]
+    encoder: Encoder | None = None
 
     @abc.abstractmethod
     def inputs(self, signature: str = SERVING_DEFAULT) -> dict[str, dict[str, Any]]:
@@ -84,8 +88,9 @@ class LoadedModel(abc.ABC):
         """Probabilities [R] of R rows, which do not depend on the other rows of a batch.
 
         Args:
-          inputs: Arrays by input name, R rows each; of SERVING_RAW, one row of what is the user's
-            own may stand for all.
+          inputs: Arrays by input name, R rows each. Of SERVING_RAW, texts and int64 as they stand
+            in the log, or the int32 that `encoder` makes of them; one row of what is the user's own
+            may stand for all.
           signature: Which signature to run.
           batch: Rows at a time.
 
@@ -202,7 +207,7 @@ class Target(abc.ABC):
           raw: Adds the signature on raw features; None leaves it out.
 
         Returns:
-          The file. `serving_default` takes `ids` [B, S] int64 and `numeric` [B, N] float32 (where
+          The file. `serving_default` takes `ids` [B, S] int32 and `numeric` [B, N] float32 (where
           N > 0); `serving_raw` takes what `raw.input_signature()` says. Both give the probability
           of a positive.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import collections
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from ranklite.models.export.target import (
@@ -18,6 +20,9 @@ from ranklite.models.export.target import (
     LoadedModel,
     UnreadableModel,
 )
+from ranklite.models.features.fingerprints import Encoder
+
+ENCODER = "ranklite.encoder"  # of the file's metadata: JSON of what turns texts into int32
 
 
 class LiteModel(LoadedModel):
@@ -42,6 +47,9 @@ class LiteModel(LoadedModel):
         except (ValueError, RuntimeError) as error:
             raise UnreadableModel(f"ai-edge-litert cannot load the file: {error}") from error
         self._runners: dict[str, Any] = {}
+        self._types: dict[str, dict[str, Any]] = {}
+        note = _note(content, ENCODER)
+        self.encoder = Encoder.of_entry(json.loads(note)) if note else None
 
     def _runner(self, signature: str) -> Any:
         if signature not in self.signatures:
@@ -64,6 +72,7 @@ class LiteModel(LoadedModel):
         self, inputs: Mapping[str, Array], signature: str = SERVING_DEFAULT, batch: int = BATCH
     ) -> npt.NDArray[np.float32]:
         run = self._runner(signature)
+        inputs = self._taken(inputs, signature)
         rows = max(len(value) for value in inputs.values())
         # One row of what many candidates share goes with each batch of them.
         shared = {name: value for name, value in inputs.items() if len(value) == 1}
@@ -78,6 +87,16 @@ class LiteModel(LoadedModel):
         except RuntimeError as error:
             raise UnreadableModel(f"ai-edge-litert cannot run the file: {error}") from error
         return np.concatenate(parts)[:, 0] if parts else np.zeros(0, np.float32)
+
+    def _taken(self, inputs: Mapping[str, Array], signature: str) -> Mapping[str, Array]:
+        """Inputs in the types that a signature takes."""
+        if self.encoder and signature != SERVING_DEFAULT:
+            return self.encoder.encode(inputs)
+        if signature not in self._types:
+            details = self._runner(signature).get_input_details()
+            self._types[signature] = {name: detail["dtype"] for name, detail in details.items()}
+        types = self._types[signature]
+        return {n: x.astype(types[n]) if x.dtype.kind == "i" else x for n, x in inputs.items()}
 
     def operators(self) -> dict[str, int]:
         """How often each operator occurs, over all subgraphs; `DELEGATE` nodes are left out."""
@@ -115,6 +134,7 @@ class LiteModel(LoadedModel):
         interpreter = Interpreter(model_content=self.content, num_threads=1)
         details = interpreter.get_input_details()
         feeds = []
+        rows = self._taken(rows, SERVING_DEFAULT)
         for detail in details:
             name = detail["name"].removeprefix(f"{SERVING_DEFAULT}_").split(":")[0]
             interpreter.resize_tensor_input(detail["index"], rows[name].shape)
@@ -129,6 +149,17 @@ class LiteModel(LoadedModel):
             interpreter.get_tensor(output)
 
         return call
+
+
+def _note(content: bytes, name: str) -> str | None:
+    """A text in a file's metadata."""
+    model = schema.Model.GetRootAs(content)
+    for k in range(model.MetadataLength()):
+        entry = model.Metadata(k)
+        if entry.Name() == name.encode():
+            data = model.Buffers(entry.Buffer()).DataAsNumpy()
+            return bytes(data).decode()
+    return None
 
 
 def _no_delegates() -> Any:

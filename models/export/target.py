@@ -228,6 +228,10 @@ class Target(abc.ABC):
         with open(path, "rb") as file:
             return self.load(file.read())
 
+    def for_browser(self, content: bytes, rows: int) -> bytes | None:
+        """The file as a browser's runtime takes it, so many rows a call; None where none does."""
+        return None
+
     def foreign(self, operators: Iterable[str]) -> list[str]:
         """Those operators of a file that need more than the plain runtime; none may ship."""
         return []

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import collections
+import functools
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
+from ranklite.models.export.quiet import without_runtime_log
 from ranklite.models.export.target import (
     BATCH,
     SCORE,
@@ -41,15 +42,20 @@ class LiteModel(LoadedModel):
                 content = file.read()
         self.content = content
         try:
-            self._interpreter = Interpreter(model_content=content, num_threads=1)
-            self._interpreter.allocate_tensors()
+            with without_runtime_log():
+                self._interpreter = Interpreter(model_content=content, num_threads=1)
+                self._interpreter.allocate_tensors()
             self.signatures: dict[str, Any] = self._interpreter.get_signature_list()
         except (ValueError, RuntimeError) as error:
             raise UnreadableModel(f"ai-edge-litert cannot load the file: {error}") from error
         self._runners: dict[str, Any] = {}
         self._types: dict[str, dict[str, Any]] = {}
-        note = _note(content, ENCODER)
-        self.encoder = Encoder.of_entry(json.loads(note)) if note else None
+
+    @functools.cached_property
+    def encoder(self) -> Encoder | None:  # type: ignore[override]
+        """As the file's metadata say."""
+        note = _note(self.content, ENCODER)
+        return Encoder.of_entry(json.loads(note)) if note else None
 
     def _runner(self, signature: str) -> Any:
         if signature not in self.signatures:
@@ -90,7 +96,9 @@ class LiteModel(LoadedModel):
 
     def _taken(self, inputs: Mapping[str, Array], signature: str) -> Mapping[str, Array]:
         """Inputs in the types that a signature takes."""
-        if self.encoder and signature != SERVING_DEFAULT:
+        if all(values.dtype in (np.int32, np.float32) for values in inputs.values()):
+            return inputs
+        if signature != SERVING_DEFAULT and self.encoder:
             return self.encoder.encode(inputs)
         if signature not in self._types:
             details = self._runner(signature).get_input_details()
@@ -153,6 +161,8 @@ class LiteModel(LoadedModel):
 
 def _note(content: bytes, name: str) -> str | None:
     """A text in a file's metadata."""
+    from ai_edge_litert import schema_py_generated as schema
+
     model = schema.Model.GetRootAs(content)
     for k in range(model.MetadataLength()):
         entry = model.Metadata(k)

@@ -96,6 +96,15 @@ class Encoder:
         ]
         return [None if text is None else fingerprint(text, self.seed) for text in texts]
 
+    def false_matches(self, vocabularies: Mapping[str, Sequence[str]]) -> dict[str, float]:
+        """`false_match_rate` by input; integers that are sent as they are match themselves only."""
+        return {
+            name: false_match_rate(self.keys(name, vocabularies.get(name, ())))
+            if encoding == FINGERPRINT
+            else 0.0
+            for name, encoding in self.encodings.items()
+        }
+
     def entry(self) -> dict[str, Any]:
         """JSON-ready data, as a file and `model.json` hold it."""
         inputs = {
@@ -154,9 +163,13 @@ def integers(words: Iterable[str]) -> list[int]:
     return [int(word) for word in words if _is_integer(word)]
 
 
-def false_match_rate(values: int) -> float:
-    """Share of unseen values that are taken for one of a vocabulary's."""
-    return values / 2.0**32
+def false_match_rate(keys: Sequence[int | None]) -> float:
+    """How often a value is taken for another one, of the fingerprints of a vocabulary.
+
+    n / 2^32 of the unseen values, and what share of the n known ones the fingerprint of a more
+    frequent value.
+    """
+    return len(keys) / 2.0**32 + collisions(keys) / max(1, len(keys))
 
 
 def collisions(keys: Sequence[int | None]) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ranklite.models.features.constants import SURROGATES
-from ranklite.models.features.fingerprints import INTEGER, Encoder, fingerprint, integers
+from ranklite.models.features.fingerprints import INTEGER, Encoder, integers
 from ranklite.models.features.layout import (
     MISSING_INT32,
     MISSING_INT64,

@@ -53,11 +53,12 @@ class PerfectHash:
         numbers = np.array(list(rows), np.int64)
         self.size = math.ceil(len(numbers) / self._LOAD)
         first = max(2, len(numbers) // self._BUCKET)
-        for self.buckets in range(first, first + self._TRIES):
+        for buckets in range(first, first + self._TRIES):
+            self.buckets = buckets
             places = self._placed(numbers)
             if places is not None:
                 break
-            if (self.buckets - first) % 8 == 7:
+            if (buckets - first) % 8 == 7:  # more room is easier
                 self.size += 1 + self.size // 16
         else:
             raise RuntimeError(f"no perfect hash of {len(numbers)} keys of {column.name}")

@@ -50,6 +50,7 @@ class RawFeatures(tf.Module):
 
     Attributes:
       encoder: What turns texts and int64 into the int32 that stands for them.
+      false_matches: How often a value is taken for another one, by input.
     """
 
     def __init__(
@@ -61,10 +62,11 @@ class RawFeatures(tf.Module):
         strings: bool = False,
     ) -> None:
         super().__init__()
-        self._features, self._constants = features, constants
+        self._features, self._constants, self._layout = features, constants, layout
         words = _words(features, constants)
         columns = {c.name: c for c in features.raw_columns if c.dtype != "float32"}
         self.encoder = Encoder.of({name: c.dtype for name, c in columns.items()}, words)
+        self.false_matches = self.encoder.false_matches(words)
         self._of_user = frozenset(field.name for field in layout.fields if field.of_user)
         self.lookups: dict[str, Lookup] = {}
         self.states: dict[str, StoredState] = {}
@@ -104,6 +106,15 @@ class RawFeatures(tf.Module):
         tables |= {n: list(t) for n, f in self.lookups.items() if (t := getattr(f, "tables", ()))}
         if tables:
             self._tables = tables
+
+    def to_dict(self) -> dict[str, Any]:
+        """What it does, as JSON-ready data, for apps that compute `ids` and `numeric`."""
+        return {
+            "features": [feature.model_dump(mode="json") for feature in self._features.features],
+            "layout": self._layout.to_dict(),
+            "constants": self._constants.to_dict(),
+            "fingerprint": self.encoder.entry() | {"false_matches": self.false_matches},
+        }
 
     @property
     def takes_strings(self) -> bool:

@@ -82,7 +82,11 @@ def _hashes(words: list[str], seed: int) -> list[int | None]:
 
 def test_values_that_share_a_fingerprint_are_counted() -> None:
     assert fingerprints.collisions([1, 2, 1, None, 1]) == 2
-    assert fingerprints.false_match_rate(2**20) == 2.0**-12
+    assert fingerprints.false_match_rate([*range(2**20)]) == 2.0**-12
+    assert fingerprints.false_match_rate([1, 2, 1, 3]) == 4 / 2**32 + 1 / 4
+    encoder = Encoder(0, {"a": "string", "b": "int64"}, {"a": FINGERPRINT, "b": INTEGER})
+    rates = encoder.false_matches({"a": ["x", "y"], "b": ["1", "2"]})
+    assert rates == {"a": 2 / 2**32, "b": 0.0}
 
 
 @given(

@@ -21,7 +21,6 @@ from ranklite.models.evaluation.metrics import losses
 
 THRESHOLDS = 1000
 _BUCKETS = 10_000  # TFMA counts scores in so many buckets first, and these between thresholds
-_EPSILON = 1e-7
 _SUMS = "_sums"  # a name with `_` is not written
 
 Numbers = npt.NDArray[np.float64]
@@ -30,13 +29,12 @@ Numbers = npt.NDArray[np.float64]
 def _threshold_of_bucket() -> npt.NDArray[np.intp]:
     """The last threshold that each of TFMA's buckets is at or above [BUCKETS + 2].
 
-    Thresholds are i / (THRESHOLDS - 1), the outer ones and TFMA's comparison shifted by an epsilon.
-    The first bucket holds what is below 0, the last one 1 and what is above.
+    Thresholds are i / (THRESHOLDS - 1); no inner one is the start of a bucket, nor within the 1e-7
+    by which TFMA shifts them. The first bucket holds what is below 0, the last one 1 and above.
     """
-    inner = np.arange(1, THRESHOLDS - 1) / (THRESHOLDS - 1)
-    above = np.append(inner + _EPSILON, 1 + 2 * _EPSILON)
+    above = np.arange(1, THRESHOLDS) / (THRESHOLDS - 1)
     starts = np.concatenate([[-np.inf], np.arange(_BUCKETS) / _BUCKETS, [np.inf]])
-    return np.searchsorted(above, starts, side="right")
+    return np.searchsorted(above, starts)
 
 
 @dataclasses.dataclass

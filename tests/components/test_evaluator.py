@@ -84,8 +84,9 @@ ROWS = st.lists(
         st.sampled_from([0.0, 1.0, 0.25]),  # TFMA takes shares of a label
         st.one_of(
             st.floats(1e-6, 1 - 1e-6),
-            # where a threshold, or one of TFMA's buckets, ends
+            # at a threshold, about one, and where one of TFMA's buckets ends
             st.integers(1, 998).map(lambda k: k / 999),
+            st.builds(lambda k, apart: k / 999 + apart, st.integers(1, 9), st.floats(-1e-4, 1e-4)),
             st.integers(1, 9999).map(lambda k: k / 10_000),
         ),
     ),
@@ -137,6 +138,14 @@ def test_scores_of_0_and_1_have_a_loss() -> None:
     found = ours([1, 0], [1.0, 0.0])
     assert found["binary_crossentropy"] == pytest.approx(exact.log_loss([1, 0], [1.0, 0.0]))
     assert found["auc"] == 1
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
+@pytest.mark.parametrize("tie", [0.0, 1.0])
+def test_ties_at_0_and_1_count_one_half(tie: float) -> None:
+    labels, scores = [1, 0, 1, 0], [tie, tie, 0.75, 0.5]
+    assert of_tfma(labels, scores)["auc"] == pytest.approx(2.5 / 4)
+    assert ours(labels, scores)["auc"] == pytest.approx(2.5 / 4)
 
 
 def test_a_score_that_is_no_number_is_not_hidden() -> None:

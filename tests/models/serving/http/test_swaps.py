@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import collections
 import json
+import multiprocessing
 import os
 import pathlib
 import shutil
 import threading
+import types
 from typing import Any
 
 import numpy as np
@@ -170,3 +172,17 @@ def test_a_version_has_to_score_in_time(tmp_path: pathlib.Path) -> None:
     os.mkfifo(tmp_path / "model.json")  # whoever reads it waits for a writer
     with pytest.raises(Refused, match=r"no score within 0\.2 s"):
         tried(str(tmp_path), Limits(), seconds=0.2)
+
+
+def test_a_file_that_ends_its_process_does_not_end_the_server(
+    pushed: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processes = multiprocessing.get_context("spawn")
+
+    def process(target: object, args: object, daemon: bool) -> Any:
+        return processes.Process(target=os.abort, daemon=daemon)
+
+    broken = types.SimpleNamespace(Pipe=processes.Pipe, Process=process)
+    monkeypatch.setattr(multiprocessing, "get_context", lambda method: broken)
+    with pytest.raises(Refused, match="the process that tried it ended with -6"):
+        tried(str(pushed), Limits())

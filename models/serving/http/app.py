@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -18,7 +19,7 @@ from ranklite.models.serving.http.problems import Problem, of_http
 
 LOG = logging.getLogger("ranklite.serve")
 ACCESS = logging.getLogger("ranklite.access")
-GONE = 499  # as nginx counts a client that went away before it had an answer
+GONE = 499  # as nginx counts a client that went away, or was cut off, before it had an answer
 
 
 def make_app(endpoints: Endpoints, metrics: Metrics) -> Starlette:
@@ -28,10 +29,11 @@ def make_app(endpoints: Endpoints, metrics: Metrics) -> Starlette:
       endpoints: Its routes.
       metrics: Where requests are counted.
     """
+    handlers: dict[Any, Any] = {Problem: _problem, HTTPException: _http}
     return Starlette(
         routes=endpoints.routes(),
         middleware=[Middleware(Watched, metrics=metrics)],
-        exception_handlers={Problem: _problem, HTTPException: _http},  # type: ignore[dict-item]
+        exception_handlers=handlers,
     )
 
 
@@ -70,13 +72,14 @@ class Watched:
         try:
             await self._app(scope, receive, sent)
         except ClientDisconnect:
-            status = GONE
+            pass
         except Exception as error:
             LOG.error("failed", exc_info=error, extra={"about": {"path": scope["path"]}})
             if not status:
                 problem = Problem(500, "the server failed; its log says how")
                 await problem.response()(scope, receive, sent)
         finally:
+            status = status or GONE
             seconds = time.perf_counter() - start
             self._metrics.request(scope["path"], status, seconds)
             if ACCESS.isEnabledFor(logging.INFO):

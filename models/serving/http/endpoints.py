@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import Request
@@ -11,14 +12,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ranklite.models.serving.http import bodies
-from ranklite.models.serving.http import metrics as metrics_module
 from ranklite.models.serving.http.engine import Engine
 from ranklite.models.serving.http.jobs import Answer, Job, RankJob, ScoreJob
-from ranklite.models.serving.http.metrics import Metrics
+from ranklite.models.serving.http.metrics import MEDIA_TYPE, Metrics
 from ranklite.models.serving.http.problems import busy
 from ranklite.models.serving.http.releases import Releases
 from ranklite.models.serving.http.settings import Limits
 
+Make = Callable[[Any, "asyncio.Future[Answer]"], Job]  # of a body, and what takes its answer
 PATHS = ("/score", "/rank", "/healthz", "/readyz", "/metrics", "/openapi.json")
 
 
@@ -73,7 +74,7 @@ class Endpoints:
 
         return await self._answered(request, job)
 
-    async def _answered(self, request: Request, make: Any) -> Response:
+    async def _answered(self, request: Request, make: Make) -> Response:
         # The bound holds before a body is read: that many bodies are in memory, and no more.
         if self._in_flight >= self._limits.queue:
             raise busy(f"{self._limits.queue} requests are under way; come again")
@@ -104,7 +105,7 @@ class Endpoints:
     async def metrics(self, request: Request) -> Response:
         """The metrics."""
         # Not as `media_type`, to which Starlette adds the character set once more.
-        kind = {"Content-Type": metrics_module.MEDIA_TYPE}
+        kind = {"Content-Type": MEDIA_TYPE}
         return Response(self._metrics.text(), headers=kind)
 
     async def openapi(self, request: Request) -> Response:

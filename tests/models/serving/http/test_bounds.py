@@ -6,12 +6,15 @@ import contextlib
 import json
 import pathlib
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
 
+from ranklite.models.serving.http.server import _listener
 from ranklite.models.serving.http.settings import Limits
 from ranklite.pipeline.cli.main import main
 from tests.pushed_model import ROW
@@ -118,3 +121,23 @@ def test_the_batch_is_what_the_model_runs_at_once() -> None:
     from ranklite.models.export.target import BATCH
 
     assert Limits().batch == BATCH
+
+
+def test_connections_do_not_wait_for_acknowledgements() -> None:
+    """A response is two packets: with Nagle's algorithm the second waits for the first's."""
+    with _listener("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)), listener.accept()[0] as accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_the_server_loads_no_training_stack() -> None:
+    code = """
+import sys
+import ranklite.models.serving.http.server
+from ranklite.pipeline.cli.main import main
+heavy = {"tensorflow", "tf_keras", "tfx", "kfp", "duckdb", "pandas", "pyarrow", "pydantic", "yaml"}
+print(sorted(heavy & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -95,6 +95,10 @@ NUMBER = "a finite number of float32, as a number or as text; null where it is m
             {"pointer": "/rows/1/item", "row": 1, "field": "item", "value": "x", "allowed": WHOLE},
         ),
         (
+            [{**ROW, "item": "x"}, ROW, ROW],
+            {"pointer": "/rows/0/item", "row": 0, "field": "item", "value": "x", "allowed": WHOLE},
+        ),
+        (
             [ROW] * 300 + [{**ROW, "item": 2**63}],
             {"pointer": "/rows/300/item", "row": 300, "field": "item"}
             | {"value": 2**63, "allowed": WHOLE},

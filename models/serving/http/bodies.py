@@ -80,7 +80,7 @@ async def read(request: Request, limits: Limits) -> Any:
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem(415, "the body is compressed; send it as it is")
     length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > limits.max_body:
+    if length.isdecimal() and int(length) > limits.max_body:
         raise _too_large(limits)
     try:
         content = await asyncio.wait_for(_content(request, limits), limits.timeout)

@@ -29,11 +29,12 @@ BODY = {"rows": [ROW, {**ROW, "item": None}]}
 RANK = {"user": {"user": "u1", "price": 1.5}, "candidates": [{"item": 1, "tags": "a"}] * 9}
 
 
-def add(folder: pathlib.Path, version: pathlib.Path) -> str:
+def add(folder: pathlib.Path, version: pathlib.Path, keep: int | None = None) -> str:
     """Pushes a copy of a version; returns its name."""
     model = (version / "model.tflite").read_bytes()
     about = json.loads((version / "model.json").read_text())
-    return os.path.basename(write_version(str(folder), {"model.tflite": model}, {"model": about}))
+    made = write_version(str(folder), {"model.tflite": model}, {"model": about}, keep)
+    return os.path.basename(made)
 
 
 class Load:
@@ -114,6 +115,25 @@ def test_no_request_fails_while_versions_change(
             np.testing.assert_allclose(
                 document["scores"], scores[document["version"]], rtol=1e-6, atol=0
             )
+
+
+@pytest.mark.slow
+def test_many_swaps_under_load_while_old_versions_are_removed(
+    pushed: pathlib.Path, other: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    add(tmp_path, other)
+    options = ("--poll", "0.02", "--threads", "2")
+    with running(str(tmp_path), *options) as server, Load(server, clients=8) as load:
+        for number in range(2, 17):
+            add(tmp_path, other if number % 2 else pushed, keep=1)
+            assert server.event("swapped")["version"] == str(number)
+            load.hears(str(number))
+        assert os.listdir(tmp_path / "16")
+        assert not (tmp_path / "15").exists()
+    assert {status for _, status, _ in load.answers} == {200}
+    assert {document["version"] for _, _, document in load.answers} >= {
+        str(k) for k in range(2, 17)
+    }
 
 
 @pytest.fixture

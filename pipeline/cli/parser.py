@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 import ranklite
+from ranklite.pipeline.cli import serving
 from ranklite.pipeline.kubeflow import commands as kubeflow
 from ranklite.pipeline.runs.folders import DEFAULT_RUNS
 
@@ -118,6 +119,10 @@ def parser() -> argparse.ArgumentParser:
     )
     score.add_argument(
         "--column", default="score", help="name of that column (default: %(default)s)"
+    )
+
+    serving.add_parser(
+        command("serve", "Serve a pushed model over HTTP, and each new version once it is there.")
     )
 
     lineage = command(

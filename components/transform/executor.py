@@ -11,6 +11,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from ranklite.components.artifact_types import ROWS_FILE
+from ranklite.components.transform.once import traced_and_loaded_once
 from ranklite.models.features.constants import without_values
 from ranklite.models.features.feature_set import FeatureSet
 
@@ -39,7 +40,8 @@ class Executor(transform_executor.Executor):
         Raises:
           ValueError: A feature has no value in its vocabulary.
         """
-        super().Do(input_dict, output_dict, exec_properties)
+        with traced_and_loaded_once():
+            super().Do(input_dict, output_dict, exec_properties)
         rows = os.path.join(artifact_utils.get_single_uri(input_dict["examples"]), ROWS_FILE)
         if fileio.exists(rows):  # Beam's reader of Parquet does not count
             to = artifact_utils.get_single_uri(output_dict["transformed_examples"])

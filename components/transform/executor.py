@@ -1,4 +1,4 @@
-"""Executor of Transform: TFX's, with batches of one size and its rows counted."""
+"""Executor of Transform: TFX's, with batches of one size, its rows counted, nothing done twice."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 from typing import Any
 
+import apache_beam as beam
 from tfx.components.transform import executor as transform_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
@@ -25,6 +26,15 @@ class Executor(transform_executor.Executor):
     together, would then depend on what else the machine does, and with the last digit of a number
     everything that is trained on it: two runs on the same data would push different bytes.
     """
+
+    def _make_beam_pipeline(self) -> Any:
+        """A pipeline in this process is pickled by cloudpickle, in half the time of dill.
+
+        Beam needs no dill from 2.69 on. Arguments that are given choose for themselves.
+        """
+        if self._beam_pipeline_args or self._make_beam_pipeline_fn is not None:
+            return super()._make_beam_pipeline()
+        return beam.Pipeline(argv=["--pickle_library=cloudpickle"])
 
     def _GetDesiredBatchSize(self, *args: Any, **kwargs: Any) -> int:
         return BATCH_ROWS

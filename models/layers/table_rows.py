@@ -118,7 +118,22 @@ class HashedRows(StoredRows):
         return self._unless_reserved(ids, self.reserved + hashed % self.rows)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "rows": self.rows}
+        return {**super().get_config(), "rows": self.rows, "factor": _FACTOR}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> HashedRows:
+        """Reads what `get_config` wrote.
+
+        Raises:
+          ValueError: The model was trained with another hash: its rows are other values' here.
+        """
+        config = dict(config)
+        if config.pop("factor", None) != _FACTOR:
+            raise ValueError(
+                "a checkpoint with `table: {kind: hashed}` of an earlier version of RankLite, which "
+                "hashed otherwise: train anew, without `training.warm_start`"
+            )
+        return cls(**config)
 
 
 @keras.utils.register_keras_serializable("ranklite")

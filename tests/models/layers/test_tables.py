@@ -507,3 +507,13 @@ def test_wrong_tables(table: dict[str, Any], message: str) -> None:
 def test_keeping_nothing_or_everything_is_an_error(keep: float) -> None:
     with pytest.raises(ValidationError, match="keep"):
         RowPruning(technique="prune_rows", keep=keep)
+
+
+def test_a_model_that_was_hashed_otherwise_is_refused() -> None:
+    layer = HashedRows(SMALL, 4, name="rows")
+    config = layer.get_config()
+    again = HashedRows.from_config(config)
+    assert again.get_config() == config
+    del config["factor"]  # as earlier versions wrote it
+    with pytest.raises(ValueError, match="earlier version .* hashed otherwise: train anew"):
+        HashedRows.from_config(config)

@@ -130,8 +130,8 @@ class HashedRows(StoredRows):
         config = dict(config)
         if config.pop("factor", None) != _FACTOR:
             raise ValueError(
-                "a checkpoint with `table: {kind: hashed}` of an earlier version of RankLite, which "
-                "hashed otherwise: train anew, without `training.warm_start`"
+                "a checkpoint with `table: {kind: hashed}` of an earlier version, which hashed "
+                "otherwise: train it anew"
             )
         return cls(**config)
 

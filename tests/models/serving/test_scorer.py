@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ranklite.models.export.target import SERVING_RAW
+from ranklite.models.export.quiet import without_runtime_log
+from ranklite.models.export.target import SERVING_RAW, UnreadableModel
 from ranklite.models.export.tflite_runtime import LiteModel
+from ranklite.models.serving import trial
 from ranklite.models.serving import versions as bundle
 from ranklite.models.serving.scorer import Scorer
 from tests.pushed_model import ROW, push
@@ -177,3 +180,61 @@ def test_no_tensorflow_is_imported(pushed: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_damaged_file_is_refused_before_it_is_loaded(tmp_path: pathlib.Path) -> None:
+    version = push(tmp_path)
+    path = version / "model.tflite"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(bundle.DamagedFile, match=r"model\.tflite is not the file that was pushed"):
+        Scorer(str(version))
+    path.write_bytes(content[:-100])
+    with pytest.raises(bundle.DamagedFile, match=f"{len(content) - 100} bytes"):
+        Scorer(str(version))
+
+
+CRASHES = """
+import os, signal
+from ranklite.models.export import tflite_runtime
+
+def load(self, content):
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+tflite_runtime.LiteModel.__init__ = load
+"""
+
+
+def test_a_file_that_crashes_the_runtime_is_an_error(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = push(tmp_path / "pushed")
+    rows = [ROW, {**ROW, "user": None}]
+    expected = Scorer(str(version)).score(rows)
+    np.testing.assert_array_equal(Scorer(str(version), trusted=False).score(rows), expected)
+    (tmp_path / "sitecustomize.py").write_text(CRASHES)  # only a new process runs it
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UnreadableModel, match=r"crashes the tflite runtime \(SIGSEGV\)"):
+        Scorer(str(version), trusted=False)
+
+
+def test_what_the_runtime_refuses_is_an_error_of_the_child_too() -> None:
+    with pytest.raises(UnreadableModel, match="ai-edge-litert cannot load the file"):
+        trial.check("tflite", b"no model")
+
+
+def test_the_runtime_writes_nothing(pushed: str) -> None:
+    code = f"from ranklite import Scorer; print(Scorer({pushed!r}).score([{ROW!r}]).shape)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout == "(1,)\n"
+    assert ended.stderr == ""
+
+
+def test_what_others_write_meanwhile_appears(capfd: pytest.CaptureFixture[str]) -> None:
+    with without_runtime_log():
+        os.write(
+            2, b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\nERROR: it is broken\n"
+        )
+        os.write(2, b"of an app\n")
+    assert capfd.readouterr().err == "ERROR: it is broken\nof an app\n"

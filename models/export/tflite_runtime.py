@@ -23,6 +23,8 @@ from ranklite.models.export.target import (
 )
 from ranklite.models.features.fingerprints import Encoder
 
+# What a runner of the runtime is made of; one that is made otherwise runs as it likes.
+_PARTS = {"_interpreter_wrapper", "_subgraph_index", "_inputs", "_outputs"}
 ENCODER = "ranklite.encoder"  # of the file's metadata: JSON of what turns texts into int32
 
 
@@ -49,6 +51,7 @@ class LiteModel(LoadedModel):
         except (ValueError, RuntimeError) as error:
             raise UnreadableModel(f"ai-edge-litert cannot load the file: {error}") from error
         self._runners: dict[str, Any] = {}
+        self._shapes: dict[str, dict[str, tuple[int, ...]]] = {}  # of the last call's inputs
         self._types: dict[str, dict[str, Any]] = {}
 
     @functools.cached_property
@@ -77,7 +80,7 @@ class LiteModel(LoadedModel):
     def score(
         self, inputs: Mapping[str, Array], signature: str = SERVING_DEFAULT, batch: int = BATCH
     ) -> npt.NDArray[np.float32]:
-        run = self._runner(signature)
+        run = functools.partial(self._run, signature)
         inputs = self._taken(inputs, signature)
         rows = max(len(value) for value in inputs.values())
         # One row of what many candidates share goes with each batch of them.
@@ -93,6 +96,24 @@ class LiteModel(LoadedModel):
         except RuntimeError as error:
             raise UnreadableModel(f"ai-edge-litert cannot run the file: {error}") from error
         return np.concatenate(parts)[:, 0] if parts else np.zeros(0, np.float32)
+
+    def _run(self, signature: str, **inputs: Array) -> dict[str, Array]:
+        """Runs a signature; inputs are resized where a shape is another than in the last call.
+
+        The runtime's own runner does so in each call, which takes two thirds of one of a row.
+        """
+        runner = self._runner(signature)
+        shapes = {name: values.shape for name, values in inputs.items()}
+        if shapes != self._shapes.get(signature) or not vars(runner).keys() >= _PARTS:
+            self._shapes.pop(signature, None)
+            result: dict[str, Array] = runner(**inputs)
+            self._shapes[signature] = shapes
+            return result
+        wrapper, graph = runner._interpreter_wrapper, runner._subgraph_index
+        for name, values in inputs.items():
+            wrapper.SetTensor(runner._inputs[name], values, graph)
+        wrapper.Invoke(graph)
+        return {name: wrapper.GetTensor(index, graph) for name, index in runner._outputs}
 
     def _taken(self, inputs: Mapping[str, Array], signature: str) -> Mapping[str, Array]:
         """Inputs in the types that a signature takes."""

@@ -132,12 +132,11 @@ class Encoder:
     def _encoded(self, name: str, values: Array) -> Array:
         if name not in self.encodings or values.dtype == np.int32:
             return values
-        if values.dtype == np.object_:
-            made = fingerprints(values.ravel(), self.seed)
-        elif self.encodings[name] == INTEGER:
+        if values.dtype != np.object_ and self.encodings[name] == INTEGER:
             return small_integers(values)
-        else:
-            made = _of_integers(values.ravel(), self.seed)
+        flat = values.ravel()
+        is_text = values.dtype == np.object_
+        made = fingerprints(flat.tolist(), self.seed) if is_text else _of_integers(flat, self.seed)
         return np.fromiter(made, np.int32, values.size).reshape(values.shape)
 
 
@@ -149,7 +148,11 @@ def fingerprint(value: bytes | str, seed: int) -> int:
 
 def fingerprints(values: Iterable[bytes | str], seed: int) -> Iterable[int]:
     """Fingerprints of texts; what is empty is missing."""
-    return (fingerprint(value, seed) if value else MISSING_INT32 for value in values)
+    hashed = mmh3.hash
+    made = [hashed(value, seed) if value else None for value in values]
+    if MISSING_INT32 in made:
+        made = [0 if key == MISSING_INT32 else key for key in made]
+    return (MISSING_INT32 if key is None else key for key in made)
 
 
 def small_integers(values: Array) -> npt.NDArray[np.int32]:

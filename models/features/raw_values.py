@@ -61,6 +61,59 @@ def convert(column: RawColumn, value: Any) -> Any:
     return kept + [column.missing] * (column.length - len(kept))
 
 
+def plain(column: RawColumn, values: list[Any]) -> npt.NDArray[Any] | None:
+    """What `convert` and `array` give, at once, where all values are plain ones of their type.
+
+    Args:
+      column: Where they belong.
+      values: str of a string, int of an int64, float or int of a float32, lists of these of a list,
+        and None.
+
+    Returns:
+      The array; None where a value is another, and has to be looked at by itself.
+    """
+    if column.length is None:
+        return _plain(column, values)
+    if not all(type(value) is list for value in values):
+        return None
+    flat = list(itertools.chain.from_iterable(values))
+    made = None if None in flat else _plain(column, flat)
+    if made is None or _has_gaps(column, flat, made):
+        return None
+    counts = np.array([len(value) for value in values], np.intp)
+    place = np.arange(len(flat)) - np.repeat(np.cumsum(counts) - counts, counts)
+    kept, row = place < column.length, np.repeat(np.arange(len(values)), counts)
+    rows = np.full((len(values), column.length), column.missing, NUMPY[column.dtype])
+    rows[row[kept], place[kept]] = made[kept]
+    return rows
+
+
+def _has_gaps(column: RawColumn, parts: list[Any], made: npt.NDArray[Any]) -> bool:
+    """Whether parts of lists are none, and those after them move up."""
+    if column.dtype == "string":
+        return not all(part.strip(" ") for part in parts)
+    return bool((made == column.missing).any() or (made != made).any())
+
+
+def _plain(column: RawColumn, values: list[Any]) -> npt.NDArray[Any] | None:
+    kinds, missing = set(map(type, values)) - {type(None)}, column.missing
+    try:
+        if column.dtype == "string" and kinds <= {str}:
+            texts = [value.encode() if value else missing for value in values]
+            made = np.empty(len(texts), np.object_)
+            made[:] = texts
+            return made
+        if column.dtype == "int64" and kinds <= {int}:
+            return np.array([missing if value is None else value for value in values], np.int64)
+        if column.dtype == "float32" and kinds <= {float, int}:
+            numbers = np.array([missing if v is None else v for v in values], np.float64)
+            is_large = np.abs(numbers) > _LARGEST
+            return None if is_large.any() else numbers.astype(np.float32)
+    except (OverflowError, UnicodeEncodeError):  # an integer of more than 64 bits, half a surrogate
+        pass
+    return None
+
+
 def parse(column: RawColumn, text: str | None) -> Any:
     """What a field of a CSV file means: a text, a list of texts, or None."""
     if not column.is_list or text is None:

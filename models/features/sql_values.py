@@ -212,7 +212,8 @@ def _text(text: str, dtype: str) -> str:
         plain = f"CASE WHEN {cast}::VARCHAR = {text} OR {whole} THEN {cast} END"
         return _unreserved(plain, dtype)
     # DuckDB reads 1_000 as a number, and what does not fit as infinity.
-    return _float(f"CASE WHEN NOT contains({text}, '_') THEN TRY_CAST({text} AS DOUBLE) END", dtype)
+    odd = f"contains({text}, '_') OR contains({text}, '+-')"  # DuckDB takes 1_000, and +-5 for -5
+    return _float(f"CASE WHEN NOT ({odd}) THEN TRY_CAST({text} AS DOUBLE) END", dtype)
 
 
 def _float(number: str, dtype: str) -> str:

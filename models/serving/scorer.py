@@ -254,13 +254,16 @@ class Scorer:
         return raw_values.array(column, values)
 
     def _array(self, column: RawColumn, rows: Sequence[tuple[int, Row]]) -> npt.NDArray[Any]:
-        values = []
+        name, values = column.name, []
         for number, row in rows:
-            if column.name not in row and column.past is None:
+            if name not in row and column.past is None:
                 raise KeyError(
-                    f"row {number} has no feature {column.name!r}; None says that a value is "
-                    "missing"
+                    f"row {number} has no feature {name!r}; None says that a value is missing"
                 )
+        made = raw_values.plain(column, [row.get(name) for _, row in rows])
+        if made is not None:
+            return made
+        for number, row in rows:
             try:
                 values.append(raw_values.convert(column, row.get(column.name)))
             except ValueError as error:

@@ -58,3 +58,29 @@ def test_no_tensor_of_the_file_is_int64_or_text(content: bytes) -> None:
 
 def test_the_file_has_no_text_of_the_log(content: bytes, tmp_path: pathlib.Path) -> None:
     assert b"u1" not in content.replace(b"quant1", b"")
+
+
+def test_calls_of_one_shape_and_of_others_score_alike(content: bytes) -> None:
+    """Inputs are resized where their shapes change, whichever signature ran in between."""
+    model, ids = LiteModel(content), {"ids": np.ones((2, 4), np.int32)}
+    ids["numeric"] = np.ones((2, 1), np.float32)
+    for rows in (4, 4, 1, 1, 4, 2, 4):
+        some = {name: values[:rows] for name, values in ROWS.items()}
+        fresh = LiteModel(content)
+        np.testing.assert_array_equal(
+            model.score(some, SERVING_RAW), fresh.score(some, SERVING_RAW)
+        )
+        np.testing.assert_array_equal(model.score(ids), fresh.score(ids))
+    other = {name: values[::-1].copy() for name, values in ROWS.items()}
+    expected = model.score(ROWS, SERVING_RAW)[::-1]
+    np.testing.assert_array_equal(model.score(other, SERVING_RAW), expected)
+
+
+def test_a_call_that_fails_leaves_the_file_usable(content: bytes) -> None:
+    model = LiteModel(content)
+    expected = model.score(ROWS, SERVING_RAW)
+    with pytest.raises((ValueError, KeyError)):
+        model.score({**ROWS, "unknown": ROWS["price"]}, SERVING_RAW)
+    with pytest.raises(ValueError, match=r"Cannot set tensor: Got value of type"):
+        model.score({**ROWS, "price": ROWS["price"].astype(np.float64)}, SERVING_RAW)
+    np.testing.assert_array_equal(model.score(ROWS, SERVING_RAW), expected)

@@ -29,7 +29,7 @@ def files(about: About) -> dict[str, str]:
         CLIENT,
         model=comment(about.name),
         seed=about.seed,
-        fields="\n".join(f"  var {name}: {_type(each)}" for name, each in pairs),
+        fields="\n".join(f"    var {name}: {_type(each)}" for name, each in pairs),
         inputs="\n".join(f"    inputs.append({_input(name, each)})" for name, each in pairs),
     )
     assignments = "\n".join(f"  row.{name} = {_value(each)}" for name, each in pairs)

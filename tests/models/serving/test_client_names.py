@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import pathlib
 import re
 from typing import Any
 
@@ -13,6 +14,7 @@ from ranklite.models.features.raw_column import RawColumn
 from ranklite.models.serving import clients
 from ranklite.models.serving.clients import About, Input, cpp, kotlin, names, python, swift
 
+ROOT = pathlib.Path(__file__).parents[3]
 WORDS = {"class", "in", "Row"}
 
 
@@ -73,3 +75,14 @@ def test_the_hash_of_a_client_is_ours() -> None:
     assert [murmur3(b"", 0), murmur3(b"", 1)] == [0, 0x514E28B7]
     assert murmur3(b"\xff\xff\xff\xff", 0) == 0x76293B50
     assert murmur3(b"Hello, world!", 0x9747B28C) == 0x24884CBA
+
+
+def test_the_hashes_of_the_documentation_are_true() -> None:
+    text = (ROOT / "docs/clients.md").read_text(encoding="utf-8")
+    table = re.findall(
+        r"^\| (`\"(.+)\"`|-?[0-9]+) \| ([0-9]+) \| (-?[0-9]+) \|$", text, re.MULTILINE
+    )
+    assert len(table) == 9
+    for number, word, seed, expected in table:
+        data = word.encode() or int(number).to_bytes(8, "little", signed=True)
+        assert fingerprint(data, int(seed)) == int(expected)

@@ -5,34 +5,34 @@
 // its 8 bytes (little-endian), what is missing as -2^31 or NaN. ../vectors.json has examples, by
 // which main.swift checks this file.
 
-/// A row of features. nil, "" and NaN say that a value is missing. Of a list the first values
-/// count, as many as the model takes.
-struct Row {
+enum RankLite {
+  /// A row of features. nil, "" and NaN say that a value is missing. Of a list the first values
+  /// count, as many as the model takes.
+  struct Row {
 $fields
-}
-
-/// An input of the model.
-struct Input {
-  enum Values {
-    case ints([Int32])
-    case floats([Float])
   }
 
-  let name: String
-  /// Values a row; nil where a row has one and the input no second dimension.
-  let length: Int?
-  let values: Values
-}
+  /// An input of the model.
+  struct Input {
+    enum Values {
+      case ints([Int32])
+      case floats([Float])
+    }
 
-/// A number that float32 cannot hold.
-struct BeyondFloat32: Error, CustomStringConvertible {
-  let name: String
-  let value: Double
+    let name: String
+    /// Values a row; nil where a row has one and the input no second dimension.
+    let length: Int?
+    let values: Values
+  }
 
-  var description: String { "\(name) = \(value) is beyond float32" }
-}
+  /// A number that float32 cannot hold.
+  struct BeyondFloat32: Error, CustomStringConvertible {
+    let name: String
+    let value: Double
 
-enum RankLite {
+    var description: String { "\(name) = \(value) is beyond float32" }
+  }
+
   static let seed: UInt32 = $seed
   static let missing = Int32.min
 

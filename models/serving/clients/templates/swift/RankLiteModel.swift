@@ -35,13 +35,13 @@ final class RankLiteModel {
   }
 
   /// Probabilities of a positive, a row each.
-  func score(_ rows: [Row]) throws -> [Float] {
+  func score(_ rows: [RankLite.Row]) throws -> [Float] {
     try stride(from: 0, to: rows.count, by: Self.batch).flatMap { first in
       try run(Array(rows[first..<min(rows.count, first + Self.batch)]))
     }
   }
 
-  private func run(_ part: [Row]) throws -> [Float] {
+  private func run(_ part: [RankLite.Row]) throws -> [Float] {
     let encoded = try RankLite.encode(part)
     if part.count != rows { try makeRoom(encoded, part.count) }
     for input in encoded {
@@ -56,7 +56,7 @@ final class RankLiteModel {
   }
 
   /// Buffers for so many rows; they are kept for the next call.
-  private func makeRoom(_ encoded: [Input], _ count: Int) throws {
+  private func makeRoom(_ encoded: [RankLite.Input], _ count: Int) throws {
     rows = 0
     inputs = try names.enumerated().map { k, name in
       let input = encoded.first { $$0.name == name }!

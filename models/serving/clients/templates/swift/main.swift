@@ -21,8 +21,8 @@ func list<T>(_ value: Any?, _ of: (Any?) -> T?) -> [T] {
   (value as? [Any] ?? []).compactMap(of)
 }
 
-func row(_ json: [String: Any]) -> Row {
-  var row = Row()
+func row(_ json: [String: Any]) -> RankLite.Row {
+  var row = RankLite.Row()
 $assignments
   return row
 }

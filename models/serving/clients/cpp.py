@@ -19,8 +19,8 @@ RESERVED = words(
     nullptr operator or or_eq private protected public register reinterpret_cast requires return
     short signed sizeof static static_assert static_cast struct switch template this thread_local
     throw true try typedef typeid typename union unsigned using virtual void volatile wchar_t while
-    xor xor_eq Row NULL EOF NAN INFINITY INT_MAX INT_MIN errno assert stdin stdout stderr linux unix
-    major minor min max interface near far
+    xor xor_eq Row std NULL EOF NAN INFINITY INT_MAX INT_MIN errno assert stdin stdout stderr linux
+    unix major minor min max interface near far
     """
 )
 

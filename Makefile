@@ -21,6 +21,7 @@ BIN     := $(VENV)/bin
 SUMS    := $(shell cat $(LOCK) setup.cfg pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
 MADE    := $(VENV)/.ready-$(STACK)-$(notdir $(PYTHON))-
 READY   := $(MADE)$(SUMS)
+KOTLIN  := tests/kotlin/node_modules/.package-lock.json
 KFP     := $(VENV)-kfp
 KFPSUMS := $(KFP)/.ready-$(notdir $(PYTHON))-$(shell cat requirements/kfp-local.txt 2>/dev/null | cksum | cut -d' ' -f1)
 LABELS   = --build-arg VERSION=$$(sed -n 's/^version = //p' setup.cfg) \
@@ -76,8 +77,13 @@ unit: setup ## The fast tests, a file at a time in JOBS processes
 	@$(BIN)/coverage erase
 	@$(BIN)/python -m pytest -m "not slow and not e2e and not kubeflow" -q -n $(JOBS) --dist loadfile --cov --cov-report=
 
-slow: setup ## Fine-tunings and conversions, seconds each
+slow: setup $(KOTLIN) ## Fine-tunings, conversions and compilers, seconds each
 	@$(BIN)/python -m pytest -m slow -q -n $(JOBS) --dist loadfile --cov --cov-append --cov-report=
+
+# The compiler that checks the clients in Kotlin; without npm its test skips.
+$(KOTLIN): tests/kotlin/package-lock.json
+	@if command -v npm >/dev/null; then cd tests/kotlin && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error \
+	  && touch node_modules/.package-lock.json; fi
 
 e2e: setup ## Whole pipeline runs
 	@$(BIN)/python -m pytest -m e2e -q -n $(JOBS) --dist loadfile --durations=10 --cov --cov-append --cov-report=

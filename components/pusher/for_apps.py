@@ -35,6 +35,8 @@ def files(
     if model.encoder is None or not push.get("clients", True):
         return made
     words = json.loads(preprocessing)["constants"]["vocabularies"]
+    if PREPROCESSING_FILE not in made:
+        words = {}  # values that are not to be pushed are not in the vectors either
     columns = [RawColumn.of_entry(entry) for entry in metadata["features"]]
     made |= clients.generate(metadata, vectors.made(model, columns, words))
     browser = target.for_browser(model.content, push.get("browser_batch", 64))

@@ -16,7 +16,7 @@ from typing import Any
 from ranklite.models.features.fingerprints import FINGERPRINT, INTEGER
 from ranklite.models.features.raw_column import RawColumn
 
-LANGUAGES: tuple[str, ...] = ()
+LANGUAGES: tuple[str, ...] = ("python", "cpp", "kotlin", "swift")
 FOLDER = "clients"
 VECTORS_FILE = "vectors.json"
 BROWSER_FILE = f"{FOLDER}/web/model.tflite"
@@ -48,6 +48,15 @@ class Input:
     def is_integer(self) -> bool:
         """Whether an integer stands for itself."""
         return self.encoding == INTEGER
+
+    @property
+    def holds(self) -> str:
+        """`text`, `hashed` for an integer whose hash is sent, `integer`, or `number`."""
+        if self.is_text:
+            return "text"
+        if self.is_fingerprint:
+            return "hashed"
+        return "integer" if self.is_integer else "number"
 
 
 @dataclasses.dataclass(frozen=True)

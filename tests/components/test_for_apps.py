@@ -1,0 +1,54 @@
+"""What a version holds for apps, and what it leaves out where the vocabularies are not pushed."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+import pytest
+
+from ranklite.components.pusher import for_apps
+from ranklite.models.export.tflite import TFLite
+from ranklite.models.export.tflite_runtime import LiteModel
+from ranklite.models.serving import clients
+from tests.pushed_model import FEATURES, push
+
+WORDS = {"user": ["u0", "u1", "u2"], "item": ["1", "2", "3"], "tags": ["a", "b"]}
+PREPROCESSING = json.dumps({"constants": {"vocabularies": WORDS}}).encode()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> LiteModel:
+    folder = push(pathlib.Path(tmp_path_factory.mktemp("pushed")))
+    return LiteModel(str(folder / "model.tflite"))
+
+
+def files(model: LiteModel, **settings: Any) -> dict[str, bytes]:
+    metadata = {"features": FEATURES, "fingerprint": model.encoder.entry()}
+    return for_apps.files(TFLite(), model, metadata, PREPROCESSING, settings)
+
+
+def users(made: dict[str, bytes]) -> set[str]:
+    """Users whose ids are written in some file."""
+    return {user for user in WORDS["user"] if any(f'"{user}"'.encode() in t for t in made.values())}
+
+
+def test_clients_vectors_and_preprocessing(model: LiteModel) -> None:
+    made = files(model)
+    folders = {name.split("/")[1] for name in made if name.startswith("clients/")}
+    assert folders == {*clients.LANGUAGES, "web", clients.VECTORS_FILE}
+    assert made["preprocessing.json"] == PREPROCESSING
+    assert users({"vectors": made["clients/vectors.json"]}) == set(WORDS["user"])
+
+
+def test_no_value_of_a_vocabulary_is_pushed(model: LiteModel) -> None:
+    made = files(model, preprocessing=False)
+    assert set(made) == set(files(model)) - {"preprocessing.json"}
+    assert users(made) == set()
+    rows = json.loads(made["clients/vectors.json"])["rows"]
+    assert len({row["row"]["user"] for row in rows}) > 3  # made-up ones are there
+
+
+def test_no_clients(model: LiteModel) -> None:
+    assert set(files(model, clients=False)) == {"preprocessing.json"}

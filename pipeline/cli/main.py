@@ -22,6 +22,7 @@ _COMMANDS = {
     "report": commands.report,
     "compare": comparing.compare,
     "score": commands.score,
+    "demo": commands.demo,
     "lineage": commands.lineage,
     "clean": commands.clean,
     "tensorboard": commands.tensorboard,

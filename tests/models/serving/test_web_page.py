@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
+import re
 import threading
 from collections.abc import Iterator
 
@@ -34,9 +36,29 @@ def pushed(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return client_version.push(tmp_path_factory.mktemp("pushed"))
 
 
+def blocks(document: str) -> list[str]:
+    """The JavaScript in a document of ours."""
+    text = (pathlib.Path(__file__).parents[3] / document).read_text("utf-8")
+    return re.findall("```js\n(.*?)```", text, re.DOTALL)
+
+
 @pytest.fixture(scope="module")
-def address(pushed: pathlib.Path) -> Iterator[str]:
-    with demo.server(demo.files(str(pushed), str(litert())), 0) as running:
+def address(pushed: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The page's, beside which lies one with the README's code."""
+    served = demo.files(str(pushed), str(litert()))
+    readme = tmp_path_factory.mktemp("readme")
+    [code] = blocks("README.md")
+    [import_map] = re.findall(
+        '<script type="importmap">.*?</script>', served["/clients/web/index.html"].read_text()
+    )
+    own = '<script type="module" src="readme.js"></script>'
+    for name, text in {
+        "readme.js": f"{code}document.title = JSON.stringify(best);",
+        "readme.html": f'<link rel="icon" href="data:,"><body>{import_map}{own}',
+    }.items():
+        (readme / name).write_text(text)
+        served[f"/clients/web/{name}"] = readme / name
+    with demo.server(served, 0) as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield demo.address(running)
         running.shutdown()
@@ -87,6 +109,17 @@ def test_the_page_ranks_as_the_scorer_does_and_without_a_network(
         assert ranking(visit) == best(pushed, user, [3, -5, 2**63 - 1, 1], 4)
         assert not asked
         assert not visit.complaints
+
+
+def test_the_code_in_the_readme_works(pushed: pathlib.Path, address: str) -> None:
+    user = {"user": "u7", "shop": 5, "tags": ["a"], "price": 9.99}
+    top = Scorer(str(pushed)).top_k(user, [{"item": 3}, {"item": 8}], 10)
+    with opened(f"{address}readme.html") as visit:
+        visit.page.wait_for_function("document.title")
+        made = json.loads(visit.page.title())
+    assert [best["index"] for best in made] == [index for index, _ in top]
+    np.testing.assert_allclose([best["score"] for best in made], [s for _, s in top], atol=1e-6)
+    assert blocks("docs/clients.md") == blocks("README.md")
 
 
 def test_what_is_wrong_is_said_on_the_page(address: str) -> None:

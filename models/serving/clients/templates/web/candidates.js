@@ -50,7 +50,7 @@ export function parseCandidates(text) {
   });
 }
 
-/** Lines of cells; a quoted cell may hold commas, quotes ("") and line breaks. Empty lines are none. */
+/** Lines of cells; a quoted cell may hold commas, quotes and line breaks. An empty line is none. */
 export function parseCsv(text) {
   const lines = [[""]];
   let quoted = false;

@@ -8,6 +8,8 @@ const OFFERED = 500; // values that a field offers
 const CANDIDATES = 1000; // items that are ranked at first
 const VERSION = new URL("../../", import.meta.url); // where the page lies in a pushed version
 const SHARED = FEATURES.filter((feature) => feature.name !== ITEM);
+const NO_CANDIDATES =
+  "There are no candidates. The first line names features, each other line is one.";
 const NO_JSON = /("(?:[^"\\]|\\.)*")|-?\b(?:NaN|Infinity)\b/g;
 const byId = (id) => document.getElementById(id);
 const inputs = new Map();
@@ -36,11 +38,15 @@ function say(text, isBad = false) {
   byId("status").classList.toggle("bad", isBad);
 }
 
+function listOf({ type, separator }) {
+  return (type === "string" ? ["a", "b"] : ["1", "2"]).join(separator || "|");
+}
+
 function showFields(vocabularies) {
   SHARED.forEach((feature, number) => {
     const input = element("input", "", { id: "field-" + number, placeholder: "missing" });
     const words = vocabularies[feature.name] ?? [];
-    if (feature.length !== null) input.placeholder = "a" + (feature.separator || "|") + "b";
+    if (feature.length !== null) input.placeholder = listOf(feature);
     else if (words.length) {
       const list = element("datalist", "", { id: "words-" + number });
       list.append(...words.slice(0, OFFERED).map((value) => element("option", "", { value })));
@@ -66,7 +72,7 @@ async function rank() {
       [...inputs].map(([feature, input]) => [feature.name, toValue(feature, input.value)]),
     );
     const items = parseCandidates(byId("items").value);
-    if (!items.length) throw new TypeError("There are no candidates.");
+    if (!items.length) throw new TypeError(NO_CANDIDATES);
     const start = performance.now();
     const best = await ranker.rank(user, items, Math.max(1, byId("count").valueAsNumber || 1));
     const time = performance.now() - start;
@@ -105,7 +111,7 @@ async function load() {
   const preprocessing = holds("preprocessing.json") ? await json("preprocessing.json") : null;
   showFields(preprocessing?.constants.vocabularies ?? {});
   const litert = await import("@litertjs/core").catch(() => {
-    throw new Error("LiteRT.js is not here: copy node_modules/@litertjs to litert/ beside this page");
+    throw new Error("LiteRT.js is not here: copy node_modules/@litertjs to litert/, beside it");
   });
   const start = performance.now();
   globalThis.Module = { print() {}, printErr() {} }; // the runtime's log, which is long
@@ -127,7 +133,7 @@ async function load() {
 byId("form").addEventListener("submit", async (event) => {
   event.preventDefault();
   await rank();
-  byId("best").scrollIntoView({ block: "nearest" }); // on a phone it lies below
+  byId("result").scrollIntoView({ block: "nearest" }); // on a phone it lies below
 });
 byId("form").addEventListener("change", () => ranker && rank());
 try {

@@ -11,6 +11,7 @@ CONFIG  ?= configs/synthetic.yaml
 DATA    ?=
 RUNS    ?= runs
 ARGS    ?=
+PUSHED  ?= $(RUNS)/synthetic/pushed
 IMAGE   ?= ranklite:latest
 SERVER  ?= ranklite-serve:latest
 DOCKER  ?= docker
@@ -22,6 +23,7 @@ SUMS    := $(shell cat $(LOCK) setup.cfg pyproject.toml 2>/dev/null | cksum | cu
 MADE    := $(VENV)/.ready-$(STACK)-$(notdir $(PYTHON))-
 READY   := $(MADE)$(SUMS)
 KOTLIN  := tests/kotlin/node_modules/.package-lock.json
+LITERT  := examples/web/node_modules/.package-lock.json
 KFP     := $(VENV)-kfp
 KFPSUMS := $(KFP)/.ready-$(notdir $(PYTHON))-$(shell cat requirements/kfp-local.txt 2>/dev/null | cksum | cut -d' ' -f1)
 LABELS   = --build-arg VERSION=$$(sed -n 's/^version = //p' setup.cfg) \
@@ -32,7 +34,7 @@ COMPILE  = uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-l
 export TF_USE_LEGACY_KERAS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup image serve-image kubeflow-test run validate test test-newest unit slow e2e lint format tensorboard lock clean
+.PHONY: help setup image serve-image kubeflow-test run demo validate test test-newest unit slow e2e lint format tensorboard lock clean
 
 help: ## List the targets
 	@echo "RankLite: from interaction logs to a small, fast, gated TFLite ranking model."
@@ -57,6 +59,14 @@ $(READY):
 
 run: setup ## Run the whole pipeline: CONFIG=<yaml> DATA=<folder> (default: synthetic data)
 	@$(BIN)/ranklite run --config $(CONFIG) $(if $(DATA),--data $(DATA)) --runs $(RUNS) $(ARGS)
+
+demo: setup $(LITERT) ## Rank in the browser with a pushed model, on this machine alone: PUSHED=<folder>
+	@$(BIN)/ranklite demo $(PUSHED) --litert examples/web/node_modules $(ARGS)
+
+$(LITERT): examples/web/package-lock.json
+	@command -v npm >/dev/null || { echo "make demo needs npm, which brings LiteRT.js" >&2; exit 1; }
+	@cd examples/web && npm ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
 
 validate: setup ## Check a configuration without running it: CONFIG=<yaml>
 	@$(BIN)/ranklite validate --config $(CONFIG)

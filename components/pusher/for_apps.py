@@ -26,17 +26,18 @@ def files(
       target: What the file is.
       model: The file, loaded.
       metadata: `model.json`.
-      preprocessing: `RawFeatures.to_dict` as JSON.
+      preprocessing: `RawFeatures.to_dict` as JSON, which may hold NaN; what is pushed has null
+        there, since parsers of other languages know no NaN.
       push: The configuration's `push`: `clients`, `preprocessing`, `browser_batch`.
     """
     made = {}
+    data = json.loads(preprocessing, parse_constant=lambda _: None)
     if push.get("preprocessing", True):
-        made[PREPROCESSING_FILE] = preprocessing
+        made[PREPROCESSING_FILE] = json.dumps(data, allow_nan=False).encode()
     if model.encoder is None or not push.get("clients", True):
         return made
-    words = json.loads(preprocessing)["constants"]["vocabularies"]
-    if PREPROCESSING_FILE not in made:
-        words = {}  # values that are not to be pushed are not in the vectors either
+    # Values that are not to be pushed are not in the vectors either.
+    words = data["constants"]["vocabularies"] if PREPROCESSING_FILE in made else {}
     columns = [RawColumn.of_entry(entry) for entry in metadata["features"]]
     made |= clients.generate(metadata, vectors.made(model, columns, words))
     browser = target.for_browser(model.content, push.get("browser_batch", 64))

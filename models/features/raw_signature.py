@@ -114,7 +114,7 @@ class RawFeatures(tf.Module):
             "features": [feature.model_dump(mode="json") for feature in self._features.features],
             "layout": self._layout.to_dict(),
             "constants": self._constants.to_dict(),
-            "fingerprint": self.encoder.entry() | {"false_matches": self.false_matches},
+            "fingerprint": self.encoder.entry() | {"false_matches": dict(self.false_matches)},
         }
 
     def with_strings(self) -> RawFeatures:

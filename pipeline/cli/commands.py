@@ -95,6 +95,16 @@ def score(args: argparse.Namespace) -> int:
     return 0
 
 
+def demo(args: argparse.Namespace) -> int:
+    """Serves a version's page until it is stopped."""
+    from ranklite.models.serving.demo import address, files, server
+
+    with server(files(args.model, args.litert), args.port) as running:
+        print(f"{address(running)} ranks in the browser; Ctrl-C ends it", flush=True)
+        running.serve_forever()
+    return 0
+
+
 def lineage(args: argparse.Namespace) -> int:
     """Says what made a model."""
     from ranklite.pipeline.runs.lineage import trace

@@ -23,6 +23,7 @@ _COMMANDS = {
     "compare": comparing.compare,
     "score": commands.score,
     "serve": serving.serve,
+    "demo": commands.demo,
     "lineage": commands.lineage,
     "clean": commands.clean,
     "tensorboard": commands.tensorboard,

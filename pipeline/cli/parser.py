@@ -125,6 +125,17 @@ def parser() -> argparse.ArgumentParser:
         command("serve", "Serve a pushed model over HTTP, and each new version once it is there.")
     )
 
+    demo = command(
+        "demo", "Open a page that ranks with a pushed model in the browser (no TensorFlow)."
+    )
+    demo.add_argument("model", help="a pushed version, or the folder of all versions")
+    demo.add_argument("--port", type=int, default=8000, help="0: any (default: %(default)s)")
+    demo.add_argument(
+        "--litert",
+        metavar="DIR",
+        help="folder of LiteRT.js: node_modules (default: that of `make demo`)",
+    )
+
     lineage = command(
         "lineage", "Say which logs, code and configuration made a model, and what was refused."
     )

@@ -37,8 +37,8 @@ def users(made: dict[str, bytes]) -> set[str]:
 def test_clients_vectors_and_preprocessing(model: LiteModel) -> None:
     made = files(model)
     folders = {name.split("/")[1] for name in made if name.startswith("clients/")}
-    assert folders == {*clients.LANGUAGES, "web", clients.VECTORS_FILE}
-    assert made["preprocessing.json"] == PREPROCESSING
+    assert folders == {*clients.LANGUAGES, clients.VECTORS_FILE}
+    assert json.loads(made["preprocessing.json"]) == json.loads(PREPROCESSING)
     assert users({"vectors": made["clients/vectors.json"]}) == set(WORDS["user"])
 
 
@@ -52,3 +52,22 @@ def test_no_value_of_a_vocabulary_is_pushed(model: LiteModel) -> None:
 
 def test_no_clients(model: LiteModel) -> None:
     assert set(files(model, clients=False)) == {"preprocessing.json"}
+
+
+def no_constant(name: str) -> None:
+    raise AssertionError(f"{name} is no JSON")
+
+
+@pytest.mark.parametrize(
+    ("push", "names"), [({}, ["preprocessing.json"]), ({"preprocessing": False}, [])]
+)
+def test_preprocessing_is_json_of_any_parser(push: dict[str, bool], names: list[str]) -> None:
+    class NoEncoder:
+        encoder = None
+
+    data = b'{"values": [1.5, NaN, "NaN"], "constants": {"vocabularies": {}}}'
+    made = for_apps.files(TFLite(), NoEncoder(), {}, data, push)
+    assert sorted(made) == names
+    for content in made.values():
+        read = json.loads(content, parse_constant=no_constant)
+        assert read["values"] == [1.5, None, "NaN"]

@@ -16,7 +16,7 @@ from typing import Any
 from ranklite.models.features.fingerprints import FINGERPRINT, INTEGER
 from ranklite.models.features.raw_column import RawColumn
 
-LANGUAGES: tuple[str, ...] = ("python", "cpp", "kotlin", "swift")
+LANGUAGES: tuple[str, ...] = ("python", "web", "cpp", "kotlin", "swift")
 FOLDER = "clients"
 VECTORS_FILE = "vectors.json"
 BROWSER_FILE = f"{FOLDER}/web/model.tflite"

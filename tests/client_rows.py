@@ -121,8 +121,8 @@ def push(folder: pathlib.Path, count: int) -> Pushed:
     return Pushed(pathlib.Path(version), Scorer(version), made, path)
 
 
-def _content() -> tuple[bytes, Encoder]:
-    """The file, and what encodes for it, under the awkward names."""
+@functools.cache
+def _made() -> tuple[Checkpoint, RawFeatures]:
     sizes = [(f.name, f.id_length, len(WORDS.get(f.name, ()))) for f in FEATURES.id_features]
     layout = FeatureLayout.build(sizes, FEATURES.numeric_names, FEATURES.list_fields)
     numbers = FEATURES.numeric_names
@@ -131,7 +131,23 @@ def _content() -> tuple[bytes, Encoder]:
     )
     config = DeepFMConfig(embedding_dim=4, hidden_units=(8,), embedding_stddev=0.5)
     checkpoint = Checkpoint(build_deepfm(layout, config), layout, config)
-    raw = RawFeatures(FEATURES, constants, layout)
+    return checkpoint, RawFeatures(FEATURES, constants, layout)
+
+
+def scores_of_strings(made: list[dict[str, Any]]) -> Any:
+    """Scores of rows by the file of the same model that takes texts and int64."""
+    checkpoint, raw = _made()
+    model = LiteModel(export.to_tflite(checkpoint, raw.with_strings()))
+    arrays = {
+        c.name: raw_values.array(c, [raw_values.convert(c, row[NAMES[c.name]]) for row in made])
+        for c in FEATURES.raw_columns
+    }
+    return model.score(arrays, SERVING_RAW)
+
+
+def _content() -> tuple[bytes, Encoder]:
+    """The file, and what encodes for it, under the awkward names."""
+    checkpoint, raw = _made()
     model = flatbuffer_utils.convert_bytearray_to_object(
         bytearray(export.to_tflite(checkpoint, raw))
     )

@@ -57,6 +57,8 @@ def result(*, refused: bool) -> tfma.ValidationResult:
 class FakeModel:
     """Stands for a file that is not looked into here."""
 
+    encoder = None  # it takes texts as they are: no client is generated
+
     def __init__(self, content: bytes) -> None:
         self.content = content
 
@@ -95,6 +97,7 @@ def push(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         serving = pathlib.Path(inputs["model"][0].uri) / "Format-Serving"
         serving.mkdir()
         (serving / "tflite").write_bytes(bytes([number]))
+        (serving.parent / "preprocessing.json").write_text("{}")
         report = pathlib.Path(inputs["stage_report"][0].uri) / "report.json"
         report.write_text(json.dumps(REPORT))
         page = pathlib.Path(inputs["page"][0].uri) / "report.html"

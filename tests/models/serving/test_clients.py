@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from ranklite.models.serving import clients
-from tests.client_rows import FIXED, Pushed, push
+from tests.client_rows import FIXED, Pushed, push, scores_of_strings
 
 COUNT = 10_000
 ROOT = pathlib.Path(__file__).parents[3]
@@ -76,6 +76,11 @@ def python(pushed: Pushed) -> ModuleType:
 def test_the_rows_are_worth_comparing(pushed: Pushed) -> None:
     assert len(np.unique(pushed.scores)) > COUNT / 2
     assert pushed.scores.std() > 0.05
+
+
+def test_the_file_with_strings(pushed: Pushed) -> None:
+    scores = scores_of_strings(pushed.rows)
+    np.testing.assert_allclose(scores, pushed.scores, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("compiled", [False, True])

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 DEFAULT_TARGET = "tflite"  # also of versions that were pushed before they named theirs
 
 TARGETS: Registry[type[Target]] = Registry(
-    "export target", "ranklite.targets", {"tflite": "ranklite.models.export.tflite:TFLite"}
+    "export target",
+    "ranklite.targets",
+    {
+        "tflite": "ranklite.models.export.tflite:TFLite",
+        "onnx": "ranklite.models.export.onnx:Onnx",
+    },
 )
 
 

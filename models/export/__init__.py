@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ranklite.models.export.target import Target
 
 DEFAULT_TARGET = "tflite"  # also of versions that were pushed before they named theirs
+MOST_TARGETS = 8  # of a run: files of one model
 
 TARGETS: Registry[type[Target]] = Registry(
     "export target",

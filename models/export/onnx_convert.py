@@ -10,7 +10,6 @@ makes a graph of it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import onnx

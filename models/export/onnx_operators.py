@@ -42,6 +42,7 @@ _PLAIN = {
     "ROUND": "Round",
     "SELECT": "Where",
     "SELECT_V2": "Where",
+    "SIGN": "Sign",
     "SIN": "Sin",
     "SQRT": "Sqrt",
     "TANH": "Tanh",
@@ -155,6 +156,16 @@ def _of_integers(writer: Writer, operator: Operator) -> None:
         raise NotExportable(f"{operator.name} of floats is not translated to ONNX")
 
 
+def _bucketize(writer: Writer, operator: Operator) -> None:
+    """How many boundaries a value is not below: NaN is below none."""
+    (output,) = operator.outputs
+    boundaries = writer.of(operator.options.boundaries, np.float32)
+    value = writer.add("Unsqueeze", writer.value(operator.inputs[0]), writer.of([-1]))
+    above = writer.add("Not", writer.add("Less", value, boundaries))
+    ones = writer.add("Cast", above, to=DTYPES[writer.tensor(output).dtype])
+    writer.keep(output, writer.add("ReduceSum", ones, writer.of([-1]), keepdims=0))
+
+
 def _softmax(writer: Writer, operator: Operator) -> None:
     value = writer.value(operator.inputs[0])
     if operator.options.beta != 1:
@@ -262,6 +273,7 @@ _OWN: dict[str, Callable[[Writer, Operator], None]] = {
     **{key: functools.partial(_arithmetic, name=name) for key, name in _ARITHMETIC.items()},
     **{key: functools.partial(_reduction, name=name) for key, name in _REDUCTIONS.items()},
     "BATCH_MATMUL": _batch_matmul,
+    "BUCKETIZE": _bucketize,
     "CAST": _cast,
     "CONV_2D": _conv_2d,
     "DEQUANTIZE": _dequantize,

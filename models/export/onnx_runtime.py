@@ -45,8 +45,9 @@ class OnnxModel(LoadedModel):
         self.content = content
         session = _session(content)
         try:
-            about = session.get_modelmeta().custom_metadata_map["signatures"]
-            self.signatures: dict[str, dict[str, Any]] = json.loads(about)
+            metadata = session.get_modelmeta().custom_metadata_map
+            self.signatures: dict[str, dict[str, Any]] = json.loads(metadata["signatures"])
+            self.about = {"opset": int(metadata["opset"])}
         except (KeyError, ValueError) as error:
             raise UnreadableModel(
                 "an ONNX file of RankLite names its signatures among its metadata; this one does "

@@ -1,4 +1,4 @@
-"""TFLite's operators that move values and compute none, in ONNX: they leave integers as they are."""
+"""TFLite's operators that move values and compute none, in ONNX: integers stay as they are."""
 
 from __future__ import annotations
 
@@ -58,9 +58,7 @@ def split(writer: Writer, operator: Operator) -> None:
     axis, values = operator.inputs
     number, shape = int(writer.tensor(axis).constant.item()), writer.tensor(values).shape
     sizes = [shape[number] // len(operator.outputs)] * len(operator.outputs)
-    for output, part in zip(
-        operator.outputs, _split(writer, values, sizes, number), strict=True
-    ):
+    for output, part in zip(operator.outputs, _split(writer, values, sizes, number), strict=True):
         writer.keep(output, part)
 
 
@@ -69,9 +67,7 @@ def split_v(writer: Writer, operator: Operator) -> None:
     values, sizes, axis = operator.inputs
     lengths = [int(size) for size in writer.tensor(sizes).constant.reshape(-1)]
     number = int(writer.tensor(axis).constant.item())
-    for output, part in zip(
-        operator.outputs, _split(writer, values, lengths, number), strict=True
-    ):
+    for output, part in zip(operator.outputs, _split(writer, values, lengths, number), strict=True):
         writer.keep(output, part)
 
 
@@ -79,19 +75,19 @@ def _split(writer: Writer, number: int, sizes: list[int], axis: int) -> list[str
     values = writer.name(number)
     if len(sizes) == 1:
         return [values]
-    parts: list[str] = writer.add(
-        "Split", values, writer.of(sizes), outputs=len(sizes), axis=axis
-    )
+    parts: list[str] = writer.add("Split", values, writer.of(sizes), outputs=len(sizes), axis=axis)
     return parts
 
 
 def strided_slice(writer: Writer, operator: Operator) -> None:
     """A part of each axis; an axis of which one entry is taken may go away."""
-    values, *limits = operator.inputs
-    first, last, step = (writer.tensor(number).constant.reshape(-1) for number in limits)
+    values, *places = operator.inputs
+    first, last, step = (writer.tensor(number).constant.reshape(-1) for number in places)
     about = operator.options
     if about.ellipsisMask or about.newAxisMask:
-        raise NotExportable("STRIDED_SLICE with an ellipsis or a new axis is not translated to ONNX")
+        raise NotExportable(
+            "STRIDED_SLICE with an ellipsis or a new axis is not translated to ONNX"
+        )
     cuts, gone = [], []
     for axis, (begin, end, stride) in enumerate(zip(first, last, step, strict=True)):
         begin, end, stride = int(begin), int(end), int(stride)
@@ -107,7 +103,8 @@ def strided_slice(writer: Writer, operator: Operator) -> None:
             cuts.append((begin, end, axis, stride))
     name = writer.name(values)
     if cuts:
-        name = writer.add("Slice", name, *(writer.of(list(column)) for column in zip(*cuts)))
+        limits = [writer.of(list(column)) for column in zip(*cuts, strict=True)]
+        name = writer.add("Slice", name, *limits)
     if gone:
         name = writer.add("Squeeze", name, writer.of(gone))
     writer.keep(operator.outputs[0], name)

@@ -62,10 +62,12 @@ class LoadedModel(abc.ABC):
     Attributes:
       content: The bytes of the file.
       signatures: Their names: SERVING_DEFAULT, and SERVING_RAW where the file was exported with it.
+      about: What else `model.json` says of the file, such as the version of its operators.
     """
 
     content: bytes
     signatures: Collection[str]
+    about: Mapping[str, Any] = {}
 
     @abc.abstractmethod
     def inputs(self, signature: str = SERVING_DEFAULT) -> dict[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ scales, and what the raw signature does, the file says in full; nothing is calib
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -224,5 +225,5 @@ def _texts(data: bytes) -> Array:
     count = int(np.frombuffer(data, np.int32, 1)[0])
     starts = np.frombuffer(data, np.int32, count + 1, 4)
     result = np.empty(count, np.object_)
-    result[:] = [data[a:b] for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    result[:] = [data[a:b] for a, b in itertools.pairwise(starts)]
     return result

@@ -30,9 +30,12 @@ class Scorer:
 
     Args:
       path: Folder of a version, or of all versions (the newest is taken).
+      target: Which file of the version to score with, by the name of its export target; None takes
+        the first one that the version was pushed with.
 
     Raises:
       FileNotFoundError: There is no version.
+      ValueError: The version has no file of the target.
       UnknownEntry: Its export target is not registered here.
       UnreadableModel: The runtime cannot load its file.
 
@@ -47,7 +50,7 @@ class Scorer:
         (2, True)
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, target: str | None = None) -> None:
         if not model_files(path):
             newest = latest_version(path)
             if newest is None:
@@ -58,7 +61,13 @@ class Scorer:
             self.metadata: dict[str, Any] = json.load(file)
         # What the file says of its inputs is enough: no feature's kind is imported.
         self._columns = [RawColumn.of_entry(entry) for entry in self.metadata["features"]]
-        shipped = export_target(self.metadata.get("target", DEFAULT_TARGET))
+        first = self.metadata.get("target", DEFAULT_TARGET)
+        there = list(self.metadata.get("targets") or (first,))
+        if target is not None and target not in there:
+            raise ValueError(
+                f"{path}: no file of the target {target!r}, only of {', '.join(there)}"
+            )
+        shipped = export_target(target or first)
         self._model = shipped.read(os.path.join(path, shipped.file))
 
     def score(self, rows: Iterable[Row]) -> npt.NDArray[np.float32]:

@@ -119,6 +119,11 @@ def parser() -> argparse.ArgumentParser:
     score.add_argument(
         "--column", default="score", help="name of that column (default: %(default)s)"
     )
+    score.add_argument(
+        "--target",
+        help="which file of a version that has several: tflite, onnx (default: the first one that "
+        "it was pushed with)",
+    )
 
     lineage = command(
         "lineage", "Say which logs, code and configuration made a model, and what was refused."

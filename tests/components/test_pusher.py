@@ -58,7 +58,7 @@ class FakeModel:
     """Stands for a file that is not looked into here."""
 
     def __init__(self, content: bytes) -> None:
-        self.content = content
+        self.content, self.about = content, dict[str, int]()
 
     def inputs(self, signature: str) -> dict[str, Any]:
         return {"ids": {"shape": [-1, 5], "dtype": "int64"}}

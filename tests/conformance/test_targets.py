@@ -428,7 +428,7 @@ def code_digests(folder: pathlib.Path, **changes: Any) -> dict[str, str]:
 def test_code_of_a_target_counts_in_the_stages_that_run_it(
     toys: pathlib.Path, tmp_path: pathlib.Path, changes: dict[str, Any], more: set[str]
 ) -> None:
-    changes = {"target": "packed", **changes}
+    changes = {"targets": ["packed"], **changes}
     before = code_digests(tmp_path, **changes)
     assert code_digests(tmp_path, **changes) == before
     source = toys / "toy_target.py"
@@ -440,5 +440,5 @@ def test_code_of_a_target_counts_in_the_stages_that_run_it(
         source.write_text(content, encoding="utf-8")
     changed = {node.partition(".")[0] for node in before if after[node] != before[node]}
     assert changed == {"Exporter", "Evaluator", "FileValidator", "Pusher"} | more
-    ours = code_digests(tmp_path, **{**changes, "target": "tflite"})
+    ours = code_digests(tmp_path, **{**changes, "targets": ["tflite"]})
     assert {node.partition(".")[0] for node in ours if ours[node] != before[node]} == changed

@@ -67,7 +67,7 @@ def test_a_pipeline_of_another_packages_entries(tmp_path: pathlib.Path) -> None:
             {"technique": "prune_inputs", "drop": 0.25, "epochs": 1},
             {"technique": "quantize", "epochs": 0},
         ],
-        "target": "packed",
+        "targets": "packed",
         "gates": {
             "min_auc": 0.5,
             "max_auc_drop": 0.1,

@@ -16,7 +16,8 @@ import onnx
 from onnx import helper
 
 from ranklite.models.architectures.checkpoint import Checkpoint
-from ranklite.models.export.onnx_operators import ML, translate
+from ranklite.models.export.onnx_lookups import ML
+from ranklite.models.export.onnx_operators import translate
 from ranklite.models.export.onnx_writer import DTYPES, Constants, Writer
 from ranklite.models.export.target import SCORE, SERVING_DEFAULT, SERVING_RAW
 from ranklite.models.export.tflite_convert import to_tflite

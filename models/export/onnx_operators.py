@@ -1,21 +1,22 @@
-"""TFLite's operators that compute, in ONNX: arithmetic, sums, kernels, rounding, hash tables."""
+"""TFLite's operators that compute, in ONNX: arithmetic, sums, kernels, rounding."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 import onnx
 
+from ranklite.models.export.onnx_lookups import LOOKUPS, find
 from ranklite.models.export.onnx_shapes import SHAPES
-from ranklite.models.export.onnx_writer import DTYPES, Writer
+from ranklite.models.export.onnx_writer import Writer
 from ranklite.models.export.target import NotExportable
 from ranklite.models.export.tflite_graph import Operator, Table, table_ids
 
-ML = "ai.onnx.ml"  # ONNX's own domain of operators that other models than networks need
 _NO_ACTIVATION, _RELU, _RELU_N1_TO_1, _RELU6 = range(4)
+
+_LIMITS = {_RELU_N1_TO_1: (-1.0, 1.0), _RELU6: (0.0, 6.0)}  # of what an activation lets pass
 
 _PLAIN = {
     "ABS": "Abs",
@@ -72,8 +73,9 @@ def translate(writer: Writer, tables: Mapping[int, Table]) -> None:
     by_tensor = {number: tables[ids[number]] for number in ids if ids[number] in tables}
     operators = {
         **SHAPES,
+        **LOOKUPS,
         **_OWN,
-        "HASHTABLE_FIND": functools.partial(_find, tables=by_tensor),
+        "HASHTABLE_FIND": functools.partial(find, tables=by_tensor),
     }
     for operator in writer.graph.operators:
         if operator.name in _SILENT:
@@ -101,14 +103,22 @@ def _finish(writer: Writer, operator: Operator, name: str) -> None:
     """What comes behind an operator: its activation, and rounding."""
     (output,) = operator.outputs
     kind = operator.options.fusedActivationFunction
-    limits = {_RELU_N1_TO_1: (-1.0, 1.0), _RELU6: (0.0, 6.0)}
     if kind == _RELU:
         name = name if writer.clips_at_zero(output) else writer.add("Relu", name)
-    elif kind in limits:
-        name = writer.add("Clip", name, *(writer.of(x, np.float32) for x in limits[kind]))
+    elif kind in _LIMITS:
+        name = _clipped(writer, name, *_LIMITS[kind])
     elif kind != _NO_ACTIVATION:
         raise NotExportable(f"the activation {kind} of {operator.name} is not translated to ONNX")
     writer.give(output, name)
+
+
+def _clipped(writer: Writer, name: str, low: float, high: float) -> str:
+    return str(writer.add("Clip", name, *(writer.of(limit, np.float32) for limit in (low, high))))
+
+
+def _relu6(writer: Writer, operator: Operator) -> None:
+    value = writer.value(operator.inputs[0])
+    writer.give(operator.outputs[0], _clipped(writer, value, *_LIMITS[_RELU6]))
 
 
 def _reduction(writer: Writer, operator: Operator, *, name: str) -> None:
@@ -138,45 +148,11 @@ def _not_equal(writer: Writer, operator: Operator) -> None:
     writer.give(operator.outputs[0], writer.add("Not", equal))
 
 
-def _floor_mod(writer: Writer, operator: Operator) -> None:
-    _of_integers(writer, operator)
-    writer.keep(operator.outputs[0], writer.add("Mod", *_values(writer, operator)))
-
-
-def _floor_div(writer: Writer, operator: Operator) -> None:
-    """ONNX rounds quotients of integers towards 0; without the rest there is nothing to round."""
-    _of_integers(writer, operator)
-    value, divisor = _values(writer, operator)
-    whole = writer.add("Sub", value, writer.add("Mod", value, divisor))
-    writer.keep(operator.outputs[0], writer.add("Div", whole, divisor))
-
-
-def _of_integers(writer: Writer, operator: Operator) -> None:
-    if not writer.tensor(operator.outputs[0]).dtype.startswith("int"):
-        raise NotExportable(f"{operator.name} of floats is not translated to ONNX")
-
-
-def _bucketize(writer: Writer, operator: Operator) -> None:
-    """How many boundaries a value is not below: NaN is below none."""
-    (output,) = operator.outputs
-    boundaries = writer.of(operator.options.boundaries, np.float32)
-    value = writer.add("Unsqueeze", writer.value(operator.inputs[0]), writer.of([-1]))
-    above = writer.add("Not", writer.add("Less", value, boundaries))
-    ones = writer.add("Cast", above, to=DTYPES[writer.tensor(output).dtype])
-    writer.keep(output, writer.add("ReduceSum", ones, writer.of([-1]), keepdims=0))
-
-
 def _softmax(writer: Writer, operator: Operator) -> None:
     value = writer.value(operator.inputs[0])
     if operator.options.beta != 1:
         value = writer.add("Mul", value, writer.of(operator.options.beta, np.float32))
     writer.give(operator.outputs[0], writer.add("Softmax", value, axis=-1))
-
-
-def _cast(writer: Writer, operator: Operator) -> None:
-    (output,) = operator.outputs
-    to = DTYPES[writer.tensor(output).dtype]
-    writer.keep(output, writer.add("Cast", writer.name(operator.inputs[0]), to=to))
 
 
 def _dequantize(writer: Writer, operator: Operator) -> None:
@@ -255,33 +231,17 @@ def _batch_matmul(writer: Writer, operator: Operator) -> None:
     writer.give(operator.outputs[0], writer.add("MatMul", *sides))
 
 
-def _find(writer: Writer, operator: Operator, *, tables: Mapping[int, Table]) -> None:
-    number, key, default = operator.inputs
-    table, otherwise = tables[number], writer.tensor(default).constant.reshape(-1)[0]
-    attributes: dict[str, Any] = {}
-    for what, values in (("keys", table.keys), ("values", table.values)):
-        kind = "strings" if values.dtype == np.object_ else "int64s"
-        attributes[f"{what}_{kind}"] = values.reshape(-1).tolist()
-    kind = "string" if isinstance(otherwise, bytes) else "int64"
-    attributes[f"default_{kind}"] = otherwise if kind == "string" else int(otherwise)
-    result = writer.add("LabelEncoder", writer.name(key), domain=ML, **attributes)
-    writer.keep(operator.outputs[0], result)
-
-
 _OWN: dict[str, Callable[[Writer, Operator], None]] = {
     **{key: functools.partial(_plain, name=name) for key, name in _PLAIN.items()},
     **{key: functools.partial(_arithmetic, name=name) for key, name in _ARITHMETIC.items()},
     **{key: functools.partial(_reduction, name=name) for key, name in _REDUCTIONS.items()},
     "BATCH_MATMUL": _batch_matmul,
-    "BUCKETIZE": _bucketize,
-    "CAST": _cast,
     "CONV_2D": _conv_2d,
     "DEQUANTIZE": _dequantize,
-    "FLOOR_DIV": _floor_div,
-    "FLOOR_MOD": _floor_mod,
     "FULLY_CONNECTED": _fully_connected,
     "NOT_EQUAL": _not_equal,
     "QUANTIZE": _quantize,
+    "RELU6": _relu6,
     "RSQRT": _rsqrt,
     "SOFTMAX": _softmax,
     "SQUARE": _square,

@@ -62,7 +62,7 @@ class Scorer:
         # What the file says of its inputs is enough: no feature's kind is imported.
         self._columns = [RawColumn.of_entry(entry) for entry in self.metadata["features"]]
         first = self.metadata.get("target", DEFAULT_TARGET)
-        there = list(self.metadata.get("targets") or (first,))
+        there = sorted(self.metadata.get("targets") or (first,))
         if target is not None and target not in there:
             raise ValueError(
                 f"{path}: no file of the target {target!r}, only of {', '.join(there)}"

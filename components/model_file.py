@@ -19,7 +19,12 @@ from ranklite.models.export import export_target
 from ranklite.models.export.target import SERVING_RAW, LoadedModel, Target
 from ranklite.models.features.examples import raw_inputs
 from ranklite.models.features.raw_column import RawColumn
+from ranklite.models.features.raw_signature import RawFeatures
 
+FALSE_MATCHES = "false_matches"  # custom property: `RawFeatures.false_matches`, the most
+PREPROCESSING_FILE = (
+    "preprocessing.json"  # beside the file's folder: what an app may compute ids by
+)
 _CALIBRATION = "score_calibration"
 
 
@@ -59,8 +64,9 @@ def load(models: list[Any]) -> LoadedModel:
 
 def raw_rows(records: Sequence[bytes], model: LoadedModel) -> dict[str, np.ndarray[Any, Any]]:
     """Raw inputs of Examples as a file itself describes them: an older model has its own."""
+    logged = model.encoder.dtypes if model.encoder else {}
     columns = [
-        RawColumn.of_input(name, detail["shape"], detail["dtype"])
+        RawColumn.of_input(name, detail["shape"], logged.get(name, detail["dtype"]))
         for name, detail in model.inputs(SERVING_RAW).items()
     ]
     return raw_inputs(records, columns)
@@ -72,6 +78,23 @@ def write(models: list[Any], target: Target, content: bytes) -> None:
     os.makedirs(where, exist_ok=True)
     with open(os.path.join(where, target.name), "wb") as file:
         file.write(content)
+
+
+def note_preprocessing(artifact: Any, raw: RawFeatures) -> None:
+    """Keeps what the raw signature of a file does, as data, and how often it takes a value for
+    another.
+    """
+    worst = max(raw.false_matches.values(), default=0.0)
+    artifact.set_float_custom_property(FALSE_MATCHES, worst)
+    with open(os.path.join(artifact.uri, PREPROCESSING_FILE), "w", encoding="utf-8") as file:
+        json.dump(raw.to_dict(), file)
+
+
+def preprocessing(models: list[Any]) -> bytes:
+    """What `note_preprocessing` wrote of the file of a Model artifact, as JSON."""
+    uri = artifact_utils.get_single_uri(models)
+    with open(os.path.join(uri, PREPROCESSING_FILE), "rb") as file:
+        return file.read()
 
 
 def note_calibration(artifact: Any, calibration: ScoreCalibration) -> None:

@@ -14,7 +14,6 @@ numpy and ai-edge-litert. All but `Scorer` and `History` need the training stack
 from __future__ import annotations
 
 import importlib
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from ranklite.extras import explained
@@ -41,6 +40,8 @@ _MODULES = {
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib import metadata  # it takes a tenth of what loading a scorer does
+
         try:
             return metadata.version("ranklite")
         except metadata.PackageNotFoundError:  # a checkout that nobody installed

@@ -69,6 +69,7 @@ class Executor(base_executor.BaseExecutor):
         artifact.set_string_custom_property("features_digest", features_digest(features))
         artifact.set_string_custom_property("stage", exec_properties["stage"])
         artifact.set_int_custom_property("bytes", len(content))
+        model_file.note_preprocessing(artifact, raw)
         model_file.note_calibration(artifact, checkpoint.calibration)
         stored = sum(state.num_bytes for state in raw.states.values())
         artifact.set_int_custom_property("state_bytes", stored)

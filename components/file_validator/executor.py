@@ -171,6 +171,8 @@ class Executor(base_executor.BaseExecutor):
             quantized,
             target,
         )
+        mistaken = input_dict["model"][0].get_float_custom_property(model_file.FALSE_MATCHES)
+        verdicts += gates.verdict("max_false_matches", mistaken)
         verdicts += validation.known_values(
             gates.max_unseen, ids[IDS], checkpoint.layout, features.user
         )

@@ -16,6 +16,7 @@ from ranklite.components import artifact_json, model_file, repeated_inputs
 from ranklite.components.artifact_json import PUSHED_FILE
 from ranklite.components.artifact_types import PAGE_FILE, REPORT_FILE
 from ranklite.components.blessings import refused_by, verdicts
+from ranklite.components.pusher import for_apps
 from ranklite.models.export.target import LoadedModel, Target
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.serving.metadata import changed_inputs, changed_task, describe
@@ -94,7 +95,14 @@ class Executor(base_executor.BaseExecutor):
                 {target.file: model.content for target, model in files.items()},
                 {"model": metadata, "report": report},
                 keep=exec_properties["keep"] or None,
-                files={PAGE_FILE: io_utils.read_bytes_file(_page(input_dict))},
+                files={PAGE_FILE: io_utils.read_bytes_file(_page(input_dict))}
+                | for_apps.files(
+                    target,
+                    model,
+                    metadata,
+                    model_file.preprocessing(input_dict["model"]),
+                    metadata["config"].get("push") or {},
+                ),
             )
             pushed.set_string_custom_property("pushed_version", os.path.basename(version))
         pushed.set_int_custom_property("pushed", int(version is not None))
@@ -130,13 +138,11 @@ class Executor(base_executor.BaseExecutor):
 
 
 def _targets(files: dict[Target, LoadedModel], report: dict[str, Any]) -> dict[str, Any]:
-    """Each file of the version; figures of the first one are those of the shipped stage."""
+    """What each model file of the version is; the first one's figures are those of its stage."""
     figures = report.get("targets", {})
     return {
         target.name: {
             "file": target.file,
-            "bytes": len(model.content),
-            "sha256": _sha256(model),
             **model.about,
             **({"metrics": figures[target.name]} if target.name in figures else {}),
         }

@@ -79,7 +79,7 @@ def build_dcn_v2(layout: FeatureLayout, settings: DCNv2Settings) -> keras.Model:
       settings: Sizes and rates.
 
     Returns:
-      A functional model from {`ids`: [B, S] int64, `numeric`: [B, N] float32 (where N > 0)} to the
+      A functional model from {`ids`: [B, S] int32, `numeric`: [B, N] float32 (where N > 0)} to the
       logit [B, 1] float32. Cross layer l is made of `cross_<l>`, with low rank of `cross_<l>_down`
       before it, and of the element-wise `cross_<l>_product` and `cross_<l>_sum`.
     """

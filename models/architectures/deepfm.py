@@ -46,7 +46,7 @@ def build_deepfm(layout: FeatureLayout, config: DeepFMConfig) -> keras.Model:
       config: Sizes and rates.
 
     Returns:
-      A functional model from {`ids`: [B, S] int64, `numeric`: [B, N] float32 (where N > 0)} to the
+      A functional model from {`ids`: [B, S] int32, `numeric`: [B, N] float32 (where N > 0)} to the
       logit [B, 1] float32. Its layers are named `embedding`, `linear`, `fm`, `tower_<k>`,
       `tower_<k>_bn`, `tower_out` and `logit`; a table that is not stored whole has more of them.
     """

@@ -133,7 +133,7 @@ class Family(abc.ABC, Generic[SettingsT]):
           layout: Where the features live in the inputs.
 
         Returns:
-          From {`ids`: [B, S] int64, `numeric`: [B, N] float32 (where N > 0)} to the logit [B, 1]
+          From {`ids`: [B, S] int32, `numeric`: [B, N] float32 (where N > 0)} to the logit [B, 1]
           float32. Kernels are those of plain Dense layers, which tfmot and the converter know.
         """
 

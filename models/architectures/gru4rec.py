@@ -93,7 +93,7 @@ def build_gru4rec(layout: FeatureLayout, settings: GRU4RecSettings) -> keras.Mod
       settings: Sizes and rates.
 
     Returns:
-      A functional model from {`ids`: [B, S] int64, `numeric`: [B, N] float32 (where N > 0)} to the
+      A functional model from {`ids`: [B, S] int32, `numeric`: [B, N] float32 (where N > 0)} to the
       logit [B, 1] float32. Its layers are named `embedding`, `linear`, `embedding_<list>_gru`,
       `tower_<k>`, `session` (W and b), `tower_out` (w and w_0) and `logit`.
 

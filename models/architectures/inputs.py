@@ -37,7 +37,7 @@ class Inputs:
         from ranklite.models.layers.tables import build_lookup
 
         self._layout = layout
-        self._ids = keras.Input((layout.num_ids,), dtype=tf.int64, name=IDS)
+        self._ids = keras.Input((layout.num_ids,), dtype=tf.int32, name=IDS)
         self._numeric = (
             keras.Input((layout.num_numeric,), name=NUMERIC) if layout.num_numeric else None
         )

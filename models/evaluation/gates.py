@@ -82,6 +82,8 @@ class GatesConfig(AccuracyGates):
       max_parity: Largest difference of a score between the file and its Keras model.
       max_raw_parity: Largest difference of a score between the two signatures, beyond what the last
         bits of numbers do.
+      max_false_matches: Most values of a feature that the file may take for other ones, since their
+        32-bit fingerprints are equal: unseen values, and known ones that share a fingerprint.
       max_log_parity: Largest difference of a score between a row as it stands in the log, read as
         an app would send it, and the same row as it was judged.
       max_unseen: Most values of a feature, the user left out, that are missing or were never seen
@@ -114,6 +116,7 @@ class GatesConfig(AccuracyGates):
     max_latency_512_us: Positive | None = None
     max_parity: Drop | None = 0.05
     max_raw_parity: Drop | None = 0.0001
+    max_false_matches: Drop | None = 0.001
     max_log_parity: Drop | None = 0.00001
     max_unseen: Drop | None = 0.99
     max_single_feature_auc: Drop | None = 0.99

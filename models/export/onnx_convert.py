@@ -19,12 +19,13 @@ from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.export.onnx_lookups import ML
 from ranklite.models.export.onnx_operators import translate
 from ranklite.models.export.onnx_writer import DTYPES, Constants, Writer
-from ranklite.models.export.target import SCORE, SERVING_DEFAULT, SERVING_RAW
+from ranklite.models.export.target import ENCODER, SCORE, SERVING_DEFAULT, SERVING_RAW
 from ranklite.models.export.tflite_convert import to_tflite
 from ranklite.models.export.tflite_graph import File, Graph, read
 from ranklite.models.features.raw_signature import RawFeatures
 
 DOMAIN = "ranklite"
+SIGNATURES = "signatures"  # of the metadata: JSON of what each signature takes
 PRODUCER = "RankLite"
 # The least that a runtime has to know: ONNX Runtime 1.14, and 1.18 for integers of 4 or 16 bits.
 OPSET, IR_VERSION = 18, 8
@@ -92,7 +93,8 @@ def from_tflite(content: bytes) -> bytes:
         producer_name=PRODUCER,
     )
     signatures = {name: _described(file, name) for name in writers}
-    helper.set_model_props(model, {"signatures": json.dumps(signatures), "opset": str(opset)})
+    notes = {SIGNATURES: json.dumps(signatures), "opset": str(opset)}
+    helper.set_model_props(model, notes | ({ENCODER: file.encoder} if file.encoder else {}))
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString(deterministic=True))
 

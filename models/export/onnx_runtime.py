@@ -17,12 +17,14 @@ import onnxruntime
 
 from ranklite.models.export.target import (
     BATCH,
+    ENCODER,
     SERVING_DEFAULT,
     SERVING_RAW,
     Array,
     LoadedModel,
     UnreadableModel,
 )
+from ranklite.models.features.fingerprints import Encoder
 
 if TYPE_CHECKING:
     import onnx
@@ -48,6 +50,8 @@ class OnnxModel(LoadedModel):
             metadata = session.get_modelmeta().custom_metadata_map
             self.signatures: dict[str, dict[str, Any]] = json.loads(metadata["signatures"])
             self.about = {"opset": int(metadata["opset"])}
+            note = metadata.get(ENCODER)
+            self.encoder = Encoder.of_entry(json.loads(note)) if note else None
         except (KeyError, ValueError) as error:
             raise UnreadableModel(
                 "an ONNX file of RankLite names its signatures among its metadata; this one does "
@@ -75,7 +79,7 @@ class OnnxModel(LoadedModel):
     def score(
         self, inputs: Mapping[str, Array], signature: str = SERVING_DEFAULT, batch: int = BATCH
     ) -> npt.NDArray[np.float32]:
-        names = self.inputs(signature)
+        names, inputs = self.inputs(signature), self._taken(inputs, signature)
         rows = max(len(inputs[name]) for name in names)
         # One row of what many candidates share goes with each batch of them.
         shared = {name: inputs[name] for name in names if len(inputs[name]) == 1}
@@ -88,6 +92,16 @@ class OnnxModel(LoadedModel):
             for start in range(0, rows, batch)
         ]
         return np.concatenate(parts)[:, 0] if parts else np.zeros(0, np.float32)
+
+    def _taken(self, inputs: Mapping[str, Array], signature: str) -> Mapping[str, Array]:
+        """Inputs in the types that a signature takes."""
+        about = self.inputs(signature)
+        types = {name: about[name]["dtype"] for name in about if about[name]["dtype"] != "string"}
+        if all(inputs[name].dtype == of for name, of in types.items()):
+            return inputs
+        if signature == SERVING_RAW and self.encoder:
+            return self.encoder.encode(inputs)
+        return {n: x.astype(types[n]) if n in types else x for n, x in inputs.items()}
 
     def operators(self) -> dict[str, int]:
         """How often each operator occurs, over both signatures; those of other domains than ONNX's
@@ -117,7 +131,8 @@ class OnnxModel(LoadedModel):
         """A call of a session that is made already, as an app would keep it."""
         self.score(rows)
         session = self._sessions[SERVING_DEFAULT]
-        feeds = {name: np.ascontiguousarray(rows[name]) for name in self.inputs()}
+        taken = self._taken(rows, SERVING_DEFAULT)
+        feeds = {name: np.ascontiguousarray(taken[name]) for name in self.inputs()}
         return lambda: session.run(None, feeds)
 
 

@@ -20,7 +20,7 @@ class ServingModule(tf.Module):
 
     Args:
       checkpoint: The model.
-      raw: Adds the signature on raw features; its vocabularies become hash tables.
+      raw: Adds the signature on raw features; its vocabularies become arrays.
 
     Attributes:
       functions: Concrete functions by the name of their signature, each from inputs by name to
@@ -31,7 +31,7 @@ class ServingModule(tf.Module):
         super().__init__()
         self.model, self.raw = checkpoint.model, raw
         layout = checkpoint.layout
-        inputs = {IDS: tf.TensorSpec([None, layout.num_ids], tf.int64, name=IDS)}
+        inputs = {IDS: tf.TensorSpec([None, layout.num_ids], tf.int32, name=IDS)}
         if layout.num_numeric:
             inputs[NUMERIC] = tf.TensorSpec([None, layout.num_numeric], tf.float32, name=NUMERIC)
 

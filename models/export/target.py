@@ -34,6 +34,7 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     from ranklite.models.architectures.checkpoint import Checkpoint
+    from ranklite.models.features.fingerprints import Encoder
     from ranklite.models.features.raw_signature import RawFeatures
 
 Array = npt.NDArray[Any]
@@ -41,6 +42,7 @@ Array = npt.NDArray[Any]
 SERVING_DEFAULT = "serving_default"  # takes what Transform makes: `ids` and `numeric`
 SERVING_RAW = "serving_raw"  # takes the features as they stand in the log
 SCORE = "score"
+ENCODER = "ranklite.encoder"  # of a file's metadata: JSON of what turns texts into int32
 BATCH = 512
 PATIENCE = 10  # how many times longer a file is measured that seems too slow
 INTEGERS = ("int8", "uint8", "int16")
@@ -62,11 +64,14 @@ class LoadedModel(abc.ABC):
     Attributes:
       content: The bytes of the file.
       signatures: Their names: SERVING_DEFAULT, and SERVING_RAW where the file was exported with it.
+      encoder: What its raw signature takes for texts and int64; None where it takes them as they
+        are.
       about: What else `model.json` says of the file, such as the version of its operators.
     """
 
     content: bytes
     signatures: Collection[str]
+    encoder: Encoder | None = None
     about: Mapping[str, Any] = {}
 
     @abc.abstractmethod
@@ -86,8 +91,9 @@ class LoadedModel(abc.ABC):
         """Probabilities [R] of R rows, which do not depend on the other rows of a batch.
 
         Args:
-          inputs: Arrays by input name, R rows each; of SERVING_RAW, one row of what is the user's
-            own may stand for all.
+          inputs: Arrays by input name, R rows each. Of SERVING_RAW, texts and int64 as they stand
+            in the log, or the int32 that `encoder` makes of them; one row of what is the user's own
+            may stand for all.
           signature: Which signature to run.
           batch: Rows at a time.
 
@@ -204,7 +210,7 @@ class Target(abc.ABC):
           raw: Adds the signature on raw features; None leaves it out.
 
         Returns:
-          The file. `serving_default` takes `ids` [B, S] int64 and `numeric` [B, N] float32 (where
+          The file. `serving_default` takes `ids` [B, S] int32 and `numeric` [B, N] float32 (where
           N > 0); `serving_raw` takes what `raw.input_signature()` says. Both give the probability
           of a positive.
 
@@ -224,6 +230,10 @@ class Target(abc.ABC):
         """Loads the file at a path, as `load` does."""
         with open(path, "rb") as file:
             return self.load(file.read())
+
+    def for_browser(self, content: bytes, rows: int) -> bytes | None:
+        """The file as a browser's runtime takes it, so many rows a call; None where none does."""
+        return None
 
     def foreign(self, operators: Iterable[str]) -> list[str]:
         """Those operators of a file that need more than the plain runtime; none may ship."""

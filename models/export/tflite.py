@@ -35,5 +35,10 @@ class TFLite(Target):
 
         return LiteModel(content)
 
+    def for_browser(self, content: bytes, rows: int) -> bytes | None:
+        from ranklite.models.export.tflite_batch import fixed_batch
+
+        return fixed_batch(content, rows)
+
     def foreign(self, operators: Iterable[str]) -> list[str]:
         return [name for name in operators if name.startswith(FOREIGN_PREFIXES)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import tempfile
@@ -12,7 +13,7 @@ import tensorflow as tf
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
 from ranklite.models.export.serving_module import ServingModule
-from ranklite.models.export.target import NotExportable
+from ranklite.models.export.target import ENCODER, NotExportable
 from ranklite.models.export.tflite_strip import slim
 from ranklite.models.features.raw_signature import RawFeatures
 from ranklite.models.layers.quantizers import QuantizeWeights
@@ -33,10 +34,10 @@ def to_tflite(checkpoint: Checkpoint, raw: RawFeatures | None = None) -> bytes:
 
     Args:
       checkpoint: The model; its `format` says how its weights are stored.
-      raw: Adds the signature on raw features; its vocabularies become hash tables in the file.
+      raw: Adds the signature on raw features; its vocabularies become arrays in the file.
 
     Returns:
-      The file. `serving_default` takes `ids` [B, S] int64 and `numeric` [B, N] float32 (where
+      The file. `serving_default` takes `ids` [B, S] int32 and `numeric` [B, N] float32 (where
       N > 0); `serving_raw` takes what `raw.input_signature()` says. Both give `score` [B, 1]
       float32, the probability of a positive.
 
@@ -73,4 +74,5 @@ def to_tflite(checkpoint: Checkpoint, raw: RawFeatures | None = None) -> bytes:
                 f"TFLite has no builtin operator for {flex.group(1)}; the model may use only what "
                 "TFLite has, since the Flex delegate does not ship to phones"
             ) from error
-    return slim(content)
+    notes = {} if raw is None or raw.takes_strings else {ENCODER: json.dumps(raw.encoder.entry())}
+    return slim(content, notes)

@@ -16,6 +16,8 @@ import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
+from ranklite.models.export.target import ENCODER
+
 Array = npt.NDArray[Any]
 OPERATORS = {code: name for name, code in vars(schema.BuiltinOperator).items() if name[0] != "_"}
 TYPES = {code: name.lower() for name, code in vars(schema.TensorType).items() if name[0] != "_"}
@@ -135,11 +137,13 @@ class File:
       graphs: By the name of the signature.
       shapes: Shape of each input of each signature, -1 for the rows.
       tables: By their id.
+      encoder: JSON of what turns texts into the int32 that it takes; None where it takes them.
     """
 
     graphs: dict[str, Graph]
     tables: dict[int, Table]
     shapes: dict[str, dict[str, list[int]]]
+    encoder: str | None
 
 
 def read(content: bytes) -> File:
@@ -173,7 +177,9 @@ def read(content: bytes) -> File:
         graphs[key] = dataclasses.replace(bare[number], inputs=inputs, outputs=outputs)
         tensors = model.subgraphs[number].tensors
         shapes[key] = {name: [-1, *_numbers(tensors[k].shape)[1:]] for name, k in inputs.items()}
-    return File(graphs, _tables(bare), shapes)
+    notes = {entry.name: data[entry.buffer] for entry in model.metadata or ()}
+    encoder = notes.get(ENCODER.encode()) or notes.get(ENCODER)
+    return File(graphs, _tables(bare), shapes, encoder.decode() if encoder else None)
 
 
 def _tensor(tensor: Any, data: bytes | None) -> Tensor:

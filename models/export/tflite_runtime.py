@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import collections
+import functools
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,14 +12,17 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter
 
+from ranklite.models.export.quiet import without_runtime_log
 from ranklite.models.export.target import (
     BATCH,
+    ENCODER,
     SCORE,
     SERVING_DEFAULT,
     Array,
     LoadedModel,
     UnreadableModel,
 )
+from ranklite.models.features.fingerprints import Encoder
 
 
 class LiteModel(LoadedModel):
@@ -36,12 +41,20 @@ class LiteModel(LoadedModel):
                 content = file.read()
         self.content = content
         try:
-            self._interpreter = Interpreter(model_content=content, num_threads=1)
-            self._interpreter.allocate_tensors()
+            with without_runtime_log():
+                self._interpreter = Interpreter(model_content=content, num_threads=1)
+                self._interpreter.allocate_tensors()
             self.signatures: dict[str, Any] = self._interpreter.get_signature_list()
         except (ValueError, RuntimeError) as error:
             raise UnreadableModel(f"ai-edge-litert cannot load the file: {error}") from error
         self._runners: dict[str, Any] = {}
+        self._types: dict[str, dict[str, Any]] = {}
+
+    @functools.cached_property
+    def encoder(self) -> Encoder | None:  # type: ignore[override]
+        """As the file's metadata say."""
+        note = _note(self.content, ENCODER)
+        return Encoder.of_entry(json.loads(note)) if note else None
 
     def _runner(self, signature: str) -> Any:
         if signature not in self.signatures:
@@ -64,6 +77,7 @@ class LiteModel(LoadedModel):
         self, inputs: Mapping[str, Array], signature: str = SERVING_DEFAULT, batch: int = BATCH
     ) -> npt.NDArray[np.float32]:
         run = self._runner(signature)
+        inputs = self._taken(inputs, signature)
         rows = max(len(value) for value in inputs.values())
         # One row of what many candidates share goes with each batch of them.
         shared = {name: value for name, value in inputs.items() if len(value) == 1}
@@ -78,6 +92,18 @@ class LiteModel(LoadedModel):
         except RuntimeError as error:
             raise UnreadableModel(f"ai-edge-litert cannot run the file: {error}") from error
         return np.concatenate(parts)[:, 0] if parts else np.zeros(0, np.float32)
+
+    def _taken(self, inputs: Mapping[str, Array], signature: str) -> Mapping[str, Array]:
+        """Inputs in the types that a signature takes."""
+        if all(values.dtype in (np.int32, np.float32) for values in inputs.values()):
+            return inputs
+        if signature != SERVING_DEFAULT and self.encoder:
+            return self.encoder.encode(inputs)
+        if signature not in self._types:
+            details = self._runner(signature).get_input_details()
+            self._types[signature] = {name: detail["dtype"] for name, detail in details.items()}
+        types = self._types[signature]
+        return {n: x.astype(types[n]) if x.dtype.kind == "i" else x for n, x in inputs.items()}
 
     def operators(self) -> dict[str, int]:
         """How often each operator occurs, over all subgraphs; `DELEGATE` nodes are left out."""
@@ -115,6 +141,7 @@ class LiteModel(LoadedModel):
         interpreter = Interpreter(model_content=self.content, num_threads=1)
         details = interpreter.get_input_details()
         feeds = []
+        rows = self._taken(rows, SERVING_DEFAULT)
         for detail in details:
             name = detail["name"].removeprefix(f"{SERVING_DEFAULT}_").split(":")[0]
             interpreter.resize_tensor_input(detail["index"], rows[name].shape)
@@ -129,6 +156,19 @@ class LiteModel(LoadedModel):
             interpreter.get_tensor(output)
 
         return call
+
+
+def _note(content: bytes, name: str) -> str | None:
+    """A text in a file's metadata."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs(content)
+    for k in range(model.MetadataLength()):
+        entry = model.Metadata(k)
+        if entry.Name() == name.encode():
+            data = model.Buffers(entry.Buffer()).DataAsNumpy()
+            return bytes(data).decode()
+    return None
 
 
 def _no_delegates() -> Any:

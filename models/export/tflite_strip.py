@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
 NAMED_SIZE = 16  # elements of a constant that is worth a name
 
 
-def slim(content: bytes) -> bytes:
+def slim(content: bytes, notes: Mapping[str, str] | None = None) -> bytes:
     """A file that computes the same, without ballast: of a small ranker, that is a third.
 
     The converter gives each tensor a name made of all the layers that it was fused from, empty
@@ -19,6 +21,7 @@ def slim(content: bytes) -> bytes:
 
     Args:
       content: The file.
+      notes: Texts to keep in its metadata, by name.
     """
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
     buffers = [model.buffers[0]]  # empty by the format's definition
@@ -45,6 +48,12 @@ def slim(content: bytes) -> bytes:
                 tensor.name = tensor.name.split(b";")[0] if is_shown else None
     for metadata in model.metadata or ():
         metadata.buffer = kept(metadata.buffer)
+    for name, text in (notes or {}).items():
+        buffer, entry = schema.BufferT(), schema.MetadataT()
+        buffer.data = list(text.encode())
+        entry.name, entry.buffer = name, len(buffers)
+        buffers.append(buffer)
+        model.metadata = [*(model.metadata or ()), entry]
     model.buffers = buffers
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 

@@ -10,12 +10,18 @@ from typing import Any
 
 import tensorflow as tf
 
-from ranklite.models.features.layout import MISSING_FLOAT, MISSING_INT64, MISSING_STRING
+from ranklite.models.features.layout import (
+    MISSING_FLOAT,
+    MISSING_INT32,
+    MISSING_INT64,
+    MISSING_STRING,
+)
 from ranklite.models.features.rules import is_present
 
-_MISSING = {
+MISSING_OF = {
     tf.string: MISSING_STRING,
     tf.int64: MISSING_INT64,
+    tf.int32: MISSING_INT32,
     tf.float32: MISSING_FLOAT,
 }
 
@@ -27,7 +33,7 @@ def lists(column: Any, length: int) -> tf.Tensor:
       column: SparseTensor, RaggedTensor or Tensor of [B, any], or Tensor [B].
       length: Values kept a row, the first ones.
     """
-    missing = tf.constant(_MISSING[column.dtype], column.dtype)
+    missing = tf.constant(MISSING_OF[column.dtype], column.dtype)
     if isinstance(column, tf.RaggedTensor):
         return column.to_tensor(missing, shape=[None, length])
     if isinstance(column, tf.SparseTensor):

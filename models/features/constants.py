@@ -23,6 +23,7 @@ from ranklite.models.features.layout import FeatureLayout
 SURROGATES = "surrogateescape"  # keeps the bytes of a value that is not UTF-8
 MEAN, VARIANCE = "mean", "variance"  # of all standardized numbers
 VOCABULARY, BOUNDARIES = "vocabulary", "boundaries"  # of a feature
+KEYS = "keys"  # of a vocabulary: the int32 that stand for its values in a file
 STATE = "state"  # of an aggregate: what the file stores of it
 _CONSTANT = "ranklite_constant"  # starts the names under which a graph keeps what it learned
 

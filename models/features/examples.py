@@ -66,6 +66,7 @@ def transformed_inputs(
     }
     texts = {name: parsed[name][:, 0].astype(str) for name in columns}
     inputs = {name: parsed[name] for name in (IDS, NUMERIC) if name in parsed}
+    inputs[IDS] = inputs[IDS].astype(np.int32)
     return inputs, parsed[LABEL][:, 0], texts
 
 

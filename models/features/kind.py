@@ -212,16 +212,26 @@ class FeatureKind(Strict, abc.ABC):
         """
         return {}
 
+    @property
+    def takes_keys(self) -> bool:
+        """Whether its methods take int32 in a file, where Transform has texts and int64.
+
+        Without it int64 comes as it does in Transform, and no text may be read: no runtime of a
+        phone or a browser has any.
+        """
+        return False
+
     def lookup(self, constants: Mapping[str, Any], field: Field) -> Lookup:
         """Ids in the TFLite file.
 
         Args:
-          constants: What `constants` returned.
+          constants: What `constants` returned; beside a `vocabulary`, `keys` are the int32 that
+            stand for its values (`ranklite.models.features.fingerprints`).
           field: Where the ids live in the fused table.
 
         Returns:
           A function from its raw columns, as the raw signature takes them, to rows of the table
-          [B, id_length] int64; of a list, `PADDING_ROW` where there is no value and the missing row
+          [B, id_length] int32; of a list, `PADDING_ROW` where there is no value and the missing row
           first where there is none at all. Its attribute `tables`, where it has one, holds the hash
           tables that it uses.
         """

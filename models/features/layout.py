@@ -26,9 +26,11 @@ NUMERIC = "numeric"
 LABEL = "label"
 TIMESTAMP = "timestamp"  # of raw Examples, in seconds, where the log has a time
 
-# What stands for a missing value in the raw signature; a number is missing where it is not finite.
+# What stands for a missing value; a number is missing where it is not finite. A raw signature takes
+# int32 (`ranklite.models.features.fingerprints`), Transform what stands in the log.
 MISSING_STRING = ""
 MISSING_INT64 = -(2**63)
+MISSING_INT32 = -(2**31)
 MISSING_FLOAT = float("nan")
 
 

@@ -1,101 +1,38 @@
-"""Vocabularies inside a TFLite file: hash tables, and arrays of integers by position."""
+"""Vocabularies inside a TFLite file: arrays of rows, by position or by a perfect hash."""
 
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
 from ranklite.models.features.constants import SURROGATES
+from ranklite.models.features.fingerprints import INTEGER, Encoder, integers
 from ranklite.models.features.layout import (
+    MISSING_INT32,
     MISSING_INT64,
     MISSING_STRING,
     PADDING_ROW,
-    RESERVED_ROWS,
     Field,
 )
-from ranklite.models.features.perfect_hash import PerfectHash, position_type
+from ranklite.models.features.perfect_hash import (
+    PerfectHash,
+    columns_of,
+    joined,
+    row_type,
+    rows_of,
+    starts,
+)
 from ranklite.models.features.raw_column import RawColumn
 from ranklite.models.features.rules import fill_empty_lists
 
-_INTEGER = re.compile(r"-?[0-9]+")
-_UNSEEN = "?"  # stands for an integer out of the vocabulary; no decimal number reads so
+_FAR = 2**30  # from it on a distance may not fit in 32 bits
 
 Raw = Mapping[str, tf.Tensor]
-AnyLookup: TypeAlias = "HashLookup | IntegerArray | PerfectHash"
-
-
-class HashLookup:
-    """Looks texts up in a hash table; integers in one more before it, which gives their text.
-
-    TFLite has no table from int64 to int64.
-
-    Args:
-      column: The raw column.
-      words: The vocabulary.
-      numbers: Those of the words that are integers, of a column of integers.
-      field: Where the ids live.
-      missing: Row of a missing value.
-    """
-
-    INTEGER_BYTES = 26  # what both tables take for an integer of about five digits
-
-    def __init__(
-        self,
-        column: RawColumn,
-        words: Sequence[str],
-        numbers: Sequence[int],
-        field: Field,
-        missing: int,
-    ) -> None:
-        self.column, self.field = column, field
-        first = field.offset + RESERVED_ROWS
-        self.tables = [
-            _table(
-                [word.encode(errors=SURROGATES) for word in [*words, MISSING_STRING]],
-                tf.constant([*range(first, first + len(words)), missing], tf.int64),
-                tf.constant(field.oov_row, tf.int64),
-            )
-        ]
-        if column.dtype == "int64":
-            self.tables.append(
-                _table(
-                    tf.constant([*numbers, MISSING_INT64], tf.int64),
-                    [*map(str, numbers), MISSING_STRING],
-                    tf.constant(_UNSEEN),
-                )
-            )
-
-    def __call__(self, raw: Raw) -> tf.Tensor:
-        value = raw[self.column.name]
-        for table in reversed(self.tables):
-            value = table.lookup(value)  # a chain of tables loses its shape
-        return _filled(tf.reshape(value, [-1, self.field.length]), self.column, self.field)
-
-
-class SharedLookup:
-    """Looks a list up in the tables of the feature whose rows it uses.
-
-    Args:
-      column: The list.
-      owner: What that feature is looked up with.
-      field: Of the list.
-      is_filled: Whether an empty list has the missing row first.
-    """
-
-    def __init__(self, column: RawColumn, owner: AnyLookup, field: Field, is_filled: bool) -> None:
-        self.column, self.owner, self.field, self.is_filled = column, owner, field, is_filled
-
-    def __call__(self, raw: Raw) -> tf.Tensor:
-        values = tf.reshape(raw[self.column.name], [-1])
-        rows = tf.reshape(self.owner({self.owner.column.name: values}), [-1, self.field.length])
-        missing = tf.constant(self.field.missing_row, tf.int64)
-        rows = tf.where(tf.equal(rows, missing), tf.constant(PADDING_ROW, tf.int64), rows)
-        return fill_empty_lists(rows, missing) if self.is_filled else rows
+ArrayLookup: TypeAlias = "IntegerArray | PerfectHash"
 
 
 class IntegerArray:
@@ -105,100 +42,175 @@ class IntegerArray:
 
     Args:
       column: The raw column.
-      numbers: The vocabulary.
+      keys: The vocabulary, as `PerfectHash` takes it.
       field: Where the ids live.
-      missing: Row of MISSING_INT64.
+      missing: Row of MISSING_INT32.
     """
 
     def __init__(
-        self, column: RawColumn, numbers: Sequence[int], field: Field, missing: int
+        self, column: RawColumn, keys: Sequence[int | None], field: Field, missing: int
     ) -> None:
         self.column, self.field, self.missing = column, field, missing
-        self.low, self.high = min(numbers) - 1, max(numbers) + 1
-        self.positions = np.zeros(self.high - self.low + 1, position_type(len(numbers)))
-        self.positions[np.array(numbers) - self.low] = np.arange(1, len(numbers) + 1)
+        rows = rows_of(keys, field)
+        self.low, self.high = min(rows) - 1, max(rows) + 1
+        values = [*rows.values(), field.oov_row]
+        self.rows = np.full(self.high - self.low + 1, field.oov_row, row_type(values))
+        self.rows[np.array(list(rows)) - self.low] = list(rows.values())
 
     @classmethod
-    def is_smaller(cls, numbers: Sequence[int]) -> bool:
-        """Whether the array takes fewer bytes than what would hold them otherwise."""
-        if not numbers or min(numbers) == MISSING_INT64 or max(numbers) == 2**63 - 1:
+    def is_smaller(cls, keys: Sequence[int | None]) -> bool:
+        """Whether the array takes fewer bytes than a perfect hash."""
+        known = [key for key in keys if key is not None]
+        if not known or min(known) < -_FAR or max(known) > _FAR:
             return False
-        size = np.dtype(position_type(len(numbers))).itemsize
-        other = PerfectHash.BYTES if PerfectHash.holds(numbers) else HashLookup.INTEGER_BYTES
-        return (max(numbers) - min(numbers)) * size <= len(numbers) * other
+        size = np.dtype(row_type([len(known)])).itemsize
+        return (max(known) - min(known)) * size <= len(known) * PerfectHash.BYTES
+
+    @staticmethod
+    def together(arrays: Sequence[IntegerArray], values: tf.Tensor) -> tf.Tensor:
+        """Rows [B, S] of values [B, S] int32 in arrays that lie one after the other."""
+        by_column = columns_of(arrays)
+        low, high = by_column([a.low for a in arrays]), by_column([a.high for a in arrays])
+        first = starts([len(a.rows) for a in arrays])
+        # Clipped first: the distance to a far integer does not fit in 32 bits.
+        place = tf.maximum(tf.minimum(values, high), low) + by_column(
+            [start - a.low for start, a in zip(first, arrays, strict=True)]
+        )
+        rows = tf.cast(tf.gather(joined([a.rows for a in arrays]), place), tf.int32)
+        missing = by_column([a.missing for a in arrays])
+        return tf.where(tf.equal(values, MISSING_INT32), missing, rows)
+
+
+class VocabularyLookup:
+    """Rows of one feature's values.
+
+    Args:
+      arrays: What holds the vocabulary.
+      is_list: Whether a row has several.
+    """
+
+    def __init__(self, arrays: ArrayLookup, is_list: bool) -> None:
+        self.arrays, self.is_list = arrays, is_list
 
     def __call__(self, raw: Raw) -> tf.Tensor:
         return look_up_together([self], raw)
 
+    def found(self, values: tf.Tensor) -> tf.Tensor:
+        """Rows [B, S] of values [B, S] int32, lists as they are."""
+        return self.arrays.together([self.arrays], values)  # type: ignore[list-item]
+
+
+class SharedLookup:
+    """Looks a list up in the arrays of the feature whose rows it uses.
+
+    Args:
+      column: The list.
+      owner: What that feature is looked up with.
+      field: Of the list.
+      is_filled: Whether an empty list has the missing row first.
+    """
+
+    def __init__(
+        self, column: RawColumn, owner: VocabularyLookup, field: Field, is_filled: bool
+    ) -> None:
+        self.column, self.owner, self.field, self.is_filled = column, owner, field, is_filled
+
+    def __call__(self, raw: Raw) -> tf.Tensor:
+        values = tf.reshape(raw[self.column.name], [-1, 1])
+        rows = tf.reshape(self.owner.found(values), [-1, self.field.length])
+        missing = tf.constant(self.field.missing_row, tf.int32)
+        rows = tf.where(tf.equal(rows, missing), tf.constant(PADDING_ROW, tf.int32), rows)
+        return fill_empty_lists(rows, missing) if self.is_filled else rows
+
+
+class TextKeys:
+    """Turns texts or int64 into the int32 that stand for them: of a file that takes these.
+
+    Args:
+      column: The raw column.
+      words: The vocabulary, and other texts that are looked up.
+      encoder: Of the model.
+    """
+
+    def __init__(self, column: RawColumn, words: Sequence[str], encoder: Encoder) -> None:
+        self.column, self.tables = column, list[Any]()
+        self._is_integer = encoder.encodings[column.name] == INTEGER
+        if self._is_integer:
+            return
+        keys = {
+            word: key
+            for word, key in zip(words, encoder.keys(column.name, words), strict=True)
+            if key is not None
+        }
+        # What no value of the vocabulary is: it is looked up, and is unseen.
+        unseen = next(key for key in range(len(keys) + 1) if key not in set(keys.values()))
+        self.tables.append(
+            _table(
+                [word.encode(errors=SURROGATES) for word in [*keys, MISSING_STRING]],
+                tf.constant([*keys.values(), MISSING_INT32], tf.int64),
+                tf.constant(unseen, tf.int64),
+            )
+        )
+        if column.dtype == "int64":  # TFLite has no table from int64 to int64
+            numbers = integers(keys)
+            self.tables.insert(
+                0,
+                _table(
+                    tf.constant([*numbers, MISSING_INT64], tf.int64),
+                    [*map(str, numbers), MISSING_STRING],
+                    tf.constant("?"),  # stands for an integer out of the vocabulary
+                ),
+            )
+
+    def __call__(self, value: tf.Tensor) -> tf.Tensor:
+        shape = tf.shape(value)
+        if self._is_integer:
+            near = tf.maximum(tf.minimum(value, 2**31 - 1), MISSING_INT32 + 1)
+            missing = tf.constant(MISSING_INT32, tf.int64)
+            return tf.cast(tf.where(tf.equal(value, MISSING_INT64), missing, near), tf.int32)
+        for table in self.tables:
+            value = table.lookup(value)
+        return tf.reshape(tf.cast(value, tf.int32), shape)  # a chain of tables loses its shape
+
 
 def vocabulary_lookup(
-    column: RawColumn, words: Sequence[str], field: Field, missing: int
-) -> AnyLookup:
+    column: RawColumn, keys: Sequence[int | None], field: Field, missing: int, *, dense: bool
+) -> VocabularyLookup:
     """The smallest that holds the vocabulary.
 
     Args:
       column: The raw column, of texts or integers.
-      words: The vocabulary, most frequent first.
+      keys: int32 of the vocabulary, most frequent first: `Encoder.keys`.
       field: Where the ids live.
       missing: Row of a missing value: of a list, `PADDING_ROW`.
+      dense: Whether the keys are integers that may lie close together, and no fingerprints.
     """
-    # An empty vocabulary is not quite empty: Transform puts a placeholder into it.
-    numbers = [int(word) for word in words if _INTEGER.fullmatch(word)]
-    if column.dtype == "int64" and IntegerArray.is_smaller(numbers):
-        return IntegerArray(column, numbers, field, missing)
-    if column.dtype == "int64" and len(numbers) == len(words) and PerfectHash.holds(numbers):
-        return PerfectHash(column, numbers, field, missing)
-    return HashLookup(column, words, numbers, field, missing)
+    kind = IntegerArray if dense and IntegerArray.is_smaller(keys) else PerfectHash
+    return VocabularyLookup(kind(column, keys, field, missing), column.is_list)
 
 
-def look_up_together(arrays: Sequence[IntegerArray], raw: Raw) -> tf.Tensor:
-    """Rows of adjacent features, all at once: what the graph costs, it costs once."""
-    lengths = [array.field.length for array in arrays]
+def look_up_together(lookups: Sequence[VocabularyLookup], raw: Raw) -> tf.Tensor:
+    """Rows of some features, all at once: what the graph costs, it costs once."""
+    arrays = [lookup.arrays for lookup in lookups]
+    lengths = [each.field.length for each in arrays]
     columns = [
-        tf.reshape(raw[array.column.name], [-1, length])
-        for array, length in zip(arrays, lengths, strict=True)
+        tf.reshape(raw[each.column.name], [-1, length])
+        for each, length in zip(arrays, lengths, strict=True)
     ]
-    rows = _index(arrays, tf.concat(columns, axis=1) if len(columns) > 1 else columns[0])
-    if all(length == 1 for length in lengths):
+    values = tf.concat(columns, axis=1) if len(columns) > 1 else columns[0]
+    rows = arrays[0].together(arrays, values)  # type: ignore[arg-type]
+    if not any(lookup.is_list for lookup in lookups):
         return rows
-    parts = tf.split(rows, lengths, axis=1)
+    parts = tf.split(rows, lengths, axis=1) if len(lengths) > 1 else [rows]
     filled = [
-        _filled(part, array.column, array.field) for array, part in zip(arrays, parts, strict=True)
+        fill_empty_lists(part, lookup.arrays.field.missing_row) if lookup.is_list else part
+        for part, lookup in zip(parts, lookups, strict=True)
     ]
-    return tf.concat(filled, axis=1)
-
-
-def _filled(rows: tf.Tensor, column: RawColumn, field: Field) -> tf.Tensor:
-    return fill_empty_lists(rows, field.missing_row) if column.is_list else rows
-
-
-def _index(arrays: Sequence[IntegerArray], values: tf.Tensor) -> tf.Tensor:
-    """Rows [B, S] of integers [B, S] in arrays that lie one after the other."""
-
-    def by_column(numbers: Iterable[int]) -> tf.Tensor:
-        return tf.constant(
-            np.repeat(np.array(list(numbers), np.int64), [a.field.length for a in arrays])
-        )
-
-    starts = np.cumsum([0, *(len(a.positions) for a in arrays)])[:-1]
-    low, high = by_column(a.low for a in arrays), by_column(a.high for a in arrays)
-    # Clipped first: the distance to a far integer does not fit in 64 bits.
-    place = tf.maximum(tf.minimum(values, high), low) + by_column(
-        start - a.low for start, a in zip(starts, arrays, strict=True)
-    )
-    positions = tf.constant(np.concatenate([a.positions for a in arrays]))
-    position = tf.cast(tf.gather(positions, place), tf.int64)
-    rows = tf.where(
-        position > 0,
-        position + by_column(a.field.offset + RESERVED_ROWS - 1 for a in arrays),
-        by_column(a.field.oov_row for a in arrays),
-    )
-    return tf.where(tf.equal(values, MISSING_INT64), by_column(a.missing for a in arrays), rows)
+    return tf.concat(filled, axis=1) if len(filled) > 1 else filled[0]
 
 
 class _Named(tf.lookup.KeyValueTensorInitializer):
     """Gives a table a name that follows from its content.
-
     TensorFlow names tables at random, and the name ends up in the file: equal models would differ.
     """
 

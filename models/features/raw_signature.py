@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
+import collections
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from ranklite.models.features.constants import STATE, PreprocessingConstants
+from ranklite.models.features.constants import KEYS, STATE, VOCABULARY, PreprocessingConstants
 from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.features.fingerprints import Encoder
 from ranklite.models.features.kind import FeatureKind
-from ranklite.models.features.layout import IDS, NUMERIC, FeatureLayout
-from ranklite.models.features.lookup_tables import IntegerArray, SharedLookup, look_up_together
+from ranklite.models.features.layout import (
+    IDS,
+    MISSING_INT32,
+    MISSING_INT64,
+    NUMERIC,
+    FeatureLayout,
+)
+from ranklite.models.features.lookup_tables import (
+    SharedLookup,
+    TextKeys,
+    VocabularyLookup,
+    look_up_together,
+)
 from ranklite.models.features.rules import (
     is_present,
     numeric_columns,
@@ -33,13 +45,28 @@ class RawFeatures(tf.Module):
       features: The configured features.
       constants: What Transform learned.
       layout: Where the features live.
+      strings: Whether texts and int64 are taken as they stand in the log, by hash tables which few
+        runtimes have, and not by the int32 that stands for them.
+
+    Attributes:
+      encoder: What turns texts and int64 into the int32 that stands for them.
+      false_matches: How often a value is taken for another one, by input.
     """
 
     def __init__(
-        self, features: FeatureSet, constants: PreprocessingConstants, layout: FeatureLayout
+        self,
+        features: FeatureSet,
+        constants: PreprocessingConstants,
+        layout: FeatureLayout,
+        *,
+        strings: bool = False,
     ) -> None:
         super().__init__()
-        self._features, self._constants = features, constants
+        self._features, self._constants, self._layout = features, constants, layout
+        words = _words(features, constants)
+        columns = {c.name: c for c in features.raw_columns if c.dtype != "float32"}
+        self.encoder = Encoder.of({name: c.dtype for name, c in columns.items()}, words)
+        self.false_matches = self.encoder.false_matches(words)
         self._of_user = frozenset(field.name for field in layout.fields if field.of_user)
         self.lookups: dict[str, Lookup] = {}
         self.states: dict[str, StoredState] = {}
@@ -52,47 +79,62 @@ class RawFeatures(tf.Module):
                     column, owner, field, is_filled=not feature.pools
                 )
             else:
-                self.lookups[feature.name] = feature.lookup(constants.of(feature.name), field)
-        columns = {column.name: column for column in features.raw_columns}
+                learned = constants.of(feature.name)
+                if VOCABULARY in learned:
+                    (column,) = feature.raw_columns()
+                    learned[KEYS] = self.encoder.keys(column.name, learned[VOCABULARY])
+                self.lookups[feature.name] = feature.lookup(learned, field)
         for aggregate in features.features:
             state = constants.of(aggregate.name).get(STATE)
             if state is not None:
-                key = key_of(aggregate)
+                key = columns[key_of(aggregate)]
                 self.states[aggregate.name] = StoredState(
-                    aggregate, state, columns[key], layout.field(key)
+                    aggregate,
+                    state,
+                    key,
+                    layout.field(key.name),
+                    self.encoder.keys(key.name, state["extra"]),
                 )
+        self._texts = (
+            {n: TextKeys(c, words.get(n, ()), self.encoder) for n, c in columns.items()}
+            if strings
+            else {}
+        )
         # Saving follows attributes: a table that none leads to is not in the file. How many objects
         # there are, and in which order, shows in the file's bytes.
-        self._rows: dict[str, Any] = {}
-        self._texts: dict[str, Any] = {}
-        others: dict[str, list[Any]] = {}
-        for name, lookup in self.lookups.items():
-            tables = list(getattr(lookup, "tables", ()))
-            if tables:
-                self._rows[name] = tables[0]
-            if tables[1:]:
-                self._texts[name] = tables[1]
-            if tables[2:]:
-                others[name] = tables[2:]
-        for name, stored in self.states.items():
-            if stored.tables:
-                others[name] = stored.tables
-        if others:
-            self._others = others
+        tables = {name: text.tables for name, text in self._texts.items() if text.tables}
+        tables |= {n: list(t) for n, f in self.lookups.items() if (t := getattr(f, "tables", ()))}
+        if tables:
+            self._tables = tables
+
+    def to_dict(self) -> dict[str, Any]:
+        """What it does, as JSON-ready data, for apps that compute `ids` and `numeric`."""
+        return {
+            "features": [feature.model_dump(mode="json") for feature in self._features.features],
+            "layout": self._layout.to_dict(),
+            "constants": self._constants.to_dict(),
+            "fingerprint": self.encoder.entry() | {"false_matches": self.false_matches},
+        }
+
+    @property
+    def takes_strings(self) -> bool:
+        """Whether texts and int64 are taken as they stand in the log."""
+        return bool(self._texts)
 
     def input_signature(self) -> dict[str, tf.TensorSpec]:
         """The raw inputs, in the order of the configuration.
 
-        A string is missing where it is "", an int64 where it is -2**63, a number where it is not
-        finite (send NaN); lists of a multi-valued feature are filled up with the missing value. Of
-        an aggregate that is missing, the value that the file stores is taken. What is the user's
-        own, and nothing else's, may have one row where other inputs have several: it is looked up
-        once for all of them.
+        Texts and int64 come as the int32 that `encoder` makes of them; one is missing where it is
+        -2**31, a number where it is not finite (send NaN); lists of a multi-valued feature are
+        filled up with the missing value. With `strings`, texts and int64 come as they are, and are
+        missing where they are "" and -2**63. Of an aggregate that is missing, the value that the
+        file stores is taken. What is the user's own, and nothing else's, may have one row where
+        other inputs have several: it is looked up once for all of them.
         """
         return {
             column.name: tf.TensorSpec(
                 [None] if column.length is None else [None, column.length],
-                _DTYPES[column.dtype],
+                _DTYPES[column.dtype] if self._texts or column.dtype == "float32" else tf.int32,
                 name=column.name,
             )
             for column in self._features.raw_columns
@@ -105,7 +147,7 @@ class RawFeatures(tf.Module):
           raw: As `input_signature` says.
 
         Returns:
-          `ids` [B, S] int64 and `numeric` [B, N] float32 (where N > 0).
+          `ids` [B, S] int32 and `numeric` [B, N] float32 (where N > 0).
         """
         candidates, lists = self.parts(raw)
         fused = dict(candidates)
@@ -124,7 +166,8 @@ class RawFeatures(tf.Module):
           `ids` and `numeric` in two parts, by columns: B rows of what comes before the user's own
           lists, and one row or B of these, where there are any.
         """
-        return self._part(raw, of_user=False), self._part(raw, of_user=True)
+        keys = {name: self._texts[name](x) if name in self._texts else x for name, x in raw.items()}
+        return self._part(keys, of_user=False), self._part(keys, of_user=True)
 
     def _part(self, raw: dict[str, tf.Tensor], *, of_user: bool) -> dict[str, tf.Tensor]:
         chosen = [f for f in self._features.id_features if (f.name in self._of_user) == of_user]
@@ -136,7 +179,7 @@ class RawFeatures(tf.Module):
             numeric.append(self._numbers(raw, ids))
         for feature in chosen:
             if feature.pools:
-                weights = feature.weights(_inputs_of(feature, raw))
+                weights = feature.weights(self._inputs_of(feature, raw))
                 if self._features.is_shared(feature) and not of_user:
                     weights += tf.cast(_nothing(ids), tf.float32)
                 numeric.append(weights)
@@ -146,21 +189,41 @@ class RawFeatures(tf.Module):
         return outputs
 
     def _ids(self, raw: dict[str, tf.Tensor], chosen: list[FeatureKind]) -> tf.Tensor:
-        """Rows of the fused table for some adjacent features."""
+        """Rows of the fused table for some features, in their order."""
+        owners = {feature.row_owner for feature in self._features.id_features}
+        together: dict[Any, list[FeatureKind]] = collections.defaultdict(list)
+        for feature in chosen:
+            lookup = self.lookups[feature.name]
+            # What a list shares is in the file once, so not beside others of its kind. What is the
+            # user's own may have fewer rows.
+            is_alone = feature.name in owners or self._features.is_shared(feature)
+            kind = type(lookup.arrays) if isinstance(lookup, VocabularyLookup) else None
+            together[feature.name if is_alone or kind is None else kind].append(feature)
         blocks: list[tf.Tensor] = []
-        lookups = [(feature, self.lookups[feature.name]) for feature in chosen]
-        adjacent = itertools.groupby(lookups, lambda pair: isinstance(pair[1], IntegerArray))
-        for in_arrays, group in adjacent:
-            if in_arrays:
-                arrays = [lookup for _, lookup in group if isinstance(lookup, IntegerArray)]
-                blocks.append(look_up_together(arrays, raw))
+        # The item's block, which is that of each candidate, comes before those of the user alone.
+        groups = sorted(together.values(), key=lambda group: self._features.is_shared(group[0]))
+        for group in groups:
+            lookups = [self.lookups[feature.name] for feature in group]
+            if len(group) > 1 or isinstance(lookups[0], VocabularyLookup):
+                rows = look_up_together(lookups, raw)
             else:
-                for feature, lookup in group:
-                    rows = lookup(_inputs_of(feature, raw))
-                    # The item's block, which is that of each candidate, comes before the lists.
-                    is_one = blocks and self._features.is_shared(feature)
-                    blocks.append(rows + _nothing(blocks[0]) if is_one else rows)
-        return tf.concat(blocks, axis=1) if len(blocks) > 1 else blocks[0]
+                rows = tf.cast(lookups[0](self._inputs_of(group[0], raw)), tf.int32)
+            is_one = blocks and self._features.is_shared(group[0])
+            blocks.append(rows + _nothing(blocks[0]) if is_one else rows)
+        rows = tf.concat(blocks, axis=1) if len(blocks) > 1 else blocks[0]
+        return _ordered(rows, [feature for group in groups for feature in group], chosen)
+
+    def _inputs_of(self, feature: FeatureKind, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Raw columns of a feature; of one that computes its ids, integers as in Transform."""
+        columns = {column.name: raw[column.name] for column in feature.raw_columns()}
+        if feature.takes_keys:
+            return columns
+        return {
+            column.name: _as_int64(columns[column.name])
+            if column.dtype == "int64"
+            else columns[column.name]
+            for column in feature.raw_columns()
+        }
 
     def _numbers(self, raw: dict[str, tf.Tensor], ids: tf.Tensor) -> tf.Tensor:
         """The numbers [B, N]; of an aggregate that is not sent, those that the file stores."""
@@ -168,7 +231,7 @@ class RawFeatures(tf.Module):
         values: list[tf.Tensor] = []
         for feature in self._features.features:
             if feature.numbers:
-                own = feature.to_numbers(_inputs_of(feature, raw))
+                own = feature.to_numbers(self._inputs_of(feature, raw))
                 if self._features.is_shared(feature):
                     own = [x + tf.cast(_nothing(ids)[:, 0], tf.float32) for x in own]
                 if feature.name in self.states:
@@ -191,5 +254,35 @@ def _nothing(ids: tf.Tensor) -> tf.Tensor:
     return tf.zeros_like(ids[:, :1])
 
 
-def _inputs_of(feature: FeatureKind, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    return {column.name: raw[column.name] for column in feature.raw_columns()}
+def _as_int64(keys: tf.Tensor) -> tf.Tensor:
+    missing = tf.constant(MISSING_INT64, tf.int64)
+    return tf.where(tf.equal(keys, MISSING_INT32), missing, tf.cast(keys, tf.int64))
+
+
+def _ordered(rows: tf.Tensor, now: list[FeatureKind], wanted: list[FeatureKind]) -> tf.Tensor:
+    """Columns [B, S] of some features in another order of these."""
+    if now == wanted:
+        return rows
+    first, start = dict[str, int](), 0
+    for feature in now:
+        first[feature.name] = start
+        start += feature.id_length
+    return tf.gather(rows, [first[f.name] + k for f in wanted for k in range(f.id_length)], axis=1)
+
+
+def _words(features: FeatureSet, constants: PreprocessingConstants) -> dict[str, list[str]]:
+    """All values that are looked up, by raw column: of vocabularies, and of what is stored."""
+    words: dict[str, list[str]] = {}
+    for feature in features.id_features:
+        if VOCABULARY in constants.of(feature.name):
+            (column,) = feature.raw_columns()
+            words[column.name] = list(constants.of(feature.name)[VOCABULARY])
+    for aggregate in features.features:
+        state = constants.of(aggregate.name).get(STATE)
+        if state is not None:
+            known = words.setdefault(key_of(aggregate), [])
+            known += sorted(set(state["extra"]) - set(known))
+    for feature in features.id_features:  # a list is encoded like the values that it lists
+        if feature.row_owner:
+            words[feature.raw_columns()[0].name] = words[feature.row_owner]
+    return words

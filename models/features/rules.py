@@ -85,7 +85,7 @@ def table_rows(
     if not is_list:
         return rows
     missing = offset + MISSING
-    rows = tf.where(rows == missing, tf.constant(PADDING_ROW, tf.int64), rows)
+    rows = tf.where(rows == missing, tf.constant(PADDING_ROW, rows.dtype), rows)
     return fill_empty_lists(rows, missing) if is_filled else rows
 
 
@@ -93,9 +93,9 @@ def fill_empty_lists(rows: tf.Tensor, missing_row: tf.Tensor | int) -> tf.Tensor
     """Puts the missing row into the first place of a list without any value.
 
     Args:
-      rows: [B, L] int64, padding where there is no value.
+      rows: [B, L] integers, padding where there is no value.
       missing_row: The row that says so.
     """
     empty = tf.reduce_max(rows, axis=1, keepdims=True) == PADDING_ROW
-    first = tf.where(empty, tf.cast(missing_row, tf.int64), rows[:, :1])
+    first = tf.where(empty, tf.cast(missing_row, rows.dtype), rows[:, :1])
     return tf.concat([first, rows[:, 1:]], axis=1)

@@ -68,10 +68,16 @@ class StoredState:
       state: What `read` returned.
       key: The raw column of the key.
       field: Of the key.
+      extra: int32 that stand for the keys in `extra` of the state.
     """
 
     def __init__(
-        self, feature: FeatureKind, state: Mapping[str, Any], key: RawColumn, field: Field
+        self,
+        feature: FeatureKind,
+        state: Mapping[str, Any],
+        key: RawColumn,
+        field: Field,
+        extra: Sequence[int | None],
     ) -> None:
         from ranklite.models.features.lookup_tables import vocabulary_lookup
 
@@ -87,14 +93,12 @@ class StoredState:
         steps = np.rint((numbers - self._low) / self._step)
         self._table = numbers.astype(np.float32) if self._exact else steps.astype(np.uint8)
         self._lookup = None
-        self.tables: list[Any] = []
-        if state["extra"]:
+        if extra:
             # Rows behind those of the field; its reserved rows stand for what is not found.
-            behind = Field(
-                "", 0, 1, field.rows - RESERVED_ROWS, len(state["extra"]) + RESERVED_ROWS
+            behind = Field("", 0, 1, field.rows - RESERVED_ROWS, len(extra) + RESERVED_ROWS)
+            self._lookup = vocabulary_lookup(
+                key, extra, behind, behind.oov_row, dense=key.dtype == "int64"
             )
-            self._lookup = vocabulary_lookup(key, state["extra"], behind, behind.oov_row)
-            self.tables = list(getattr(self._lookup, "tables", ()))
 
     @property
     def num_bytes(self) -> int:
@@ -111,7 +115,7 @@ class StoredState:
         row = ids[:, self.field.start] - self.field.offset
         if self._lookup is not None:
             other = tf.reshape(self._lookup(raw), [-1])
-            other = tf.where(other >= self.field.rows, other, tf.constant(OOV, tf.int64))
+            other = tf.where(other >= self.field.rows, other, tf.constant(OOV, tf.int32))
             row = tf.where(tf.equal(row, OOV), other, row)
         values = tf.gather(tf.constant(self._table), row)
         if not self._exact:

@@ -60,11 +60,16 @@ class VocabularyFeature(FeatureKind, abc.ABC):
         """The vocabulary."""
         return {"vocabulary": learned.vocabulary(self.name)}
 
+    @property
+    def takes_keys(self) -> bool:
+        """In a file its values are int32."""
+        return True
+
     def lookup(self, constants: Mapping[str, Any], field: layout.Field) -> Lookup:
-        """A hash table, or an array by position for integers that lie close together."""
+        """A perfect hash, or an array by position for integers that lie close together."""
         from ranklite.models.features import lookup_tables
 
         empty = field.missing_row if self.is_single_valued else layout.PADDING_ROW
         return lookup_tables.vocabulary_lookup(
-            self.raw_columns()[0], constants["vocabulary"], field, empty
+            self.raw_columns()[0], constants["keys"], field, empty, dense=self.dtype == "int64"
         )

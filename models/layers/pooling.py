@@ -62,7 +62,7 @@ class FieldPooling(keras.layers.Layer):
       apart: Whether the result is a list, to be put together with others.
 
     Call args:
-      inputs: `ids` [B, S] int64, embeddings [B, S, D] float and, where there are pools, weights
+      inputs: `ids` [B, S] int32, embeddings [B, S, D] float and, where there are pools, weights
         [B, sum of pools * length].
 
     Returns:

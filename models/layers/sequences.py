@@ -175,7 +175,7 @@ class Events(keras.layers.Layer):
       pools: Weights an event; 0: there are none, and whatever is no padding is an event.
 
     Call args:
-      inputs: `ids` [B, S] int64, embeddings [B, S, D] and, where there are pools, weights [B, W].
+      inputs: `ids` [B, S] int32, embeddings [B, S, D] and, where there are pools, weights [B, W].
 
     Returns:
       Events [B, length, D] and outcomes [B, length, max(1, pools)].

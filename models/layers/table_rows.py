@@ -15,9 +15,9 @@ from ranklite.models.features.layout import PADDING_ROW, RESERVED_ROWS, FeatureL
 
 ROWS = "rows"
 
-# h(v) = ((a v + b) mod p) mod rows; a, b and the ids are below 2^31, so that int64 holds a v + b.
+# h(v) = (a v mod p) mod rows. With a^2 < p, int32 holds every step of Schrage's method (1979).
 _PRIME = 2**31 - 1
-_FACTOR, _SHIFT = 1_640_531_527, 805_306_457
+_FACTOR = 48_271  # of Park & Miller (1993): all multiples of it up to p are different
 
 _INT16_ROWS = 2**15
 
@@ -38,7 +38,7 @@ def share_of(share: float, count: int) -> int:
 
 
 class StoredRows(keras.layers.Layer):
-    """From fused ids [B, S] int64 to rows of what is stored; each subclass has a rule.
+    """From fused ids [B, S] int32 to rows of what is stored; each subclass has a rule.
 
     A stored table begins with its reserved rows: 0 is padding, 1 + 2 f and 2 + 2 f are the
     out-of-vocabulary and the missing row of field f.
@@ -61,15 +61,15 @@ class StoredRows(keras.layers.Layer):
         self.first = self._columns([f.offset + RESERVED_ROWS for f in self.layout.owners])
         self.before = self._columns_before(values_of(self.layout))
 
-    def _columns(self, by_field: Sequence[int]) -> npt.NDArray[np.int64]:
+    def _columns(self, by_field: Sequence[int]) -> npt.NDArray[np.int32]:
         """[S]: what belongs to the owner of a column's rows, for each column."""
         place = {owner.name: k for k, owner in enumerate(self.layout.owners)}
         fields = self.layout.fields
         owner = [place[field.owner or field.name] for field in fields]
         owner_of = np.repeat(np.array(owner, np.intp), [field.length for field in fields])
-        return np.array(by_field, np.int64)[owner_of[slice(*self.columns or (None,))]]
+        return np.array(by_field, np.int32)[owner_of[slice(*self.columns or (None,))]]
 
-    def _columns_before(self, counts: Sequence[int]) -> npt.NDArray[np.int64]:
+    def _columns_before(self, counts: Sequence[int]) -> npt.NDArray[np.int32]:
         """[S]: the sum of `counts` over the owners before a column's own."""
         return self._columns([sum(counts[:f]) for f in range(len(counts))])
 
@@ -91,18 +91,20 @@ class StoredRows(keras.layers.Layer):
 class HashedRows(StoredRows):
     r"""The hashing trick (Weinberger et al. 2009, https://arxiv.org/abs/0902.2206).
 
-    A universal hash (Carter & Wegman 1979) sends value i to the row
+    A multiplicative hash sends value i to the row
 
-        1 + 2 F + ((a i + b) mod p) mod rows,    p = 2^31 - 1,
+        1 + 2 F + (a i mod p) mod rows,    p = 2^31 - 1,
 
-    with constant a and b: a model and the file made from it have to agree for good.
+    with a constant a: a model and the file made from it have to agree for good. It is computed in
+    int32 as a (i mod q) - r (i div q), q = p div a, r = p mod a, and p more where that is negative
+    (Schrage, "A More Portable Fortran Random Number Generator", TOMS 5(2), 1979).
 
     Args:
       layout: Of the ids.
       rows: Rows that the values of all fields share.
 
     Returns:
-      Rows [B, S] int64.
+      Rows [B, S] int32.
     """
 
     def __init__(self, layout: FeatureLayout | dict[str, Any], rows: int, **kwargs: Any) -> None:
@@ -110,8 +112,10 @@ class HashedRows(StoredRows):
         self.rows = rows
 
     def call(self, ids: tf.Tensor) -> tf.Tensor:
-        hashed = (ids * _FACTOR + _SHIFT) % _PRIME % self.rows
-        return self._unless_reserved(ids, self.reserved + hashed)
+        quotient, rest = divmod(_PRIME, _FACTOR)
+        hashed = _FACTOR * (ids % quotient) - rest * (ids // quotient)
+        hashed = tf.where(hashed < 0, hashed + _PRIME, hashed)
+        return self._unless_reserved(ids, self.reserved + hashed % self.rows)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rows": self.rows}
@@ -140,10 +144,9 @@ class QuotientRemainderRows(StoredRows):
         self.buckets = buckets
 
     def call(self, ids: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        value = tf.cast(ids - self.first + self.before, tf.int32)  # TFLite divides no int64
-        quotient = tf.cast(self.reserved + value // self.buckets, tf.int64)
+        value = ids - self.first + self.before
         remainder = tf.where(ids < self.first, 0, 1 + value % self.buckets)
-        return tf.cast(self._unless_reserved(ids, quotient), tf.int32), remainder
+        return self._unless_reserved(ids, self.reserved + value // self.buckets), remainder
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "buckets": self.buckets}
@@ -181,7 +184,7 @@ class TruncatedRows(_ByRank):
       values: Values that each field keeps.
 
     Returns:
-      Rows [B, S] int64.
+      Rows [B, S] int32.
     """
 
     def call(self, ids: tf.Tensor) -> tf.Tensor:
@@ -201,7 +204,7 @@ class ByFrequencyRows(_ByRank):
       values: Values of each field in the first table.
 
     Returns:
-      Rows of the two tables, each [B, S] int64; 0 is padding in the first and nothing in the
+      Rows of the two tables, each [B, S] int32; 0 is padding in the first and nothing in the
       second, where the rare values begin at 1.
     """
 
@@ -211,7 +214,7 @@ class ByFrequencyRows(_ByRank):
         is_frequent = ids < self.rare
         return (
             tf.where(is_frequent, self._frequent(ids), PADDING_ROW),
-            tf.where(is_frequent, tf.cast(0, tf.int64), tail),
+            tf.where(is_frequent, 0, tail),
         )
 
 

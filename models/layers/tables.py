@@ -84,7 +84,7 @@ def build_lookup(ids: tf.Tensor, layout: FeatureLayout, table: Table, stddev: fl
     int8 like those of a whole table.
 
     Args:
-      ids: [B, S] int64.
+      ids: [B, S] int32.
       layout: Of the ids.
       table: How rows are stored.
       stddev: Standard deviation of the initial values.

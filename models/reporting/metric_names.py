@@ -72,6 +72,7 @@ _GATES = {  # those that do not bound a figure as it is
     "min_gain_over_baselines": "AUC gained over baselines",
     "max_parity": "score against Keras",
     "max_raw_parity": "score raw against ids",
+    "max_false_matches": "values taken for others",
     "max_log_parity": "score from the log file",
     "max_unseen": "unseen or missing values",
     "max_single_feature_auc": "AUC of one feature alone",

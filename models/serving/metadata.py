@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ranklite.models.export.target import SERVING_DEFAULT, SERVING_RAW, LoadedModel, Target
-from ranklite.models.features.layout import MISSING_INT64, MISSING_STRING
+from ranklite.models.features.layout import MISSING_INT32, MISSING_INT64, MISSING_STRING
 from ranklite.models.features.raw_column import RawColumn
 
 SCHEMA_VERSION = 1
@@ -43,7 +43,13 @@ def describe(
         "target": target.name,
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "signatures": {s: model.inputs(s) for s in (SERVING_DEFAULT, SERVING_RAW)},
-        "missing_values": {"string": MISSING_STRING, "int64": MISSING_INT64, "float32": "NaN"},
+        "missing_values": {
+            "string": MISSING_STRING,
+            "int64": MISSING_INT64,
+            "int32": MISSING_INT32,
+            "float32": "NaN",
+        },
+        "fingerprint": model.encoder.entry() if model.encoder else None,
         "features": [column.entry() for column in columns],
         "vocabulary_rows": {field["name"]: field["rows"] for field in layout["fields"]},
         "metrics": dict(metrics),

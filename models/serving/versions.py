@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -15,6 +16,10 @@ METADATA_FILE = "model.json"
 _MODEL_PREFIX = "model."  # `model.<suffix of the export target>`
 _STAGING = ".pushing-"
 _LOCK = ".lock"
+
+
+class DamagedFile(ValueError):
+    """A file of a version is not what was pushed."""
 
 
 def _numbers(destination: str) -> list[int]:
@@ -84,14 +89,15 @@ def write_version(
     It is written and flushed under a hidden name and gets its number by one rename, so that a
     reader sees all of it or nothing, and a killed push leaves nothing visible. Leftovers of
     killed pushes go away with the next one. Where the newest version holds the same model, nothing
-    is written: a repeated push makes no second version.
+    is written: a repeated push makes no second version. `model.json`, where it is among the
+    documents, says size and SHA-256 of every other file: `files`.
 
     Args:
       destination: Folder of the versions; made if needed.
       models: Contents of the files by name, `model.<suffix>`: one of each export target.
       documents: JSON-ready data by name.
       keep: Newest versions to keep; None keeps all.
-      files: Contents of more files by name.
+      files: Contents of more files by name, which may have folders in it.
 
     Returns:
       The version's folder.
@@ -112,13 +118,15 @@ def write_version(
             return newest
         staging = tempfile.mkdtemp(prefix=_STAGING, dir=destination)
         os.chmod(staging, 0o755)
-        for name, content in models.items():
+        contents = {**models, **(files or {})}
+        about = {f"{name}.json": document for name, document in documents.items()}
+        metadata = about.pop(METADATA_FILE, None)
+        contents |= {name: _json(document) for name, document in about.items()}
+        if metadata is not None:
+            entries = {name: digest(content) for name, content in contents.items()}
+            contents[METADATA_FILE] = _json({**metadata, "files": entries})
+        for name, content in contents.items():
             _write(os.path.join(staging, name), content)
-        for name, document in documents.items():
-            text = json.dumps(document, indent=2, sort_keys=True)
-            _write(os.path.join(staging, f"{name}.json"), text.encode())
-        for name, data in (files or {}).items():
-            _write(os.path.join(staging, name), data)
         _flush(staging)
         number = (_numbers(destination) or [0])[-1] + 1
         target = os.path.join(destination, str(number))
@@ -133,6 +141,40 @@ def write_version(
         return target
 
 
+def digest(content: bytes) -> dict[str, Any]:
+    """Size and SHA-256 of a file, as `model.json` says them."""
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def read_model(version: str, name: str, metadata: Mapping[str, Any]) -> bytes:
+    """A model's file of a version, whole.
+
+    Args:
+      version: The folder.
+      name: Of the file.
+      metadata: `model.json`; one that was written before it had `files` says no digest.
+
+    Raises:
+      DamagedFile: Its content is not what was pushed.
+    """
+    path = os.path.join(version, name)
+    with open(path, "rb") as file:
+        content = file.read()
+    expected = (metadata.get("files") or {}).get(name)
+    actual = digest(content)
+    if expected is not None and expected != actual:
+        raise DamagedFile(
+            f"{path} is not the file that was pushed: it has {actual['bytes']} bytes and SHA-256 "
+            f"{actual['sha256'][:16]}..., model.json says {expected.get('bytes')} and "
+            f"{str(expected.get('sha256'))[:16]}...; push again, or take another version"
+        )
+    return content
+
+
+def _json(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, indent=2, sort_keys=True).encode()
+
+
 def _same(version: str, models: Mapping[str, bytes]) -> bool:
     pushed = {}
     for path in model_files(version):
@@ -142,6 +184,7 @@ def _same(version: str, models: Mapping[str, bytes]) -> bool:
 
 
 def _write(path: str, content: bytes) -> None:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "wb") as file:
         file.write(content)
         file.flush()

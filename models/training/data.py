@@ -61,7 +61,7 @@ def dataset(
         epoch, before ids are dropped.
 
     Returns:
-      Batches of ({`ids`: [B, S] int64, `numeric`: [B, N] float32 where N > 0}, label [B, 1]
+      Batches of ({`ids`: [B, S] int32, `numeric`: [B, N] float32 where N > 0}, label [B, 1]
       float32).
 
     Raises:
@@ -79,6 +79,7 @@ def dataset(
 
     def parse(batch: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         features = tf.io.parse_example(batch, columns)
+        features[IDS] = tf.cast(features[IDS], tf.int32)  # as runtimes of phones and browsers do
         return features, features.pop(LABEL)
 
     if shuffle_rows:
@@ -128,8 +129,8 @@ def _drop_ids(
 ) -> tf.data.Dataset:
     """Sends a share of the vocabulary's ids to their field's out-of-vocabulary row."""
     lengths = [field.length for field in layout.fields]
-    oov = np.repeat(np.array([field.oov_row for field in layout.fields], np.int64), lengths)
-    missing = np.repeat(np.array([field.missing_row for field in layout.fields], np.int64), lengths)
+    oov = np.repeat(np.array([field.oov_row for field in layout.fields], np.int32), lengths)
+    missing = np.repeat(np.array([field.missing_row for field in layout.fields], np.int32), lengths)
 
     by_field = rate if isinstance(rate, Mapping) else {f.name: rate for f in layout.fields}
     rates = [by_field.get(field.name, 0.0) for field in layout.fields]

@@ -139,7 +139,7 @@ class Catalogue:
           seed: [2] of this batch.
           exclude_owned: False lets any item be drawn.
         """
-        ids = features[IDS]
+        ids = tf.cast(features[IDS], tf.int64)  # of a pair of ids int32 holds no number
         chance = tf.random.stateless_uniform([tf.shape(ids)[0], CANDIDATES], seed)
         drawn = tf.minimum(
             tf.reshape(
@@ -156,7 +156,8 @@ class Catalogue:
             free = ~tf.reduce_any(item[:, :, None] == events[:, None], axis=2)
         chosen = tf.gather(drawn, tf.argmax(free, axis=1), axis=1, batch_dims=1)
         change = where & tf.reduce_any(free, axis=1)
-        redrawn = {**features, IDS: _scatter(ids, self.id_columns, self.ids, chosen, change)}
+        changed = _scatter(ids, self.id_columns, self.ids, chosen, change)
+        redrawn = {**features, IDS: tf.cast(changed, features[IDS].dtype)}
         if len(self.numeric_columns):
             redrawn[NUMERIC] = _scatter(
                 features[NUMERIC], self.numeric_columns, self.numeric, chosen, change

@@ -52,10 +52,19 @@ class PushConfig(Strict):
     Attributes:
       directory: Folder of the versions; None takes `pushed` in the run's own folder.
       keep: Newest versions to keep; None keeps all.
+      clients: Whether clients are generated: `clients/<language>`.
+      preprocessing: Whether vocabularies, boundaries and moments go with it as data,
+        `preprocessing.json`, for apps that compute `ids` themselves. The file has fingerprints of
+        texts only.
+      browser_batch: Rows a call of the file for browsers, `clients/web/model.tflite`: LiteRT.js
+        feeds no dynamic batch.
     """
 
     directory: str | None = None
     keep: int | None = Field(None, ge=1)
+    clients: bool = True
+    preprocessing: bool = True
+    browser_batch: int = Field(64, ge=1, le=4096)
 
 
 class BeamConfig(Strict):

@@ -171,7 +171,8 @@ class Case:
         tf.saved_model.save(module, folder, {"serving_default": function})
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        return Interpreter(model_content=converter.convert()).get_signature_runner()
+        runner = Interpreter(model_content=converter.convert()).get_signature_runner()
+        return lambda **columns: runner(**module.raw.encoder.encode(columns))
 
 
 def _values(record: bytes, names: Any) -> dict[str, list[Any]]:

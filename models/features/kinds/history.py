@@ -217,9 +217,16 @@ class HistoryFeature(FeatureKind):
         """Mask [B, length] of the events."""
         import tensorflow as tf
 
+        from ranklite.models.features.columns import MISSING_OF
+
         values = raw[self.name]
-        present = tf.not_equal(values, tf.constant(self.raw_columns()[0].missing, values.dtype))
+        present = tf.not_equal(values, tf.constant(MISSING_OF[values.dtype], values.dtype))
         return tf.cast(present, tf.float32)
+
+    @property
+    def takes_keys(self) -> bool:
+        """In a file its values are int32."""
+        return True
 
     def id_values(self, learned: Learned) -> int:
         """It has no rows of its own."""

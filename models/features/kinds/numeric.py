@@ -124,8 +124,8 @@ class NumericFeature(FeatureKind):
             (x,) = self.to_numbers(raw)
             present = tf.where(is_present(x), x, tf.zeros_like(x))
             index = tf.raw_ops.Bucketize(input=present, boundaries=constants[_BOUNDARIES])
-            rows = tf.cast(index, tf.int64) + (field.offset + layout.RESERVED_ROWS)
-            rows = tf.where(is_present(x), rows, tf.constant(field.missing_row, tf.int64))
+            rows = index + (field.offset + layout.RESERVED_ROWS)
+            rows = tf.where(is_present(x), rows, tf.constant(field.missing_row, tf.int32))
             return tf.reshape(rows, [-1, 1])
 
         return bucket

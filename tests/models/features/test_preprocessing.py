@@ -87,14 +87,15 @@ class Learned:
         self.layout = pp.layout_from_transform(folder, FEATURES)
         self.constants = pp.read_constants(folder, FEATURES)
         self.raw = RawFeatures(FEATURES, self.constants, self.layout)
-        self.lite = self._lite()
+        self.lite = self._lite(self.raw)
+        self.strings = self._lite(RawFeatures(FEATURES, self.constants, self.layout, strings=True))
 
-    def _lite(self) -> Any:
+    def _lite(self, raw: RawFeatures) -> Any:
         module = tf.Module()
-        module.raw = self.raw  # keeps the tables alive
+        module.raw = raw  # keeps the tables alive
         module.call = tf.function(
-            lambda **raw: self.raw(raw), autograph=False
-        ).get_concrete_function(**self.raw.input_signature())
+            lambda **columns: raw(columns), autograph=False
+        ).get_concrete_function(**raw.input_signature())
         tf.saved_model.save(module, f"{self.folder}/raw", {"serving_default": module.call})
         converter = tf.lite.TFLiteConverter.from_saved_model(f"{self.folder}/raw")
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
@@ -113,19 +114,22 @@ class Learned:
         parsed = tf.io.parse_example([example.SerializeToString()], SPEC)
         return {name: value.numpy()[0] for name, value in self.layer(parsed).items()}
 
-    def run_lite(self, row: dict[str, Any]) -> dict[str, np.ndarray]:
+    def run_lite(self, row: dict[str, Any], *, strings: bool = False) -> dict[str, np.ndarray]:
         def one(name: str, missing: Any, dtype: Any) -> np.ndarray:
             return np.array((row.get(name) or [missing])[:1], dtype)
 
         def many(name: str, length: int, missing: Any, dtype: Any) -> np.ndarray:
             return np.array([(list(row.get(name) or []) + [missing] * length)[:length]], dtype)
 
-        outputs = self.lite(
-            tags=many("tags", 3, b"", np.object_),
-            shops=many("shops", 2, MISSING_INT64, np.int64),
+        columns = {
+            "tags": many("tags", 3, b"", np.object_),
+            "shops": many("shops", 2, MISSING_INT64, np.int64),
             **{name: one(name, MISSING_INT64, np.int64) for name in ("user", "rare")},
             **{name: one(name, b"", np.object_) for name in ("item", "word", "city")},
             **{name: one(name, np.nan, np.float32) for name in NUMBERS if name != "label"},
+        }
+        outputs = (
+            self.strings(**columns) if strings else self.lite(**self.raw.encoder.encode(columns))
         )
         return {name: value[0] for name, value in outputs.items()}
 
@@ -287,6 +291,8 @@ A_STRING = st.sampled_from([b"a", b"b", b"x", b"nl", b"new", b"", b"?", b"two wo
 def test_the_raw_signature_in_tflite_equals_transform(
     learned: Learned, row: dict[str, Any]
 ) -> None:
-    expected, actual = learned.transform({**row, "label": [0.0]}), learned.run_lite(row)
-    np.testing.assert_array_equal(actual["ids"], expected["ids"])
-    np.testing.assert_allclose(actual["numeric"], expected["numeric"], rtol=1e-6, atol=1e-6)
+    expected = learned.transform({**row, "label": [0.0]})
+    for strings in (False, True):
+        actual = learned.run_lite(row, strings=strings)
+        np.testing.assert_array_equal(actual["ids"], expected["ids"])
+        np.testing.assert_allclose(actual["numeric"], expected["numeric"], rtol=1e-6, atol=1e-6)

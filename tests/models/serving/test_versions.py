@@ -45,7 +45,9 @@ def test_versions_count_up(tmp_path: pathlib.Path) -> None:
     os.rename(f"{folder}/2", f"{folder}/10")
     assert bundle.write_version(folder, model(b"c"), {}).endswith("/11")
     assert bundle.versions(folder) == [1, 10, 11]
-    assert json.loads((tmp_path / "pushed/10/model.json").read_text()) == {"v": 2}
+    written = json.loads((tmp_path / "pushed/10/model.json").read_text())
+    sha256 = "3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d"  # of b"b"
+    assert written == {"v": 2, "files": {"model.tflite": {"bytes": 1, "sha256": sha256}}}
 
 
 def test_the_same_model_makes_no_second_version(tmp_path: pathlib.Path) -> None:

@@ -1,0 +1,43 @@
+"""What a version holds for apps beside the model: clients, the browser's file, preprocessing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ranklite.components.model_file import PREPROCESSING_FILE
+from ranklite.models.export.target import LoadedModel, Target
+from ranklite.models.features.raw_column import RawColumn
+from ranklite.models.serving import clients
+from ranklite.models.serving.clients import vectors
+
+
+def files(
+    target: Target,
+    model: LoadedModel,
+    metadata: Mapping[str, Any],
+    preprocessing: bytes,
+    push: Mapping[str, Any],
+) -> dict[str, bytes]:
+    """Contents by path in the version's folder.
+
+    Args:
+      target: What the file is.
+      model: The file, loaded.
+      metadata: `model.json`.
+      preprocessing: `RawFeatures.to_dict` as JSON.
+      push: The configuration's `push`: `clients`, `preprocessing`, `browser_batch`.
+    """
+    made = {}
+    if push.get("preprocessing", True):
+        made[PREPROCESSING_FILE] = preprocessing
+    if model.encoder is None or not push.get("clients", True):
+        return made
+    words = json.loads(preprocessing)["constants"]["vocabularies"]
+    columns = [RawColumn.of_entry(entry) for entry in metadata["features"]]
+    made |= clients.generate(metadata, vectors.made(model, columns, words))
+    browser = target.for_browser(model.content, push.get("browser_batch", 64))
+    if browser is not None:
+        made[clients.BROWSER_FILE] = browser
+    return made

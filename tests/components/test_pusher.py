@@ -63,6 +63,8 @@ def result(*, refused: bool) -> tfma.ValidationResult:
 class FakeModel:
     """Stands for a file that is not looked into here."""
 
+    encoder = None
+
     def __init__(self, content: bytes, about: dict[str, Any] | None = None) -> None:
         self.content, self.about = content, about or {}
 
@@ -103,6 +105,8 @@ def push(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             reported = result(refused=blessed.get(blessing) == 0)
             with tf.io.TFRecordWriter(f"{inputs[key][0].uri}/validations.tfrecord") as file:
                 file.write(reported.SerializeToString())
+        made_of = pathlib.Path(inputs["model"][0].uri, model_file.PREPROCESSING_FILE)
+        made_of.write_text('{"features": []}')
         serving = pathlib.Path(inputs["model"][0].uri) / "Format-Serving"
         serving.mkdir()
         (serving / "tflite").write_bytes(bytes([number]))

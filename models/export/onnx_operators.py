@@ -71,7 +71,7 @@ def translate(writer: Writer, tables: Mapping[int, Table]) -> None:
     """
     ids = table_ids(writer.graph)
     by_tensor = {number: tables[ids[number]] for number in ids if ids[number] in tables}
-    operators = {
+    operators: dict[str, Callable[[Writer, Operator], None]] = {
         **SHAPES,
         **LOOKUPS,
         **_OWN,

@@ -113,7 +113,7 @@ class RunConfig(Strict):
     beam: running.BeamConfig = running.BeamConfig()
     kubeflow: KubeflowConfig = KubeflowConfig()
 
-    _earlier = model_validator(mode="before")(classmethod(running.of_earlier_version))
+    _earlier = model_validator(mode="before")(running.of_earlier_version)
 
     @field_validator("model")
     @classmethod

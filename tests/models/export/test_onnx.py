@@ -30,6 +30,7 @@ NUMBERS = np.array(
 )
 IDS = np.array([[0, 5, 17], [-5, 3, -1], [2**31 - 1, -(2**31) + 1, 4], [-8, 8, 7]], np.int32)
 GAPS = np.array([[np.nan, 0.5, 1.0], [np.inf, -np.inf, 2.0], [0.0, 1.5, np.nan]], np.float32)
+COMPARE = (tf.less, tf.less_equal, tf.greater, tf.greater_equal, tf.equal, tf.not_equal)
 TABLE = np.arange(24, dtype=np.float32).reshape(12, 2) - 11
 
 
@@ -90,7 +91,6 @@ CASES: dict[str, tuple[Callable[[Any], Any], Any]] = {
         NUMBERS,
     ),
 }
-COMPARE = (tf.less, tf.less_equal, tf.greater, tf.greater_equal, tf.equal, tf.not_equal)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -39,16 +39,17 @@ class Constants:
         self.tensors: dict[str, onnx.TensorProto] = {}
         self._names: dict[Any, str] = {}
 
-    def name(self, values: Array, hint: str = "", packed: bool = False) -> str:
+    def name(self, values: Array, hint: str = "", packed: bool = False, of: str = "") -> str:
         """The name of a constant.
 
         Args:
           values: Of it.
           hint: What it is called, if that is free.
           packed: Whether to store 4 bits a value.
+          of: Whose it is alone, where equal ones of others do not count.
         """
         values = np.asarray(values, order="C")
-        key = (values.dtype.str, values.shape, packed, values.tobytes())
+        key = (values.dtype.str, values.shape, packed, values.tobytes(), of)
         if key not in self._names:
             name = hint if hint and hint not in self.tensors else f"c:{len(self.tensors)}"
             self._names[key] = name
@@ -120,7 +121,8 @@ class Writer:
         if tensor.dtype == PACKED:  # done once, where a file is loaded: what is constant is folded
             name = self.add("Cast", name, to=onnx.TensorProto.INT8)
         scale, zero = tensor.quantization.scale, tensor.quantization.zero_point.astype(np.int8)
-        return self._dequantized(name, scale, zero, 0)
+        # ONNX Runtime 1.32 replaces the zero point with the kernel, and fails where two share one.
+        return self._dequantized(name, scale, zero, 0, of=name)
 
     @staticmethod
     def _hint(tensor: Tensor) -> str:
@@ -176,8 +178,9 @@ class Writer:
         scales = _scalars(quantization.scale, self._zero(number))
         return str(self.add("QuantizeLinear", name, *map(self.constants.name, scales)))
 
-    def _dequantized(self, name: str, scale: Array, zero: Array, axis: int) -> str:
-        names = map(self.constants.name, _scalars(scale, zero))
+    def _dequantized(self, name: str, scale: Array, zero: Array, axis: int, of: str = "") -> str:
+        scale_, zero_ = _scalars(scale, zero)
+        names = self.constants.name(scale_), self.constants.name(zero_, of=of)
         more = {"axis": axis} if len(scale) > 1 else {}
         return str(self.add("DequantizeLinear", name, *names, **more))
 

@@ -235,3 +235,20 @@ def test_texts_of_a_file_come_back() -> None:
     model = OnnxModel(from_tflite(content))
     scores = model.score({"ids": np.array(rows, np.object_)})
     assert scores.tolist() == [8, 9, -1, 7, -1]
+
+
+def test_no_two_kernels_share_a_zero_point() -> None:
+    """ONNX Runtime 1.32 fails to load such a file where it makes kernels unsigned."""
+    random = np.random.default_rng(0)
+    samples = random.normal(size=(100, 8)).astype(np.float32)
+    kernel = tf.constant(random.normal(size=(8, 8)).astype(np.float32))
+    content = quantized(lambda x: column(tf.matmul(tf.matmul(x, kernel), kernel[::-1])), samples)
+    graph = onnx.load_model_from_string(from_tflite(content)).graph
+    kernels = {t.name for t in graph.initializer if t.data_type == onnx.TensorProto.INT8 and t.dims}
+    zeros = {
+        node.input[0]: node.input[2]
+        for node in graph.node
+        if node.op_type == "DequantizeLinear" and node.input[0] in kernels
+    }
+    assert len(kernels) == len(zeros) > 1
+    assert len(set(zeros.values())) == len(zeros)

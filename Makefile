@@ -12,6 +12,7 @@ DATA    ?=
 RUNS    ?= runs
 ARGS    ?=
 IMAGE   ?= ranklite:latest
+SERVER  ?= ranklite-serve:latest
 DOCKER  ?= docker
 BASE    ?=
 JOBS    ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
@@ -30,7 +31,7 @@ COMPILE  = uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-l
 export TF_USE_LEGACY_KERAS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup image kubeflow-test run validate test test-newest unit slow e2e lint format tensorboard lock clean
+.PHONY: help setup image serve-image kubeflow-test run validate test test-newest unit slow e2e lint format tensorboard lock clean
 
 help: ## List the targets
 	@echo "RankLite: from interaction logs to a small, fast, gated TFLite ranking model."
@@ -90,6 +91,10 @@ image: ## Build the container image for Kubeflow: IMAGE=<registry/name:tag> [BAS
 	@$(DOCKER) run --rm $(IMAGE) cat /opt/ranklite/sbom.cdx.json >.sbom && mv .sbom sbom.cdx.json
 	@echo "What is in it: sbom.cdx.json"
 
+serve-image: ## Build the container image of `ranklite serve`: SERVER=<registry/name:tag> [BASE=<an image with Python>]
+	@command -v $(DOCKER) >/dev/null 2>&1 || { echo "make serve-image needs docker, or podman: DOCKER=podman" >&2; exit 1; }
+	$(DOCKER) build -f serve.Dockerfile $(LABELS) $(if $(BASE),--build-arg BASE=$(BASE)) -t $(SERVER) .
+
 kubeflow-test: setup $(KFPSUMS) ## Build the image without docker; kfp runs two nights in it, on an S3 server (as root)
 	@.ci/image localhost/ranklite:test $(LABELS)
 	@RANKLITE_IMAGE=localhost/ranklite:test RANKLITE_KFP=$(abspath $(KFP)) \
@@ -109,8 +114,10 @@ lock: setup ## Renew the locks from requirements/*.in; ARGS=--upgrade takes the 
 	@$(BIN)/$(COMPILE) requirements/tfx1.16.in --python-version 3.10 -o requirements/tfx1.16.txt
 	@$(BIN)/$(COMPILE) requirements/tfx1.21.in --python-version 3.11 --universal \
 	  --override requirements/tfx1.21.overrides -o requirements/tfx1.21.txt
-	@$(BIN)/$(COMPILE) setup.cfg --extra train --python-version 3.11 --universal \
+	@$(BIN)/$(COMPILE) setup.cfg --extra train --extra serve --python-version 3.11 --universal \
 	  --override requirements/tfx1.21.overrides -c requirements/tfx1.21.txt -o requirements/image.txt
+	@$(BIN)/$(COMPILE) setup.cfg requirements/serve.in --extra serve --python-version 3.11 --universal \
+	  --override requirements/tfx1.21.overrides -c requirements/tfx1.21.txt -o requirements/serve.txt
 	@$(BIN)/$(COMPILE) requirements/kfp-local.in --python-version 3.10 --universal -o requirements/kfp-local.txt
 
 clean: ## Remove the environment and the caches (not the runs)

@@ -123,6 +123,8 @@ def exported(encoder: str, folder: str) -> bytes:
 
 def fused(raw: RawFeatures, rows: Rows) -> Rows:
     """What `serving_default` takes."""
+    encoder = getattr(raw, "encoder", None)  # an earlier checkout takes rows as they are
+    rows = encoder.encode(rows) if encoder else rows
     return {n: v.numpy() for n, v in raw({n: tf.constant(v) for n, v in rows.items()}).items()}
 
 
@@ -189,10 +191,15 @@ def compared(
 
 
 def calls(files: Sequence[LiteModel], rows: Rows, signature: str, times: int = 1) -> list[Call]:
-    """A call for each copy of a file that scores some rows so many times."""
+    """A call for each copy of a file that scores some rows so many times, encoded beforehand."""
 
     def of(file: LiteModel) -> Call:
-        return lambda: [file.score(rows, signature) for _ in range(times)]
+        is_encoded = file.encoder is not None and signature == SERVING_RAW
+        about = file.inputs(signature)
+        taken = file.encoder.encode(rows) if is_encoded else rows  # type: ignore[union-attr]
+        if signature == SERVING_DEFAULT:
+            taken = {n: values.astype(about[n]["dtype"]) for n, values in rows.items()}
+        return lambda: [file.score(taken, signature) for _ in range(times)]
 
     return [of(file) for file in files]
 

@@ -62,14 +62,18 @@ def load(models: list[Any]) -> LoadedModel:
     return load_in(folder(models))
 
 
-def raw_rows(records: Sequence[bytes], model: LoadedModel) -> dict[str, np.ndarray[Any, Any]]:
-    """Raw inputs of Examples as a file itself describes them: an older model has its own."""
+def raw_columns(model: LoadedModel) -> tuple[RawColumn, ...]:
+    """The raw columns that a file itself describes: an older model has its own."""
     logged = model.encoder.dtypes if model.encoder else {}
-    columns = [
+    return tuple(
         RawColumn.of_input(name, detail["shape"], logged.get(name, detail["dtype"]))
         for name, detail in model.inputs(SERVING_RAW).items()
-    ]
-    return raw_inputs(records, columns)
+    )
+
+
+def raw_rows(records: Sequence[bytes], model: LoadedModel) -> dict[str, np.ndarray[Any, Any]]:
+    """Raw inputs of Examples, as `raw_columns` describes them."""
+    return raw_inputs(records, raw_columns(model))
 
 
 def write(models: list[Any], target: Target, content: bytes) -> None:

@@ -1,25 +1,27 @@
-"""What a base install, which only scores, says where the training stack is asked of it."""
+"""What a base install, which only scores, says where something of an extra is asked of it."""
 
 from __future__ import annotations
 
 import re
 from importlib import metadata
 
-TRAIN = "train"
+TRAIN, SERVE = "train", "serve"
+_BRINGS = {TRAIN: "the training stack", SERVE: "the server"}
 
 
 class MissingExtra(ModuleNotFoundError):
-    """Something needs the training stack, which is an extra that is not installed.
+    """Something needs an extra that is not installed.
 
     Args:
       what: What was asked for.
       error: What could not be imported.
+      extra: What brings it.
     """
 
-    def __init__(self, what: str, error: ModuleNotFoundError) -> None:
+    def __init__(self, what: str, error: ModuleNotFoundError, extra: str = TRAIN) -> None:
         super().__init__(
-            f"{what} needs {error.name}, which the training stack brings: "
-            f"pip install 'ranklite[{TRAIN}]'",
+            f"{what} needs {error.name}, which {_BRINGS[extra]} brings: "
+            f"pip install 'ranklite[{extra}]'",
             name=error.name,
         )
 
@@ -48,12 +50,13 @@ def lacks(extra: str) -> list[str]:
     return absent
 
 
-def explained(what: str, error: ModuleNotFoundError) -> ModuleNotFoundError:
+def explained(what: str, error: ModuleNotFoundError, extra: str = TRAIN) -> ModuleNotFoundError:
     """The error to raise for a failed import: one that names the extra, where that is the reason.
 
     Args:
       what: What was asked for.
       error: What the import raised.
+      extra: What brings all that it needs.
     """
     ours = (error.name or "").partition(".")[0] == "ranklite"
-    return error if ours or not lacks(TRAIN) else MissingExtra(what, error)
+    return error if ours or not lacks(extra) else MissingExtra(what, error, extra)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import tensorflow_model_analysis as tfma
 
+from ranklite.components.evaluator.metrics import METRICS
+
 CANDIDATE = "candidate"
 BASELINE = "baseline"
-AUC_THRESHOLDS = 1000
 
 
 def eval_config(*, label: str, signature: str, slices: Sequence[str] = ()) -> tfma.EvalConfig:
@@ -35,16 +35,16 @@ def eval_config(*, label: str, signature: str, slices: Sequence[str] = ()) -> tf
         )
         for name in (CANDIDATE, BASELINE)
     ]
-    count = tfma.MetricConfig(class_name="ExampleCount")
+    count, *others = (
+        tfma.MetricConfig(class_name=metric.__name__, module=metric.__module__)
+        for metric in METRICS
+    )
     some = tfma.MetricThreshold()
     some.value_threshold.lower_bound.value = 1
     # A plain threshold would hold every slice to it.
     count.per_slice_thresholds.add(slicing_specs=[tfma.SlicingSpec()], threshold=some)
-    # TFMA counts a confusion matrix a threshold, 10,000 by default; FileValidator's AUC is exact.
-    auc = tfma.MetricConfig(class_name="AUC", config=json.dumps({"num_thresholds": AUC_THRESHOLDS}))
-    others = [tfma.MetricConfig(class_name=name) for name in ("BinaryCrossEntropy", "Calibration")]
     return tfma.EvalConfig(
         model_specs=models,
-        metrics_specs=[tfma.MetricsSpec(metrics=[count, auc, *others])],
+        metrics_specs=[tfma.MetricsSpec(metrics=[count, *others])],
         slicing_specs=[tfma.SlicingSpec(), *(tfma.SlicingSpec(feature_keys=[s]) for s in slices)],
     )

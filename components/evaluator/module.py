@@ -10,7 +10,7 @@ vocabularies differ: tonight's and the one pushed last.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
@@ -18,11 +18,18 @@ import numpy as np
 import tensorflow_model_analysis as tfma
 
 from ranklite.components import model_file
+from ranklite.components.evaluator.slicing import SliceBatches
 from ranklite.models.export.target import SERVING_RAW, LoadedModel
+from ranklite.models.features.examples import raw_inputs
 from ranklite.models.features.layout import IDS, NUMERIC
 
-# TFMA's stage that looks for preprocessing in a model, and loads the file in TensorFlow to do so.
-_TRANSFORMED_FEATURES = "ExtractTransformedFeatures"
+_LEFT_OUT = (
+    # It looks for preprocessing in a model, and loads the file in TensorFlow to do so.
+    "ExtractTransformedFeatures",
+    # These take batches apart.
+    "ExtractUnbatchedInputs",
+    tfma.extractors.SLICE_KEY_EXTRACTOR_STAGE_NAME,
+)
 _DTYPES = {IDS: np.int64, NUMERIC: np.float32}
 
 
@@ -45,34 +52,40 @@ class Predict(beam.DoFn):
     def process(self, extracts: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Scores a batch."""
         result = copy.copy(extracts)
-        scores = {}
+        scores, raw = {}, {}
         for name, model in self._models.items():
             signature = self._signatures[name]
-            inputs = _inputs(extracts, model, signature)
+            if signature == SERVING_RAW:
+                columns = model_file.raw_columns(model)
+                if columns not in raw:  # mostly those of the other file
+                    raw[columns] = raw_inputs(extracts[tfma.INPUT_KEY], columns)
+                inputs = raw[columns]
+            else:
+                inputs = inputs_of(extracts[tfma.FEATURES_KEY], model.inputs(signature))
             scores[name] = model.score(inputs, signature)[:, None].astype(np.float64)
         single = len(scores) == 1
         result[tfma.PREDICTIONS_KEY] = next(iter(scores.values())) if single else scores
         yield result
 
 
-def _inputs(
-    extracts: dict[str, Any], model: LoadedModel, signature: str
-) -> dict[str, np.ndarray[Any, Any]]:
-    """What a signature takes, from a batch of Examples.
+def inputs_of(features: Mapping[str, Any], names: Iterable[str]) -> dict[str, np.ndarray[Any, Any]]:
+    """What `serving_default` takes, from the features of a batch.
 
     Raises:
       KeyError: The examples lack an input: a wrong default would go unnoticed.
     """
-    if signature == SERVING_RAW:
-        return model_file.raw_rows(list(extracts[tfma.INPUT_KEY]), model)
-    features = extracts[tfma.FEATURES_KEY]
-    inputs = {}
-    for name in model.inputs(signature):
+    for name in names:
         if name not in features:
             raise KeyError(f"the examples have no {name!r}, only {sorted(features)}")
-        rows = [np.asarray(row, _DTYPES[name]).reshape(-1) for row in features[name]]
-        inputs[name] = np.stack(rows)
-    return inputs
+    return {name: np.asarray(features[name], _DTYPES[name]) for name in names}
+
+
+def slice_extractor(eval_config: tfma.EvalConfig) -> tfma.extractors.Extractor:
+    """The stage that stands where TFMA's evaluator expects its own slicer."""
+    return tfma.extractors.Extractor(
+        stage_name=tfma.extractors.SLICE_KEY_EXTRACTOR_STAGE_NAME,
+        ptransform=beam.ParDo(SliceBatches(eval_config.slicing_specs)),
+    )
 
 
 def custom_extractors(
@@ -99,4 +112,7 @@ def custom_extractors(
         tensor_adapter_config=tensor_adapter_config,
         custom_predict_extractor=predict,
     )
-    return [stage for stage in extractors if stage.stage_name != _TRANSFORMED_FEATURES]
+    return [
+        *(stage for stage in extractors if stage.stage_name not in _LEFT_OUT),
+        slice_extractor(eval_config),
+    ]

@@ -22,6 +22,7 @@ TARGETS: Registry[type[Target]] = Registry(
     "ranklite.targets",
     {
         "tflite": "ranklite.models.export.tflite:TFLite",
+        "tflite_strings": "ranklite.models.export.tflite:TFLiteStrings",
         "onnx": "ranklite.models.export.onnx:Onnx",
     },
 )

@@ -29,17 +29,19 @@ class ServingModule(tf.Module):
 
     def __init__(self, checkpoint: Checkpoint, raw: RawFeatures | None) -> None:
         super().__init__()
-        self.model, self.raw = checkpoint.model, raw
+        # Of the model its variables alone are tracked: to save it as one would trace each layer.
+        model = checkpoint.model
+        self.model_variables, self.raw = model.variables, raw
         layout = checkpoint.layout
         inputs = {IDS: tf.TensorSpec([None, layout.num_ids], tf.int32, name=IDS)}
         if layout.num_numeric:
             inputs[NUMERIC] = tf.TensorSpec([None, layout.num_numeric], tf.float32, name=NUMERIC)
 
-        has_parts = once_per_user.has_parts(self.model)
+        has_parts = once_per_user.has_parts(model)
         # Of rows with scales of their own the converter rounds what is looked up together with a
         # kernel's input. Then both signatures have to look it up alike, at a cost of 8 % here.
         is_split = has_parts and any(
-            isinstance(layer, RowQuantizedEmbedding) for layer in self.model.layers
+            isinstance(layer, RowQuantizedEmbedding) for layer in model.layers
         )
 
         def probability(logits: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -47,9 +49,9 @@ class ServingModule(tf.Module):
 
         def score(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
             if not is_split:
-                return probability(self.model(features, training=False))
+                return probability(model(features, training=False))
             parts = once_per_user.split(features, layout)
-            return probability(once_per_user.logits(self.model, layout, *parts, as_many=True))
+            return probability(once_per_user.logits(model, layout, *parts, as_many=True))
 
         self.functions: dict[str, Any] = {
             SERVING_DEFAULT: tf.function(
@@ -62,7 +64,7 @@ class ServingModule(tf.Module):
                 if not has_parts:
                     return score(raw(features))
                 parts = raw.parts(features)
-                return probability(once_per_user.logits(self.model, layout, *parts))
+                return probability(once_per_user.logits(model, layout, *parts))
 
             self.functions[SERVING_RAW] = tf.function(
                 lambda **features: score_raw(features), autograph=False

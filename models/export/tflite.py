@@ -42,3 +42,21 @@ class TFLite(Target):
 
     def foreign(self, operators: Iterable[str]) -> list[str]:
         return [name for name in operators if name.startswith(FOREIGN_PREFIXES)]
+
+
+class TFLiteStrings(TFLite):
+    """The same with a raw signature on texts and int64, for Python's Interpreter and Java's.
+
+    Vocabularies are hash tables of texts in it: the file is larger, no other runtime can feed it,
+    and no value is ever taken for another one.
+    """
+
+    name = "tflite_strings"
+    title = "TFLite with strings"
+    suffix = "strings.tflite"
+
+    def export(self, checkpoint: Checkpoint, raw: RawFeatures | None = None) -> bytes:
+        return super().export(checkpoint, raw and raw.with_strings())
+
+    def for_browser(self, content: bytes, rows: int) -> bytes | None:
+        return None

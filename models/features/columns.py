@@ -6,6 +6,7 @@ imported one with fixed shapes dense ones.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -18,6 +19,7 @@ from ranklite.models.features.layout import (
 )
 from ranklite.models.features.rules import is_present
 
+Constant = Callable[..., tf.Tensor]
 MISSING_OF = {
     tf.string: MISSING_STRING,
     tf.int64: MISSING_INT64,
@@ -26,30 +28,45 @@ MISSING_OF = {
 }
 
 
-def lists(column: Any, length: int) -> tf.Tensor:
+def lists(column: Any, length: int, constant: Constant = tf.constant) -> tf.Tensor:
     """A column as [B, length]: longer rows are cut, shorter ones filled with the missing value.
 
     Args:
       column: SparseTensor, RaggedTensor or Tensor of [B, any], or Tensor [B].
       length: Values kept a row, the first ones.
+      constant: Makes constants. `functools.cache(tf.constant)` lets several columns of a graph
+        share them: they are most of the operations, each of which every trace and load pays for.
     """
-    missing = tf.constant(MISSING_OF[column.dtype], column.dtype)
+    return tf.reshape(_dense(column, length, constant), constant((-1, length)))
+
+
+def scalars(column: Any, constant: Constant = tf.constant) -> tf.Tensor:
+    """The first value of each row as [B], the missing value where a row has none."""
+    return tf.reshape(_dense(column, 1, constant), constant((-1,)))
+
+
+def _dense(column: Any, length: int, constant: Constant) -> tf.Tensor:
+    missing = constant(MISSING_OF[column.dtype], column.dtype)
     if isinstance(column, tf.RaggedTensor):
         return column.to_tensor(missing, shape=[None, length])
     if isinstance(column, tf.SparseTensor):
-        shape = tf.stack([column.dense_shape[0], tf.constant(length, tf.int64)])
-        kept = tf.sparse.slice(column, [0, 0], shape)
-        kept = tf.SparseTensor(kept.indices, kept.values, shape)
-        return tf.reshape(tf.sparse.to_dense(kept, missing, validate_indices=False), [-1, length])
+        indices, values, shape = tf.raw_ops.SparseSlice(
+            indices=column.indices,
+            values=column.values,
+            shape=column.dense_shape,
+            start=constant((0, 0), tf.int64),
+            size=constant((tf.int64.max, length), tf.int64),
+        )
+        return tf.raw_ops.SparseToDense(
+            sparse_indices=indices,
+            output_shape=tf.maximum(shape, constant((0, length), tf.int64)),
+            sparse_values=values,
+            default_value=missing,
+            validate_indices=False,
+        )
     dense = (column if column.shape.rank == 2 else column[:, None])[:, :length]
     absent = length - tf.shape(dense)[1]
-    filled = tf.pad(dense, [[0, 0], [0, absent]], constant_values=missing)
-    return tf.reshape(filled, [-1, length])
-
-
-def scalars(column: Any) -> tf.Tensor:
-    """The first value of each row as [B], the missing value where a row has none."""
-    return lists(column, 1)[:, 0]
+    return tf.pad(dense, [[0, 0], [0, absent]], constant_values=missing)
 
 
 def text(values: tf.Tensor) -> tf.Tensor:

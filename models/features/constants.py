@@ -19,6 +19,7 @@ from tensorflow_transform.analyzers import get_empy_vocabulary_dummy_value
 from ranklite.models.features import stored_state
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import FeatureLayout
+from ranklite.models.features.vocabulary_feature import vocabulary_owners
 
 SURROGATES = "surrogateescape"  # keeps the bytes of a value that is not UTF-8
 MEAN, VARIANCE = "mean", "variance"  # of all standardized numbers
@@ -194,6 +195,6 @@ def without_values(transform_dir: str, features: FeatureSet) -> list[str]:
     learned = Learned(transform_dir)
     return [
         feature.name
-        for feature in features.id_features
-        if VOCABULARY in feature.constants(learned) and not learned.has_values(feature.name)
+        for feature in vocabulary_owners(features.id_features)
+        if not learned.has_values(feature.name)
     ]

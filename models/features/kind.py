@@ -189,6 +189,9 @@ class FeatureKind(Strict, abc.ABC):
     def learn_ids(self, raw: Raw, keep: Keep) -> tuple[tf.Tensor, tf.Tensor | int]:
         """Ids in Transform; analyzers of TensorFlow Transform may be called.
 
+        Not asked for where a `VocabularyFeature` has its vocabulary: one analyzer learns all of
+        these together.
+
         Args:
           raw: Its raw columns, [B], or [B, length] of a list, missing values in their places.
           keep: Takes a name and an analyzer's output, and returns it; `Learned.constant` reads it

@@ -49,6 +49,7 @@ class PerfectHash:
         self, column: RawColumn, keys: Sequence[int | None], field: Field, missing: int
     ) -> None:
         self.column, self.field = column, field
+        self.displacement: npt.NDArray[Any] = np.zeros(0, np.int64)
         rows = rows_of(keys, field) | {MISSING_INT32: missing}
         numbers = np.array(list(rows), np.int64)
         self.size = math.ceil(len(numbers) / self._LOAD)
@@ -77,7 +78,7 @@ class PerfectHash:
         order = np.argsort(bucket, kind="stable")
         groups = np.split(order, np.flatnonzero(np.diff(bucket[order])) + 1)
         taken = np.zeros(self.size, bool)
-        self.displacement: npt.NDArray[Any] = np.zeros(self.buckets, np.int64)
+        self.displacement = np.zeros(self.buckets, np.int64)
         places = np.zeros(len(keys), np.int64)
         for group in sorted(groups, key=len, reverse=True):
             if len(group) == 1:

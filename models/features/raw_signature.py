@@ -63,6 +63,7 @@ class RawFeatures(tf.Module):
     ) -> None:
         super().__init__()
         self._features, self._constants, self._layout = features, constants, layout
+        self._strings = strings
         words = _words(features, constants)
         columns = {c.name: c for c in features.raw_columns if c.dtype != "float32"}
         self.encoder = Encoder.of({name: c.dtype for name, c in columns.items()}, words)
@@ -116,10 +117,14 @@ class RawFeatures(tf.Module):
             "fingerprint": self.encoder.entry() | {"false_matches": self.false_matches},
         }
 
+    def with_strings(self) -> RawFeatures:
+        """The same, with texts and int64 as they stand in the log."""
+        return RawFeatures(self._features, self._constants, self._layout, strings=True)
+
     @property
     def takes_strings(self) -> bool:
         """Whether texts and int64 are taken as they stand in the log."""
-        return bool(self._texts)
+        return self._strings
 
     def input_signature(self) -> dict[str, tf.TensorSpec]:
         """The raw inputs, in the order of the configuration.
@@ -134,7 +139,7 @@ class RawFeatures(tf.Module):
         return {
             column.name: tf.TensorSpec(
                 [None] if column.length is None else [None, column.length],
-                _DTYPES[column.dtype] if self._texts or column.dtype == "float32" else tf.int32,
+                _DTYPES[column.dtype] if self._strings or column.dtype == "float32" else tf.int32,
                 name=column.name,
             )
             for column in self._features.raw_columns
@@ -204,8 +209,9 @@ class RawFeatures(tf.Module):
         groups = sorted(together.values(), key=lambda group: self._features.is_shared(group[0]))
         for group in groups:
             lookups = [self.lookups[feature.name] for feature in group]
-            if len(group) > 1 or isinstance(lookups[0], VocabularyLookup):
-                rows = look_up_together(lookups, raw)
+            held = [lookup for lookup in lookups if isinstance(lookup, VocabularyLookup)]
+            if held:
+                rows = look_up_together(held, raw)
             else:
                 rows = tf.cast(lookups[0](self._inputs_of(group[0], raw)), tf.int32)
             is_one = blocks and self._features.is_shared(group[0])

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from ranklite.models.features import vocabulary
 from ranklite.models.features.columns import lists, scalars, text
 from ranklite.models.features.constants import MEAN, VARIANCE, constant_name, moments
 from ranklite.models.features.feature_set import FeatureSet
@@ -31,7 +32,7 @@ from ranklite.models.features.slices import (
     TORSO,
     evaluation_slices,
 )
-from ranklite.models.features.vocabulary_feature import VocabularyFeature
+from ranklite.models.features.vocabulary_feature import vocabulary_owners
 
 Tensors = dict[str, tf.Tensor]
 Ranks = dict[str, tuple[tf.Tensor, tf.Tensor]]
@@ -54,48 +55,79 @@ def preprocessing_fn(inputs: dict[str, Any], features: FeatureSet) -> Tensors:
     absent = sorted(set(features.input_columns) - set(inputs))
     if absent:
         raise KeyError(f"the examples have no column {absent}; they have {sorted(inputs)}")
+    constant = functools.cache(tf.constant)
     raw = {
-        column.name: scalars(inputs[column.name])
+        column.name: scalars(inputs[column.name], constant)
         if column.length is None
-        else lists(inputs[column.name], column.length)
+        else lists(inputs[column.name], column.length, constant)
         for column in features.raw_columns
     }
+    beside = [features.label, *features.slices, *([features.user] if features.user else [])]
+    first = {name: scalars(inputs[name], constant) for name in dict.fromkeys(beside)}
     ids, ranks = _ids(raw, features)
-    outputs = {IDS: ids, LABEL: tf.cast(scalars(inputs[features.label]), tf.float32)[:, None]}
+    outputs = {IDS: ids, LABEL: tf.cast(first[features.label], tf.float32)[:, None]}
     numeric = [_numeric(raw, features)] if features.numbers else []
     numeric += [f.weights(_inputs_of(f, raw)) for f in features.id_features if f.pools]
     if numeric:
         outputs[NUMERIC] = tf.concat(numeric, axis=1)
-    return outputs | _evaluation_columns(inputs, raw, features, ranks)
+    return outputs | _evaluation_columns(raw, first, features, ranks)
 
 
 def _ids(raw: Tensors, features: FeatureSet) -> tuple[tf.Tensor, Ranks]:
-    """The fused ids [B, S]; the rank of each categorical value and its vocabulary's size."""
+    """The fused ids [B, S]; the rank of the user and of the item and its vocabulary's size."""
+    found, sizes = _found(raw, features)
     blocks, ranks = [], {}
     offset = tf.constant(PADDING_ROW + 1, tf.int64)
     offsets: dict[str, tf.Tensor] = {}
-    shared: dict[str, tf.Tensor] = {}  # rows of features that have none of their own
     for feature in features.id_features:
         if feature.row_owner:
-            rows, first = shared[feature.name], offsets[feature.row_owner]
+            rows, first = found[feature.name], offsets[feature.row_owner]
             blocks.append(table_rows(rows, first, feature.id_length, True, not feature.pools))
             continue
         offsets[feature.name] = offset
-        sharing = [f for f in features.id_features if f.row_owner == feature.name]
-        if sharing:
-            assert isinstance(feature, VocabularyFeature)
-            lists = [raw[f.raw_columns()[0].name] for f in sharing]
-            rows, values, others = feature.learn_shared_ids(_inputs_of(feature, raw), lists)
-            shared |= {f.name: other for f, other in zip(sharing, others, strict=True)}
+        if feature.name in found:
+            rows, size = found[feature.name], sizes[feature.name]
         else:
             keep = functools.partial(_keep, feature.name)
             rows, values = feature.learn_ids(_inputs_of(feature, raw), keep)
-        size = tf.cast(values, tf.int64)
-        if feature.is_categorical:
+            size = tf.cast(values, tf.int64)
+        if feature.name in (features.user, features.item):
             ranks[feature.name] = (tf.reshape(rows, [-1]) - RESERVED_ROWS, size)
         blocks.append(table_rows(rows, offset, feature.id_length, not feature.is_single_valued))
         offset += size + RESERVED_ROWS
     return tf.concat(blocks, axis=1), ranks
+
+
+def _found(raw: Tensors, features: FeatureSet) -> tuple[Tensors, Tensors]:
+    """Rows [B, id_length] of all values with a vocabulary, by feature, and sizes by its owner.
+
+    All are made of one analyzer and few operations: each costs a stage in Beam, and some tenth of a
+    second in traces and loads of the graph.
+    """
+    owners = vocabulary_owners(features.id_features)
+    words = {f.name: _words(f, raw) for f in features.id_features if f in owners or f.row_owner}
+    paths = vocabulary.learn({f.vocabulary: words[f.name] for f in owners})
+    names: list[str] = []
+    ranks: list[tf.Tensor] = []
+    sizes: Tensors = {}
+    for owner in owners:
+        # Those that share it are looked up with it, in one table, which may be large.
+        users = [f.name for f in features.id_features if owner.name in (f.name, f.row_owner)]
+        together = tf.concat([words[name] for name in users], axis=1)
+        rank, sizes[owner.name] = vocabulary.look_up(together, paths[owner.name])
+        names += users
+        ranks.append(rank)
+    if not names:
+        return {}, {}
+    together = tf.concat([words[name] for name in names], axis=1)
+    rows = vocabulary.rows(together, tf.concat(ranks, axis=1))
+    lengths = [words[name].shape[1] for name in names]
+    return dict(zip(names, tf.split(rows, lengths, axis=1), strict=True)), sizes
+
+
+def _words(feature: FeatureKind, raw: Tensors) -> tf.Tensor:
+    """The values [B, id_length] of a feature as strings."""
+    return tf.reshape(text(raw[feature.raw_columns()[0].name]), [-1, feature.id_length])
 
 
 def _numeric(raw: Tensors, features: FeatureSet) -> tf.Tensor:
@@ -114,14 +146,15 @@ def _numeric(raw: Tensors, features: FeatureSet) -> tf.Tensor:
     names = [numbers[k].name for k in wanted]
     made = {k: present_or_zero(x) for k, x in enumerate(values) if k not in wanted}
     if wanted:
+        numbers_wanted = tf.stack([values[k] for k in wanted], axis=1)
         # Float64, since squares of large numbers do not fit into a float32; NaN does not count.
-        table = tf.cast(tf.stack([values[k] for k in wanted], axis=1), tf.float64)
+        table = tf.cast(numbers_wanted, tf.float64)
         mean = _constant(tft.mean(table, reduce_instance_dims=False), MEAN, *names)
         variance = _constant(tft.var(table, reduce_instance_dims=False), VARIANCE, *names)
         # TFT drops the dimension of a single column.
         means, stds = moments(tf.reshape(mean, [len(names)]), tf.reshape(variance, [len(names)]))
-        for place, k in enumerate(wanted):
-            made[k] = standardize(values[k], means[place], stds[place])
+        columns = tf.unstack(standardize(numbers_wanted, means, stds), axis=1)
+        made |= dict(zip(wanted, columns, strict=True))
     return numeric_columns(numbers, values, [made[k] for k in range(len(numbers))])
 
 
@@ -139,11 +172,11 @@ def _constant(tensor: tf.Tensor, what: str, *names: str) -> tf.Tensor:
 
 
 def _evaluation_columns(
-    inputs: dict[str, Any], raw: Tensors, features: FeatureSet, ranks: Ranks
+    raw: Tensors, first: Tensors, features: FeatureSet, ranks: Ranks
 ) -> Tensors:
     columns = {}
     if features.user:
-        columns[GROUP] = text(scalars(inputs[features.user]))
+        columns[GROUP] = text(first[features.user])
     made = evaluation_slices(features)
     if features.user and SLICE_USER in made:
         rank, _ = ranks[features.user]
@@ -159,7 +192,7 @@ def _evaluation_columns(
         present = raw[listed.name] != tf.constant(listed.missing, raw[listed.name].dtype)
         columns[SLICE_HISTORY] = _length(tf.reduce_sum(tf.cast(present, tf.int32), axis=1))
     for name in features.slices:
-        columns[SLICE + name] = text(scalars(inputs[name]))
+        columns[SLICE + name] = text(first[name])
     return {name: tf.reshape(column, [-1, 1]) for name, column in columns.items()}
 
 

@@ -2,56 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import os
+import tempfile
+from collections.abc import Mapping
 
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from ranklite.models.features.columns import text
 from ranklite.models.features.layout import MISSING, MISSING_STRING, OOV, RESERVED_ROWS
+from ranklite.models.features.vocabulary_files import Wanted, WriteVocabularies, write
 
-FILE_FORMAT = "tfrecord_gzip"  # in a text file, no value can have a line break: TFT drops it
 
-
-def learn(
-    values: tf.Tensor, name: str, min_count: int = 1, size: int | None = None
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Makes a vocabulary of the train split, and looks values up in it.
+def learn(words: Mapping[Wanted, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Makes vocabularies of the train split, all in one pass.
 
     Args:
-      values: [B] or [B, L] string, int64 or float32, missing values in their places.
-      name: Of the vocabulary, for `Learned.vocabulary`: the feature's.
-      min_count: Values seen less often are left out.
-      size: Keep only the most frequent values; None keeps all.
+      words: [B] or [B, L] values as strings of each, missing ones in their places.
 
     Returns:
-      Rows within a field, int64 of the values' shape, and the number of values in the vocabulary.
+      The path of each vocabulary's file, by its name.
     """
-    rows, count, _ = learn_and_look_up(values, (), name, min_count, size)
-    return rows, count
-
-
-def learn_and_look_up(
-    values: tf.Tensor,
-    others: Sequence[tf.Tensor],
-    name: str,
-    min_count: int = 1,
-    size: int | None = None,
-) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-    """As `learn` does, and looks up other values, from which nothing is learned."""
-    words = text(values)
-    path = tft.vocabulary(
-        tf.boolean_mask(words, words != MISSING_STRING),
-        vocab_filename=name,
-        frequency_threshold=min_count if min_count > 1 else None,
-        top_k=size,
-        file_format=FILE_FORMAT,
+    if not words:
+        return {}
+    paths = tft.experimental.ptransform_analyzer(
+        list(words.values()),
+        WriteVocabularies(list(words)),
+        [tf.string] * len(words),
+        [[]] * len(words),
+        [_empty_file()] * len(words),
     )
-    count = tf.cast(tft.experimental.get_vocabulary_size_by_name(name), tf.int64)
-    return _rows(words, path), count, [_rows(text(other), path) for other in others]
+    for vocabulary in words:
+        tft.annotate_asset(vocabulary.name, vocabulary.file_name)
+    return {vocabulary.name: path for vocabulary, path in zip(words, paths, strict=True)}
 
 
-def _rows(words: tf.Tensor, path: tf.Tensor) -> tf.Tensor:
-    rank = tft.apply_vocabulary(words, path, default_value=-1, file_format=FILE_FORMAT)
-    rows = tf.where(rank < 0, tf.constant(OOV, tf.int64), rank + RESERVED_ROWS)
-    return tf.where(words == MISSING_STRING, tf.constant(MISSING, tf.int64), rows)
+def look_up(words: tf.Tensor, path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The rank of each value in the vocabulary of a file, -1 if absent, and the number of values.
+
+    Args:
+      words: Values as strings, of any shape.
+      path: What `learn` returned.
+    """
+    rank = tft.apply_vocabulary(words, path, default_value=-1, lookup_fn=_ranks)
+    return rank, tft.get_num_buckets_for_transformed_feature(rank)
+
+
+def _ranks(words: tf.Tensor, path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """What TFT does, without its function of the dataset: each trace and load would pay for it."""
+    if tf.is_symbolic_tensor(path):  # TFT looks at the graph, and never runs it
+        table = _table(_records(path))
+        return table.lookup(words), table.size()
+    dataset = tft.make_and_track_object(functools.partial(_records, path))
+    with tf.init_scope():
+        table = _table(dataset)
+        size = table.size()
+    return table.lookup(words), size
+
+
+def _records(path: tf.Tensor) -> tf.data.Dataset:
+    words = tf.data.TFRecordDataset(path, compression_type="GZIP")
+    return tf.data.Dataset.zip((words, tf.data.Dataset.range(tf.int64.max)))
+
+
+def _table(dataset: tf.data.Dataset) -> tf.lookup.StaticHashTable:
+    return tf.lookup.StaticHashTable(tf.data.experimental.DatasetInitializer(dataset), -1)
+
+
+def rows(words: tf.Tensor, rank: tf.Tensor) -> tf.Tensor:
+    """Rows within a field of values and their ranks, int64 of the same shape."""
+    found = tf.where(rank < 0, tf.constant(OOV, tf.int64), rank + RESERVED_ROWS)
+    return tf.where(words == MISSING_STRING, tf.constant(MISSING, tf.int64), found)
+
+
+@functools.cache
+def _empty_file() -> bytes:
+    """What a trace reads in the place of a vocabulary that is not made yet."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "empty")
+        write(path, [])
+        with open(path, "rb") as file:
+            return file.read()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -12,10 +12,9 @@ from ranklite.models.features import layout
 from ranklite.models.features.kind import FeatureKind
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from ranklite.models.features.constants import Learned
-    from ranklite.models.features.kind import Keep, Lookup, Raw
+    from ranklite.models.features.kind import Lookup
+    from ranklite.models.features.vocabulary_files import Wanted
 
 
 class VocabularyFeature(FeatureKind, abc.ABC):
@@ -31,26 +30,12 @@ class VocabularyFeature(FeatureKind, abc.ABC):
     min_count: int = Field(1, ge=1)
     max_vocabulary: int | None = Field(None, ge=1)
 
-    def learn_ids(self, raw: Raw, keep: Keep) -> tuple[tf.Tensor, tf.Tensor | int]:
-        """Rows by rank in the vocabulary, most frequent values first."""
-        from ranklite.models.features import vocabulary
+    @property
+    def vocabulary(self) -> Wanted:
+        """What Transform makes of the train split; one analyzer learns those of all features."""
+        from ranklite.models.features.vocabulary_files import Wanted
 
-        return vocabulary.learn(raw[self.name], self.name, self.min_count, self.max_vocabulary)
-
-    def learn_shared_ids(
-        self, raw: Raw, lists: Sequence[tf.Tensor]
-    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        """The same, and the rows of other features' values in its vocabulary.
-
-        Args:
-          raw: Its raw columns.
-          lists: [B, L] values of features that share its rows; nothing is learned from them.
-        """
-        from ranklite.models.features import vocabulary
-
-        return vocabulary.learn_and_look_up(
-            raw[self.name], lists, self.name, self.min_count, self.max_vocabulary
-        )
+        return Wanted(self.name, self.min_count, self.max_vocabulary)
 
     def id_values(self, learned: Learned) -> int:
         """The size of the vocabulary."""
@@ -73,3 +58,8 @@ class VocabularyFeature(FeatureKind, abc.ABC):
         return lookup_tables.vocabulary_lookup(
             self.raw_columns()[0], constants["keys"], field, empty, dense=self.dtype == "int64"
         )
+
+
+def vocabulary_owners(features: Iterable[FeatureKind]) -> list[VocabularyFeature]:
+    """The features that learn a vocabulary, of their own or for others too."""
+    return [f for f in features if isinstance(f, VocabularyFeature) and not f.row_owner]

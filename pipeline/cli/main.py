@@ -10,8 +10,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ranklite.extras import explained
-from ranklite.pipeline.cli import commands, comparing
+from ranklite.extras import SERVE, TRAIN, explained
+from ranklite.pipeline.cli import commands, comparing, serving
 from ranklite.pipeline.cli.parser import parser
 from ranklite.pipeline.config.renamed import RenamedKey
 from ranklite.pipeline.kubeflow import commands as kubeflow
@@ -22,6 +22,7 @@ _COMMANDS = {
     "report": commands.report,
     "compare": comparing.compare,
     "score": commands.score,
+    "serve": serving.serve,
     "lineage": commands.lineage,
     "clean": commands.clean,
     "tensorboard": commands.tensorboard,
@@ -61,7 +62,8 @@ def _exit_code(args: argparse.Namespace) -> int:
         print(f"ranklite {args.command}: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        why = explained(f"`ranklite {args.command}`", error)
+        extra = SERVE if args.command == "serve" else TRAIN
+        why = explained(f"`ranklite {args.command}`", error, extra)
         if why is error:
             raise
         print(f"ranklite {args.command}: {why}", file=sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 import ranklite
+from ranklite.pipeline.cli import serving
 from ranklite.pipeline.kubeflow import commands as kubeflow
 from ranklite.pipeline.runs.folders import DEFAULT_RUNS
 
@@ -123,6 +124,10 @@ def parser() -> argparse.ArgumentParser:
         "--target",
         help="which file of a version that has several: tflite, onnx (default: the first one that "
         "it was pushed with)",
+    )
+
+    serving.add_parser(
+        command("serve", "Serve a pushed model over HTTP, and each new version once it is there.")
     )
 
     lineage = command(

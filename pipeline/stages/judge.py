@@ -22,6 +22,7 @@ from ranklite.pipeline.stages.compress import Compressed
 from ranklite.pipeline.stages.data import Ingested, Transformed
 
 EVALUATOR_MODULE = "ranklite.components.evaluator.module"
+EVALUATOR_METRICS = "ranklite.components.evaluator.metrics"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,6 +172,6 @@ def _evaluator(config: RunConfig, **arguments: Any) -> Evaluator:
     """TFX's Evaluator with our scoring, its digest among the properties that key the cache."""
     evaluator = Evaluator(module_path=EVALUATOR_MODULE, **arguments)
     evaluator.exec_properties["code_digest"] = code_digest(
-        EVALUATOR_MODULE, TARGETS.module(config.targets[0])
+        EVALUATOR_MODULE, EVALUATOR_METRICS, TARGETS.module(config.targets[0])
     )
     return evaluator

@@ -30,7 +30,12 @@ def test_models_and_slices() -> None:
     assert {spec.signature_name for spec in CONFIG.model_specs} == {"serving_raw"}
     assert [list(s.feature_keys) for s in CONFIG.slicing_specs] == [[], ["slice_user"]]
     names = [metric.class_name for metric in CONFIG.metrics_specs[0].metrics]
-    assert names == ["ExampleCount", "AUC", "BinaryCrossEntropy", "Calibration"]
+    assert names == [
+        "BatchedExampleCount",
+        "BatchedAUC",
+        "BatchedBinaryCrossEntropy",
+        "BatchedCalibration",
+    ]
 
 
 @pytest.mark.parametrize("auc", [0.1, float("nan")])

@@ -209,3 +209,31 @@ def test_the_command_scores_and_says_what_the_rest_needs(
     last = asked.stderr.splitlines()[-1]
     assert "MissingExtra: ranklite.load_config needs pydantic" in last
     assert "'ranklite[train]'" in last
+
+
+def test_the_server_needs_its_extra_alone(
+    python: pathlib.Path,
+    project: pathlib.Path,
+    pushed: str,  # noqa: F811
+) -> None:
+    command = python.with_name("ranklite")
+    refused = call(command, "serve", pushed, cwd=project)
+    assert refused.returncode == 1
+    [line] = refused.stderr.splitlines()
+    assert "which the server brings: pip install 'ranklite[serve]'" in line
+    pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    done(*pip, "ranklite[serve]", cwd=project)
+    script = f"""
+import json, subprocess, urllib.request
+command = [{str(command)!r}, "serve", {pushed!r}, "--port", "0"]
+with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
+    line = next(line for line in server.stderr if "serving" in line)
+    body = json.dumps({{"rows": json.load(open("rows.json"))}}).encode()
+    head = {{"Content-Type": "application/json"}}
+    request = urllib.request.Request(json.loads(line)["url"] + "/score", body, head)
+    print(json.dumps(json.load(urllib.request.urlopen(request))["scores"]))
+    server.terminate()
+"""
+    scores = json.loads(done(python, "-c", script, cwd=project))
+    rows = json.loads((project / "rows.json").read_text())
+    np.testing.assert_array_equal(np.float32(scores), Scorer(pushed).score(rows))

@@ -57,6 +57,7 @@ class PackedModel(LoadedModel):
 
     def __init__(self, content: bytes, inner: LoadedModel) -> None:
         self.content, self.signatures, self._inner = content, inner.signatures, inner
+        self.encoder = inner.encoder
 
     def inputs(self, signature: str = SERVING_DEFAULT) -> dict[str, dict[str, Any]]:
         return self._inner.inputs(signature)

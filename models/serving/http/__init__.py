@@ -1,0 +1,1 @@
+"""A pushed version behind HTTP: Starlette, uvicorn and the scorer, no TensorFlow."""

@@ -12,6 +12,7 @@ from ranklite.components import repeated_inputs
 from ranklite.components.artifact_types import IngestReport, StageReport, Trials
 from ranklite.components.file_validator.executor import Executor
 from ranklite.models.compression.techniques import TECHNIQUES
+from ranklite.models.export import MOST_TARGETS
 
 _Model = standard_artifacts.Model
 
@@ -30,6 +31,7 @@ class FileValidatorSpec(ComponentSpec):
         "keras_model": ChannelParameter(type=_Model),
         "float_model": ChannelParameter(type=_Model),
         **repeated_inputs.parameters("stage_model", _Model, len(TECHNIQUES.names)),
+        **repeated_inputs.parameters("further_model", _Model, MOST_TARGETS - 1),
         "control_model": ChannelParameter(type=_Model, optional=True),
         "blessed_model": ChannelParameter(type=_Model, optional=True),
         "ingest_report": ChannelParameter(type=IngestReport, optional=True),
@@ -59,6 +61,7 @@ class FileValidator(base_component.BaseComponent):
       split: The split to measure on.
       code_digest: Digest of the executor's code and of the target's.
       stage_models: Channels of the Models with the files of the stages between float and shipped.
+      further_models: Channels of the Models with the same model in the files of further targets.
       control_model: Channel of the float control's checkpoint.
       blessed_model: Channel of the Model that was pushed last.
       trials: Channel of the Trials of the search that chose the model.
@@ -81,6 +84,7 @@ class FileValidator(base_component.BaseComponent):
         split: str,
         code_digest: str,
         stage_models: Sequence[channel.BaseChannel] = (),
+        further_models: Sequence[channel.BaseChannel] = (),
         control_model: channel.Channel | None = None,
         blessed_model: channel.BaseChannel | None = None,
         trials: channel.Channel | None = None,
@@ -92,6 +96,7 @@ class FileValidator(base_component.BaseComponent):
                 keras_model=keras_model,
                 float_model=float_model,
                 **repeated_inputs.channels("stage_model", stage_models),
+                **repeated_inputs.channels("further_model", further_models),
                 control_model=control_model,
                 blessed_model=blessed_model,
                 trials=trials,

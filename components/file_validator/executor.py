@@ -8,7 +8,6 @@ import logging
 import os
 from typing import Any
 
-import numpy as np
 import tensorflow_transform as tft
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
@@ -22,6 +21,7 @@ from ranklite.components.artifact_types import (
     TRIALS_FILE,
 )
 from ranklite.components.file_validator import (
+    further_targets,
     judged_rows,
     log_parity,
     single_features,
@@ -70,6 +70,7 @@ class Executor(base_executor.BaseExecutor):
             - keras_model: Model with the checkpoint that it was converted from.
             - float_model: Model, the file of the float parent.
             - stage_model_0, ...: Models, the files of the stages in between, if any.
+            - further_model_0, ...: Models, the files of further targets, if any.
             - control_model: Model with the checkpoint of the float control, if there is one.
             - blessed_model: Model that was pushed last, if there is one.
             - trials: Trials of the search that chose the model, if there was one.
@@ -133,14 +134,29 @@ class Executor(base_executor.BaseExecutor):
         raw = raw_inputs(records, features.raw_columns)
         blessed = input_dict.get("blessed_model", [])
         train_files = artifact_io.split_files(input_dict["transformed_examples"], "train")
-        certainty, beaten, verdicts = judged_rows.judge(
-            gates,
+        ingest = input_dict.get("ingest_report")
+        folder = artifact_utils.get_single_uri(ingest) if ingest else None
+        log_rows = os.path.join(folder, LOG_ROWS_FILE) if folder else ""
+        rows = further_targets.Rows(
+            ids,
             labels,
-            scores,
             groups,
             texts,
+            scores,
+            keras_scores,
             judged_rows.score_blessed(blessed, records),
             judged_rows.score_baselines(checkpoint.layout, train_files, ids),
+            lambda model: self._raw_difference(model, input_dict, features, raw),
+            lambda model: log_parity.verdicts(
+                gates.max_log_parity,
+                log_rows,
+                features.raw_columns,
+                raw,
+                lambda inputs: model.score(inputs, SERVING_RAW),
+            ),
+        )
+        certainty, beaten, verdicts = judged_rows.judge(
+            gates, labels, scores, groups, texts, rows.blessed, rows.baselines
         )
         for stage, result in certainty.items():
             stages[stage]["interval"] = result
@@ -150,8 +166,8 @@ class Executor(base_executor.BaseExecutor):
             scores["shipped"],
             scores.get("control", scores["float"]),
             keras_scores,
-            self._raw_difference(shipped, input_dict, features, raw),
-            len(np.unique(np.concatenate([v.astype(np.float64) for v in ids.values()], 1), axis=0)),
+            rows.raw_difference(shipped),
+            rows.distinct,
             quantized,
             target,
         )
@@ -167,26 +183,23 @@ class Executor(base_executor.BaseExecutor):
         verdicts += leaks.verdicts(limit, alone["judged"])
         past: dict[str, Any] = {}
         about = None
-        if input_dict.get("ingest_report"):
-            folder = artifact_utils.get_single_uri(input_dict["ingest_report"])
+        if folder:
             about = artifact_json.read(folder, REPORT_FILE).get("past")
-            verdicts += log_parity.verdicts(
-                gates.max_log_parity,
-                os.path.join(folder, LOG_ROWS_FILE),
-                features.raw_columns,
-                raw,
-                lambda raw: shipped.score(raw, SERVING_RAW),
-            )
+            verdicts += rows.log_parity(shipped)
             past = states.measure(folder, shipped, features.raw_columns, raw, labels, groups)
         if input_dict.get("trials"):
             trials = artifact_utils.get_single_uri(input_dict["trials"])
             miss = artifact_json.read(trials, TRIALS_FILE)["miss"]
             verdicts.append(Verdict("recipes within the budget", not miss, not miss, detail=miss))
+        further = repeated_inputs.artifacts("further_model", input_dict)
+        targets, judged = further_targets.judge(further, rows, gates, quantized)
+        verdicts += judged
         report = {
             "split": split,
             "rows": len(labels),
             "positives": int(labels.sum()),
             "stages": stages,
+            "targets": targets,
             "baselines": beaten,
             "score_calibration": calibration.to_dict(),
             "slices": validation.slices(
@@ -219,8 +232,8 @@ class Executor(base_executor.BaseExecutor):
         os.makedirs(artifact.uri, exist_ok=True)
         with open(os.path.join(artifact.uri, REPORT_FILE), "w", encoding="utf-8") as file:
             json.dump(report, file, indent=2)
-        rows = row_identity(records, _roles(features), labels)
-        kept = ScoredRows.of(labels, groups, scores, texts, rows)
+        identity = row_identity(records, _roles(features), labels)
+        kept = ScoredRows.of(labels, groups, scores, texts, identity)
         kept.save(os.path.join(artifact.uri, SCORES_FILE))
         self._bless(output_dict["blessing"], [verdict.to_dict() for verdict in verdicts], blessed)
         progress.report(figures={"auc": stages["shipped"]["auc"]})

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
+from ranklite.components import repeated_inputs
 from ranklite.components.artifact_types import RunPage, StageReport
 from ranklite.components.pusher.executor import Executor
+from ranklite.models.export import MOST_TARGETS
 
 
 class PusherSpec(ComponentSpec):
@@ -22,6 +26,7 @@ class PusherSpec(ComponentSpec):
     }
     INPUTS = {
         "model": ChannelParameter(type=standard_artifacts.Model),
+        **repeated_inputs.parameters("further_model", standard_artifacts.Model, MOST_TARGETS - 1),
         "model_blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
         "baseline_blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
         "infra_blessing": ChannelParameter(type=standard_artifacts.InfraBlessing),
@@ -53,7 +58,8 @@ class Pusher(base_component.BaseComponent):
       config: JSON of the run's configuration.
       push_destination: Folder of the versions.
       keep: Newest versions to keep; 0 keeps all.
-      code_digest: Digest of the executor's code and of the target's.
+      code_digest: Digest of the executor's code and of the targets'.
+      further_models: Channels of the Models with the same model in the files of further targets.
     """
 
     SPEC_CLASS = PusherSpec
@@ -76,10 +82,12 @@ class Pusher(base_component.BaseComponent):
         push_destination: str,
         keep: int,
         code_digest: str,
+        further_models: Sequence[channel.BaseChannel] = (),
     ) -> None:
         super().__init__(
             PusherSpec(
                 model=model,
+                **repeated_inputs.channels("further_model", further_models),
                 model_blessing=model_blessing,
                 baseline_blessing=baseline_blessing,
                 infra_blessing=infra_blessing,

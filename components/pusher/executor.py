@@ -12,7 +12,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from ranklite.components import artifact_json, model_file
+from ranklite.components import artifact_json, model_file, repeated_inputs
 from ranklite.components.artifact_json import PUSHED_FILE
 from ranklite.components.artifact_types import PAGE_FILE, REPORT_FILE
 from ranklite.components.blessings import refused_by, verdicts
@@ -39,6 +39,7 @@ class Executor(base_executor.BaseExecutor):
         Args:
           input_dict:
             - model: Model, the exported file.
+            - further_model_0, ...: Models, the same model in the files of further targets.
             - model_blessing, baseline_blessing: ModelBlessings.
             - infra_blessing: InfraBlessing.
             - evaluation, baseline_evaluation: ModelEvaluations.
@@ -48,7 +49,8 @@ class Executor(base_executor.BaseExecutor):
             - examples: Examples that it was trained on.
           output_dict:
             - pushed_model: PushedModel; `pushed`, `pushed_version`, the `sha256` of the file and
-              the ids of the model, its float parent and their examples are its custom properties,
+              the ids of the model, its float parent and their examples are its custom properties
+              (of a further target `sha256.<target>` and `model_id.<target>`),
               and `pushed.json` says what was pushed, which nodes refused, the verdict of every
               gate, and where the inputs, or the log and the task, differ from those of the
               version before.
@@ -66,7 +68,13 @@ class Executor(base_executor.BaseExecutor):
         model = model_file.load(input_dict["model"])
         target = model_file.target_in(model_file.folder(input_dict["model"]))
         # The model's own artifact may be deleted, its version may go on without us.
-        pushed.set_string_custom_property("sha256", hashlib.sha256(model.content).hexdigest())
+        pushed.set_string_custom_property("sha256", _sha256(model))
+        files = {target: model}
+        for artifact in repeated_inputs.artifacts("further_model", input_dict):
+            further = model_file.target_in(model_file.folder([artifact]))
+            files[further] = model_file.load([artifact])
+            pushed.set_string_custom_property(f"sha256.{further.name}", _sha256(files[further]))
+            pushed.set_int_custom_property(f"model_id.{further.name}", artifact.id)
         report_uri = artifact_utils.get_single_uri(input_dict["stage_report"])
         report = artifact_json.read(report_uri, REPORT_FILE)
         judged = verdicts(report, {key: result[0].uri for key, result in input_dict.items()})
@@ -76,9 +84,7 @@ class Executor(base_executor.BaseExecutor):
         if refused:
             _log.warning("not pushed: refused by %s", ", ".join(refused))
         else:
-            metadata = self._metadata(
-                target, model, report, input_dict, output_dict, exec_properties
-            )
+            metadata = self._metadata(files, report, input_dict, output_dict, exec_properties)
             before = latest_metadata(exec_properties["push_destination"])
             changed = changed_inputs(before, metadata)
             task = changed_task(before, metadata["config"])
@@ -86,7 +92,7 @@ class Executor(base_executor.BaseExecutor):
                 _log.warning("pushed behind a version of another task: %s", "; ".join(task))
             version = write_version(
                 exec_properties["push_destination"],
-                {target.file: model.content},
+                {target.file: model.content for target, model in files.items()},
                 {"model": metadata, "report": report},
                 keep=exec_properties["keep"] or None,
                 files={PAGE_FILE: io_utils.read_bytes_file(_page(input_dict))}
@@ -107,8 +113,7 @@ class Executor(base_executor.BaseExecutor):
 
     def _metadata(
         self,
-        target: Target,
-        model: LoadedModel,
+        files: dict[Target, LoadedModel],
         report: dict[str, Any],
         input_dict: dict[str, list[Any]],
         output_dict: dict[str, list[Any]],
@@ -118,18 +123,35 @@ class Executor(base_executor.BaseExecutor):
         artifacts = {key: [a.id for a in values] for key, values in input_dict.items()}
         execution = _execution_id(output_dict["pushed_model"][0].uri)
         return describe(
-            target,
-            model,
+            *next(iter(files.items())),
             features.raw_columns,
             report["layout"],
             {"split": report["split"], **report["stages"]},
             report["verdicts"],
             json.loads(exec_properties["config"]),
+            targets=_targets(files, report),
             past=report.get("past"),
             score_calibration=report["score_calibration"],
             code_digest=exec_properties["code_digest"],
             lineage={"artifacts": artifacts, "execution": execution},
         )
+
+
+def _targets(files: dict[Target, LoadedModel], report: dict[str, Any]) -> dict[str, Any]:
+    """What each model file of the version is; the first one's figures are those of its stage."""
+    figures = report.get("targets", {})
+    return {
+        target.name: {
+            "file": target.file,
+            **model.about,
+            **({"metrics": figures[target.name]} if target.name in figures else {}),
+        }
+        for target, model in files.items()
+    }
+
+
+def _sha256(model: LoadedModel) -> str:
+    return hashlib.sha256(model.content).hexdigest()
 
 
 def _page(input_dict: dict[str, list[Any]]) -> str:

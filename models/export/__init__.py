@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ranklite.models.export.target import Target
 
 DEFAULT_TARGET = "tflite"  # also of versions that were pushed before they named theirs
+MOST_TARGETS = 8  # of a run: files of one model
 
 TARGETS: Registry[type[Target]] = Registry(
     "export target",
@@ -22,6 +23,7 @@ TARGETS: Registry[type[Target]] = Registry(
     {
         "tflite": "ranklite.models.export.tflite:TFLite",
         "tflite_strings": "ranklite.models.export.tflite:TFLiteStrings",
+        "onnx": "ranklite.models.export.onnx:Onnx",
     },
 )
 

@@ -42,6 +42,7 @@ Array = npt.NDArray[Any]
 SERVING_DEFAULT = "serving_default"  # takes what Transform makes: `ids` and `numeric`
 SERVING_RAW = "serving_raw"  # takes the features as they stand in the log
 SCORE = "score"
+ENCODER = "ranklite.encoder"  # of a file's metadata: JSON of what turns texts into int32
 BATCH = 512
 PATIENCE = 10  # how many times longer a file is measured that seems too slow
 INTEGERS = ("int8", "uint8", "int16")
@@ -65,11 +66,13 @@ class LoadedModel(abc.ABC):
       signatures: Their names: SERVING_DEFAULT, and SERVING_RAW where the file was exported with it.
       encoder: What its raw signature takes for texts and int64; None where it takes them as they
         are.
+      about: What else `model.json` says of the file, such as the version of its operators.
     """
 
     content: bytes
     signatures: Collection[str]
     encoder: Encoder | None = None
+    about: Mapping[str, Any] = {}
 
     @abc.abstractmethod
     def inputs(self, signature: str = SERVING_DEFAULT) -> dict[str, dict[str, Any]]:

@@ -13,8 +13,7 @@ import tensorflow as tf
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
 from ranklite.models.export.serving_module import ServingModule
-from ranklite.models.export.target import NotExportable
-from ranklite.models.export.tflite_runtime import ENCODER
+from ranklite.models.export.target import ENCODER, NotExportable
 from ranklite.models.export.tflite_strip import slim
 from ranklite.models.features.raw_signature import RawFeatures
 from ranklite.models.layers.quantizers import QuantizeWeights

@@ -15,6 +15,7 @@ from ai_edge_litert.interpreter import Interpreter
 from ranklite.models.export.quiet import without_runtime_log
 from ranklite.models.export.target import (
     BATCH,
+    ENCODER,
     SCORE,
     SERVING_DEFAULT,
     Array,
@@ -25,7 +26,6 @@ from ranklite.models.features.fingerprints import Encoder
 
 # What a runner of the runtime is made of; one that is made otherwise runs as it likes.
 _PARTS = {"_interpreter_wrapper", "_subgraph_index", "_inputs", "_outputs"}
-ENCODER = "ranklite.encoder"  # of the file's metadata: JSON of what turns texts into int32
 
 
 class LiteModel(LoadedModel):

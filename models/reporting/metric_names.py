@@ -118,6 +118,15 @@ def stage_title(stage: str) -> str:
     return _STAGES.get(stage, stage.replace("_", " "))
 
 
+def measured_files(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures of every stage, and of the shipped one in the files of further targets, by title."""
+    stages = {stage_title(stage): figures for stage, figures in report["stages"].items()}
+    return stages | {
+        f"{stage_title('shipped')}, {figures['title']}": figures
+        for figures in report.get("targets", {}).values()
+    }
+
+
 def state_title(state: str) -> str:
     """What a person calls a state of the past that rows are scored with."""
     return _STATES.get(state, state.replace("_", " "))

@@ -15,8 +15,8 @@ from ranklite.models.reporting.metric_names import (
     ACCURACY,
     COSTS,
     METRICS,
+    measured_files,
     slice_title,
-    stage_title,
     state_head,
     state_rows,
 )
@@ -74,11 +74,11 @@ def _users(spread: dict[str, Any] | None) -> str:
 def _stages(report: dict[str, Any]) -> str:
     exact, *others = ACCURACY[:2], *ACCURACY[2:], *COSTS
     rows = []
-    for stage, figures in report["stages"].items():
+    for title, figures in measured_files(report).items():
         bounds = figures.get("interval", {})
         rows.append(
             [
-                stage_title(stage),
+                title,
                 *(m.text(figures.get(m.name)) + interval(bounds.get(m.name)) for m in exact),
                 interval(bounds.get("auc_change"), "{:+.4f}").strip(),
                 *(m.text(figures.get(m.name)) for m in others),
@@ -145,6 +145,19 @@ def compression(report: dict[str, Any]) -> str:
             for stage, change in evidence["score_change"].items()
         ],
     )
+    others = report.get("targets", {}).values()
+    if others:
+        moved += html.table(
+            ["file of another target", "largest difference of a score", "99.9 % less than"],
+            [
+                [
+                    of["title"],
+                    f"{of['score_change']['max']:.2g}",
+                    f"{of['score_change']['p999']:.2g}",
+                ]
+                for of in others
+            ],
+        )
     return (
         picture(draw, (9, 8), "Scores, calibration, ROC and precision of float and shipped file")
         + f"<h3>Single scores</h3>{moved}"

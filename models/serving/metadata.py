@@ -29,7 +29,7 @@ def describe(
     """The document, as `write_version` takes it and `Scorer` reads it.
 
     Args:
-      target: What the file is.
+      target: What the file is: of several, the one that is scored where none is asked for.
       model: The file, loaded.
       columns: The raw columns that its signature takes: `FeatureSet.raw_columns`.
       layout: A `FeatureLayout` as JSON-ready data.

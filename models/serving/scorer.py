@@ -36,12 +36,15 @@ class Scorer:
 
     Args:
       path: Folder of a version, or of all versions (the newest is taken).
+      target: Which file of the version to score with, by the name of its export target; None takes
+        the first one that the version was pushed with.
       trusted: Whether the folder's writer is. The file is what `model.json` says in any case; of
         a stranger's, which may be made to crash the runtime, False loads and runs it in a process
         of its own first: about 0.2 s.
 
     Raises:
       FileNotFoundError: There is no version.
+      ValueError: The version has no file of the target.
       DamagedFile: The model's file is not the one that was pushed.
       UnknownEntry: Its export target is not registered here.
       UnreadableModel: The runtime cannot load its file.
@@ -57,7 +60,7 @@ class Scorer:
         (2, True)
     """
 
-    def __init__(self, path: str, *, trusted: bool = True) -> None:
+    def __init__(self, path: str, target: str | None = None, *, trusted: bool = True) -> None:
         if not model_files(path):
             newest = latest_version(path)
             if newest is None:
@@ -68,7 +71,13 @@ class Scorer:
             self.metadata: dict[str, Any] = json.load(file)
         # What the file says of its inputs is enough: no feature's kind is imported.
         self._columns = [RawColumn.of_entry(entry) for entry in self.metadata["features"]]
-        shipped = export_target(self.metadata.get("target", DEFAULT_TARGET))
+        first = self.metadata.get("target", DEFAULT_TARGET)
+        there = sorted(self.metadata.get("targets") or (first,))
+        if target is not None and target not in there:
+            raise ValueError(
+                f"{path}: no file of the target {target!r}, only of {', '.join(there)}"
+            )
+        shipped = export_target(target or first)
         content = read_model(path, shipped.file, self.metadata)
         if not trusted:
             trial.check(shipped.name, content)

@@ -40,6 +40,17 @@ def model_files(version: str) -> list[str]:
     return [path for path in paths if os.path.isfile(path)]
 
 
+def main_model(version: str) -> str:
+    """Path of the model that a version's metadata name first; of one without, the first by name."""
+    try:
+        with open(os.path.join(version, METADATA_FILE), encoding="utf-8") as file:
+            metadata = json.load(file)
+        name = metadata["targets"][metadata["target"]]["file"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return model_files(version)[0]
+    return os.path.join(version, name)
+
+
 def versions(destination: str) -> list[int]:
     """Numbers of the versions in a folder, ascending; what holds no model is none."""
     return [

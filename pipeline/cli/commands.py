@@ -74,7 +74,7 @@ def score(args: argparse.Namespace) -> int:
     """Scores the rows of a CSV file."""
     from ranklite.models.serving.scorer import Scorer
 
-    scorer = Scorer(args.model)
+    scorer = Scorer(args.model, args.target)
     if os.path.isdir(args.input):
         from ranklite.components.log_example_gen.past_rows import past_rows
         from ranklite.components.log_example_gen.query_rows import query_rows

@@ -120,6 +120,11 @@ def parser() -> argparse.ArgumentParser:
     score.add_argument(
         "--column", default="score", help="name of that column (default: %(default)s)"
     )
+    score.add_argument(
+        "--target",
+        help="which file of a version that has several: tflite, onnx (default: the first one that "
+        "it was pushed with)",
+    )
 
     serving.add_parser(
         command("serve", "Serve a pushed model over HTTP, and each new version once it is there.")

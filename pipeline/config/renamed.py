@@ -42,6 +42,7 @@ class Renamed:
 
 
 RENAMED = (  # in 0.2.0, to be removed in 0.3.0
+    Renamed((), "target", "targets"),
     Renamed(("compression", "budget"), "latency_us", "latency_1_us"),
     *(Renamed(("kubeflow", "tasks"), old, new) for old, new in nodes.RENAMED.items()),
     *(

@@ -38,8 +38,8 @@ from ranklite.models.features.slices import evaluation_slices
 from ranklite.models.search_space import Space
 from ranklite.models.training.config import RedrawnNegatives, TrainingConfig
 from ranklite.models.training.tuning_config import Tune
+from ranklite.pipeline.config import running
 from ranklite.pipeline.config.errors import ConfigError, parse
-from ranklite.pipeline.config.running import BeamConfig, PushConfig, TargetName
 from ranklite.pipeline.config.seeds import check_seeds
 from ranklite.pipeline.config.summary import summary
 from ranklite.pipeline.config.tuned import search_space
@@ -75,7 +75,7 @@ class RunConfig(Strict):
       compression: Steps in order, or a search for the best ones within a budget.
       repeat: How many seeds float model and compression are trained with, the one that ships
         included: what compression costs is told against how much seeds differ.
-      target: What kind of file ships: the name of an export target.
+      targets: What kinds of files ship: names of export targets; stages are compared in the first.
       calibration: What the end of the file does so that scores are probabilities, learned on the
         validation split: `platt`, `isotonic`, `none`, or `auto`, the best one of them in cross
         validation.
@@ -106,12 +106,14 @@ class RunConfig(Strict):
     tune: Tune | None = None
     compression: Compression = ()
     repeat: int = Field(1, ge=1, le=20)
-    target: TargetName = DEFAULT_TARGET
+    targets: running.TargetNames = (DEFAULT_TARGET,)
     calibration: Method = "auto"
     gates: GatesConfig = GatesConfig()
-    push: PushConfig = PushConfig()
-    beam: BeamConfig = BeamConfig()
+    push: running.PushConfig = running.PushConfig()
+    beam: running.BeamConfig = running.BeamConfig()
     kubeflow: KubeflowConfig = KubeflowConfig()
+
+    _earlier = model_validator(mode="before")(running.of_earlier_version)
 
     @field_validator("model")
     @classmethod

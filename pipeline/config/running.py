@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from ranklite.models.config import Strict
-from ranklite.models.export import TARGETS
+from ranklite.models.export import MOST_TARGETS, TARGETS
 
 
 def _registered(name: str) -> str:
@@ -15,7 +16,34 @@ def _registered(name: str) -> str:
     return name
 
 
+def _listed(names: Any) -> Any:
+    return (names,) if isinstance(names, str) else names
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)} twice: a version has one file of each export target")
+    return names
+
+
 TargetName = Annotated[str, AfterValidator(_registered)]
+TargetNames = Annotated[
+    tuple[TargetName, ...],
+    BeforeValidator(_listed),
+    AfterValidator(_each_once),
+    Field(min_length=1, max_length=MOST_TARGETS),
+]
+
+
+def of_earlier_version(cls: type[Any], data: Any) -> Any:
+    """The configuration that `model.json` of an earlier version holds, with the keys of today.
+
+    In a YAML file they are renamed before, with a warning.
+    """
+    if isinstance(data, Mapping) and "target" in data and "targets" not in data:
+        return {("targets" if key == "target" else key): value for key, value in data.items()}
+    return data
 
 
 class PushConfig(Strict):

@@ -13,7 +13,7 @@ from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from ranklite.models.reporting.gate_words import brief
-from ranklite.models.serving.versions import latest_version, model_files
+from ranklite.models.serving.versions import latest_version, main_model, model_files
 from ranklite.pipeline.runs.nodes import current_name
 from ranklite.pipeline.runs.store import (
     FINISHED,
@@ -115,8 +115,8 @@ def model_file(path: str) -> str:
       FileNotFoundError: There is none.
     """
     if os.path.isdir(path):
-        files = model_files(path) or model_files(latest_version(path) or path)
-        path = files[0] if files else os.path.join(path, "model.*")
+        version = path if model_files(path) else latest_version(path)
+        path = main_model(version) if version else os.path.join(path, "model.*")
     if not os.path.isfile(path):
         raise FileNotFoundError(f"{path} does not exist: give a model file or a pushed version")
     return path
@@ -125,8 +125,10 @@ def model_file(path: str) -> str:
 def _model(store: metadata_store.MetadataStore, digest: str) -> int | None:
     """The id of the model with a digest: what a Pusher saw, else what lies in the artifacts."""
     for push in _pushes(store):
-        if push.custom_properties["sha256"].string_value == digest:
-            return int(push.custom_properties["model_id"].int_value)
+        for key, value in push.custom_properties.items():
+            name, dot, target = key.partition(".")  # `sha256.onnx` of a further target
+            if name == "sha256" and value.string_value == digest:
+                return int(push.custom_properties[f"model_id{dot}{target}"].int_value)
     for artifact in sorted(store.get_artifacts_by_type("Model"), key=lambda a: a.id):
         files = glob.glob(os.path.join(glob.escape(artifact.uri), EXPORTED, "*"))
         if len(files) == 1 and _digest(files[0]) == digest:  # a checkpoint is more than one
@@ -143,7 +145,8 @@ def _pushes(store: metadata_store.MetadataStore) -> list[mlmd.Artifact]:
 def _config(store: metadata_store.MetadataStore, model: int) -> dict[str, Any]:
     """The configuration of the run whose Pusher saw a model."""
     for push in _pushes(store):
-        if push.custom_properties["model_id"].int_value != model:
+        ids = [v.int_value for k, v in push.custom_properties.items() if _is_model_id(k)]
+        if model not in ids:
             continue
         events = store.get_events_by_artifact_ids([push.id])
         pushers = sorted({e.execution_id for e in events if e.type == mlmd.Event.OUTPUT})
@@ -152,6 +155,10 @@ def _config(store: metadata_store.MetadataStore, model: int) -> dict[str, Any]:
                 loaded: dict[str, Any] = json.loads(config)
                 return loaded
     return {}
+
+
+def _is_model_id(key: str) -> bool:
+    return key.partition(".")[0] == "model_id"
 
 
 def _digest(path: str) -> str | None:

@@ -17,6 +17,7 @@ from ranklite.models.reporting.metric_names import (
     ACCURACY,
     COSTS,
     METRICS,
+    measured_files,
     quantization_title,
     slice_title,
     stage_title,
@@ -36,8 +37,8 @@ _COLUMNS = (*ACCURACY, *COSTS)
 def stages(report: dict[str, Any], best: dict[str, float] | None) -> str:
     """Accuracy, size and speed of every stage, and the best that can be reached where known."""
     rows = [
-        [stage_title(stage), *(metric.text(figures.get(metric.name)) for metric in _COLUMNS)]
-        for stage, figures in report["stages"].items()
+        [title, *(metric.text(figures.get(metric.name)) for metric in _COLUMNS)]
+        for title, figures in measured_files(report).items()
     ]
     if best:
         rows.append(
@@ -75,7 +76,11 @@ def single_scores(report: dict[str, Any]) -> str:
         f"{change['p999']:.3f}"
         for stage, change in report["evidence"]["score_change"].items()
     )
-    return f"largest change of a score: {moved}"
+    others = "".join(
+        f"; of {of['title']} against the first file {of['score_change']['max']:.2g}"
+        for of in report.get("targets", {}).values()
+    )
+    return f"largest change of a score: {moved}{others}"
 
 
 def gates(verdicts: Sequence[dict[str, Any]]) -> str:

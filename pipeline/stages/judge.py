@@ -30,12 +30,14 @@ class Exported:
     """The files of the stages.
 
     Attributes:
-      components: An Exporter a stage.
+      components: An Exporter a stage, and one for each further target of the stage that ships.
       files: Channels of the Models by stage, from `float` to the one that ships.
+      further: Channels of the Models of the further targets, by target.
     """
 
     components: tuple[BaseComponent, ...]
     files: dict[str, BaseChannel]
+    further: dict[str, BaseChannel] = dataclasses.field(default_factory=dict)
 
     @property
     def shipped(self) -> BaseChannel:
@@ -61,29 +63,39 @@ class Judged:
 def export(
     config: RunConfig, ingested: Ingested, compressed: Compressed, transformed: Transformed
 ) -> Exported:
-    """Exporters of all stages."""
-    exporters = {
-        stage: Exporter(
-            keras_model=checkpoint,
+    """Exporters of all stages to the first target, and of the last one to the others."""
+
+    def exporter(stage: str, target: str) -> Exporter:
+        return Exporter(
+            keras_model=compressed.checkpoints[stage],
             transform_graph=transformed.graph,
             transformed_examples=transformed.examples,
             features=config.feature_set.model_dump_json(),
             stage=stage,
-            target=config.target,
+            target=target,
             calibration=config.calibration,
             ingest_report=ingested.report if config.feature_set.stores_state else None,
             code_digest=executor_digest(
                 Exporter,
-                TARGETS.module(config.target),
+                TARGETS.module(target),
                 *config.family_modules,
                 *config.feature_set.modules,
             ),
-        ).with_id(f"Exporter.{stage}")
-        for stage, checkpoint in compressed.checkpoints.items()
+        )
+
+    first, *others = config.targets
+    stages = {
+        stage: exporter(stage, first).with_id(f"Exporter.{stage}")
+        for stage in compressed.checkpoints
+    }
+    last = list(stages)[-1]
+    further = {
+        target: exporter(last, target).with_id(f"Exporter.{last}.{target}") for target in others
     }
     return Exported(
-        tuple(exporters.values()),
-        {stage: exporter.outputs["model"] for stage, exporter in exporters.items()},
+        (*stages.values(), *further.values()),
+        {stage: component.outputs["model"] for stage, component in stages.items()},
+        {target: component.outputs["model"] for target, component in further.items()},
     )
 
 
@@ -125,6 +137,7 @@ def judge(
         keras_model=compressed.smallest,
         float_model=exported.files["float"],
         stage_models=list(exported.files.values())[1:-1],
+        further_models=list(exported.further.values()),
         control_model=compressed.control,
         blessed_model=blessed,
         trials=compressed.trials,
@@ -137,7 +150,7 @@ def judge(
         split=report_split,
         code_digest=executor_digest(
             FileValidator,
-            TARGETS.module(config.target),
+            *map(TARGETS.module, config.targets),
             *config.modules,
         ),
     )
@@ -159,6 +172,6 @@ def _evaluator(config: RunConfig, **arguments: Any) -> Evaluator:
     """TFX's Evaluator with our scoring, its digest among the properties that key the cache."""
     evaluator = Evaluator(module_path=EVALUATOR_MODULE, **arguments)
     evaluator.exec_properties["code_digest"] = code_digest(
-        EVALUATOR_MODULE, EVALUATOR_METRICS, TARGETS.module(config.target)
+        EVALUATOR_MODULE, EVALUATOR_METRICS, TARGETS.module(config.targets[0])
     )
     return evaluator

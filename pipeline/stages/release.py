@@ -62,6 +62,7 @@ def push(
     """Pusher, which keeps the pushed model and its float parent for the runs to come."""
     pusher = Pusher(
         model=exported.shipped,
+        further_models=list(exported.further.values()),
         **judged.verdicts,
         stage_report=judged.report,
         page=page.outputs["page"],
@@ -72,7 +73,7 @@ def push(
         push_destination=push_dir,
         keep=config.push.keep or 0,
         code_digest=executor_digest(
-            Pusher, TARGETS.module(config.target), *config.feature_set.modules
+            Pusher, *map(TARGETS.module, config.targets), *config.feature_set.modules
         ),
     )
     history.attach(pusher, keeps={MODEL: "model", CHECKPOINT: "float_checkpoint"})

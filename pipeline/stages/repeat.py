@@ -55,12 +55,12 @@ def repeat(
         steps=json.dumps([step.model_dump(mode="json") for step in steps]),
         features=config.feature_set.model_dump_json(),
         split=config.ingest.split_names[-1],  # the one that FileValidator judges
-        target=config.target,
+        target=config.targets[0],
         calibration=config.calibration,
         work_dir=f"{work_dir}-seeds",  # BudgetSearch keeps nothing of others in its own
         code_digest=executor_digest(
             SeedRepeats,
-            TARGETS.module(config.target),
+            TARGETS.module(config.targets[0]),
             *config.modules,
             *modules(tried(config.compression)),
         ),

@@ -37,7 +37,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Any:
     target = export_target("tflite")
     content = target.export(checkpoint, data.raw_features(checkpoint))
 
-    def of(rows: int) -> dict[str, list[Any]]:
+    further = export_target("onnx").export(checkpoint, data.raw_features(checkpoint))
+
+    def of(rows: int, *, others: bool = False) -> dict[str, list[Any]]:
         keras = [artifact(standard_artifacts.Model, folder / "keras")]
         artifact_io.save(checkpoint, keras)
         files = {}
@@ -45,6 +47,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Any:
             files[key] = [artifact(standard_artifacts.Model, folder / key)]
             files[key][0].id = number + 1
             model_file.write(files[key], target, content)
+        if others:
+            files["further_model_0"] = [artifact(standard_artifacts.Model, folder / "further")]
+            model_file.write(files["further_model_0"], export_target("onnx"), further)
         tables = {"train": train, "test": clicks(rows, 3)}
         where = folder / f"transformed-{rows}"
         return {
@@ -118,3 +123,40 @@ def test_many_rows_decide(inputs: Any, tmp_path: pathlib.Path) -> None:
     assert lost["interval"] == pytest.approx([0, 0], abs=1e-9)
     assert by_key["GAUC, user = seen", "gates.slices.user.min_gauc"]["passed"]
     assert by_key["AUC, user = new", "gates.slices.user = new.min_auc"]["undecided"]
+
+
+def test_a_further_target_is_judged_by_every_gate_on_a_file(
+    inputs: Any, tmp_path: pathlib.Path
+) -> None:
+    alone = judge(inputs(1500), {**WIDE, **EXACT}, tmp_path / "alone")[1]
+    assert alone["targets"] == {}
+    blessing, report = judge(inputs(1500, others=True), {**WIDE, **EXACT}, tmp_path / "both")
+    assert blessing.get_int_custom_property("blessed") == 1
+    figures, shipped = report["targets"]["onnx"], report["stages"]["shipped"]
+    assert figures["title"] == "ONNX"
+    assert figures["auc"] == pytest.approx(shipped["auc"], abs=1e-6)
+    assert figures["interval"]["auc"] == pytest.approx(shipped["interval"]["auc"], abs=1e-6)
+    assert figures["score_change"]["max"] < 1e-5
+    assert "Gather" in figures["operators"]
+    assert "GATHER" in shipped["operators"]
+    names = [v["name"] for v in report["verdicts"]]
+    own = [name.removeprefix("ONNX: ") for name in names if name.startswith("ONNX: ")]
+    first = [name for name in names if not name.startswith("ONNX: ")]
+    about_data = {"unseen or missing values", "AUC of one feature alone", "values taken for others"}
+    assert sorted(name.replace("ONNX", "TFLite") for name in own) == sorted(
+        name for name in first if name not in about_data
+    )
+
+
+def test_a_gate_that_a_further_target_fails_keeps_the_model_back(
+    inputs: Any, tmp_path: pathlib.Path
+) -> None:
+    files = inputs(1500, others=True)
+    sizes = {k: len(model_file.load(files[k]).content) for k in ("model", "further_model_0")}
+    small, large = sorted(sizes.values())
+    assert small < large
+    gates = {**WIDE, **EXACT, "max_bytes": large - 1}
+    blessing, report = judge(files, gates, tmp_path)
+    assert blessing.get_int_custom_property("blessed") == 0
+    failed = [v["name"] for v in report["verdicts"] if not v["passed"]]
+    assert failed == (["bytes"] if sizes["model"] == large else ["ONNX: bytes"])

@@ -12,11 +12,13 @@ import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from tfx.types import standard_artifacts
 
+from ranklite.components import model_file
 from ranklite.components.artifact_json import pushed_version
 from ranklite.components.artifact_types import RunPage, StageReport
 from ranklite.components.blessings import BLESSINGS, EVALUATIONS
 from ranklite.components.pusher import executor
 from ranklite.models.evaluation.verdicts import Verdict
+from ranklite.models.export.onnx import Onnx
 from ranklite.models.export.tflite import TFLite
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.serving.versions import versions
@@ -34,6 +36,7 @@ GATE = {"name": "AUC", "value": 0.7, "threshold": 0.5, "at_least": True, "passed
 REPORT = {
     "split": "test",
     "stages": {"shipped": {"auc": 0.7}},
+    "targets": {"onnx": {"title": "ONNX", "auc": 0.7}},
     "verdicts": [GATE],
     "layout": {"fields": [{"name": "user", "rows": 5}]},
     "score_calibration": {
@@ -44,6 +47,9 @@ REPORT = {
         "changes": [],
     },
 }
+
+
+FURTHER, FURTHER_ID = b"the same in ONNX", 100
 
 
 def result(*, refused: bool) -> tfma.ValidationResult:
@@ -59,8 +65,8 @@ class FakeModel:
 
     encoder = None  # it takes texts as they are: no client is generated
 
-    def __init__(self, content: bytes) -> None:
-        self.content = content
+    def __init__(self, content: bytes, about: dict[str, Any] | None = None) -> None:
+        self.content, self.about = content, about or {}
 
     def inputs(self, signature: str) -> dict[str, Any]:
         return {"ids": {"shape": [-1, 5], "dtype": "int64"}}
@@ -69,8 +75,9 @@ class FakeModel:
 @pytest.fixture
 def push(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(TFLite, "load", lambda self, content: FakeModel(content))
+    monkeypatch.setattr(Onnx, "load", lambda self, content: FakeModel(content, {"opset": 18}))
 
-    def do(number: int, **blessed: int) -> Any:
+    def do(number: int, further: bool = False, **blessed: int) -> Any:
         def artifact(kind: Any, name: str) -> Any:
             made = kind()
             made.uri, made.id = str(tmp_path / name / str(number)), number
@@ -84,6 +91,10 @@ def push(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             "examples": [artifact(standard_artifacts.Examples, "examples")],
             "page": [artifact(RunPage, "page")],
         }
+        if further:
+            inputs["further_model_0"] = [artifact(standard_artifacts.Model, "further")]
+            inputs["further_model_0"][0].id = FURTHER_ID + number
+            model_file.write(inputs["further_model_0"], Onnx(), FURTHER)
         for key in BLESSINGS:
             blessing = artifact(standard_artifacts.ModelBlessing, key)
             blessing.set_int_custom_property("blessed", blessed.get(key, 1))
@@ -94,6 +105,8 @@ def push(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             reported = result(refused=blessed.get(blessing) == 0)
             with tf.io.TFRecordWriter(f"{inputs[key][0].uri}/validations.tfrecord") as file:
                 file.write(reported.SerializeToString())
+        made_of = pathlib.Path(inputs["model"][0].uri, model_file.PREPROCESSING_FILE)
+        made_of.write_text('{"features": []}')
         serving = pathlib.Path(inputs["model"][0].uri) / "Format-Serving"
         serving.mkdir()
         (serving / "tflite").write_bytes(bytes([number]))
@@ -153,6 +166,37 @@ def test_a_blessed_model_is_pushed(push: Any, tmp_path: pathlib.Path) -> None:
     }
     assert json.loads((tmp_path / "pushed/1/report.json").read_text()) == REPORT
     assert (tmp_path / "pushed/1/report.html").read_text() == "<!doctype html>"
+
+
+def test_every_target_is_in_the_version(push: Any, tmp_path: pathlib.Path) -> None:
+    pushed = push(1, further=True)
+    version = tmp_path / "pushed" / "1"
+    assert (version / "model.tflite").read_bytes() == b"\x01"
+    assert (version / "model.onnx").read_bytes() == FURTHER
+    metadata = json.loads((version / "model.json").read_text())
+    assert metadata["target"] == "tflite"
+    digests = {"tflite": hashlib.sha256(b"\x01").hexdigest()}
+    digests["onnx"] = hashlib.sha256(FURTHER).hexdigest()
+    assert metadata["targets"] == {
+        "tflite": {"file": "model.tflite"},
+        "onnx": {
+            "file": "model.onnx",
+            "opset": 18,
+            "metrics": REPORT["targets"]["onnx"],
+        },
+    }
+    for name, digest in digests.items():
+        assert metadata["files"][f"model.{name}"]["sha256"] == digest
+    assert metadata["lineage"]["artifacts"]["further_model_0"] == [FURTHER_ID + 1]
+    assert pushed.get_string_custom_property("sha256") == digests["tflite"]
+    assert pushed.get_string_custom_property("sha256.onnx") == digests["onnx"]
+    assert pushed.get_int_custom_property("model_id") == 1
+    assert pushed.get_int_custom_property("model_id.onnx") == FURTHER_ID + 1
+
+
+def test_a_refusal_keeps_every_file_back(push: Any, tmp_path: pathlib.Path) -> None:
+    push(1, further=True, infra_blessing=0)
+    assert versions(str(tmp_path / "pushed")) == []
 
 
 EMPTY = {

@@ -27,7 +27,7 @@ from ranklite.models.compression.techniques import technique
 from ranklite.models.compression.techniques.quantize import Quantization
 from ranklite.models.evaluation import metrics
 from ranklite.models.evaluation.score_calibration import ScoreCalibration
-from ranklite.models.export import TARGETS, export_target
+from ranklite.models.export import DEFAULT_TARGET, TARGETS, export_target
 from ranklite.models.export.target import (
     SERVING_DEFAULT,
     SERVING_RAW,
@@ -35,6 +35,7 @@ from ranklite.models.export.target import (
     Target,
     UnreadableModel,
 )
+from ranklite.models.features import raw_values
 from ranklite.models.features.constants import PreprocessingConstants
 from ranklite.models.features.examples import read_records, transformed_inputs
 from ranklite.models.features.feature_set import FeatureSet
@@ -178,6 +179,63 @@ def test_the_raw_signature_scores_as_keras_does(
     scores = exported.raw[format].score(RAW_ROWS, SERVING_RAW)
     np.testing.assert_allclose(scores, expected, rtol=0, atol=FORMATS[format])
     assert len(set(scores)) == 4
+
+
+AGREEMENT = {"float32": 1e-5, "int8": 1e-3}  # how far a score may be from that of another target
+TEN_THOUSAND = 10_000
+
+
+def hostile(count: int) -> list[dict[str, Any]]:
+    """Rows with missing, unseen and Unicode values, the least and greatest integers, long lists."""
+    random = np.random.default_rng(0)
+    users = [None, "", "u3", "u39", "nobody", "ü", "\U0001f600", "u3 ", "U3", "a" * 300]
+    items = [None, 0, 29, 30, -1, -(2**31), 2**31 - 1, 2**31, -(2**63) + 1, 2**63 - 1]
+    tags = [None, "t0", "t5", "T0", "日本", ""]
+    numbers = [None, 0.0, -0.0, 1e-30, -1e30, 3.4e38, 0.5, float("nan")]
+    return [
+        {
+            "user": users[random.integers(len(users))] if k % 2 else f"u{random.integers(50)}",
+            "item": items[random.integers(len(items))] if k % 3 else int(random.integers(40)),
+            "tags": [tags[n] for n in random.integers(0, len(tags), random.integers(0, 12))],
+            "x": numbers[random.integers(len(numbers))] if k % 5 == 0 else random.normal(),
+        }
+        for k in range(count)
+    ]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_targets_agree_on_ten_thousand_rows(
+    exported: Exported,
+    checkpoints: dict[str, Checkpoint],
+    raw_features: RawFeatures,
+    format: str,
+    clicks: Any,
+) -> None:
+    first = export_target(DEFAULT_TARGET)
+    file = first.load(first.export(checkpoints[format], raw_features))
+    columns = FeatureSet.model_validate({"features": FEATURES}).raw_columns
+    rows = hostile(TEN_THOUSAND)
+    raw = {
+        column.name: raw_values.array(
+            column, [raw_values.convert(column, row[column.name]) for row in rows]
+        )
+        for column in columns
+    }
+    random = np.random.default_rng(1)
+    ids = [
+        random.integers(field.offset, field.offset + field.rows, (TEN_THOUSAND, field.length))
+        for field in clicks.layout.fields
+    ]
+    numeric = random.normal(size=(TEN_THOUSAND, 1)).astype(np.float32)
+    dtype = file.inputs()["ids"]["dtype"]
+    for signature, inputs in (
+        (SERVING_RAW, raw),
+        (SERVING_DEFAULT, {"ids": np.hstack(ids).astype(dtype), "numeric": numeric}),
+    ):
+        expected = file.score(inputs, signature)
+        assert len(np.unique(expected)) > 500
+        scores = exported.raw[format].score(inputs, signature)
+        np.testing.assert_allclose(scores, expected, rtol=0, atol=AGREEMENT[format])
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -433,7 +491,7 @@ def code_digests(folder: pathlib.Path, **changes: Any) -> dict[str, str]:
 def test_code_of_a_target_counts_in_the_stages_that_run_it(
     toys: pathlib.Path, tmp_path: pathlib.Path, changes: dict[str, Any], more: set[str]
 ) -> None:
-    changes = {"target": "packed", **changes}
+    changes = {"targets": ["packed"], **changes}
     before = code_digests(tmp_path, **changes)
     assert code_digests(tmp_path, **changes) == before
     source = toys / "toy_target.py"
@@ -445,5 +503,5 @@ def test_code_of_a_target_counts_in_the_stages_that_run_it(
         source.write_text(content, encoding="utf-8")
     changed = {node.partition(".")[0] for node in before if after[node] != before[node]}
     assert changed == {"Exporter", "Evaluator", "FileValidator", "Pusher"} | more
-    ours = code_digests(tmp_path, **{**changes, "target": "tflite"})
+    ours = code_digests(tmp_path, **{**changes, "targets": ["tflite"]})
     assert {node.partition(".")[0] for node in ours if ours[node] != before[node]} == changed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import shutil
@@ -34,7 +35,9 @@ with open(sys.argv[2], newline="") as file:
 for row in rows:
     row["item"], row["hour"] = int(row["item"]), int(row["hour"])
 scores = Scorer(sys.argv[1]).score(rows)
+others = Scorer(sys.argv[1], target="onnx").score(rows)
 assert "tensorflow" not in sys.modules
+np.testing.assert_allclose(scores, others, rtol=0, atol=1e-3)
 print(len(scores), float(np.std(scores)), float(scores.min()), float(scores.max()))
 """
 
@@ -67,7 +70,7 @@ def test_a_pipeline_of_another_packages_entries(tmp_path: pathlib.Path) -> None:
             {"technique": "prune_inputs", "drop": 0.25, "epochs": 1},
             {"technique": "quantize", "epochs": 0},
         ],
-        "target": "packed",
+        "targets": ["packed", "onnx"],
         "gates": {
             "min_auc": 0.5,
             "max_auc_drop": 0.1,
@@ -96,7 +99,15 @@ def test_a_pipeline_of_another_packages_entries(tmp_path: pathlib.Path) -> None:
     printed = run("-m", "ranklite", "run", *arguments)
     pushed = runs / "doors" / "pushed"
     assert "pushed" in printed
-    assert {path.name for path in (pushed / "1").iterdir()} >= {"model.packed", "model.json"}
+    files = {"model.packed", "model.onnx", "model.json"}
+    assert {path.name for path in (pushed / "1").iterdir()} >= files
+    assert "shipped file, ONNX" in printed
+    assert "ONNX: score against Keras" in printed
+    assert "shipped file, ONNX" in (pushed / "1" / "report.html").read_text(encoding="utf-8")
+    for suffix, last in (("packed", "Exporter.quantized"), ("onnx", "Exporter.quantized.onnx")):
+        given = str(pushed / "1" / f"model.{suffix}")
+        traced = run("-m", "ranklite", "lineage", given, "--runs", str(runs), "--json")
+        assert json.loads(traced)["steps"][-1]["node"] == last
     count, spread, least, most = map(
         float, run("-c", SCORE, str(pushed), str(data / LOG_FILE)).split()
     )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ranklite.models.export.onnx_convert import from_tflite
 from ranklite.models.export.quiet import without_runtime_log
 from ranklite.models.export.target import SERVING_RAW, UnreadableModel
 from ranklite.models.export.tflite_runtime import LiteModel
@@ -238,3 +239,45 @@ def test_what_others_write_meanwhile_appears(capfd: pytest.CaptureFixture[str]) 
         )
         os.write(2, b"of an app\n")
     assert capfd.readouterr().err == "ERROR: it is broken\nof an app\n"
+
+
+@pytest.fixture(scope="module")
+def two_files(scorer: Scorer, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A version with the model as TFLite and as ONNX."""
+    content = pathlib.Path(scorer.path, "model.tflite").read_bytes()
+    files = {"model.tflite": content, "model.onnx": from_tflite(content)}
+    names = {"tflite": {"file": "model.tflite"}, "onnx": {"file": "model.onnx"}}
+    metadata = {**scorer.metadata, "target": "tflite", "targets": names}
+    folder = tmp_path_factory.mktemp("two")
+    return bundle.write_version(str(folder), files, {"model": metadata})
+
+
+def test_the_first_target_scores_unless_another_is_asked_for(two_files: str) -> None:
+    rows = [ROW, {**ROW, "user": "?", "price": None}, {**ROW, "item": 2**63 - 1, "tags": []}]
+    first, other = Scorer(two_files), Scorer(two_files, target="onnx")
+    assert type(first._model).__name__ == "LiteModel"
+    assert type(other._model).__name__ == "OnnxModel"
+    np.testing.assert_allclose(other.score(rows), first.score(rows), rtol=0, atol=1e-6)
+    items = [{"item": k} for k in range(5)]
+    assert [k for k, _ in other.top_k(ROW, items, 5)] == [k for k, _ in first.top_k(ROW, items, 5)]
+
+
+def test_a_target_that_is_not_there_is_named(two_files: str, pushed: str) -> None:
+    with pytest.raises(ValueError, match="no file of the target 'tfjs', only of onnx, tflite"):
+        Scorer(two_files, target="tfjs")
+    with pytest.raises(ValueError, match="no file of the target 'onnx', only of tflite"):
+        Scorer(pushed, target="onnx")
+
+
+def test_onnx_needs_neither_tflite_nor_tensorflow_nor_onnx(two_files: str) -> None:
+    code = f"""
+import sys
+for name in ("ai_edge_litert", "tensorflow", "onnx"):
+    sys.modules[name] = None
+from ranklite import Scorer
+row = {ROW!r}
+scorer = Scorer({two_files!r}, target="onnx")
+print(len(scorer.score([row])), len(scorer.top_k(row, [{{"item": 1}}, {{"item": 2}}], 1)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("1 1\n", "")

@@ -105,8 +105,8 @@ def test_defaults(tmp_path: pathlib.Path) -> None:
         ),
         (
             "label: y",
-            "label: y\ntarget: onyx",
-            r"yaml:\d+: target: no export target 'onyx'; registered are tflite",
+            "label: y\ntargets: [tflite, onyx]",
+            r"yaml:\d+: targets\[1\]: no export target 'onyx'; registered are tflite, onnx",
         ),
         (
             "label: y",

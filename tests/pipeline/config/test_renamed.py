@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from ranklite.pipeline.config.renamed import GivenTwice, Renamed, RenamedKey, rename
-from ranklite.pipeline.config.run_config import ConfigError, load_config
+from ranklite.pipeline.config.run_config import ConfigError, RunConfig, load_config
 
 ROOT = pathlib.Path(__file__).parents[3]
 SEARCH = "compression:\n  budget:\n    bytes: 128k\n    {key}: {value}\n"
@@ -48,6 +48,33 @@ def test_an_old_value_works_in_steps_and_in_recipes(tail: str, tmp_path: pathlib
         compression = load_config(configuration(tmp_path, tail)).compression
     (step,) = compression if isinstance(compression, tuple) else compression.recipes["a"]
     assert step.granularity == "per_channel"
+
+
+def test_target_is_a_list_now(tmp_path: pathlib.Path) -> None:
+    path = configuration(tmp_path, "target: onnx\n")
+    with pytest.warns(RenamedKey, match=r"yaml:1: target is now called targets; the old name wo"):
+        config = load_config(path)
+    assert config.targets == ("onnx",)
+    assert load_config(configuration(tmp_path, "targets: onnx\n")).targets == ("onnx",)
+    both = load_config(configuration(tmp_path, "targets: [tflite, onnx]\n"))
+    assert both.targets == ("tflite", "onnx")
+    assert load_config(configuration(tmp_path, "")).targets == ("tflite",)
+
+
+def test_a_version_of_before_names_one_target(tmp_path: pathlib.Path) -> None:
+    config = load_config(configuration(tmp_path, "targets: [tflite, onnx]\n"))
+    pushed = config.model_dump(mode="json")
+    assert RunConfig.model_validate(pushed) == config
+    del pushed["targets"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # nobody can change what was pushed
+        assert RunConfig.model_validate({**pushed, "target": "onnx"}).targets == ("onnx",)
+
+
+def test_a_target_twice_is_an_error(tmp_path: pathlib.Path) -> None:
+    path = configuration(tmp_path, "targets: [onnx, tflite, onnx]\n")
+    with pytest.raises(ConfigError, match=r"yaml:1: targets.* onnx twice: a version has one file"):
+        load_config(path)
 
 
 def test_the_new_key_does_not_warn(tmp_path: pathlib.Path) -> None:

@@ -85,12 +85,18 @@ def runs(tmp_path: pathlib.Path) -> pathlib.Path:
     recorder.execution(
         "mine", first, "Exporter", done, {"model": model}, [ids[weights]], code_digest="c0de"
     )
+    other = folder("model-onnx", "Format-Serving/onnx", "the same model")
+    recorder.execution(
+        "mine", first, "Exporter.onnx", done, {"model": other}, [ids[weights]], code_digest="0c0d"
+    )
     pushed = folder("pushed_model", "pushed.json", json.dumps({"version": "1", "refused_by": []}))
     push(recorder, first, pushed, {"config": json.dumps(CONFIG)})
     reported = {
         "pushed": 1,
         "model_id": ids[model],
         "sha256": hashlib.sha256(b"the model").hexdigest(),
+        "model_id.onnx": ids[other],
+        "sha256.onnx": hashlib.sha256(b"the same model").hexdigest(),
     }
     mark(recorder, ids[pushed], reported)
     second = recorder.run("mine", "mine.2")
@@ -114,6 +120,10 @@ def runs(tmp_path: pathlib.Path) -> pathlib.Path:
         version = root / "pushed" / str(number)
         version.mkdir(parents=True)
         (version / "model.tflite").write_text(content, encoding="utf-8")
+    (version / "model.onnx").write_text("the same model", encoding="utf-8")
+    targets = {name: {"file": f"model.{name}"} for name in ("tflite", "onnx")}
+    about = {"target": "tflite", "targets": targets}
+    (version / "model.json").write_text(json.dumps(about), encoding="utf-8")
     return root.parent
 
 
@@ -130,6 +140,18 @@ def test_a_file_leads_back_to_its_logs(runs: pathlib.Path, given: str) -> None:
     assert result.run["number"] == 1
     assert [step.code_digest for step in result.steps] == ["", "", "beef", "c0de"]
     assert result.config == CONFIG
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_the_file_of_a_further_target_leads_back_too(runs: pathlib.Path, is_deleted: bool) -> None:
+    if is_deleted:
+        shutil.rmtree(runs / "mine/artifacts/model-onnx")
+    result = lineage.trace(str(runs / "mine/pushed/2/model.onnx"), str(runs))
+    nodes = ["LogExampleGen", "SchemaGen", "Trainer", "Exporter.onnx"]
+    assert [step.node for step in result.steps] == nodes
+    assert result.config == CONFIG
+    assert result.run is not None
+    assert result.run["number"] == 1
 
 
 def test_what_a_person_reads(runs: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:

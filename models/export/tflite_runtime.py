@@ -80,6 +80,7 @@ class LiteModel(LoadedModel):
     def score(
         self, inputs: Mapping[str, Array], signature: str = SERVING_DEFAULT, batch: int = BATCH
     ) -> npt.NDArray[np.float32]:
+        self._runner(signature)  # raises where there is no such signature
         run = functools.partial(self._run, signature)
         inputs = self._taken(inputs, signature)
         rows = max(len(value) for value in inputs.values())

@@ -399,9 +399,9 @@ def test_hidden_layers_compute_in_int8(shipped: LiteModel) -> None:
 def test_both_signatures_score_alike(shipped: LiteModel) -> None:
     assert set(shipped.signatures) == {SERVING_DEFAULT, SERVING_RAW}
     assert shipped.inputs(SERVING_RAW) == {
-        "user": {"shape": [-1], "dtype": "string"},
-        "item": {"shape": [-1], "dtype": "int64"},
-        "tags": {"shape": [-1, 2], "dtype": "string"},
+        "user": {"shape": [-1], "dtype": "int32"},
+        "item": {"shape": [-1], "dtype": "int32"},
+        "tags": {"shape": [-1, 2], "dtype": "int32"},
         "price": {"shape": [-1], "dtype": "float32"},
     }
     user, item, tags = (LAYOUT.field(name).offset for name in ("user", "item", "tags"))
@@ -471,8 +471,10 @@ class TestSlimming:
     @pytest.fixture(scope="class")
     def fat(self, quantized: tuple[Checkpoint, Checkpoint], raw: RawFeatures) -> LiteModel:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(export, "slim", lambda content: content)
-            return LiteModel(export.to_tflite(quantized[0], raw))
+            patch.setattr(export, "slim", lambda content, notes: content)
+            model = LiteModel(export.to_tflite(quantized[0], raw))
+        model.encoder = raw.encoder  # which is among the notes
+        return model
 
     def test_it_computes_the_same(self, fat: LiteModel, shipped: LiteModel) -> None:
         inputs, _ = rows(300, 8)

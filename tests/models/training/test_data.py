@@ -45,7 +45,7 @@ def test_reads_files_by_name_in_batches_of_the_asked_shape(numbered: list[str]) 
     assert [label.shape.as_list() for _, label in batches] == [[100, 1], [100, 1], [50, 1]]
     features, label = batches[0]
     assert set(features) == {"ids"}  # no numeric column in the layout
-    assert (features["ids"].dtype, label.dtype) == (tf.int64, tf.float32)
+    assert (features["ids"].dtype, label.dtype) == (tf.int32, tf.float32)
     np.testing.assert_array_equal(label[:4, 0], [0, 1, 0, 1])
     assert users(data.dataset(numbered, LAYOUT, 100)) == ORDER
     assert users(data.dataset(numbered, LAYOUT, 100, drop_remainder=True)) == ORDER[:200]

@@ -20,11 +20,9 @@ from ranklite.models.export.target import SERVING_RAW, LoadedModel, Target
 from ranklite.models.features.examples import raw_inputs
 from ranklite.models.features.raw_column import RawColumn
 from ranklite.models.features.raw_signature import RawFeatures
+from ranklite.models.serving.for_apps import PREPROCESSING_FILE
 
 FALSE_MATCHES = "false_matches"  # custom property: `RawFeatures.false_matches`, the most
-PREPROCESSING_FILE = (
-    "preprocessing.json"  # beside the file's folder: what an app may compute ids by
-)
 _CALIBRATION = "score_calibration"
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from ranklite.components.pusher import for_apps
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import DeepFMConfig, build_deepfm
 from ranklite.models.export import export_target
@@ -16,6 +15,7 @@ from ranklite.models.features.constants import PreprocessingConstants
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.features.raw_signature import RawFeatures
+from ranklite.models.serving import for_apps
 from ranklite.models.serving.metadata import describe
 from ranklite.models.serving.versions import write_version
 

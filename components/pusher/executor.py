@@ -16,9 +16,9 @@ from ranklite.components import artifact_json, model_file, repeated_inputs
 from ranklite.components.artifact_json import PUSHED_FILE
 from ranklite.components.artifact_types import PAGE_FILE, REPORT_FILE
 from ranklite.components.blessings import refused_by, verdicts
-from ranklite.components.pusher import for_apps
 from ranklite.models.export.target import LoadedModel, Target
 from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.serving import for_apps
 from ranklite.models.serving.metadata import changed_inputs, changed_task, describe
 from ranklite.models.serving.versions import latest_metadata, write_version
 

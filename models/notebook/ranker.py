@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -189,7 +190,7 @@ class Ranker:
             `none`, `platt` or `isotonic`.
 
         Returns:
-          Folder of the version: `model.tflite` with `model.json`. `Scorer` takes it.
+          Folder of the version: `model.tflite`, `model.json`, clients. `Scorer` takes it.
 
         Raises:
           UnknownEntry: There is no such target.
@@ -197,13 +198,15 @@ class Ranker:
           UnreadableModel: The runtime that ships cannot run the file.
         """
         from ranklite.models.export import export_target
+        from ranklite.models.serving import for_apps
         from ranklite.models.serving.metadata import describe
         from ranklite.models.serving.versions import write_version
         from ranklite.models.training.calibrated import calibrated
 
         chosen = export_target(target)
         ending = calibrated(self.checkpoint, self._data.splits.eval, calibration)
-        content = chosen.export(ending, self._data.raw_features(ending))
+        raw = self._data.raw_features(ending)
+        content = chosen.export(ending, raw)
         loaded = chosen.load(content)
         loaded.try_out()
         metrics = {**self.metrics, EXPORTED: self._data.measured(loaded)}
@@ -223,4 +226,9 @@ class Ranker:
             config,
             score_calibration=ending.calibration.to_dict(),
         )
-        return write_version(folder, {chosen.file: content}, {"model": document}, keep=keep)
+        files = for_apps.files(
+            chosen, loaded, document, json.dumps(raw.to_dict(), default=dict).encode(), {}
+        )
+        return write_version(
+            folder, {chosen.file: content}, {"model": document}, keep=keep, files=files
+        )

@@ -105,7 +105,7 @@ def push(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             reported = result(refused=blessed.get(blessing) == 0)
             with tf.io.TFRecordWriter(f"{inputs[key][0].uri}/validations.tfrecord") as file:
                 file.write(reported.SerializeToString())
-        made_of = pathlib.Path(inputs["model"][0].uri, model_file.PREPROCESSING_FILE)
+        made_of = pathlib.Path(inputs["model"][0].uri, "preprocessing.json")
         made_of.write_text('{"features": []}')
         serving = pathlib.Path(inputs["model"][0].uri) / "Format-Serving"
         serving.mkdir()

@@ -112,6 +112,8 @@ def test_the_float_file_is_the_keras_model(ranker: Ranker, tmp_path: pathlib.Pat
     again = ranker.export(str(tmp_path), calibration="none")
     assert again == version  # the same bytes make no second version
     document = json.loads(pathlib.Path(version, "model.json").read_text())
+    of_apps = {"preprocessing.json", "clients/vectors.json", "clients/python/ranklite_client.py"}
+    assert of_apps | {"clients/web/model.tflite"} <= set(document["files"])
     assert [entry["name"] for entry in document["features"]] == [f["name"] for f in FEATURES]
     assert document["config"]["model"]["hidden_units"] == [16, 8]
     assert document["config"]["compression"] == []

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from ranklite.components.pusher import for_apps
 from ranklite.models.export.tflite import TFLite
 from ranklite.models.export.tflite_runtime import LiteModel
-from ranklite.models.serving import clients
+from ranklite.models.serving import clients, for_apps
 from tests.pushed_model import FEATURES, push
 
 WORDS = {"user": ["u0", "u1", "u2"], "item": ["1", "2", "3"], "tags": ["a", "b"]}

@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ranklite.components.model_file import PREPROCESSING_FILE
 from ranklite.models.export.target import LoadedModel, Target
 from ranklite.models.features.raw_column import RawColumn
 from ranklite.models.serving import clients
 from ranklite.models.serving.clients import vectors
+
+PREPROCESSING_FILE = "preprocessing.json"
 
 
 def files(

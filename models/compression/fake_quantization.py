@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
@@ -111,6 +112,7 @@ def quantize_configs(checkpoint: Checkpoint, bits: Bits) -> dict[str, QuantizeWe
     )
 
 
+@tf.autograph.experimental.do_not_convert
 def fake_quantized(checkpoint: Checkpoint, bits: Bits) -> keras.Model:
     """The model with fake-quantizers, their ranges not set.
 

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
     from ranklite.models.features.constants import Learned
 
+    # Columns of texts and int64 are int32 in a file (`ranklite.models.features.fingerprints`): no
+    # runtime of a browser takes one with an int64 tensor. `columns.MISSING_OF[x.dtype]` is what a
+    # missing value is in Transform and there.
     Raw = Mapping[str, tf.Tensor]
     Keep = Callable[[str, tf.Tensor], tf.Tensor]
     Lookup = Callable[[Raw], tf.Tensor]
@@ -198,7 +201,8 @@ class FeatureKind(Strict, abc.ABC):
             back by that name.
 
         Returns:
-          Rows within the field [B, id_length] int64: 0 out of vocabulary, 1 missing, 2 + k value k.
+          Integers [B, id_length], rows within the field: 0 out of vocabulary, 1 missing, 2 + k
+          value k.
           In a list, missing values become padding. And the number of values, int64.
         """
         raise NotImplementedError(f"{type(self).__name__} gives ids and has no learn_ids")
@@ -214,15 +218,6 @@ class FeatureKind(Strict, abc.ABC):
         one takes over the rows of values that both know. Without it, rows go by their number.
         """
         return {}
-
-    @property
-    def takes_keys(self) -> bool:
-        """Whether its methods take int32 in a file, where Transform has texts and int64.
-
-        Without it int64 comes as it does in Transform, and no text may be read: no runtime of a
-        phone or a browser has any.
-        """
-        return False
 
     def lookup(self, constants: Mapping[str, Any], field: Field) -> Lookup:
         """Ids in the TFLite file.
@@ -262,8 +257,8 @@ class ComputedIds(FeatureKind):
           raw: Its raw columns, [B], or [B, length] of a list, missing values in their places.
 
         Returns:
-          [B] or [B, id_length] int64: 0 for what has no value, 1 missing, 2 + k value k. Only with
-          operators that TFLite has.
+          Integers [B] or [B, id_length]: 0 for what has no value, 1 missing, 2 + k value k. Only
+          with operators that TFLite has.
         """
 
     def learn_ids(self, raw: Raw, keep: Keep) -> tuple[tf.Tensor, tf.Tensor | int]:

@@ -13,8 +13,6 @@ from ranklite.models.features.fingerprints import Encoder
 from ranklite.models.features.kind import FeatureKind
 from ranklite.models.features.layout import (
     IDS,
-    MISSING_INT32,
-    MISSING_INT64,
     NUMERIC,
     FeatureLayout,
 )
@@ -184,7 +182,7 @@ class RawFeatures(tf.Module):
             numeric.append(self._numbers(raw, ids))
         for feature in chosen:
             if feature.pools:
-                weights = feature.weights(self._inputs_of(feature, raw))
+                weights = feature.weights(_inputs_of(feature, raw))
                 if self._features.is_shared(feature) and not of_user:
                     weights += tf.cast(_nothing(ids), tf.float32)
                 numeric.append(weights)
@@ -213,23 +211,11 @@ class RawFeatures(tf.Module):
             if held:
                 rows = look_up_together(held, raw)
             else:
-                rows = tf.cast(lookups[0](self._inputs_of(group[0], raw)), tf.int32)
+                rows = tf.cast(lookups[0](_inputs_of(group[0], raw)), tf.int32)
             is_one = blocks and self._features.is_shared(group[0])
             blocks.append(rows + _nothing(blocks[0]) if is_one else rows)
         rows = tf.concat(blocks, axis=1) if len(blocks) > 1 else blocks[0]
         return _ordered(rows, [feature for group in groups for feature in group], chosen)
-
-    def _inputs_of(self, feature: FeatureKind, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Raw columns of a feature; of one that computes its ids, integers as in Transform."""
-        columns = {column.name: raw[column.name] for column in feature.raw_columns()}
-        if feature.takes_keys:
-            return columns
-        return {
-            column.name: _as_int64(columns[column.name])
-            if column.dtype == "int64"
-            else columns[column.name]
-            for column in feature.raw_columns()
-        }
 
     def _numbers(self, raw: dict[str, tf.Tensor], ids: tf.Tensor) -> tf.Tensor:
         """The numbers [B, N]; of an aggregate that is not sent, those that the file stores."""
@@ -237,7 +223,7 @@ class RawFeatures(tf.Module):
         values: list[tf.Tensor] = []
         for feature in self._features.features:
             if feature.numbers:
-                own = feature.to_numbers(self._inputs_of(feature, raw))
+                own = feature.to_numbers(_inputs_of(feature, raw))
                 if self._features.is_shared(feature):
                     own = [x + tf.cast(_nothing(ids)[:, 0], tf.float32) for x in own]
                 if feature.name in self.states:
@@ -260,9 +246,8 @@ def _nothing(ids: tf.Tensor) -> tf.Tensor:
     return tf.zeros_like(ids[:, :1])
 
 
-def _as_int64(keys: tf.Tensor) -> tf.Tensor:
-    missing = tf.constant(MISSING_INT64, tf.int64)
-    return tf.where(tf.equal(keys, MISSING_INT32), missing, tf.cast(keys, tf.int64))
+def _inputs_of(feature: FeatureKind, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    return {column.name: raw[column.name] for column in feature.raw_columns()}
 
 
 def _ordered(rows: tf.Tensor, now: list[FeatureKind], wanted: list[FeatureKind]) -> tf.Tensor:

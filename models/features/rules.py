@@ -62,7 +62,8 @@ def numeric_columns(
     for number, x, z in zip(numbers, values, made, strict=True):
         columns.append(z)
         if number.missing_indicator:
-            columns.append(tf.where(is_present(x), tf.zeros_like(x), tf.ones_like(x)))
+            zero, one = tf.constant(0, x.dtype), tf.constant(1, x.dtype)
+            columns.append(tf.where(is_present(x), zero, one))
     return tf.stack(columns, axis=1)
 
 

@@ -90,6 +90,7 @@ def _ids(raw: Tensors, features: FeatureSet) -> tuple[tf.Tensor, Ranks]:
         else:
             keep = functools.partial(_keep, feature.name)
             rows, values = feature.learn_ids(_inputs_of(feature, raw), keep)
+            rows = tf.cast(rows, tf.int64)
             size = tf.cast(values, tf.int64)
         if feature.name in (features.user, features.item):
             ranks[feature.name] = (tf.reshape(rows, [-1]) - RESERVED_ROWS, size)

@@ -45,11 +45,6 @@ class VocabularyFeature(FeatureKind, abc.ABC):
         """The vocabulary."""
         return {"vocabulary": learned.vocabulary(self.name)}
 
-    @property
-    def takes_keys(self) -> bool:
-        """In a file its values are int32."""
-        return True
-
     def lookup(self, constants: Mapping[str, Any], field: layout.Field) -> Lookup:
         """A perfect hash, or an array by position for integers that lie close together."""
         from ranklite.models.features import lookup_tables

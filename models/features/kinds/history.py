@@ -209,7 +209,7 @@ class HistoryFeature(FeatureKind):
         import tensorflow as tf
 
         outcome = raw[self.outcomes]
-        one, zero = tf.ones_like(outcome), tf.zeros_like(outcome)
+        one, zero = tf.constant(1, outcome.dtype), tf.constant(0, outcome.dtype)
         # No comparison with NaN, which stands where there is no event, holds.
         return tf.where(outcome >= 0.5, one, zero), tf.where(outcome < 0.5, one, zero)
 
@@ -222,11 +222,6 @@ class HistoryFeature(FeatureKind):
         values = raw[self.name]
         present = tf.not_equal(values, tf.constant(MISSING_OF[values.dtype], values.dtype))
         return tf.cast(present, tf.float32)
-
-    @property
-    def takes_keys(self) -> bool:
-        """In a file its values are int32."""
-        return True
 
     def id_values(self, learned: Learned) -> int:
         """It has no rows of its own."""

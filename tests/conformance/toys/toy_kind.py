@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ranklite.models.config import Name
 from ranklite.models.features.kind import ComputedIds, Example, Number
-from ranklite.models.features.layout import MISSING, MISSING_INT64, OOV, RESERVED_ROWS
+from ranklite.models.features.layout import MISSING, OOV, RESERVED_ROWS
 from ranklite.models.features.raw_column import RawColumn
 
 if TYPE_CHECKING:
@@ -63,12 +63,14 @@ class DayPart(ComputedIds):
     def id_rows(self, raw: Raw) -> tf.Tensor:
         import tensorflow as tf
 
+        from ranklite.models.features.columns import MISSING_OF
+
         hour = raw[self._hour]
-        part = sum(tf.cast(hour >= start, tf.int64) for start in (6, 12, 18))
+        part = sum(tf.cast(hour >= start, tf.int32) for start in (6, 12, 18))
         if self.weekend:
-            part += PARTS * tf.cast(tf.equal(raw[self.weekend], 1), tf.int64)
-        rows = tf.where((hour >= 0) & (hour < 24), part + RESERVED_ROWS, tf.constant(OOV, tf.int64))
-        return tf.where(tf.equal(hour, MISSING_INT64), tf.constant(MISSING, tf.int64), rows)
+            part += PARTS * tf.cast(tf.equal(raw[self.weekend], 1), tf.int32)
+        rows = tf.where((hour >= 0) & (hour < 24), part + RESERVED_ROWS, OOV)
+        return tf.where(tf.equal(hour, MISSING_OF[hour.dtype]), MISSING, rows)
 
     @property
     def numbers(self) -> tuple[Number, ...]:

@@ -64,4 +64,5 @@ def test_the_script_runs_without_tfx(tmp_path: pathlib.Path) -> None:
     difference, best, version = done.stdout.split()[-3:]
     assert float(difference) < 0.05
     assert best == "3"
-    assert sorted(os.listdir(tmp_path / version)) == ["model.json", "model.tflite"]
+    made = ["clients", "model.json", "model.tflite", "preprocessing.json"]
+    assert sorted(os.listdir(tmp_path / version)) == made

@@ -36,6 +36,7 @@ from ranklite.models.layers.table_rows import (
 )
 from ranklite.models.layers.tables import table_layers
 from ranklite.models.training import fit as training
+from ranklite.models.training import runtime
 from ranklite.models.training.config import TrainingConfig
 from ranklite.models.training.lazy_adam import LazyAdam
 from ranklite.models.training.splits import Splits
@@ -67,7 +68,7 @@ def config(table: dict[str, Any], **others: Any) -> DeepFMConfig:
 
 @functools.cache
 def checkpoint(kind: str) -> Checkpoint:
-    tf.random.set_seed(1)
+    runtime.set_seeds(1)  # of initializers too, whatever ran before
     chosen = config(KINDS[kind])
     return Checkpoint(build_deepfm(LAYOUT, chosen), LAYOUT, chosen)
 

@@ -168,8 +168,10 @@ def test_a_killed_run_goes_on_from_its_finished_stages(
     assert states["Pusher"] == "done"
     assert versions(workspace.pushed) == [1]
     assert sorted(os.listdir(os.path.join(workspace.pushed, "1"))) == [
+        "clients",
         "model.json",
         "model.tflite",
+        "preprocessing.json",
         "report.html",
         "report.json",
     ]

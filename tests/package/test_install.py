@@ -140,7 +140,7 @@ def test_the_wheel_holds_ranklite_only(wheel: pathlib.Path) -> None:
     own = [*(ROOT / "ranklite").glob("*.py"), ROOT / "ranklite/py.typed"]
     expected = {f"ranklite/{path.name}" for path in own}
     for package in PACKAGES:
-        sources = (ROOT / package).rglob("*.py")
+        sources = [*(ROOT / package).rglob("*.py"), *(ROOT / package).rglob("templates/*/*")]
         expected |= {f"ranklite/{path.relative_to(ROOT)}" for path in sources}
     assert set(ours) == expected
     scorer = "models/serving/scorer.py"
@@ -148,7 +148,7 @@ def test_the_wheel_holds_ranklite_only(wheel: pathlib.Path) -> None:
     metadata = content["ranklite-0.2.0.dist-info/METADATA"].decode()
     base = [line for line in metadata.splitlines() if line.startswith("Requires-Dist")]
     base = [line.split(": ")[1] for line in base if "extra ==" not in line]
-    assert base == ["ai-edge-litert>=2.0", "numpy"]
+    assert base == ["ai-edge-litert>=2.0", "mmh3>=4", "numpy"]
     assert "Provides-Extra: train" in metadata
     assert any(name.endswith("LICENSE") for name in content)
 

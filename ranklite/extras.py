@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from importlib import metadata
 
 TRAIN, SERVE = "train", "serve"
 _BRINGS = {TRAIN: "the training stack", SERVE: "the server"}
@@ -35,6 +34,8 @@ def lacks(extra: str) -> list[str]:
     Returns:
       Their names; none where RankLite itself is not installed, but runs from a checkout.
     """
+    from importlib import metadata  # it takes a tenth of what loading a scorer does
+
     try:
         requirements = metadata.requires("ranklite") or []
     except metadata.PackageNotFoundError:

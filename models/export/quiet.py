@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import tempfile
 import threading
 from collections.abc import Iterator
+from typing import IO
 
 _STDERR = 2
 _OF_RUNTIME = re.compile(rb"(INFO|WARNING): [^\n]*\n?")
@@ -25,7 +25,7 @@ def without_runtime_log() -> Iterator[None]:
         >>> with without_runtime_log():
         ...     _ = os.write(2, b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\\n")
     """
-    with _lock, tempfile.TemporaryFile() as held:
+    with _lock, _in_memory() as held:
         try:
             original = os.dup(_STDERR)
         except OSError:  # it is closed: there is nothing to keep clean
@@ -41,3 +41,11 @@ def without_runtime_log() -> Iterator[None]:
             if rest:
                 os.write(original, rest)
             os.close(original)
+
+
+def _in_memory() -> IO[bytes]:
+    if hasattr(os, "memfd_create"):
+        return open(os.memfd_create("ranklite"), "w+b")
+    import tempfile  # elsewhere than on Linux
+
+    return tempfile.TemporaryFile()

@@ -75,7 +75,7 @@ def test_a_configuration_loads_no_tensorflow() -> None:
 def base_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """The training stack is not there, or so the metadata says."""
     requires = ["numpy", 'nowhere-train>=2; extra == "train"', "nowhere-dev; extra == 'dev'"]
-    monkeypatch.setattr(extras.metadata, "requires", lambda name: requires)
+    monkeypatch.setattr(metadata, "requires", lambda name: requires)
 
 
 @pytest.mark.usefixtures("base_install")
@@ -104,11 +104,11 @@ def test_nothing_is_explained_away_where_the_extra_is_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     error = ModuleNotFoundError("No module named 'geo'", name="geo")
-    monkeypatch.setattr(extras.metadata, "requires", lambda name: ['numpy; extra == "train"'])
+    monkeypatch.setattr(metadata, "requires", lambda name: ['numpy; extra == "train"'])
     assert extras.explained("x", error) is error
 
     def absent(name: str) -> None:
         raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(extras.metadata, "requires", absent)
+    monkeypatch.setattr(metadata, "requires", absent)
     assert extras.explained("x", error) is error

@@ -24,8 +24,13 @@ FEATURES: list[dict[str, Any]] = [
 ROW: dict[str, Any] = {"user": "u1", "item": 2, "tags": ["a", "b"], "price": 1.5}
 
 
-def push(folder: pathlib.Path) -> pathlib.Path:
-    """Pushes the model into a folder; returns that of its version."""
+def push(folder: pathlib.Path, *, strings: bool = False) -> pathlib.Path:
+    """Pushes the model into a folder; returns that of its version.
+
+    Args:
+      folder: Of the versions.
+      strings: Whether the version has the file that takes texts, too, and names both.
+    """
     layout = FeatureLayout.build([("user", 1, 3), ("item", 1, 3), ("tags", 2, 2)], ["price"])
     config = DeepFMConfig(embedding_dim=4, hidden_units=(8,), embedding_stddev=0.5)
     checkpoint = Checkpoint(build_deepfm(layout, config), layout, config)
@@ -38,6 +43,11 @@ def push(folder: pathlib.Path) -> pathlib.Path:
     features = FeatureSet.model_validate(
         {"features": [{k: v for k, v in f.items() if v != "float32"} for f in FEATURES]}
     )
-    content = export.to_tflite(checkpoint, RawFeatures(features, constants, layout))
-    metadata = {"model": {"features": FEATURES, "config": {}}}
-    return pathlib.Path(write_version(str(folder), {"model.tflite": content}, metadata))
+    raw = RawFeatures(features, constants, layout)
+    files = {"model.tflite": export.to_tflite(checkpoint, raw)}
+    metadata: dict[str, Any] = {"features": FEATURES, "config": {}}
+    if strings:
+        files["model.strings.tflite"] = export.to_tflite(checkpoint, raw.with_strings())
+        names = {"tflite": {}, "tflite_strings": {}}
+        metadata |= {"target": "tflite", "targets": names, "fingerprint": raw.encoder.entry()}
+    return pathlib.Path(write_version(str(folder), files, {"model": metadata}))

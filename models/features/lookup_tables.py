@@ -143,7 +143,8 @@ class TextKeys:
             if key is not None
         }
         # What no value of the vocabulary is: it is looked up, and is unseen.
-        unseen = next(key for key in range(len(keys) + 1) if key not in set(keys.values()))
+        known = set(keys.values())
+        unseen = next(key for key in range(len(keys) + 1) if key not in known)
         self.tables.append(
             _table(
                 [word.encode(errors=SURROGATES) for word in [*keys, MISSING_STRING]],
@@ -211,6 +212,7 @@ def look_up_together(lookups: Sequence[VocabularyLookup], raw: Raw) -> tf.Tensor
 
 class _Named(tf.lookup.KeyValueTensorInitializer):
     """Gives a table a name that follows from its content.
+
     TensorFlow names tables at random, and the name ends up in the file: equal models would differ.
     """
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from ranklite.models.features.layout import MISSING_INT32, Field
+from ranklite.models.features.layout import MISSING_INT32, RESERVED_ROWS, Field
 from ranklite.models.features.raw_column import RawColumn
 
 Raw = Mapping[str, tf.Tensor]
@@ -119,8 +119,6 @@ class PerfectHash:
 
 def rows_of(keys: Sequence[int | None], field: Field) -> dict[int, int]:
     """Rows of the fused table by key, of equal keys that of the most frequent value."""
-    from ranklite.models.features.layout import RESERVED_ROWS
-
     first = field.offset + RESERVED_ROWS
     rows: dict[int, int] = {}
     for row, key in enumerate(keys, first):

@@ -262,6 +262,15 @@ def test_the_first_target_scores_unless_another_is_asked_for(two_files: str) -> 
     assert [k for k, _ in other.top_k(ROW, items, 5)] == [k for k, _ in first.top_k(ROW, items, 5)]
 
 
+def test_each_file_is_fed_what_it_takes(tmp_path: pathlib.Path) -> None:
+    """`model.json` says what the first file takes; the other one takes texts as they are."""
+    version = str(push(tmp_path, strings=True))
+    rows = [ROW, {**ROW, "user": "?", "price": None}, {**ROW, "item": 2**63 - 1, "tags": []}]
+    scores = Scorer(version).score(rows)
+    np.testing.assert_array_equal(Scorer(version, target="tflite_strings").score(rows), scores)
+    assert len(set(scores)) == 3
+
+
 def test_a_target_that_is_not_there_is_named(two_files: str, pushed: str) -> None:
     with pytest.raises(ValueError, match="no file of the target 'tfjs', only of onnx, tflite"):
         Scorer(two_files, target="tfjs")

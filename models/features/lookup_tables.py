@@ -86,11 +86,10 @@ class VocabularyLookup:
 
     Args:
       arrays: What holds the vocabulary.
-      is_list: Whether a row has several.
     """
 
-    def __init__(self, arrays: ArrayLookup, is_list: bool) -> None:
-        self.arrays, self.is_list = arrays, is_list
+    def __init__(self, arrays: ArrayLookup) -> None:
+        self.arrays = arrays
 
     def __call__(self, raw: Raw) -> tf.Tensor:
         return look_up_together([self], raw)
@@ -175,7 +174,7 @@ class TextKeys:
 
 
 def vocabulary_lookup(
-    column: RawColumn, keys: Sequence[int | None], field: Field, missing: int, *, dense: bool
+    column: RawColumn, keys: Sequence[int | None], field: Field, missing: int
 ) -> VocabularyLookup:
     """The smallest that holds the vocabulary.
 
@@ -184,10 +183,11 @@ def vocabulary_lookup(
       keys: int32 of the vocabulary, most frequent first: `Encoder.keys`.
       field: Where the ids live.
       missing: Row of a missing value: of a list, `PADDING_ROW`.
-      dense: Whether the keys are integers that may lie close together, and no fingerprints.
     """
-    kind = IntegerArray if dense and IntegerArray.is_smaller(keys) else PerfectHash
-    return VocabularyLookup(kind(column, keys, field, missing), column.is_list)
+    # Integers may lie close together, fingerprints do not.
+    is_near = column.dtype == "int64" and IntegerArray.is_smaller(keys)
+    kind = IntegerArray if is_near else PerfectHash
+    return VocabularyLookup(kind(column, keys, field, missing))
 
 
 def look_up_together(lookups: Sequence[VocabularyLookup], raw: Raw) -> tf.Tensor:
@@ -200,12 +200,12 @@ def look_up_together(lookups: Sequence[VocabularyLookup], raw: Raw) -> tf.Tensor
     ]
     values = tf.concat(columns, axis=1) if len(columns) > 1 else columns[0]
     rows = arrays[0].together(arrays, values)  # type: ignore[arg-type]
-    if not any(lookup.is_list for lookup in lookups):
+    if not any(each.column.is_list for each in arrays):
         return rows
     parts = tf.split(rows, lengths, axis=1) if len(lengths) > 1 else [rows]
     filled = [
-        fill_empty_lists(part, lookup.arrays.field.missing_row) if lookup.is_list else part
-        for part, lookup in zip(parts, lookups, strict=True)
+        fill_empty_lists(part, each.field.missing_row) if each.column.is_list else part
+        for part, each in zip(parts, arrays, strict=True)
     ]
     return tf.concat(filled, axis=1) if len(filled) > 1 else filled[0]
 

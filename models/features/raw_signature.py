@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
@@ -48,7 +49,6 @@ class RawFeatures(tf.Module):
 
     Attributes:
       encoder: What turns texts and int64 into the int32 that stands for them.
-      false_matches: How often a value is taken for another one, by input.
     """
 
     def __init__(
@@ -65,7 +65,6 @@ class RawFeatures(tf.Module):
         words = _words(features, constants)
         columns = {c.name: c for c in features.raw_columns if c.dtype != "float32"}
         self.encoder = Encoder.of({name: c.dtype for name, c in columns.items()}, words)
-        self.false_matches = self.encoder.false_matches(words)
         self._of_user = frozenset(field.name for field in layout.fields if field.of_user)
         self.lookups: dict[str, Lookup] = {}
         self.states: dict[str, StoredState] = {}
@@ -106,13 +105,18 @@ class RawFeatures(tf.Module):
         if tables:
             self._tables = tables
 
+    @functools.cached_property
+    def false_matches(self) -> dict[str, float]:
+        """How often a value is taken for another one, by input."""
+        return self.encoder.false_matches(_words(self._features, self._constants))
+
     def to_dict(self) -> dict[str, Any]:
         """What it does, as JSON-ready data, for apps that compute `ids` and `numeric`."""
         return {
             "features": [feature.model_dump(mode="json") for feature in self._features.features],
             "layout": self._layout.to_dict(),
             "constants": self._constants.to_dict(),
-            "fingerprint": self.encoder.entry() | {"false_matches": dict(self.false_matches)},
+            "fingerprint": self.encoder.entry() | {"false_matches": self.false_matches},
         }
 
     def with_strings(self) -> RawFeatures:

@@ -96,9 +96,7 @@ class StoredState:
         if extra:
             # Rows behind those of the field; its reserved rows stand for what is not found.
             behind = Field("", 0, 1, field.rows - RESERVED_ROWS, len(extra) + RESERVED_ROWS)
-            self._lookup = vocabulary_lookup(
-                key, extra, behind, behind.oov_row, dense=key.dtype == "int64"
-            )
+            self._lookup = vocabulary_lookup(key, extra, behind, behind.oov_row)
 
     @property
     def num_bytes(self) -> int:

@@ -51,7 +51,7 @@ class VocabularyFeature(FeatureKind, abc.ABC):
 
         empty = field.missing_row if self.is_single_valued else layout.PADDING_ROW
         return lookup_tables.vocabulary_lookup(
-            self.raw_columns()[0], constants["keys"], field, empty, dense=self.dtype == "int64"
+            self.raw_columns()[0], constants["keys"], field, empty
         )
 
 

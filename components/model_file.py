@@ -20,7 +20,7 @@ from ranklite.models.export.target import SERVING_RAW, LoadedModel, Target
 from ranklite.models.features.examples import raw_inputs
 from ranklite.models.features.raw_column import RawColumn
 from ranklite.models.features.raw_signature import RawFeatures
-from ranklite.models.serving.for_apps import PREPROCESSING_FILE
+from ranklite.models.serving.versions import PREPROCESSING_FILE
 
 FALSE_MATCHES = "false_matches"  # custom property: `RawFeatures.false_matches`, the most
 _CALIBRATION = "score_calibration"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -20,7 +19,7 @@ from ranklite.models.export.target import LoadedModel, Target
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.serving import for_apps
 from ranklite.models.serving.metadata import changed_inputs, changed_task, describe
-from ranklite.models.serving.versions import latest_metadata, write_version
+from ranklite.models.serving.versions import digest, latest_metadata, write_version
 
 _log = logging.getLogger(__name__)
 
@@ -68,12 +67,13 @@ class Executor(base_executor.BaseExecutor):
         model = model_file.load(input_dict["model"])
         target = model_file.target_in(model_file.folder(input_dict["model"]))
         # The model's own artifact may be deleted, its version may go on without us.
-        pushed.set_string_custom_property("sha256", _sha256(model))
+        pushed.set_string_custom_property("sha256", digest(model.content)["sha256"])
         files = {target: model}
         for artifact in repeated_inputs.artifacts("further_model", input_dict):
             further = model_file.target_in(model_file.folder([artifact]))
             files[further] = model_file.load([artifact])
-            pushed.set_string_custom_property(f"sha256.{further.name}", _sha256(files[further]))
+            sha256 = digest(files[further].content)["sha256"]
+            pushed.set_string_custom_property(f"sha256.{further.name}", sha256)
             pushed.set_int_custom_property(f"model_id.{further.name}", artifact.id)
         report_uri = artifact_utils.get_single_uri(input_dict["stage_report"])
         report = artifact_json.read(report_uri, REPORT_FILE)
@@ -148,10 +148,6 @@ def _targets(files: dict[Target, LoadedModel], report: dict[str, Any]) -> dict[s
         }
         for target, model in files.items()
     }
-
-
-def _sha256(model: LoadedModel) -> str:
-    return hashlib.sha256(model.content).hexdigest()
 
 
 def _page(input_dict: dict[str, list[Any]]) -> str:

@@ -16,16 +16,16 @@ from ranklite.models.serving.clients import BROWSER_FILE, FOLDER, VECTORS_FILE
 from ranklite.models.serving.clients.web import LITERT, PAGE
 from ranklite.models.serving.versions import (
     METADATA_FILE,
-    latest_version,
-    model_files,
+    PREPROCESSING_FILE,
     read_model,
+    version_in,
 )
 
 HOST = "127.0.0.1"
 LITERT_FOLDER = "examples/web/node_modules/@litertjs"  # of a checkout, after `make demo`
 LITERT_VERSION = "2.5.3"
 _WEB = f"/{FOLDER}/web/"
-_BESIDE = (METADATA_FILE, "preprocessing.json", f"{FOLDER}/{VECTORS_FILE}")
+_BESIDE = (METADATA_FILE, PREPROCESSING_FILE, f"{FOLDER}/{VECTORS_FILE}")
 _SCRIPT = "core/dist/index.js"
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -55,9 +55,7 @@ def files(path: str, litert: str | None = None) -> dict[str, pathlib.Path]:
       FileNotFoundError: There is no version, it has no page, or LiteRT.js is not there.
       DamagedFile: The browser's model is not the one that was pushed.
     """
-    version = path if model_files(path) else latest_version(path)
-    if version is None:
-        raise FileNotFoundError(f"no pushed model in {path!r}: it has no version folder")
+    version = version_in(path)
     root = pathlib.Path(version)
     web = root / FOLDER / "web"
     if not (web / PAGE).is_file() or not (root / BROWSER_FILE).is_file():

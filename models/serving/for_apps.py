@@ -10,8 +10,7 @@ from ranklite.models.export.target import LoadedModel, Target
 from ranklite.models.features.raw_column import RawColumn
 from ranklite.models.serving import clients
 from ranklite.models.serving.clients import vectors
-
-PREPROCESSING_FILE = "preprocessing.json"
+from ranklite.models.serving.versions import PREPROCESSING_FILE
 
 
 def files(

@@ -21,12 +21,7 @@ from ranklite.models.serving import log_files, scored_files, trial
 from ranklite.models.serving.csv_format import CsvFormat
 from ranklite.models.serving.log_files import RowFile
 from ranklite.models.serving.state import History
-from ranklite.models.serving.versions import (
-    METADATA_FILE,
-    latest_version,
-    model_files,
-    read_model,
-)
+from ranklite.models.serving.versions import METADATA_FILE, read_model, version_in
 
 Row = Mapping[str, Any]
 
@@ -61,12 +56,7 @@ class Scorer:
     """
 
     def __init__(self, path: str, target: str | None = None, *, trusted: bool = True) -> None:
-        if not model_files(path):
-            newest = latest_version(path)
-            if newest is None:
-                raise FileNotFoundError(f"no pushed model in {path!r}: it has no version folder")
-            path = newest
-        self.path = path
+        self.path = path = version_in(path)
         with open(os.path.join(path, METADATA_FILE), encoding="utf-8") as file:
             self.metadata: dict[str, Any] = json.load(file)
         # What the file says of its inputs is enough: no feature's kind is imported.

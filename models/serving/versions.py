@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 METADATA_FILE = "model.json"
+PREPROCESSING_FILE = "preprocessing.json"
 _MODEL_PREFIX = "model."  # `model.<suffix of the export target>`
 _STAGING = ".pushing-"
 _LOCK = ".lock"
@@ -64,6 +65,18 @@ def latest_version(destination: str) -> str | None:
     """Folder of the newest version, or None where there is none."""
     result = versions(destination)
     return os.path.join(destination, str(result[-1])) if result else None
+
+
+def version_in(path: str) -> str:
+    """The folder of a version: the path itself, or the newest of the versions in it.
+
+    Raises:
+      FileNotFoundError: There is no version.
+    """
+    version = path if model_files(path) else latest_version(path)
+    if version is None:
+        raise FileNotFoundError(f"no pushed model in {path!r}: it has no version folder")
+    return version
 
 
 def latest_metadata(destination: str) -> dict[str, Any] | None:

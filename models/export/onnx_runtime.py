@@ -7,6 +7,7 @@ who judge a file: they need `onnx` too.
 from __future__ import annotations
 
 import collections
+import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from ranklite.models.export.target import (
     Array,
     LoadedModel,
     UnreadableModel,
+    in_batches,
 )
 from ranklite.models.features.fingerprints import Encoder
 
@@ -79,19 +81,9 @@ class OnnxModel(LoadedModel):
     def score(
         self, inputs: Mapping[str, Array], signature: str = SERVING_DEFAULT, batch: int = BATCH
     ) -> npt.NDArray[np.float32]:
-        names, inputs = self.inputs(signature), self._taken(inputs, signature)
-        rows = max(len(inputs[name]) for name in names)
-        # One row of what many candidates share goes with each batch of them.
-        shared = {name: inputs[name] for name in names if len(inputs[name]) == 1}
-        own = {name: inputs[name] for name in names if name not in shared}
-        parts = [
-            self._run(
-                signature,
-                {**shared, **{n: value[start : start + batch] for n, value in own.items()}},
-            )
-            for start in range(0, rows, batch)
-        ]
-        return np.concatenate(parts)[:, 0] if parts else np.zeros(0, np.float32)
+        taken = self._taken(inputs, signature)
+        named = {name: taken[name] for name in self.inputs(signature)}
+        return in_batches(functools.partial(self._run, signature), named, batch)
 
     def _taken(self, inputs: Mapping[str, Array], signature: str) -> Mapping[str, Array]:
         """Inputs in the types that a signature takes."""

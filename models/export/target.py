@@ -182,6 +182,26 @@ class LoadedModel(abc.ABC):
                 return fastest
 
 
+def in_batches(
+    run: Callable[[dict[str, Array]], Array], inputs: Mapping[str, Array], batch: int
+) -> npt.NDArray[np.float32]:
+    """Scores [R] of R rows, some at a time.
+
+    Args:
+      run: Gives scores [B, 1] of B rows.
+      inputs: R rows each; one row of what many candidates share goes with each batch of them.
+      batch: Rows at a time.
+    """
+    rows = max(len(values) for values in inputs.values())
+    shared = {name: values for name, values in inputs.items() if len(values) == 1}
+    own = {name: values for name, values in inputs.items() if name not in shared}
+    parts = [
+        run({**shared, **{n: values[start : start + batch] for n, values in own.items()}})
+        for start in range(0, rows, batch)
+    ]
+    return np.concatenate(parts)[:, 0] if parts else np.zeros(0, np.float32)
+
+
 class Target(abc.ABC):
     """A kind of file that ships, made without arguments; it keeps nothing between calls.
 

@@ -21,6 +21,7 @@ from ranklite.models.export.target import (
     Array,
     LoadedModel,
     UnreadableModel,
+    in_batches,
 )
 from ranklite.models.features.fingerprints import Encoder
 
@@ -82,24 +83,13 @@ class LiteModel(LoadedModel):
     ) -> npt.NDArray[np.float32]:
         self._runner(signature)  # raises where there is no such signature
         run = functools.partial(self._run, signature)
-        inputs = self._taken(inputs, signature)
-        rows = max(len(value) for value in inputs.values())
-        # One row of what many candidates share goes with each batch of them.
-        shared = {name: value for name, value in inputs.items() if len(value) == 1}
-        own = {name: value for name, value in inputs.items() if len(value) != 1}
         try:
-            parts = [
-                run(**shared, **{n: value[start : start + batch] for n, value in own.items()})[
-                    SCORE
-                ]
-                for start in range(0, rows, batch)
-            ]
+            return in_batches(run, self._taken(inputs, signature), batch)
         except RuntimeError as error:
             raise UnreadableModel(f"ai-edge-litert cannot run the file: {error}") from error
-        return np.concatenate(parts)[:, 0] if parts else np.zeros(0, np.float32)
 
-    def _run(self, signature: str, **inputs: Array) -> dict[str, Array]:
-        """Runs a signature; inputs are resized where a shape is another than in the last call.
+    def _run(self, signature: str, inputs: Mapping[str, Array]) -> Array:
+        """Scores [B, 1]; inputs are resized where a shape is another than in the last call.
 
         The runtime's own runner does so in each call, which takes two thirds of one of a row.
         """
@@ -107,14 +97,15 @@ class LiteModel(LoadedModel):
         shapes = {name: values.shape for name, values in inputs.items()}
         if shapes != self._shapes.get(signature) or not vars(runner).keys() >= _PARTS:
             self._shapes.pop(signature, None)
-            result: dict[str, Array] = runner(**inputs)
+            scores: Array = runner(**inputs)[SCORE]
             self._shapes[signature] = shapes
-            return result
+            return scores
         wrapper, graph = runner._interpreter_wrapper, runner._subgraph_index
         for name, values in inputs.items():
             wrapper.SetTensor(runner._inputs[name], values, graph)
         wrapper.Invoke(graph)
-        return {name: wrapper.GetTensor(index, graph) for name, index in runner._outputs}
+        result: Array = wrapper.GetTensor(dict(runner._outputs)[SCORE], graph)
+        return result
 
     def _taken(self, inputs: Mapping[str, Array], signature: str) -> Mapping[str, Array]:
         """Inputs in the types that a signature takes."""

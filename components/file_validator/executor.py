@@ -155,22 +155,11 @@ class Executor(base_executor.BaseExecutor):
                 lambda inputs: model.score(inputs, SERVING_RAW),
             ),
         )
-        certainty, beaten, verdicts = judged_rows.judge(
-            gates, labels, scores, groups, texts, rows.blessed, rows.baselines
+        certainty, beaten, verdicts = rows.judge(
+            shipped, target, stages["shipped"], scores["shipped"], gates, quantized
         )
         for stage, result in certainty.items():
             stages[stage]["interval"] = result
-        verdicts += validation.judge(
-            gates,
-            stages["shipped"],
-            scores["shipped"],
-            scores.get("control", scores["float"]),
-            keras_scores,
-            rows.raw_difference(shipped),
-            rows.distinct,
-            quantized,
-            target,
-        )
         mistaken = input_dict["model"][0].get_float_custom_property(model_file.FALSE_MATCHES)
         verdicts += gates.verdict("max_false_matches", mistaken)
         verdicts += validation.known_values(

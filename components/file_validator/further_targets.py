@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from ranklite.models import progress
 from ranklite.models.evaluation.accuracy import SHIPPED
 from ranklite.models.evaluation.gates import GatesConfig
 from ranklite.models.evaluation.verdicts import Verdict
-from ranklite.models.export.target import LoadedModel
+from ranklite.models.export.target import LoadedModel, Target
 
 Array = npt.NDArray[Any]
 
@@ -48,11 +49,56 @@ class Rows:
     raw_difference: Callable[[LoadedModel], float]
     log_parity: Callable[[LoadedModel], list[Verdict]]
 
-    @property
+    @functools.cached_property
     def distinct(self) -> int:
         """Number of distinct inputs."""
         columns = [values.astype(np.float64) for values in self.inputs.values()]
         return len(np.unique(np.concatenate(columns, axis=1), axis=0))
+
+    def judge(
+        self,
+        model: LoadedModel,
+        target: Target,
+        figures: dict[str, Any],
+        scores: Array,
+        gates: GatesConfig,
+        quantized: bool,
+    ) -> tuple[dict[str, Any], dict[str, dict[str, Any]], list[Verdict]]:
+        """The verdicts on a file's accuracy, then on all else that is measured of it alone.
+
+        Args:
+          model: The file.
+          target: What it is.
+          figures: What was measured of it.
+          scores: Its scores [R].
+          gates: The thresholds.
+          quantized: Whether it is supposed to be int8.
+
+        Returns:
+          Intervals of each stage and figures of each baseline, as `judged_rows.judge` gives them,
+          and the verdicts.
+        """
+        certainty, beaten, verdicts = judged_rows.judge(
+            gates,
+            self.labels,
+            {**self.scores, SHIPPED: scores},
+            self.users,
+            self.slices,
+            self.blessed,
+            self.baselines,
+        )
+        verdicts += validation.judge(
+            gates,
+            figures,
+            scores,
+            self.scores.get("control", self.scores["float"]),
+            self.expected,
+            self.raw_difference(model),
+            self.distinct,
+            quantized,
+            target,
+        )
+        return certainty, beaten, verdicts
 
 
 def judge(
@@ -77,26 +123,7 @@ def judge(
         progress.report(f"measuring the {target.title} file")
         model = model_file.load([artifact])
         measured, own = validation.measure(model, rows.inputs, rows.labels, rows.users, gates)
-        certainty, _, judged = judged_rows.judge(
-            gates,
-            rows.labels,
-            {**rows.scores, SHIPPED: own},
-            rows.users,
-            rows.slices,
-            rows.blessed,
-            rows.baselines,
-        )
-        judged += validation.judge(
-            gates,
-            measured,
-            own,
-            rows.scores.get("control", rows.scores["float"]),
-            rows.expected,
-            rows.raw_difference(model),
-            rows.distinct,
-            quantized,
-            target,
-        )
+        certainty, _, judged = rows.judge(model, target, measured, own, gates, quantized)
         judged += rows.log_parity(model)
         first = validation.score_change(own, rows.scores[SHIPPED])
         figures[target.name] = {

@@ -23,17 +23,6 @@ Row = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
-class ScoreBody:
-    """The body of `POST /score`.
-
-    Attributes:
-      rows: What to score, a mapping a row.
-    """
-
-    rows: list[Row]
-
-
-@dataclasses.dataclass(frozen=True)
 class Event:
     """Something that a user did.
 
@@ -113,14 +102,14 @@ def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is no number of JSON; null is a missing value")
 
 
-def score_body(body: Any, limits: Limits) -> ScoreBody:
-    """What a body asks `POST /score` for.
+def score_rows(body: Any, limits: Limits) -> list[Row]:
+    """The rows that a body asks `POST /score` for, a mapping each.
 
     Raises:
       Problem: It is not of that form; the error says where.
     """
     _members(body, ("rows",), ())
-    return ScoreBody(_rows(body["rows"], "/rows", limits))
+    return _rows(body["rows"], "/rows", limits)
 
 
 def rank_body(body: Any, limits: Limits) -> RankBody:

@@ -60,8 +60,8 @@ class Endpoints:
         """Scores rows."""
 
         def job(body: Any, future: asyncio.Future[Answer]) -> Job:
-            asked = bodies.score_body(body, self._limits)
-            return ScoreJob(self._releases.current, future, asked.rows)
+            rows = bodies.score_rows(body, self._limits)
+            return ScoreJob(self._releases.current, future, rows)
 
         return await self._answered(request, job)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from ranklite.models.serving.http.openapi import document
@@ -20,22 +21,16 @@ class Loaded:
     """A version that is served.
 
     Args:
-      path: Its folder.
+      scorers: A copy for each thread: an interpreter is of one thread at a time.
       limits: Of the server, which its description names.
 
     Attributes:
       name: Its folder's name, which answers carry.
-      scorers: A copy for each thread: an interpreter is of one thread at a time.
-
-    Raises:
-      ValueError: It cannot be loaded.
-      OSError: It cannot be read.
     """
 
-    def __init__(self, path: str, limits: Limits) -> None:
-        self.path, self.name = path, os.path.basename(os.path.abspath(path))
-        self._limits = limits
-        self.scorers = [Scorer(path) for _ in range(limits.threads)]
+    def __init__(self, scorers: Sequence[Scorer], limits: Limits) -> None:
+        self.name = os.path.basename(os.path.abspath(scorers[0].path))
+        self.scorers, self._limits = scorers, limits
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -62,10 +57,11 @@ def tried(path: str, limits: Limits) -> Loaded:
       Refused: It cannot be loaded, gives no score, takes too long, or ends its process.
     """
     try:
-        scorer = Scorer(path, trusted=False)
-        row = {entry["name"]: None for entry in scorer.metadata["features"]}
-        scorer.score([row])
-        scorer.top_k(row, [row, row], 1)
-        return Loaded(path, limits)
+        first = Scorer(path, trusted=False)
+        row = {entry["name"]: None for entry in first.metadata["features"]}
+        first.score([row])
+        first.top_k(row, [row, row], 1)
+        others = (Scorer(path) for _ in range(1, limits.threads))
+        return Loaded([first, *others], limits)
     except Exception as error:  # whatever is wrong with a file, it is the file's
         raise Refused(f"{type(error).__name__}: {error}") from error

@@ -206,11 +206,7 @@ def _value(chance: random.Random, dtype: str, words: list[str]) -> Any:
 def _vectors(
     model: LiteModel, columns: list[RawColumn], encoder: Encoder, made: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    arrays = {
-        c.name: raw_values.array(c, [raw_values.convert(c, row[c.name]) for row in made])
-        for c in columns
-    }
-    inputs = encoder.encode(arrays)
+    inputs = encoder.encode(raw_values.arrays(columns, made))
     return [
         {
             "row": {name: _shown(value) for name, value in row.items()},

@@ -52,8 +52,8 @@ def push(folder: pathlib.Path, name: str = "shop <&> \u00fc") -> pathlib.Path:
     model = target.load(content)
     about = {"name": name, "item": "item"}
     metadata = describe(target, model, features.raw_columns, layout.to_dict(), METRICS, [], about)
-    preprocessing = json.dumps(raw.to_dict(), default=dict).encode()  # TensorFlow wraps a dict
-    files = for_apps.files(target, model, metadata, preprocessing, {})
+    preprocessing = json.dumps(raw.to_dict()).encode()
+    files = for_apps.files(target, model, metadata, preprocessing)
     version = write_version(str(folder), {target.file: content}, {"model": metadata}, files=files)
     return pathlib.Path(version)
 

@@ -101,7 +101,6 @@ class Executor(base_executor.BaseExecutor):
                     model,
                     metadata,
                     model_file.preprocessing(input_dict["model"]),
-                    metadata["config"].get("push") or {},
                 ),
             )
             pushed.set_string_custom_property("pushed_version", os.path.basename(version))

@@ -12,6 +12,7 @@ import itertools
 import numbers
 import re
 import uuid
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,13 @@ def convert(column: RawColumn, value: Any) -> Any:
     # What is cut has to be of the type too, as in a log.
     kept = [_converted(column, part) for part in _parts(column, value)][: column.length]
     return kept + [column.missing] * (column.length - len(kept))
+
+
+def arrays(
+    columns: Sequence[RawColumn], rows: Sequence[Mapping[str, Any]]
+) -> dict[str, npt.NDArray[Any]]:
+    """Inputs of the raw signature from rows that have a value of each column, or None."""
+    return {c.name: array(c, [convert(c, row[c.name]) for row in rows]) for c in columns}
 
 
 def plain(column: RawColumn, values: list[Any]) -> npt.NDArray[Any] | None:

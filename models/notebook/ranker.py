@@ -226,7 +226,7 @@ class Ranker:
             config,
             score_calibration=ending.calibration.to_dict(),
         )
-        files = for_apps.files(chosen, loaded, document, json.dumps(raw.to_dict()).encode(), {})
+        files = for_apps.files(chosen, loaded, document, json.dumps(raw.to_dict()).encode())
         return write_version(
             folder, {chosen.file: content}, {"model": document}, keep=keep, files=files
         )

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from ranklite.models.config import Strict
 from ranklite.models.export import MOST_TARGETS, TARGETS
+from ranklite.models.serving.clients import BROWSER_BATCH
 
 
 def _registered(name: str) -> str:
@@ -64,7 +65,7 @@ class PushConfig(Strict):
     keep: int | None = Field(None, ge=1)
     clients: bool = True
     preprocessing: bool = True
-    browser_batch: int = Field(64, ge=1, le=4096)
+    browser_batch: int = Field(BROWSER_BATCH, ge=1, le=4096)
 
 
 class BeamConfig(Strict):

@@ -215,12 +215,7 @@ def test_targets_agree_on_ten_thousand_rows(
     file = first.load(first.export(checkpoints[format], raw_features))
     columns = FeatureSet.model_validate({"features": FEATURES}).raw_columns
     rows = hostile(TEN_THOUSAND)
-    raw = {
-        column.name: raw_values.array(
-            column, [raw_values.convert(column, row[column.name]) for row in rows]
-        )
-        for column in columns
-    }
+    raw = raw_values.arrays(columns, rows)
     random = np.random.default_rng(1)
     ids = [
         random.integers(field.offset, field.offset + field.rows, (TEN_THOUSAND, field.length))

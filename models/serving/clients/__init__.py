@@ -10,16 +10,20 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ranklite.models.features.fingerprints import FINGERPRINT, INTEGER
 from ranklite.models.features.raw_column import RawColumn
+from ranklite.models.serving.clients.names import identifiers
 
 LANGUAGES: tuple[str, ...] = ("python", "web", "cpp", "kotlin", "swift")
 FOLDER = "clients"
 VECTORS_FILE = "vectors.json"
 BROWSER_FILE = f"{FOLDER}/web/model.tflite"
+BROWSER_BATCH = 64  # rows a call of it
+# By what stands in the log: what reads a value of a row of JSON in a client's own check.
+_READS = {"string": "text", "int64": "integer", "float32": "number"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +62,11 @@ class Input:
             return "hashed"
         return "integer" if self.is_integer else "number"
 
+    @property
+    def reads(self) -> str:
+        """What reads a value of JSON: `text`, `integer` or `number`."""
+        return _READS[self.column.dtype]
+
 
 @dataclasses.dataclass(frozen=True)
 class About:
@@ -88,6 +97,23 @@ class About:
         )
         name = str((metadata.get("config") or {}).get("name", "model"))
         return cls(name, int(fingerprint["seed"]), inputs, metadata)
+
+    def fields(self, reserved: Collection[str]) -> list[tuple[str, Input]]:
+        """The inputs with a valid identifier each.
+
+        Args:
+          reserved: What a field cannot be called in a language.
+        """
+        names = identifiers([each.column.name for each in self.inputs], reserved)
+        return list(zip(names, self.inputs, strict=True))
+
+
+def push_settings(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What the configuration in `model.json` says of the push: `clients`, `preprocessing` and
+    `browser_batch`; defaults where it says nothing.
+    """
+    asked = (metadata.get("config") or {}).get("push") or {}
+    return {"clients": True, "preprocessing": True, "browser_batch": BROWSER_BATCH, **asked}
 
 
 def generate(metadata: Mapping[str, Any], vectors: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ranklite.models.serving.clients import About, Input
-from ranklite.models.serving.clients.names import c_string, comment, identifiers, words
+from ranklite.models.serving.clients.names import c_string, comment, words
 from ranklite.models.serving.clients.templates import filled
 
 HEADER, PROGRAM = "ranklite_client.hpp", "main.cpp"
@@ -27,8 +27,7 @@ RESERVED = words(
 
 def files(about: About) -> dict[str, str]:
     """Contents by name."""
-    names = identifiers([each.column.name for each in about.inputs], RESERVED)
-    pairs = list(zip(names, about.inputs, strict=True))
+    pairs = about.fields(RESERVED)
     header = filled(
         "cpp",
         HEADER,

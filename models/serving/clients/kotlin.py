@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from ranklite.models.serving.clients import About, Input
-from ranklite.models.serving.clients.names import comment, identifiers, kotlin_string, signed, words
+from ranklite.models.serving.clients import About, Input, push_settings
+from ranklite.models.serving.clients.names import comment, kotlin_string, signed, words
 from ranklite.models.serving.clients.templates import filled
 
 CLIENT, MODEL, CHECK = "RankLiteClient.kt", "RankLiteModel.kt", "Check.kt"
 _TYPES = {"string": "String", "int64": "Long", "float32": "Double"}
-_READS = {"string": "text", "int64": "integer", "float32": "number"}
 _LISTS = {"text": "texts", "integer": "integers", "hashed": "hashes"}
 # Hard keywords: others are names too.
 RESERVED = words(
@@ -21,9 +20,7 @@ RESERVED = words(
 
 def files(about: About) -> dict[str, str]:
     """Contents by name."""
-    names = identifiers([each.column.name for each in about.inputs], RESERVED)
-    pairs = list(zip(names, about.inputs, strict=True))
-    push = (about.metadata.get("config") or {}).get("push") or {}
+    pairs = about.fields(RESERVED)
     client = filled(
         "kotlin",
         CLIENT,
@@ -35,7 +32,7 @@ def files(about: About) -> dict[str, str]:
     values = "\n".join(f"    {name} = {_value(each)}," for name, each in pairs)
     return {
         CLIENT: client,
-        MODEL: filled("kotlin", MODEL, batch=push.get("browser_batch", 64)),
+        MODEL: filled("kotlin", MODEL, batch=push_settings(about.metadata)["browser_batch"]),
         CHECK: filled("kotlin", CHECK, values=values),
     }
 
@@ -56,5 +53,5 @@ def _input(name: str, each: Input) -> str:
 
 def _value(each: Input) -> str:
     """A value of a row of JSON."""
-    json, read = f"json[{kotlin_string(each.column.name)}]", _READS[each.column.dtype]
+    json, read = f"json[{kotlin_string(each.column.name)}]", each.reads
     return f"list({json}, ::{read})" if each.column.is_list else f"{read}({json})"

@@ -6,7 +6,7 @@ import json
 import keyword
 
 from ranklite.models.serving.clients import About, Input
-from ranklite.models.serving.clients.names import comment, identifiers
+from ranklite.models.serving.clients.names import comment
 from ranklite.models.serving.clients.templates import filled
 
 FILE = "ranklite_client.py"
@@ -16,8 +16,7 @@ _EXAMPLES = {"string": '"a"', "int64": "7", "float32": "1.5"}
 
 def files(about: About) -> dict[str, str]:
     """Contents by name."""
-    names = identifiers([each.column.name for each in about.inputs], keyword.kwlist)
-    pairs = list(zip(names, about.inputs, strict=True))
+    pairs = about.fields(keyword.kwlist)
     text = filled(
         "python",
         f"{FILE}.template",

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from ranklite.models.serving.clients import About, Input
-from ranklite.models.serving.clients.names import comment, identifiers, swift_string, words
+from ranklite.models.serving.clients.names import comment, swift_string, words
 from ranklite.models.serving.clients.templates import filled
 
 CLIENT, MODEL, CHECK = "RankLiteClient.swift", "RankLiteModel.swift", "main.swift"
 _TYPES = {"string": "String", "int64": "Int64", "float32": "Double"}
-_READS = {"string": "text", "int64": "integer", "float32": "number"}
 # Keywords of declarations, statements, expressions and types.
 RESERVED = words(
     """
@@ -22,8 +21,7 @@ RESERVED = words(
 
 def files(about: About) -> dict[str, str]:
     """Contents by name."""
-    names = identifiers([each.column.name for each in about.inputs], RESERVED)
-    pairs = list(zip(names, about.inputs, strict=True))
+    pairs = about.fields(RESERVED)
     client = filled(
         "swift",
         CLIENT,
@@ -56,5 +54,5 @@ def _input(name: str, each: Input) -> str:
 
 def _value(each: Input) -> str:
     """A value of a row of JSON."""
-    json, read = f"json[{swift_string(each.column.name)}]", _READS[each.column.dtype]
+    json, read = f"json[{swift_string(each.column.name)}]", each.reads
     return f"list({json}, {read})" if each.column.is_list else f"{read}({json})"

@@ -38,12 +38,8 @@ def made(
         {c.name: _value(c, values[c.name], k + 3 * place) for place, c in enumerate(columns)}
         for k in range(ROWS)
     ]
-    arrays = {
-        c.name: raw_values.array(c, [raw_values.convert(c, row[c.name]) for row in rows])
-        for c in columns
-    }
     assert model.encoder is not None
-    inputs = model.encoder.encode(arrays)
+    inputs = model.encoder.encode(raw_values.arrays(columns, rows))
     scores = model.score(inputs, SERVING_RAW)
     return [
         {

@@ -25,7 +25,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> LiteModel:
 
 def files(model: LiteModel, **settings: Any) -> dict[str, bytes]:
     metadata = {"features": FEATURES, "fingerprint": model.encoder.entry()}
-    return for_apps.files(TFLite(), model, metadata, PREPROCESSING, settings)
+    metadata["config"] = {"push": settings}
+    return for_apps.files(TFLite(), model, metadata, PREPROCESSING)
 
 
 def users(made: dict[str, bytes]) -> set[str]:
@@ -65,7 +66,7 @@ def test_preprocessing_is_json_of_any_parser(push: dict[str, bool], names: list[
         encoder = None
 
     data = b'{"values": [1.5, NaN, "NaN"], "constants": {"vocabularies": {}}}'
-    made = for_apps.files(TFLite(), NoEncoder(), {}, data, push)
+    made = for_apps.files(TFLite(), NoEncoder(), {"config": {"push": push}}, data)
     assert sorted(made) == names
     for content in made.values():
         read = json.loads(content, parse_constant=no_constant)

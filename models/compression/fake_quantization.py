@@ -112,7 +112,7 @@ def quantize_configs(checkpoint: Checkpoint, bits: Bits) -> dict[str, QuantizeWe
     )
 
 
-@tf.autograph.experimental.do_not_convert
+@tf.autograph.experimental.do_not_convert  # as in a training step (`RankingModel.train_step`)
 def fake_quantized(checkpoint: Checkpoint, bits: Bits) -> keras.Model:
     """The model with fake-quantizers, their ranges not set.
 

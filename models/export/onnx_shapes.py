@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx
@@ -49,8 +49,7 @@ def unpack(writer: Writer, operator: Operator) -> None:
     """The entries of an axis, each for itself."""
     axis, outputs = operator.options.axis, operator.outputs
     parts = _split(writer, operator.inputs[0], [1] * len(outputs), axis)
-    for output, part in zip(outputs, parts, strict=True):
-        writer.keep(output, writer.add("Squeeze", part, writer.of([axis])))
+    _keep(writer, outputs, [writer.add("Squeeze", part, writer.of([axis])) for part in parts])
 
 
 def split(writer: Writer, operator: Operator) -> None:
@@ -58,8 +57,7 @@ def split(writer: Writer, operator: Operator) -> None:
     axis, values = operator.inputs
     number, shape = int(writer.tensor(axis).constant.item()), writer.tensor(values).shape
     sizes = [shape[number] // len(operator.outputs)] * len(operator.outputs)
-    for output, part in zip(operator.outputs, _split(writer, values, sizes, number), strict=True):
-        writer.keep(output, part)
+    _keep(writer, operator.outputs, _split(writer, values, sizes, number))
 
 
 def split_v(writer: Writer, operator: Operator) -> None:
@@ -67,8 +65,7 @@ def split_v(writer: Writer, operator: Operator) -> None:
     values, sizes, axis = operator.inputs
     lengths = [int(size) for size in writer.tensor(sizes).constant.reshape(-1)]
     number = int(writer.tensor(axis).constant.item())
-    for output, part in zip(operator.outputs, _split(writer, values, lengths, number), strict=True):
-        writer.keep(output, part)
+    _keep(writer, operator.outputs, _split(writer, values, lengths, number))
 
 
 def _split(writer: Writer, number: int, sizes: list[int], axis: int) -> list[str]:
@@ -77,6 +74,11 @@ def _split(writer: Writer, number: int, sizes: list[int], axis: int) -> list[str
         return [values]
     parts: list[str] = writer.add("Split", values, writer.of(sizes), outputs=len(sizes), axis=axis)
     return parts
+
+
+def _keep(writer: Writer, outputs: Sequence[int], parts: Sequence[str]) -> None:
+    for output, part in zip(outputs, parts, strict=True):
+        writer.keep(output, part)
 
 
 def strided_slice(writer: Writer, operator: Operator) -> None:
@@ -119,11 +121,15 @@ def slice_(writer: Writer, operator: Operator) -> None:
     writer.keep(operator.outputs[0], name)
 
 
-def reshape(writer: Writer, operator: Operator) -> None:
-    """Another shape."""
-    values, shape = operator.inputs
-    name = writer.add("Reshape", writer.name(values), _shape(writer, shape))
-    writer.keep(operator.outputs[0], name)
+def _by_shape(kind: str) -> Callable[[Writer, Operator], None]:
+    """An operator of ONNX on values and a shape, or a number for each axis."""
+
+    def translate(writer: Writer, operator: Operator) -> None:
+        values, dims = operator.inputs
+        name = writer.add(kind, writer.name(values), _shape(writer, dims))
+        writer.keep(operator.outputs[0], name)
+
+    return translate
 
 
 def transpose(writer: Writer, operator: Operator) -> None:
@@ -163,20 +169,6 @@ def fill(writer: Writer, operator: Operator) -> None:
     writer.keep(operator.outputs[0], name)
 
 
-def broadcast_to(writer: Writer, operator: Operator) -> None:
-    """Repeated along axes of one entry."""
-    values, dims = operator.inputs
-    name = writer.add("Expand", writer.name(values), _shape(writer, dims))
-    writer.keep(operator.outputs[0], name)
-
-
-def tile(writer: Writer, operator: Operator) -> None:
-    """Repeated along each axis."""
-    values, counts = operator.inputs
-    name = writer.add("Tile", writer.name(values), _shape(writer, counts))
-    writer.keep(operator.outputs[0], name)
-
-
 def zeros_like(writer: Writer, operator: Operator) -> None:
     """As many zeros."""
     (output,), tensor = operator.outputs, writer.tensor(operator.inputs[0])
@@ -199,21 +191,21 @@ def _int64(writer: Writer, name: str) -> str:
 
 
 SHAPES: dict[str, Callable[[Writer, Operator], None]] = {
-    "BROADCAST_TO": broadcast_to,
+    "BROADCAST_TO": _by_shape("Expand"),
     "CONCATENATION": concatenation,
     "EXPAND_DIMS": expand_dims,
     "FILL": fill,
     "GATHER": gather,
     "GATHER_ND": gather_nd,
     "PACK": pack,
-    "RESHAPE": reshape,
+    "RESHAPE": _by_shape("Reshape"),
     "SHAPE": shape,
     "SLICE": slice_,
     "SPLIT": split,
     "SPLIT_V": split_v,
     "SQUEEZE": squeeze,
     "STRIDED_SLICE": strided_slice,
-    "TILE": tile,
+    "TILE": _by_shape("Tile"),
     "TRANSPOSE": transpose,
     "UNPACK": unpack,
     "ZEROS_LIKE": zeros_like,

@@ -17,6 +17,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
 from ranklite.models.export.target import ENCODER
+from ranklite.models.export.tflite_runtime import note
 
 Array = npt.NDArray[Any]
 OPERATORS = {code: name for name, code in vars(schema.BuiltinOperator).items() if name[0] != "_"}
@@ -177,9 +178,7 @@ def read(content: bytes) -> File:
         graphs[key] = dataclasses.replace(bare[number], inputs=inputs, outputs=outputs)
         tensors = model.subgraphs[number].tensors
         shapes[key] = {name: [-1, *_numbers(tensors[k].shape)[1:]] for name, k in inputs.items()}
-    notes = {entry.name: data[entry.buffer] for entry in model.metadata or ()}
-    encoder = notes.get(ENCODER.encode()) or notes.get(ENCODER)
-    return File(graphs, _tables(bare), shapes, encoder.decode() if encoder else None)
+    return File(graphs, _tables(bare), shapes, note(content, ENCODER))
 
 
 def _tensor(tensor: Any, data: bytes | None) -> Tensor:

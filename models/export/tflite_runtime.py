@@ -58,8 +58,8 @@ class LiteModel(LoadedModel):
     @functools.cached_property
     def encoder(self) -> Encoder | None:  # type: ignore[override]
         """As the file's metadata say."""
-        note = _note(self.content, ENCODER)
-        return Encoder.of_entry(json.loads(note)) if note else None
+        text = note(self.content, ENCODER)
+        return Encoder.of_entry(json.loads(text)) if text else None
 
     def _runner(self, signature: str) -> Any:
         if signature not in self.signatures:
@@ -172,7 +172,7 @@ class LiteModel(LoadedModel):
         return call
 
 
-def _note(content: bytes, name: str) -> str | None:
+def note(content: bytes, name: str) -> str | None:
     """A text in a file's metadata."""
     from ai_edge_litert import schema_py_generated as schema
 

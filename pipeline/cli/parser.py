@@ -122,7 +122,7 @@ def parser() -> argparse.ArgumentParser:
     )
     score.add_argument(
         "--target",
-        help="which file of a version that has several: tflite, onnx (default: the first one that "
+        help="which file of a version that has several, such as onnx (default: the first one that "
         "it was pushed with)",
     )
 

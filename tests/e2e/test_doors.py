@@ -15,6 +15,7 @@ import yaml
 
 from ranklite.pipeline.local.synthetic import LOG_FILE, generate
 from tests.other_package import TOYS, installed
+from tests.small_runs import SETTINGS
 
 pytestmark = pytest.mark.e2e
 
@@ -52,17 +53,13 @@ def test_a_pipeline_of_another_packages_entries(tmp_path: pathlib.Path) -> None:
     generate(str(data), rows=6000)
     config = tmp_path / "config.yaml"
     settings = {
+        **SETTINGS,
         "name": "doors",
-        "source": {"files": LOG_FILE},
-        "label": "click",
-        "timestamp": "timestamp",
-        "split": {"by": "time", "eval": 0.1, "test": 0.1},
         "features": [
             {"name": "user", "kind": "categorical"},
             {"name": "item", "kind": "categorical", "dtype": "int64"},
             {"name": "part", "kind": "day_part", "hour": "hour"},
         ],
-        "user": "user",
         "item": "item",
         "model": {"family": "wide_and_deep", "embedding_dim": 4, "hidden_units": [16]},
         "training": {"epochs": 2, "batch_size": 128},

@@ -114,3 +114,27 @@ class Rows:
             if self._done > self._first
             else None,
         )
+
+
+class Tasks:
+    """Counts parts of a work that end in any order, and reports them.
+
+    Args:
+      doing: What is done to them, such as `read`.
+      what: What each is, such as `file`.
+      total: How many there are.
+    """
+
+    def __init__(self, doing: str, what: str, total: int) -> None:
+        self._doing, self._what, self._total = doing, what, total
+        self._done = 0
+
+    def add(self, number: int) -> None:
+        """Counts one that has ended.
+
+        Args:
+          number: Which one; told by engines, and of no matter here.
+        """
+        self._done += 1
+        of = f"{self._done:,}/{self._total:,}"
+        report(f"{self._doing} {of} {self._what}{'s'[: self._total > 1]}", self._done / self._total)

@@ -6,7 +6,7 @@ imported one with fixed shapes dense ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -43,6 +43,27 @@ def lists(column: Any, length: int, constant: Constant = tf.constant) -> tf.Tens
 def scalars(column: Any, constant: Constant = tf.constant) -> tf.Tensor:
     """The first value of each row as [B], the missing value where a row has none."""
     return tf.reshape(_dense(column, 1, constant), constant((-1,)))
+
+
+def scalars_together(columns: Sequence[tf.SparseTensor]) -> tf.Tensor:
+    """What `scalars` makes of several columns of one type, as [B, K], in a few operations.
+
+    Args:
+      columns: Of the same rows.
+    """
+    first, dtype = columns[0], columns[0].dtype
+    sizes = tf.concat(tf.shape_n([c.values for c in columns], out_type=tf.int64), axis=0)
+    number = tf.repeat(tf.range(len(columns), dtype=tf.int64), sizes)
+    place = tf.concat([column.indices for column in columns], axis=0)
+    values = tf.concat([column.values for column in columns], axis=0)
+    is_first = tf.where(tf.equal(place[:, 1], 0))[:, 0]
+    return tf.raw_ops.SparseToDense(
+        sparse_indices=tf.gather(tf.stack([place[:, 0], number], axis=1), is_first),
+        output_shape=tf.stack([first.dense_shape[0], len(columns)]),
+        sparse_values=tf.gather(values, is_first),
+        default_value=tf.constant(MISSING_OF[dtype], dtype),
+        validate_indices=False,  # they are in order of columns
+    )
 
 
 def _dense(column: Any, length: int, constant: Constant) -> tf.Tensor:

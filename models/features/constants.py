@@ -102,8 +102,9 @@ class Learned:
 
     def has_values(self, name: str) -> bool:
         """Whether a vocabulary holds a value: an empty one holds TFT's word for nothing."""
-        words = self._output.vocabulary_by_name(name)
-        return list(words) != [get_empy_vocabulary_dummy_value(tf.string)[1]]
+        file = self._output.vocabulary_file_by_name(name)
+        first = next(iter(tf.data.TFRecordDataset(file, compression_type="GZIP")))
+        return bool(first != get_empy_vocabulary_dummy_value(tf.string)[1])
 
     def vocabulary_size(self, name: str) -> int:
         """The number of values of a vocabulary."""

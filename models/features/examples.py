@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import collections
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from ranklite.models.features import row_counts, tfrecords
 from ranklite.models.features.columns import lists, scalars
 from ranklite.models.features.layout import IDS, LABEL, NUMERIC, FeatureLayout
 from ranklite.models.features.raw_column import RawColumn
 
 Arrays = dict[str, npt.NDArray[Any]]
 
+_AHEAD = 2  # batches that are read before they are asked for
+_SUFFIX = ".gz"
+_BUFFER = 1 << 20  # bytes that are read at once
 _DTYPES = {"string": tf.string, "int64": tf.int64, "float32": tf.float32}
 
 
@@ -76,12 +80,41 @@ def read_records(files: Sequence[str], last: int | None = None) -> list[bytes]:
     Args:
       files: The files.
       last: How many records to keep, the last ones; None keeps all.
+
+    Raises:
+      RowsMissing: They hold fewer or more than they should.
     """
-    records = tf.data.TFRecordDataset(sorted(files), compression_type="GZIP")
     kept: collections.deque[bytes] = collections.deque(maxlen=last)
-    for batch in records.batch(4096):
-        kept.extend(batch.numpy())
+    for batch in counted_batches(tfrecords.in_order(files), 4096):
+        kept.extend(batch)
     return list(kept)
+
+
+def counted_batches(paths: Sequence[str], batch_rows: int) -> Iterator[Any]:
+    """The batches of `batches_of_records` as arrays of bytes, held to what the files should have.
+
+    Raises:
+      RowsMissing: They hold fewer records or more; told behind the last batch.
+    """
+    with row_counts.counted(paths) as counter:
+        batches = batches_of_records(paths, batch_rows).prefetch(_AHEAD)
+        for batch in batches.as_numpy_iterator():
+            counter.add(len(batch))
+            yield batch
+
+
+def batches_of_records(paths: Sequence[str], batch_rows: int) -> tf.data.Dataset:
+    """The records of TFRecord files in their order, gzipped ones by their names.
+
+    Args:
+      paths: The files.
+      batch_rows: Rows of a batch; the last one may have fewer.
+
+    Returns:
+      Dataset of batches of serialized Examples, string [rows].
+    """
+    compression = "GZIP" if all(path.endswith(_SUFFIX) for path in paths) else ""
+    return tf.data.TFRecordDataset(list(paths), compression, _BUFFER).batch(batch_rows)
 
 
 def row_identity(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -14,6 +15,7 @@ from ranklite.models.features.layout import ListField
 from ranklite.models.features.past import SESSION, SESSION_GAP, SUMS
 from ranklite.models.features.raw_column import RawColumn
 from ranklite.models.registered import Registered
+from ranklite.models.repeats import twice
 
 Feature = Annotated[FeatureKind, Registered(KINDS, "kind")]
 
@@ -60,9 +62,8 @@ class FeatureSet(Strict):
     @model_validator(mode="after")
     def _names_fit(self) -> FeatureSet:
         names = [feature.name for feature in self.features]
-        twice = _twice(names)
-        if twice:
-            raise ValueError(f"features named twice: {', '.join(twice)}")
+        if same := twice(names):
+            raise ValueError(f"features named twice: {', '.join(same)}")
         if not self.id_features:
             raise ValueError(
                 "a factorization machine needs a categorical feature: give one of kind categorical "
@@ -73,9 +74,8 @@ class FeatureSet(Strict):
                 f"{self.label!r} is the label and cannot be a feature: the model would read the "
                 "answer"
             )
-        twice = _twice(self.numeric_names)
-        if twice:
-            raise ValueError(f"several features give the number {', '.join(twice)}: rename one")
+        if same := twice(self.numeric_names):
+            raise ValueError(f"several features give the number {', '.join(same)}: rename one")
         self._check_past()
         return self
 
@@ -112,9 +112,17 @@ class FeatureSet(Strict):
                         "the column of the user in the key `user`"
                     )
 
-    @property
+    def model_copy(self, **changes: Any) -> FeatureSet:
+        """As pydantic's; what is remembered is of the features that it was computed of."""
+        copy = super().model_copy(**changes)
+        copy.__dict__.pop("raw_columns", None)
+        return copy
+
+    @functools.cached_property
     def raw_columns(self) -> tuple[RawColumn, ...]:
         """The columns that the features read, each once, in the order of the configuration.
+
+        They are asked for many times, and of thousands of features take a hundredth of a second.
 
         Raises:
           ValueError: Two features read a column differently.
@@ -251,7 +259,3 @@ class FeatureSet(Strict):
     def is_categorical(self, name: str | None) -> bool:
         """Whether a column is a feature that may be the user or the item."""
         return any(feature.name == name and feature.is_categorical for feature in self.features)
-
-
-def _twice(names: list[str]) -> list[str]:
-    return sorted({name for name in names if names.count(name) > 1})

@@ -31,6 +31,11 @@ from ranklite.models.features.layout import MISSING_INT32, MISSING_INT64
 HASH = "MurmurHash3_x86_32"
 FINGERPRINT, INTEGER = "murmur3", "integer"  # how an input is encoded
 LARGEST_INT32 = 2**31 - 1
+_C1, _C2, _ADDED = np.uint32(0xCC9E2D51), np.uint32(0x1B873593), np.uint32(0xE6546B64)
+_LAST = (
+    (np.uint32(16), np.uint32(0x85EBCA6B)),
+    (np.uint32(13), np.uint32(0xC2B2AE35)),
+)
 _SEEDS = 64
 _HOPELESS = 4.0  # expected collisions from which on no seed is tried: e^-4 of them have none
 
@@ -69,12 +74,10 @@ class Encoder:
             words = vocabularies.get(name, ())
             is_small = dtype == "int64" and all(map(_is_small, integers(words)))
             encodings[name] = INTEGER if is_small else FINGERPRINT
-        hashed = [
-            [_bytes(dtype, word) for word in vocabularies.get(name, ())]
-            for name, dtype in columns.items()
-            if encodings[name] == FINGERPRINT
-        ]
-        return cls(_seed(hashed), dict(columns), encodings)
+        hashed = {
+            name: vocabularies.get(name, ()) for name in columns if encodings[name] == FINGERPRINT
+        }
+        return cls(_seed(columns, hashed), dict(columns), encodings)
 
     def encode(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Inputs of a raw signature.
@@ -87,23 +90,61 @@ class Encoder:
 
     def keys(self, name: str, words: Sequence[str]) -> list[int | None]:
         """What stands for the values of a vocabulary; None for what no input can be."""
-        if self.dtypes[name] == "int64" and self.encodings[name] == INTEGER:
+        if self.encodings[name] == INTEGER:
             return [int(word) if _is_integer(word) else None for word in words]
-        dtype = self.dtypes[name]
-        texts = [
-            _bytes(dtype, word) if dtype == "string" or _is_integer(word) else None
+        made = self._hashed(name, words).tolist()
+        return [None if key == MISSING_INT32 else key for key in made]
+
+    def _hashed(self, name: str, words: Sequence[str]) -> npt.NDArray[np.int32]:
+        """Fingerprints of a vocabulary, MISSING_INT32 for what no input can be."""
+        is_text, seed = self.dtypes[name] == "string", self.seed
+        made = (
+            fingerprint(_bytes(self.dtypes[name], word), seed)
+            if is_text or _is_integer(word)
+            else MISSING_INT32
             for word in words
-        ]
-        return [None if text is None else fingerprint(text, self.seed) for text in texts]
+        )
+        return np.fromiter(made, np.int32, len(words))
 
     def false_matches(self, vocabularies: Mapping[str, Sequence[str]]) -> dict[str, float]:
         """`false_match_rate` by input; integers that are sent as they are match themselves only."""
         return {
-            name: false_match_rate(self.keys(name, vocabularies.get(name, ())))
+            name: false_match_rate(self._hashed(name, vocabularies.get(name, ())))
             if encoding == FINGERPRINT
             else 0.0
             for name, encoding in self.encodings.items()
         }
+
+    def mistaken(self, name: str, words: Sequence[str], values: Array) -> npt.NDArray[np.bool_]:
+        """Which values of an input are taken for another value of its vocabulary.
+
+        Args:
+          name: Of the input.
+          words: Its vocabulary, more frequent values first.
+          values: Of any shape, as `encode` takes them.
+
+        Returns:
+          A mask of that shape: known values that share the fingerprint of a more frequent one, and
+          unseen ones that have the fingerprint of a known one.
+
+        Example:
+            >>> encoder = Encoder(0, {"user": "string"}, {"user": FINGERPRINT})
+            >>> encoder.mistaken("user", ["ann", "bob"], np.array([b"ann", b"eve"], object))
+            array([False, False])
+        """
+        if self.encodings.get(name) != FINGERPRINT:
+            return np.zeros(values.shape, bool)
+        sent = self._encoded(name, values).ravel()
+        first: dict[int, str] = {}
+        keys = self._hashed(name, words)
+        for place in np.flatnonzero(np.isin(keys, sent)).tolist():  # of millions, a few
+            if keys[place] != MISSING_INT32:
+                first.setdefault(int(keys[place]), words[place])
+        given = values.ravel().tolist()
+        own = {value: first.get(key) for value, key in zip(given, sent.tolist(), strict=True)}
+        wrong = {v for v, word in own.items() if word is not None and word != _text(v)}
+        mask = np.fromiter((v in wrong for v in given), bool, values.size)
+        return mask.reshape(values.shape)
 
     def entry(self) -> dict[str, Any]:
         """JSON-ready data, as a file and `model.json` hold it."""
@@ -132,11 +173,10 @@ class Encoder:
     def _encoded(self, name: str, values: Array) -> Array:
         if name not in self.encodings or values.dtype == np.int32:
             return values
-        if values.dtype != np.object_ and self.encodings[name] == INTEGER:
-            return small_integers(values)
-        flat = values.ravel()
-        is_text = values.dtype == np.object_
-        made = fingerprints(flat.tolist(), self.seed) if is_text else _of_integers(flat, self.seed)
+        if values.dtype != np.object_:
+            is_small = self.encodings[name] == INTEGER
+            return small_integers(values) if is_small else of_integers(values, self.seed)
+        made = fingerprints(values.ravel().tolist(), self.seed)
         return np.fromiter(made, np.int32, values.size).reshape(values.shape)
 
 
@@ -166,7 +206,7 @@ def integers(words: Iterable[str]) -> list[int]:
     return [int(word) for word in words if _is_integer(word)]
 
 
-def false_match_rate(keys: Sequence[int | None]) -> float:
+def false_match_rate(keys: Sequence[int | None] | Array) -> float:
     """How often a value is taken for another one, of the fingerprints of a vocabulary.
 
     n / 2^32 of the unseen values, and what share of the n known ones the fingerprint of a more
@@ -175,23 +215,53 @@ def false_match_rate(keys: Sequence[int | None]) -> float:
     return len(keys) / 2.0**32 + collisions(keys) / max(1, len(keys))
 
 
-def collisions(keys: Sequence[int | None]) -> int:
-    """How many values of a vocabulary share a fingerprint with a more frequent one."""
-    known = [key for key in keys if key is not None]
-    return len(known) - len(set(known))
+def collisions(keys: Sequence[int | None] | Array) -> int:
+    """How many values of a vocabulary share a fingerprint with a more frequent one.
+
+    None and, in an array, MISSING_INT32 stand for what no input can be.
+    """
+    if isinstance(keys, np.ndarray):
+        known: Any = keys[keys != MISSING_INT32]
+    else:
+        known = [key for key in keys if key is not None]
+    return len(known) - len(np.unique(known))
 
 
-def _of_integers(values: Array, seed: int) -> Iterable[int]:
-    data = values.astype("<i8").tobytes()
-    for place, value in enumerate(values):
-        missing = value == MISSING_INT64
-        yield MISSING_INT32 if missing else fingerprint(data[8 * place : 8 * place + 8], seed)
+def of_integers(values: Array, seed: int) -> npt.NDArray[np.int32]:
+    """Fingerprints of int64: MurmurHash3_x86_32 of two blocks of 4 bytes, for all at once."""
+    bits = values.astype(np.int64).view(np.uint64)
+    made = np.full(values.shape, seed, np.uint32)
+    for block in (bits.astype(np.uint32), (bits >> np.uint64(32)).astype(np.uint32)):
+        block *= _C1
+        block = _rotated(block, 15)
+        block *= _C2
+        made ^= block
+        made = _rotated(made, 13)
+        made *= np.uint32(5)
+        made += _ADDED
+    made ^= np.uint32(8)  # bytes
+    for shift, factor in _LAST:
+        made ^= made >> shift
+        made *= factor
+    made ^= made >> np.uint32(16)
+    result = made.view(np.int32)
+    result[result == MISSING_INT32] = 0
+    result[values == MISSING_INT64] = MISSING_INT32
+    return result
+
+
+def _rotated(values: Array, bits: int) -> Array:
+    return (values << np.uint32(bits)) | (values >> np.uint32(32 - bits))
 
 
 def _bytes(dtype: str, word: str) -> bytes:
     if dtype == "int64" and _is_integer(word):
         return int(word).to_bytes(8, "little", signed=True)
     return word.encode(errors="surrogateescape")
+
+
+def _text(value: bytes | str | int) -> str:
+    return value.decode(errors="surrogateescape") if isinstance(value, bytes) else str(value)
 
 
 def _is_integer(word: str) -> bool:
@@ -203,12 +273,18 @@ def _is_small(number: int) -> bool:
     return MISSING_INT32 + 1 < number < LARGEST_INT32
 
 
-def _seed(vocabularies: Sequence[Sequence[bytes]]) -> int:
+def _seed(dtypes: Mapping[str, str], vocabularies: Mapping[str, Sequence[str]]) -> int:
     """The seed with the fewest collisions; 0 where none can be hoped for without any."""
-    expected = sum(len(words) ** 2 / 2**33 for words in vocabularies)
+    expected = sum(len(words) ** 2 / 2**33 for words in vocabularies.values())
+    if expected >= _HOPELESS:
+        return 0
+    texts = [[_bytes(dtypes[name], word) for word in words] for name, words in vocabularies.items()]
     best, fewest = 0, -1
-    for seed in range(_SEEDS if expected < _HOPELESS else 1):
-        count = sum(collisions([fingerprint(w, seed) for w in words]) for words in vocabularies)
+    for seed in range(_SEEDS):
+        count = sum(
+            collisions(np.fromiter((fingerprint(w, seed) for w in words), np.int32, len(words)))
+            for words in texts
+        )
         if fewest < 0 or count < fewest:
             best, fewest = seed, count
         if not count:

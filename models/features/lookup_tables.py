@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -27,7 +28,7 @@ from ranklite.models.features.perfect_hash import (
     starts,
 )
 from ranklite.models.features.raw_column import RawColumn
-from ranklite.models.features.rules import fill_empty_lists
+from ranklite.models.features.rules import fill_empty_lists, filled_parts
 
 _FAR = 2**30  # from it on a distance may not fit in 32 bits
 
@@ -51,11 +52,11 @@ class IntegerArray:
         self, column: RawColumn, keys: Sequence[int | None], field: Field, missing: int
     ) -> None:
         self.column, self.field, self.missing = column, field, missing
-        rows = rows_of(keys, field)
-        self.low, self.high = min(rows) - 1, max(rows) + 1
-        values = [*rows.values(), field.oov_row]
-        self.rows = np.full(self.high - self.low + 1, field.oov_row, row_type(values))
-        self.rows[np.array(list(rows)) - self.low] = list(rows.values())
+        known, rows = rows_of(keys, field)
+        self.low, self.high = int(known.min()) - 1, int(known.max()) + 1
+        most = max(int(rows.max()), field.oov_row)
+        self.rows = np.full(self.high - self.low + 1, field.oov_row, row_type([most]))
+        self.rows[known - self.low] = rows
 
     @classmethod
     def is_smaller(cls, keys: Sequence[int | None]) -> bool:
@@ -92,7 +93,8 @@ class VocabularyLookup:
         self.arrays = arrays
 
     def __call__(self, raw: Raw) -> tf.Tensor:
-        return look_up_together([self], raw)
+        (blocks,) = looked_up([self], raw)
+        return tf.concat(blocks, axis=1) if len(blocks) > 1 else blocks[0]
 
     def found(self, values: tf.Tensor) -> tf.Tensor:
         """Rows [B, S] of values [B, S] int32, lists as they are."""
@@ -190,24 +192,34 @@ def vocabulary_lookup(
     return VocabularyLookup(kind(column, keys, field, missing))
 
 
-def look_up_together(lookups: Sequence[VocabularyLookup], raw: Raw) -> tf.Tensor:
-    """Rows of some features, all at once: what the graph costs, it costs once."""
+def looked_up(lookups: Sequence[VocabularyLookup], raw: Raw) -> list[list[tf.Tensor]]:
+    """Rows of some features, all at once: what the graph costs, it costs once.
+
+    Returns:
+      One block for all features, or, where one of them is a list, blocks of each.
+    """
     arrays = [lookup.arrays for lookup in lookups]
     lengths = [each.field.length for each in arrays]
-    columns = [
-        tf.reshape(raw[each.column.name], [-1, length])
-        for each, length in zip(arrays, lengths, strict=True)
-    ]
+    columns: list[tf.Tensor] = []
+    for is_list, group in itertools.groupby(arrays, lambda each: each.column.is_list):
+        some = [_shaped(raw[each.column.name], each) for each in group]
+        columns += some if is_list else [tf.stack(some, axis=1)]
     values = tf.concat(columns, axis=1) if len(columns) > 1 else columns[0]
     rows = arrays[0].together(arrays, values)  # type: ignore[arg-type]
     if not any(each.column.is_list for each in arrays):
-        return rows
+        return [[rows]]
     parts = tf.split(rows, lengths, axis=1) if len(lengths) > 1 else [rows]
-    filled = [
-        fill_empty_lists(part, each.field.missing_row) if each.column.is_list else part
+    return [
+        filled_parts(part, each.field.missing_row) if each.column.is_list else [part]
         for part, each in zip(parts, arrays, strict=True)
     ]
-    return tf.concat(filled, axis=1) if len(filled) > 1 else filled[0]
+
+
+def _shaped(values: tf.Tensor, each: ArrayLookup) -> tf.Tensor:
+    """A column [B], or [B, length] of lists; what came out of tables may have no shape."""
+    shape = [each.field.length] if each.column.is_list else []
+    known = values.shape.rank is not None and values.shape[1:].as_list() == shape
+    return values if known else tf.reshape(values, [-1, *shape])
 
 
 class _Named(tf.lookup.KeyValueTensorInitializer):

@@ -90,22 +90,25 @@ class RawColumn:
 
     def reads_like(self, other: RawColumn) -> bool:
         """Whether two features that read this column agree about it."""
+        if self is other:
+            return True
         return dataclasses.replace(self, kind="") == dataclasses.replace(other, kind="")
 
     # Ingest
 
-    def sql(self, kind: str) -> tuple[str, str | None]:
+    def sql(self, kind: str, held: str | None = None) -> tuple[str, str | None]:
         """SQL of the column in its declared type, and of what is wrong with a value, if anything.
 
         Args:
           kind: DuckDB's type of the column in the log; `JSON` for a value of a JSONL line.
+          held: As of `sql_values.scalar`.
 
         Raises:
           Unconvertible: The column cannot become what is declared.
         """
         if self.is_list:
-            return sql_values.values(self.source, kind, self.dtype, self.separator)
-        return sql_values.scalar(self.source, kind, self.dtype)
+            return sql_values.values(self.source, kind, self.dtype, self.separator, held)
+        return sql_values.scalar(self.source, kind, self.dtype, held)
 
     def arrow_type(self) -> pa.DataType:
         """Type of the column in an Arrow table."""

@@ -11,6 +11,7 @@ import tensorflow as tf
 from ranklite.models.features.constants import KEYS, STATE, VOCABULARY, PreprocessingConstants
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.fingerprints import Encoder
+from ranklite.models.features.id_columns import Blocks, in_order
 from ranklite.models.features.kind import FeatureKind
 from ranklite.models.features.layout import (
     IDS,
@@ -21,11 +22,13 @@ from ranklite.models.features.lookup_tables import (
     SharedLookup,
     TextKeys,
     VocabularyLookup,
-    look_up_together,
+    looked_up,
 )
 from ranklite.models.features.rules import (
+    TOGETHER,
     is_present,
     numeric_columns,
+    numeric_together,
     present_or_zero,
     standardize,
 )
@@ -62,7 +65,7 @@ class RawFeatures(tf.Module):
         super().__init__()
         self._features, self._constants, self._layout = features, constants, layout
         self._strings = strings
-        words = _words(features, constants)
+        words = words_by_column(features, constants)
         columns = {c.name: c for c in features.raw_columns if c.dtype != "float32"}
         self.encoder = Encoder.of({name: c.dtype for name, c in columns.items()}, words)
         self._of_user = frozenset(field.name for field in layout.fields if field.of_user)
@@ -108,7 +111,7 @@ class RawFeatures(tf.Module):
     @functools.cached_property
     def false_matches(self) -> dict[str, float]:
         """How often a value is taken for another one, by input."""
-        return self.encoder.false_matches(_words(self._features, self._constants))
+        return self.encoder.false_matches(words_by_column(self._features, self._constants))
 
     def to_dict(self) -> dict[str, Any]:
         """What it does, as JSON-ready data, for apps that compute `ids` and `numeric`."""
@@ -206,20 +209,22 @@ class RawFeatures(tf.Module):
             is_alone = feature.name in owners or self._features.is_shared(feature)
             kind = type(lookup.arrays) if isinstance(lookup, VocabularyLookup) else None
             together[feature.name if is_alone or kind is None else kind].append(feature)
-        blocks: list[tf.Tensor] = []
+        made: Blocks = []
         # The item's block, which is that of each candidate, comes before those of the user alone.
         groups = sorted(together.values(), key=lambda group: self._features.is_shared(group[0]))
         for group in groups:
             lookups = [self.lookups[feature.name] for feature in group]
             held = [lookup for lookup in lookups if isinstance(lookup, VocabularyLookup)]
             if held:
-                rows = look_up_together(held, raw)
+                parts = looked_up(held, raw)
             else:
-                rows = tf.cast(lookups[0](_inputs_of(group[0], raw)), tf.int32)
-            is_one = blocks and self._features.is_shared(group[0])
-            blocks.append(rows + _nothing(blocks[0]) if is_one else rows)
-        rows = tf.concat(blocks, axis=1) if len(blocks) > 1 else blocks[0]
-        return _ordered(rows, [feature for group in groups for feature in group], chosen)
+                parts = [[tf.cast(lookups[0](_inputs_of(group[0], raw)), tf.int32)]]
+            if made and self._features.is_shared(group[0]):
+                nothing = _nothing(made[0][1][0])
+                parts = [[block + nothing for block in blocks] for blocks in parts]
+            apart = [[feature] for feature in group] if len(parts) > 1 else [group]
+            made += zip(apart, parts, strict=True)
+        return in_order(made, chosen)
 
     def _numbers(self, raw: dict[str, tf.Tensor], ids: tf.Tensor) -> tf.Tensor:
         """The numbers [B, N]; of an aggregate that is not sent, those that the file stores."""
@@ -236,6 +241,12 @@ class RawFeatures(tf.Module):
                     own = [tf.where(*each) for each in zip(sent, own, stored, strict=True)]
                 values += own
         means, stds = self._constants.means, self._constants.stds
+        if len(numbers) >= TOGETHER:
+            names = [n.name for n in numbers if n.standardized]
+            learned = ([of[n] for n in names] for of in (means, stds))
+            return numeric_together(
+                numbers, tf.stack(values, axis=1), *(tf.constant(x, tf.float32) for x in learned)
+            )
         made = [
             standardize(x, tf.constant(means[n.name]), tf.constant(stds[n.name]))
             if n.standardized
@@ -254,18 +265,9 @@ def _inputs_of(feature: FeatureKind, raw: dict[str, tf.Tensor]) -> dict[str, tf.
     return {column.name: raw[column.name] for column in feature.raw_columns()}
 
 
-def _ordered(rows: tf.Tensor, now: list[FeatureKind], wanted: list[FeatureKind]) -> tf.Tensor:
-    """Columns [B, S] of some features in another order of these."""
-    if now == wanted:
-        return rows
-    first, start = dict[str, int](), 0
-    for feature in now:
-        first[feature.name] = start
-        start += feature.id_length
-    return tf.gather(rows, [first[f.name] + k for f in wanted for k in range(f.id_length)], axis=1)
-
-
-def _words(features: FeatureSet, constants: PreprocessingConstants) -> dict[str, list[str]]:
+def words_by_column(
+    features: FeatureSet, constants: PreprocessingConstants
+) -> dict[str, list[str]]:
     """All values that are looked up, by raw column: of vocabularies, and of what is stored."""
     words: dict[str, list[str]] = {}
     for feature in features.id_features:

@@ -24,7 +24,9 @@ from ranklite.models.features.raw_column import RawColumn
 NUMPY: dict[str, Any] = {"string": np.object_, "int64": np.int64, "float32": np.float32}
 _INT64 = range(-(2**63) + 1, 2**63)  # -2**63 stands for a missing value
 _WHOLE = 2.0**53  # from it on a float does not say which integer was meant
-_LARGEST = float(np.finfo(np.float32).max)
+_DIGITS = 1000  # of a number that is taken for a text; beyond 4,300 Python writes none
+_LONG = 10**_DIGITS
+LARGEST = float(np.finfo(np.float32).max)
 _INTEGER = re.compile(r" *([+-]?)0*([0-9]{1,19})(?:\.0*)? *")
 _NUMBER = re.compile(r" *[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)? *")
 _NUMBERS = (numbers.Real, np.bool_, decimal.Decimal)
@@ -69,59 +71,6 @@ def arrays(
     return {c.name: array(c, [convert(c, row[c.name]) for row in rows]) for c in columns}
 
 
-def plain(column: RawColumn, values: list[Any]) -> npt.NDArray[Any] | None:
-    """What `convert` and `array` give, at once, where all values are plain ones of their type.
-
-    Args:
-      column: Where they belong.
-      values: str of a string, int of an int64, float or int of a float32, lists of these of a list,
-        and None.
-
-    Returns:
-      The array; None where a value is another, and has to be looked at by itself.
-    """
-    if column.length is None:
-        return _plain(column, values)
-    if not all(type(value) is list for value in values):
-        return None
-    flat = list(itertools.chain.from_iterable(values))
-    made = None if None in flat else _plain(column, flat)
-    if made is None or _has_gaps(column, flat, made):
-        return None
-    counts = np.array([len(value) for value in values], np.intp)
-    place = np.arange(len(flat)) - np.repeat(np.cumsum(counts) - counts, counts)
-    kept, row = place < column.length, np.repeat(np.arange(len(values)), counts)
-    rows = np.full((len(values), column.length), column.missing, NUMPY[column.dtype])
-    rows[row[kept], place[kept]] = made[kept]
-    return rows
-
-
-def _has_gaps(column: RawColumn, parts: list[Any], made: npt.NDArray[Any]) -> bool:
-    """Whether parts of lists are none, and those after them move up."""
-    if column.dtype == "string":
-        return not all(part.strip(" ") for part in parts)
-    return bool((made == column.missing).any() or (made != made).any())
-
-
-def _plain(column: RawColumn, values: list[Any]) -> npt.NDArray[Any] | None:
-    kinds, missing = set(map(type, values)) - {type(None)}, column.missing
-    try:
-        if column.dtype == "string" and kinds <= {str}:
-            texts = [value.encode() if value else missing for value in values]
-            made = np.empty(len(texts), np.object_)
-            made[:] = texts
-            return made
-        if column.dtype == "int64" and kinds <= {int}:
-            return np.array([missing if value is None else value for value in values], np.int64)
-        if column.dtype == "float32" and kinds <= {float, int}:
-            numbers = np.array([missing if v is None else v for v in values], np.float64)
-            is_large = np.abs(numbers) > _LARGEST
-            return None if is_large.any() else numbers.astype(np.float32)
-    except (OverflowError, UnicodeEncodeError):  # an integer of more than 64 bits, half a surrogate
-        pass
-    return None
-
-
 def parse(column: RawColumn, text: str | None) -> Any:
     """What a field of a CSV file means: a text, a list of texts, or None."""
     if not column.is_list or text is None:
@@ -143,11 +92,12 @@ def _is_missing(column: RawColumn, value: Any) -> bool:
 
 def _parts(column: RawColumn, value: Any) -> list[Any]:
     """The present values of a list, or of a text that is one; what is blank is none."""
+    is_list = isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim)
     if isinstance(value, str) and column.separator:
         value = value.split(column.separator)
-    elif not isinstance(value, (list, tuple, np.ndarray)) and _is_missing(column, value):
+    elif not is_list and _is_missing(column, value):
         value = []
-    elif not isinstance(value, (list, tuple, np.ndarray)):
+    elif not is_list:
         raise _wrong(column, value, "is no list")
     present = [
         not (isinstance(part, str) and not part.strip(" ")) and not _is_missing(column, part)
@@ -166,7 +116,10 @@ def _converted(column: RawColumn, value: Any) -> Any:
 
 
 def _wrong(column: RawColumn, value: Any, what: str) -> ValueError:
-    shown = repr(value)
+    try:
+        shown = repr(value)
+    except ValueError:  # Python writes no integer of more than 4,300 digits
+        shown = f"a {type(value).__name__} of very many digits"
     return ValueError(f"{column.name} = {shown[:100]}{'...' * (len(shown) > 100)} {what}")
 
 
@@ -182,7 +135,7 @@ def _string(value: Any) -> bytes | None:
         return b"true" if value else b"false"
     if isinstance(value, _NUMBERS):
         whole = _whole(value)
-        return None if whole is None else str(whole).encode()
+        return None if whole is None or abs(whole) >= _LONG else str(whole).encode()
     if isinstance(value, uuid.UUID):
         return str(value).encode()
     if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
@@ -210,7 +163,7 @@ def _float32(value: Any) -> float | None:
         number = None if value is None else float(value)
     except OverflowError:  # an integer of more than 308 digits
         return None
-    return number if number is not None and abs(number) <= _LARGEST else None
+    return number if number is not None and abs(number) <= LARGEST else None
 
 
 def _whole(value: Any) -> int | None:
@@ -218,7 +171,8 @@ def _whole(value: Any) -> int | None:
     if isinstance(value, (numbers.Integral, np.bool_)):
         return int(value)
     if isinstance(value, decimal.Decimal):  # it is exact, however many digits it has
-        return int(value) if value.is_finite() and value == value.to_integral_value() else None
+        few = value.is_finite() and value.adjusted() < _DIGITS  # or an int of it takes for ever
+        return int(value) if few and value == value.to_integral_value() else None
     number = float(value)
     return int(number) if abs(number) < _WHOLE and number.is_integer() else None
 

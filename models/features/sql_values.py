@@ -61,7 +61,13 @@ def problem(column: str, reason: str, value: str) -> str:
 
 def joined(reasons: list[str]) -> str:
     """SQL of all that is wrong with a row, "" if nothing."""
-    return f"concat_ws({quoted(_NEXT)}, {', '.join(reasons) or 'NULL'})"
+    if not reasons:
+        return "''"
+    every = ", ".join(reasons)
+    # Texts are put together for the few rows that have any.
+    return (
+        f"CASE WHEN coalesce({every}) IS NULL THEN '' ELSE concat_ws({quoted(_NEXT)}, {every}) END"
+    )
 
 
 def problems(text: str) -> list[tuple[str, str, str]]:
@@ -74,13 +80,15 @@ class Unconvertible(ValueError):
     """A column's type in the log cannot become what is declared, whatever its values."""
 
 
-def scalar(column: str, kind: str, dtype: str) -> tuple[str, str | None]:
+def scalar(column: str, kind: str, dtype: str, held: str | None = None) -> tuple[str, str | None]:
     """SQL of a column of single values, and of what is wrong with a value, null if nothing.
 
     Args:
       column: Its name in the log.
       kind: DuckDB's type of it; `JSON` for a value of a JSONL line.
       dtype: What is declared: `string`, `int64` or `float32`.
+      held: SQL of the column that holds the first result where the second one is evaluated, so that
+        it is not computed twice; None evaluates both over the log.
 
     Raises:
       Unconvertible: No value of that type could be read.
@@ -89,11 +97,14 @@ def scalar(column: str, kind: str, dtype: str) -> tuple[str, str | None]:
     value = _value(source, kind, dtype, column)
     if dtype == "string" and _TEXTS.fullmatch(kind):
         return value, None  # every text is one
-    wrong = f"{_present(source, kind, dtype)} AND {value} IS NULL"
+    # First what is cheap and seldom true.
+    wrong = f"{held or value} IS NULL AND {_present(source, kind, dtype)}"
     return value, _reason(column, wrong, source, dtype)
 
 
-def values(column: str, kind: str, dtype: str, separator: str | None) -> tuple[str, str | None]:
+def values(
+    column: str, kind: str, dtype: str, separator: str | None, held: str | None = None
+) -> tuple[str, str | None]:
     """SQL of a column as a list without blanks, and of what is wrong with its values.
 
     Args:
@@ -101,6 +112,7 @@ def values(column: str, kind: str, dtype: str, separator: str | None) -> tuple[s
       kind: DuckDB's type of it: a list, text that `separator` splits, or `JSON`, either of both.
       dtype: What is declared of a value.
       separator: Between the values of a text; None where the column is a list.
+      held: As of `scalar`.
 
     Raises:
       Unconvertible: It is no list, and there is no separator.
@@ -132,7 +144,7 @@ def values(column: str, kind: str, dtype: str, separator: str | None) -> tuple[s
     value = f"list_transform({parts}, lambda x: {_value('x', element, dtype, column)})"
     wrong = []
     if dtype != "string" or not _TEXTS.fullmatch(element):
-        wrong.append(f"list_contains(list_transform({value}, lambda x: x IS NULL), true)")
+        wrong.append(f"list_contains(list_transform({held or value}, lambda x: x IS NULL), true)")
     if kind == JSON:
         alone = [] if separator else ["'VARCHAR'"]
         alone += ["'BIGINT'", "'UBIGINT'", "'DOUBLE'", "'BOOLEAN'", "'OBJECT'"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import functools
 from typing import Any
 
@@ -9,13 +10,21 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from ranklite.models.features import vocabulary
-from ranklite.models.features.columns import lists, scalars, text
+from ranklite.models.features.columns import (
+    Constant,
+    lists,
+    scalars,
+    scalars_together,
+    text,
+)
 from ranklite.models.features.constants import MEAN, VARIANCE, constant_name, moments
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.kind import FeatureKind
 from ranklite.models.features.layout import IDS, LABEL, NUMERIC, PADDING_ROW, RESERVED_ROWS
 from ranklite.models.features.rules import (
+    TOGETHER,
     numeric_columns,
+    numeric_together,
     present_or_zero,
     standardize,
     table_rows,
@@ -56,12 +65,7 @@ def preprocessing_fn(inputs: dict[str, Any], features: FeatureSet) -> Tensors:
     if absent:
         raise KeyError(f"the examples have no column {absent}; they have {sorted(inputs)}")
     constant = functools.cache(tf.constant)
-    raw = {
-        column.name: scalars(inputs[column.name], constant)
-        if column.length is None
-        else lists(inputs[column.name], column.length, constant)
-        for column in features.raw_columns
-    }
+    raw = _raw(inputs, features, constant)
     beside = [features.label, *features.slices, *([features.user] if features.user else [])]
     first = {name: scalars(inputs[name], constant) for name in dict.fromkeys(beside)}
     ids, ranks = _ids(raw, features)
@@ -71,6 +75,27 @@ def preprocessing_fn(inputs: dict[str, Any], features: FeatureSet) -> Tensors:
     if numeric:
         outputs[NUMERIC] = tf.concat(numeric, axis=1)
     return outputs | _evaluation_columns(raw, first, features, ranks)
+
+
+def _raw(inputs: dict[str, Any], features: FeatureSet, constant: Constant) -> Tensors:
+    """The raw columns, [B], or [B, length] of a list, missing values in their places."""
+    together: dict[tf.DType, list[str]] = collections.defaultdict(list)
+    for column in features.raw_columns:
+        if column.length is None and isinstance(inputs[column.name], tf.SparseTensor):
+            together[inputs[column.name].dtype].append(column.name)
+    found: Tensors = {}
+    for names in together.values():
+        if len(names) >= TOGETHER:
+            dense = scalars_together([inputs[name] for name in names])
+            found |= dict(zip(names, tf.unstack(dense, len(names), axis=1), strict=True))
+    return {
+        column.name: found[column.name]
+        if column.name in found
+        else scalars(inputs[column.name], constant)
+        if column.length is None
+        else lists(inputs[column.name], column.length, constant)
+        for column in features.raw_columns
+    }
 
 
 def _ids(raw: Tensors, features: FeatureSet) -> tuple[tf.Tensor, Ranks]:
@@ -145,18 +170,28 @@ def _numeric(raw: Tensors, features: FeatureSet) -> tf.Tensor:
             values += [tf.cast(x, tf.float32) for x in feature.to_numbers(precise)]
     wanted = [k for k, number in enumerate(numbers) if number.standardized]
     names = [numbers[k].name for k in wanted]
+    if len(values) >= TOGETHER:
+        x = tf.stack(values, axis=1)
+        if not wanted:
+            return numeric_together(numbers, x, x[:0, 0], x[:0, 0])
+        chosen = x if len(wanted) == len(values) else tf.gather(x, wanted, axis=1)
+        return numeric_together(numbers, x, *_moments(chosen, names))
     made = {k: present_or_zero(x) for k, x in enumerate(values) if k not in wanted}
     if wanted:
         numbers_wanted = tf.stack([values[k] for k in wanted], axis=1)
-        # Float64, since squares of large numbers do not fit into a float32; NaN does not count.
-        table = tf.cast(numbers_wanted, tf.float64)
-        mean = _constant(tft.mean(table, reduce_instance_dims=False), MEAN, *names)
-        variance = _constant(tft.var(table, reduce_instance_dims=False), VARIANCE, *names)
-        # TFT drops the dimension of a single column.
-        means, stds = moments(tf.reshape(mean, [len(names)]), tf.reshape(variance, [len(names)]))
-        columns = tf.unstack(standardize(numbers_wanted, means, stds), axis=1)
+        columns = tf.unstack(standardize(numbers_wanted, *_moments(numbers_wanted, names)), axis=1)
         made |= dict(zip(wanted, columns, strict=True))
     return numeric_columns(numbers, values, [made[k] for k in range(len(numbers))])
+
+
+def _moments(values: tf.Tensor, names: list[str]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Means and standard deviations of the columns of [B, K]."""
+    # Float64, since squares of large numbers do not fit into a float32; NaN does not count.
+    table = tf.cast(values, tf.float64)
+    mean = _constant(tft.mean(table, reduce_instance_dims=False), MEAN, *names)
+    variance = _constant(tft.var(table, reduce_instance_dims=False), VARIANCE, *names)
+    # TFT drops the dimension of a single column.
+    return moments(tf.reshape(mean, [len(names)]), tf.reshape(variance, [len(names)]))
 
 
 def _inputs_of(feature: FeatureKind, raw: Tensors) -> Tensors:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import functools
-import os
-import tempfile
 from collections.abc import Mapping
 
 import tensorflow as tf
 import tensorflow_transform as tft
 
 from ranklite.models.features.layout import MISSING, MISSING_STRING, OOV, RESERVED_ROWS
-from ranklite.models.features.vocabulary_files import Wanted, WriteVocabularies, write
+from ranklite.models.features.vocabulary_files import Wanted, WriteVocabularies
 
 
 def learn(words: Mapping[Wanted, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -30,7 +28,7 @@ def learn(words: Mapping[Wanted, tf.Tensor]) -> dict[str, tf.Tensor]:
         WriteVocabularies(list(words)),
         [tf.string] * len(words),
         [[]] * len(words),
-        [_empty_file()] * len(words),
+        [b""] * len(words),
     )
     for vocabulary in words:
         tft.annotate_asset(vocabulary.name, vocabulary.file_name)
@@ -40,22 +38,23 @@ def learn(words: Mapping[Wanted, tf.Tensor]) -> dict[str, tf.Tensor]:
 def look_up(words: tf.Tensor, path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The rank of each value in the vocabulary of a file, -1 if absent, and the number of values.
 
+    `tft.apply_vocabulary` does the same, and notes bounds of the ranks for a schema, though no rank
+    leaves the graph: TFT traces the function once more for such notes.
+
     Args:
       words: Values as strings, of any shape.
       path: What `learn` returned.
     """
-    rank = tft.apply_vocabulary(words, path, default_value=-1, lookup_fn=_ranks)
-    return rank, tft.get_num_buckets_for_transformed_feature(rank)
-
-
-def _ranks(words: tf.Tensor, path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """What TFT does, without its function of the dataset: each trace and load would pay for it."""
-    if tf.is_symbolic_tensor(path):  # TFT looks at the graph, and never runs it
-        table = _table(_records(path))
-        return table.lookup(words), table.size()
+    if tf.is_symbolic_tensor(path):
+        # Nothing is learned yet. TFT looks at the graph: a lookup says that it will need the words.
+        with tf.init_scope():
+            nothing = tf.lookup.KeyValueTensorInitializer([""], [0], tf.string, tf.int64)
+            table = tf.lookup.StaticHashTable(nothing, -1)
+        waiting = tf.cast(tf.strings.length(path), tf.int64)
+        return table.lookup(words) + waiting, waiting
     dataset = tft.make_and_track_object(functools.partial(_records, path))
     with tf.init_scope():
-        table = _table(dataset)
+        table = tf.lookup.StaticHashTable(tf.data.experimental.DatasetInitializer(dataset), -1)
         size = table.size()
     return table.lookup(words), size
 
@@ -65,21 +64,7 @@ def _records(path: tf.Tensor) -> tf.data.Dataset:
     return tf.data.Dataset.zip((words, tf.data.Dataset.range(tf.int64.max)))
 
 
-def _table(dataset: tf.data.Dataset) -> tf.lookup.StaticHashTable:
-    return tf.lookup.StaticHashTable(tf.data.experimental.DatasetInitializer(dataset), -1)
-
-
 def rows(words: tf.Tensor, rank: tf.Tensor) -> tf.Tensor:
     """Rows within a field of values and their ranks, int64 of the same shape."""
     found = tf.where(rank < 0, tf.constant(OOV, tf.int64), rank + RESERVED_ROWS)
     return tf.where(words == MISSING_STRING, tf.constant(MISSING, tf.int64), found)
-
-
-@functools.cache
-def _empty_file() -> bytes:
-    """What a trace reads in the place of a vocabulary that is not made yet."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "empty")
-        write(path, [])
-        with open(path, "rb") as file:
-            return file.read()

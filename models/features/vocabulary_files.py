@@ -68,6 +68,42 @@ class WriteVocabularies(PTransformAnalyzer):
         )
         return tuple(paths[tag] for tag in tags)
 
+    def summary(self) -> Counts:
+        """The same, of batches that are at hand."""
+        return Counts(self._vocabularies)
+
+
+class Counts:
+    """How often the values of several columns occur: a summary, without Beam.
+
+    Args:
+      vocabularies: What becomes of the columns.
+
+    Attributes:
+      state: Counts by value, of each column.
+    """
+
+    def __init__(self, vocabularies: Sequence[Wanted]) -> None:
+        self._vocabularies = vocabularies
+        self.state = [collections.Counter[bytes]() for _ in vocabularies]
+
+    def add(self, values: Sequence[Any]) -> None:
+        """Counts a batch, an array for each column."""
+        for counts, column in zip(self.state, values, strict=True):
+            counts.update(column.ravel().tolist())
+
+    def merge(self, other: Counts) -> None:
+        """Adds what the other has counted."""
+        for counts, more in zip(self.state, other.state, strict=True):
+            counts.update(more)
+
+    def outputs(self, folder: str) -> list[str]:
+        """Paths of the vocabularies' files."""
+        paths = [os.path.join(folder, wanted.file_name) for wanted in self._vocabularies]
+        for path, wanted, counts in zip(paths, self._vocabularies, self.state, strict=True):
+            write(path, in_order(counts, wanted))
+        return paths
+
 
 def _columns(batch: tuple[Any, ...]) -> list[tuple[int, Any]]:
     return list(enumerate(batch))

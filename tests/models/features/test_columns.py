@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ranklite.models.features.columns import lists, scalars, text
+from ranklite.models.features.columns import lists, scalars, scalars_together, text
 from ranklite.models.features.layout import MISSING_INT64
 
 ROWS = [[b"a", b"b", b"c"], [], [b"d"]]
@@ -28,6 +28,25 @@ def test_lists_are_cut_and_filled(kind: str) -> None:
     assert filled.shape[1] == 5
     assert filled.numpy()[2].tolist() == [b"d", b"", b"", b"", b""]
     assert scalars(column).numpy().tolist() == [b"a", b"", b"d"]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values"),
+    [
+        (tf.string, ([b"a", b"b"], [], [b"d"])),
+        (tf.int64, ([], [-7, 0, 7], [2**40])),
+        (tf.float32, ([1.5], [np.nan], [])),
+    ],
+)
+def test_several_columns_are_read_as_each_alone(dtype: tf.DType, values: Any) -> None:
+    shifts = [[values[(row + first) % 3] for row in range(3)] for first in range(3)]
+    columns = [ragged(rows, dtype).to_sparse() for rows in [*shifts, [[], [], []]]]
+    together = scalars_together(columns)
+    assert together.shape == (3, 4)
+    for number, column in enumerate(columns):
+        np.testing.assert_array_equal(together[:, number], scalars(column))
+    nothing = [ragged([], dtype).to_sparse()] * 2
+    assert scalars_together(nothing).shape == (0, 2)
 
 
 def test_dense_columns_keep_their_zeros() -> None:

@@ -89,6 +89,25 @@ def test_values_that_share_a_fingerprint_are_counted() -> None:
     assert rates == {"a": 2 / 2**32, "b": 0.0}
 
 
+def test_values_that_are_taken_for_others_are_found() -> None:
+    by_key: dict[int, int] = {}
+    for k in range(400_000):  # by search: no two texts of one fingerprint are known beforehand
+        key = fingerprints.fingerprint(f"u{k}", 0)
+        if key in by_key:
+            break
+        by_key[key] = k
+    one, other = f"u{by_key[key]}", f"u{k}"
+    encoder = Encoder(0, {"user": "string", "n": "int64"}, {"user": FINGERPRINT, "n": INTEGER})
+    values = np.array([[one, other], ["", "u"]], object)
+    for texts, words in ((values, [one, other]), (np.char.encode(values.astype(str)), [one])):
+        mask = encoder.mistaken("user", words, texts.astype(object))
+        assert mask.tolist() == [[False, True], [False, False]]
+    assert encoder.mistaken("user", [], values).tolist() == [[False, False]] * 2
+    assert encoder.mistaken("n", ["1"], np.array([1, 2])).tolist() == [False, False]
+    far = Encoder(0, {"n": "int64"}, {"n": FINGERPRINT})
+    assert far.mistaken("n", [str(2**40), "?"], np.array([2**40, 3])).tolist() == [False, False]
+
+
 @given(
     st.lists(st.integers(-(2**63) + 1, 2**63 - 1), min_size=1, max_size=20),
     st.integers(0, 2**32 - 1),

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
+from ranklite.models.features import raw_signature
 from ranklite.models.features.constants import PreprocessingConstants
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import MISSING_INT64, FeatureLayout
@@ -97,6 +98,50 @@ def test_by_hand_in_tensorflow_and_in_tflite(
     for outputs in (eager, lite):
         assert np.asarray(outputs["ids"]).tolist() == ids
         np.testing.assert_allclose(outputs["numeric"], numeric, atol=1e-6)
+
+
+def test_many_numbers_are_made_at_once_and_the_same(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = [
+        {},
+        {"log": True},
+        {"missing_indicator": True},
+        {"log": True, "missing_indicator": True},
+    ]
+    numbers = [{"kind": "numeric", "name": f"n{k}", **kinds[k % 4]} for k in range(9)]
+    user = {"kind": "categorical", "name": "user"}
+    features = FeatureSet.model_validate({"features": [*numbers[:5], user, *numbers[5:]]})
+    rng = np.random.default_rng(3)
+    names = [number["name"] for number in numbers]
+    means, stds = (
+        dict(zip(names, map(float, rng.uniform(0.1, 3, 9).astype(np.float32)), strict=True))
+        for _ in range(2)
+    )
+    constants = PreprocessingConstants({"user": ["a"]}, means, stds, {})
+    layout = FeatureLayout.build([("user", 1, 1)], features.numeric_names)
+    values = rng.normal(0, 30, (9, 50)).astype(np.float32)
+    values[rng.random(values.shape) < 0.2] = np.nan
+    columns: dict[str, Any] = dict(zip(names, values, strict=True))
+    columns["user"] = np.array([b"a", b"?"] * 25, np.object_)
+    made = []
+    for together in (1_000, 1):
+        monkeypatch.setattr(raw_signature, "TOGETHER", together)
+        raw = RawFeatures(features, constants, layout)
+        taken_columns = taken(raw, columns)
+        eager = raw({name: tf.constant(column) for name, column in taken_columns.items()})
+        content = convert(raw, tmp_path / str(together))
+        lite = Interpreter(model_content=content)
+        made.append(
+            (eager, lite.get_signature_runner()(**taken_columns), len(lite._get_ops_details()))
+        )
+    (eager, file, operators), (eager_once, file_once, fewer) = made
+    assert eager_once["numeric"].shape == (50, 9 + 4)
+    for name in ("ids", "numeric"):
+        np.testing.assert_array_equal(eager_once[name], eager[name])
+        for outputs in (file, file_once):  # the converter multiplies by the reciprocal
+            np.testing.assert_allclose(outputs[name], eager[name], rtol=1e-5, atol=1e-5)
+    assert fewer < operators - 40  # logarithms are taken one by one
 
 
 def test_an_integer_array_ends_where_its_numbers_end() -> None:

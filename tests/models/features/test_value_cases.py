@@ -316,38 +316,3 @@ def test_a_number_has_one_sign(value: str, dtype: Any) -> None:
     expected = value.encode() if dtype == "string" else "wrong"
     for result in (by_sql("VARCHAR", value, column), by_scorer(value, column)):
         assert same(result, expected) or (dtype == "string" and result == value)
-
-
-PLAIN = st.one_of(
-    st.none(), st.text(max_size=6), st.integers(-(2**65), 2**65), st.floats(), st.booleans()
-)
-
-
-@given(
-    st.lists(st.one_of(PLAIN, st.lists(PLAIN, max_size=5)), min_size=1, max_size=6),
-    st.sampled_from(DTYPES),
-    st.booleans(),
-)
-def test_values_together_become_what_each_becomes_alone(
-    values: list[Any], dtype: Any, is_list: bool
-) -> None:
-    column = RawColumn("x", dtype, 3 if is_list else None)
-    together = raw_values.plain(column, values)
-    if together is None:  # each has to be looked at, and may be refused
-        return
-    alone = raw_values.array(column, [raw_values.convert(column, value) for value in values])
-    assert together.dtype == alone.dtype
-    assert together.shape == alone.shape
-    np.testing.assert_array_equal(together, alone)
-
-
-@pytest.mark.parametrize(
-    ("dtype", "values"),
-    [("string", ["a", None, ""]), ("int64", [1, None, -(2**63)]), ("float32", [1.5, 2, None])],
-)
-def test_plain_values_are_taken_together(dtype: Any, values: list[Any]) -> None:
-    assert raw_values.plain(RawColumn("x", dtype), values) is not None
-    lists = [[value for value in values if value not in (None, "", -(2**63))] * 3, []]
-    made = raw_values.plain(RawColumn("x", dtype, 2), lists)
-    assert made is not None
-    assert made.shape == (2, 2)

@@ -16,12 +16,13 @@ from typing import Any
 import tensorflow_model_optimization as tfmot
 import tf_keras as keras
 
-from ranklite.models.architectures import family
+from ranklite.models.architectures import family, safe_model
 from ranklite.models.architectures.family import FamilySettings
 from ranklite.models.architectures.parts import Parts
 from ranklite.models.architectures.settings import parse_settings
+from ranklite.models.architectures.spec import read_spec
 from ranklite.models.compression.techniques import TECHNIQUES
-from ranklite.models.config import OLD_SPEC_FILE, SPEC_FILE, Format
+from ranklite.models.config import SPEC_FILE, Format
 from ranklite.models.evaluation.score_calibration import UNCALIBRATED, ScoreCalibration
 from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.layers import (  # noqa: F401  registers what a saved model names
@@ -32,6 +33,7 @@ from ranklite.models.layers import (  # noqa: F401  registers what a saved model
     table_rows,
 )
 from ranklite.models.layers.tables import WRAPPED_LAYERS
+from ranklite.models.training import runtime
 from ranklite.models.training.config import TrainingConfig
 
 MODEL_FILE = "model.h5"
@@ -101,15 +103,19 @@ class Checkpoint:
         Raises:
           FileNotFoundError: The folder holds no checkpoint.
           UnknownEntry: Its family, or a compression technique that made it, is not registered here.
+          UnsafeModel: The model holds what could run code.
         """
+        runtime.configure()
         spec = read_spec(folder)
         config = parse_settings(spec["config"])
         techniques = tuple(spec.get("techniques", ()))
         layers = {**WRAPPED_LAYERS, **family.family(config).layers()}
         for name in techniques:
             layers |= TECHNIQUES.get(name).custom_objects()
+        path = os.path.join(folder, MODEL_FILE)
+        safe_model.check(path, layers)
         with tfmot.quantization.keras.quantize_scope(layers):
-            model = keras.models.load_model(os.path.join(folder, MODEL_FILE), compile=False)
+            model = keras.models.load_model(path, compile=False)
         return cls(
             model,
             FeatureLayout.from_dict(spec["layout"]),
@@ -120,18 +126,3 @@ class Checkpoint:
             ScoreCalibration.from_dict(spec.get("calibration")),
             TrainingConfig.model_validate(training) if (training := spec.get("training")) else None,
         )
-
-
-def read_spec(folder: str) -> dict[str, Any]:
-    """The JSON of a checkpoint.
-
-    Raises:
-      FileNotFoundError: The folder holds no checkpoint.
-    """
-    for name in (SPEC_FILE, OLD_SPEC_FILE):
-        path = os.path.join(folder, name)
-        if os.path.exists(path):
-            with open(path, encoding="utf-8") as file:
-                spec: dict[str, Any] = json.load(file)
-            return spec
-    raise FileNotFoundError(f"no RankLite checkpoint in {folder}: {SPEC_FILE} is missing")

@@ -10,9 +10,27 @@ import tf_keras as keras
 from ranklite.models.features.layout import PADDING_ROW, FeatureLayout
 
 
-def columns(inputs: tf.Tensor, start: int, count: int) -> tf.Tensor:
-    """Some columns of [B, N, ...], and all of them at no cost."""
-    return inputs if count == inputs.shape[1] else inputs[:, start : start + count]
+def columns(inputs: tf.Tensor, start: int, count: int, training: bool | None = None) -> tf.Tensor:
+    """Some columns of [B, N, ...], and all of them at no cost.
+
+    Args:
+      inputs: [B, N, ...].
+      start: The first column.
+      count: How many.
+      training: True gives the same by an operator with a cheaper gradient; files get the other.
+    """
+    return inputs if count == inputs.shape[1] else _cut(inputs, start, count, training)
+
+
+def _cut(inputs: tf.Tensor, start: int, count: int, training: bool | None) -> tf.Tensor:
+    if training is not True:
+        return inputs[:, start : start + count]
+    # The gradient of a slice writes zeros for all that it left out, one number at a time: it took
+    # a third of a step. That of a split is a concatenation.
+    sizes = [start, count, inputs.shape[1] - start - count]
+    part = tf.split(inputs, [size for size in sizes if size], axis=1)[int(start > 0)]
+    # As many operators as a slice has: dropout draws by the number of its operator in the graph.
+    return tf.identity(part)
 
 
 @keras.utils.register_keras_serializable("ranklite")
@@ -27,8 +45,8 @@ class Columns(keras.layers.Layer):
         super().__init__(**kwargs)
         self.start, self.stop = start, stop
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        return columns(inputs, self.start, self.stop - self.start)
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        return columns(inputs, self.start, self.stop - self.start, training)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "start": self.start, "stop": self.stop}
@@ -84,13 +102,17 @@ class FieldPooling(keras.layers.Layer):
         self.pools = tuple(pools) if pools else (0,) * len(self.lengths)
         self.encoded = tuple(encoded) if encoded else (False,) * len(self.lengths)
 
-    def call(self, inputs: tuple[tf.Tensor, ...]) -> tf.Tensor | list[tf.Tensor]:
+    def call(
+        self, inputs: tuple[tf.Tensor, ...], training: bool | None = None
+    ) -> tf.Tensor | list[tf.Tensor]:
         ids, embeddings = inputs[:2]
         single = self.lengths.count(1)  # FeatureLayout puts the single-valued fields first
-        pooled, start, first = [embeddings[:, :single]] if single else [], single, 0
+        pooled, start, first = [], single, 0
+        if single:
+            pooled.append(_cut(embeddings, 0, single, training))
         lists = zip(self.lengths, self.pools, self.encoded, strict=True)
         for length, pools, is_encoded in list(lists)[single:]:
-            values = columns(embeddings, start, length)
+            values = columns(embeddings, start, length, training)
             if is_encoded:
                 first += pools * length
             elif pools:
@@ -120,7 +142,9 @@ class FieldPooling(keras.layers.Layer):
 
 def _weighted_sum(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """[B, L, D] and [B, L] -> [B, 1, D]."""
-    return tf.reduce_sum(values * weights[:, :, None], axis=1, keepdims=True)
+    # Not `weights[:, :, None]`, of which a file has a slice that takes all.
+    weights = tf.reshape(weights, [-1, weights.shape[1], 1])
+    return tf.reduce_sum(values * weights, axis=1, keepdims=True)
 
 
 def pooling_of(

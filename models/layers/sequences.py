@@ -185,9 +185,11 @@ class Events(keras.layers.Layer):
         super().__init__(**kwargs)
         self.start, self.length, self.first, self.pools = start, length, first, pools
 
-    def call(self, inputs: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tf.Tensor]:
+    def call(
+        self, inputs: tuple[tf.Tensor, ...], training: bool | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         ids, embeddings = inputs[:2]
-        events = columns(embeddings, self.start, self.length)
+        events = columns(embeddings, self.start, self.length, training)
         if not self.pools:
             listed = columns(ids, self.start, self.length)
             return events, tf.cast(listed != PADDING_ROW, events.dtype)[:, :, None]

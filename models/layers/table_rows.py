@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from ranklite.models.features.layout import PADDING_ROW, RESERVED_ROWS, FeatureLayout
+from ranklite.models.layers.table_sizes import reserved_rows, values_of
 
 ROWS = "rows"
 
@@ -20,21 +20,6 @@ _PRIME = 2**31 - 1
 _FACTOR = 48_271  # of Park & Miller (1993): all multiples of it up to p are different
 
 _INT16_ROWS = 2**15
-
-
-def values_of(layout: FeatureLayout) -> tuple[int, ...]:
-    """Vocabulary values of each field that has rows: those without the reserved ones."""
-    return tuple(field.rows - RESERVED_ROWS for field in layout.owners)
-
-
-def reserved_rows(layout: FeatureLayout) -> int:
-    """1 + 2 F: the rows of padding, and of out-of-vocabulary and missing values in F owners."""
-    return PADDING_ROW + 1 + RESERVED_ROWS * len(layout.owners)
-
-
-def share_of(share: float, count: int) -> int:
-    """ceil(share * count), without the rounding error that makes 0.1 * 30 more than 3."""
-    return math.ceil(round(share * count, 6))
 
 
 class StoredRows(keras.layers.Layer):

@@ -35,10 +35,8 @@ from ranklite.models.layers.table_rows import (
     MappedRows,
     QuotientRemainderRows,
     TruncatedRows,
-    reserved_rows,
-    share_of,
-    values_of,
 )
+from ranklite.models.layers.table_sizes import reserved_rows, share_of, values_of
 
 Lookup = Callable[[str, int], tf.Tensor]
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import pathlib
 import subprocess
 import sys
+from typing import Any
 
+import h5py
 import numpy as np
 import pytest
+import tensorflow as tf
+import tf_keras as keras
 
+from ranklite.models.architectures import safe_model
 from ranklite.models.architectures.checkpoint import MODEL_FILE, SPEC_FILE, Checkpoint
 from ranklite.models.architectures.deepfm import DeepFMConfig, build_deepfm
+from ranklite.models.architectures.safe_model import UnsafeModel
 from ranklite.models.features.layout import FeatureLayout
 
 IDS = np.array([[1, 4, 8, 9, 0], [3, 6, 7, 0, 0], [2, 5, 0, 0, 0]])
@@ -79,6 +88,7 @@ def test_missing_checkpoint_is_named(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize("lost", [MODEL_FILE, SPEC_FILE])
+@pytest.mark.fault("a file of a checkpoint is gone", "named")
 def test_half_a_checkpoint_is_an_error_about_the_lost_file(
     checkpoint: Checkpoint, tmp_path: pathlib.Path, lost: str
 ) -> None:
@@ -86,3 +96,42 @@ def test_half_a_checkpoint_is_an_error_about_the_lost_file(
     (tmp_path / lost).unlink()
     with pytest.raises(OSError, match=lost.replace(".", r"\.")):
         Checkpoint.load(str(tmp_path))
+
+
+def replaced(checkpoint: Checkpoint, folder: pathlib.Path, model: keras.Model) -> None:
+    """Saves a checkpoint, and another model in place of its own."""
+    checkpoint.save(str(folder))
+    model.save(folder / MODEL_FILE, save_format="h5")
+
+
+@pytest.mark.fault("a checkpoint brings code", "refused; none of it runs")
+def test_a_layer_that_is_code_is_refused(checkpoint: Checkpoint, tmp_path: pathlib.Path) -> None:
+    made = str(tmp_path / "made")
+
+    def code(x: Any) -> Any:
+        __import__("os").makedirs(made, exist_ok=True)
+        return x
+
+    given = keras.Input([2])
+    layers = [keras.layers.Lambda(code), lambda x: tf.sqrt(x)]
+    for number, name in enumerate(("Lambda", "TFOpLambda")):
+        folder = tmp_path / name
+        replaced(checkpoint, folder, keras.Model(given, layers[number](given)))
+        with contextlib.suppress(FileNotFoundError):
+            os.rmdir(made)  # of building it
+        with pytest.raises(UnsafeModel, match=f"model.h5: it holds {name}"):
+            Checkpoint.load(str(folder))
+    assert not pathlib.Path(made).exists()
+
+
+def test_a_module_of_a_stranger_is_refused(tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "model.h5")
+    entry = {"class_name": "Evil", "module": "os.path", "config": {}}
+    for known, words in (([], "it holds Evil of os.path"), (["Evil"], None)):
+        with h5py.File(path, "w") as file:
+            file.attrs["model_config"] = json.dumps({"config": {"layers": [entry]}})
+        if words is None:
+            safe_model.check(path, known)  # as a layer of an entry that is registered
+            continue
+        with pytest.raises(UnsafeModel, match=words):
+            safe_model.check(path, known)

@@ -32,8 +32,8 @@ from ranklite.models.layers.table_rows import (
     MappedRows,
     QuotientRemainderRows,
     TruncatedRows,
-    share_of,
 )
+from ranklite.models.layers.table_sizes import share_of
 from ranklite.models.layers.tables import table_layers
 from ranklite.models.training import fit as training
 from ranklite.models.training import runtime

@@ -7,18 +7,21 @@ import glob
 import hashlib
 import json
 import logging
+import os
 import pathlib
+import types
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import tf_keras as keras
 
-from ranklite.components import run_logs
-from ranklite.components.trainer import hyperparameters
+from ranklite.components import run_logs, unfinished
+from ranklite.components.trainer import expected, hyperparameters, workers
 from ranklite.models.architectures.checkpoint import MODEL_FILE, Checkpoint
 from ranklite.models.architectures.family import FamilySettings
 from ranklite.models.architectures.settings import parse_settings
 from ranklite.models.config import Strict
+from ranklite.models.features import tfrecords
 from ranklite.models.features.constants import layout_from_transform, read_constants
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import FeatureLayout
@@ -27,6 +30,17 @@ from ranklite.models.training import float_model, warm_start
 from ranklite.models.training.config import TrainingConfig
 from ranklite.models.training.tuning_config import merged, sections
 
+_READ = (  # of TFX's FnArgs
+    "train_files",
+    "eval_files",
+    "transform_output",
+    "custom_config",
+    "hyperparameters",
+    "base_model",
+    "serving_model_dir",
+    "model_run_dir",
+)
+
 _log = logging.getLogger(__name__)
 
 ConfigT = TypeVar("ConfigT", bound=Strict)
@@ -34,6 +48,9 @@ ConfigT = TypeVar("ConfigT", bound=Strict)
 
 def run_fn(fn_args: Any) -> None:
     """Trains a model and writes its checkpoint.
+
+    A training that was killed resumes from the last epoch that it kept. Where the training asks for
+    workers and nobody started them, they are started here.
 
     Args:
       fn_args: TFX's FnArgs, of which are read
@@ -49,14 +66,36 @@ def run_fn(fn_args: Any) -> None:
 
     Raises:
       ValueError: `custom_config` lacks a key, or a pattern matches no file.
+      FileTooLarge: No file could hold the model.
     """
+    count = _config(fn_args, "training", TrainingConfig).workers
+    if count > 1 and workers.CLUSTER not in os.environ:
+        read = {name: getattr(fn_args, name, None) for name in _READ}  # others cannot be pickled
+        workers.together(f"{__name__}:run_fn", types.SimpleNamespace(**read), count)
+        return
+    with unfinished.resumed(fn_args.model_run_dir, _digest(fn_args)):
+        _train(fn_args)
+
+
+def _digest(fn_args: Any) -> str:
+    """Of all that the weights follow from."""
+    files = [_files(fn_args, name) for name in ("train_files", "eval_files")]
+    given = [fn_args.custom_config, fn_args.hyperparameters, fn_args.transform_output]
+    base = getattr(fn_args, "base_model", None)
+    told = [*map(unfinished.files_digest, files), *given, base]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _train(fn_args: Any) -> None:
     features = _config(fn_args, "features", FeatureSet)
     config = parse_settings(json.loads(_given(fn_args, "model")))
     settings = _config(fn_args, "training", TrainingConfig)
     tuned = hyperparameters.values(fn_args.hyperparameters)
     config, settings = merged(config, settings, tuned)
+    training.strategy(settings.strategy)  # connects the workers, before the graph is read
     train, evaluation = _files(fn_args, "train_files"), _files(fn_args, "eval_files")
     layout = layout_from_transform(fn_args.transform_output, features)
+    expected.tell(layout, config)
     model = training.build(layout, config, settings)
     started: dict[str, Any] = {}
     if settings.warm_start:
@@ -124,7 +163,7 @@ def _given(fn_args: Any, key: str, kind: str = "the model's settings") -> str:
 
 def _files(fn_args: Any, name: str) -> Sequence[str]:
     patterns = getattr(fn_args, name)
-    files = sorted(path for pattern in patterns for path in glob.glob(pattern))
+    files = tfrecords.in_order([path for pattern in patterns for path in glob.glob(pattern)])
     if not files:
         raise ValueError(f"the Trainer's {name} match no file: {patterns}")
     return files

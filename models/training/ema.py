@@ -62,6 +62,11 @@ class WeightAverage:
         rate = tf.minimum(self._decay, (1 + self._step) / (10 + self._step))
         self._now.assign_add(tf.math.log(tf.cast(rate, tf.float64)))
 
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """All that a step changes here."""
+        return [*self._averages, self._step, self._now, self._rows_at, self._others_at]
+
     def weights(self) -> list[npt.NDArray[np.float32]]:
         """The averages after the last step, in the order of the model's weights."""
         kept = _share(self._now - self._rows_at).numpy()[:, None]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,17 +12,17 @@ import tensorflow as tf
 import tf_keras as keras
 
 from ranklite.models import progress
-from ranklite.models.architectures import family
-from ranklite.models.architectures.family import FamilySettings
 from ranklite.models.evaluation import metrics
 from ranklite.models.features.layout import FeatureLayout
-from ranklite.models.training import data, rules, runtime, suspects
-from ranklite.models.training.callbacks import Cosine, Steps, Telemetry, TrainingFailed, Validation
+from ranklite.models.training import data, resume, rules, runtime, sharded, suspects
+from ranklite.models.training.building import as_float32, build, is_chief, strategy
+from ranklite.models.training.callbacks import Cosine, Steps, TrainingFailed, Validation
 from ranklite.models.training.config import TrainingConfig
 from ranklite.models.training.ema import WeightAverage
 from ranklite.models.training.lazy_adam import LazyAdam
 from ranklite.models.training.negatives import redrawn_negatives
 from ranklite.models.training.task import RankingModel
+from ranklite.models.training.telemetry import Telemetry
 
 __all__ = [
     "TrainingFailed",
@@ -41,68 +40,28 @@ PREDICT_BATCH = 8192
 Forward = Callable[[dict[str, tf.Tensor]], tf.Tensor]
 
 
-def strategy(name: str) -> tf.distribute.Strategy:
-    """The distribution strategy of a configuration: `none`, `mirrored` or `multi_worker`."""
-    if name == "mirrored":
-        return tf.distribute.MirroredStrategy()
-    if name == "multi_worker":
-        return tf.distribute.MultiWorkerMirroredStrategy()
-    return tf.distribute.get_strategy()
-
-
-def is_chief(model: keras.Model) -> bool:
-    """Whether this process is the one of its cluster that writes what was trained."""
-    resolver = model.distribute_strategy.cluster_resolver
-    if resolver is None or not resolver.cluster_spec():
-        return True
-    spec = resolver.cluster_spec().as_dict()
-    return (resolver.task_type, resolver.task_id) == ("chief" if "chief" in spec else "worker", 0)
-
-
-@contextmanager
-def _precision(name: str) -> Iterator[None]:
-    before = keras.mixed_precision.global_policy()
-    keras.mixed_precision.set_global_policy("mixed_bfloat16" if name == "bfloat16" else name)
-    try:
-        yield
-    finally:
-        keras.mixed_precision.set_global_policy(before)
-
-
-def build(layout: FeatureLayout, config: FamilySettings, training: TrainingConfig) -> keras.Model:
-    """Builds a model ready for `fit`: seeded, in its precision, under its strategy.
-
-    Args:
-      layout: Where the features live.
-      config: Its family and sizes.
-      training: Seed, precision and strategy.
-
-    Returns:
-      A model as its family gives it; `as_float32` turns it into a plain one after training.
-    """
-    runtime.set_seeds(training.seed)
-    with _precision(training.precision), strategy(training.strategy).scope():
-        return family.build(layout, config)
-
-
-def as_float32(model: keras.Model, layout: FeatureLayout, config: FamilySettings) -> keras.Model:
-    """The same model computing in float32, outside of any strategy: what later stages continue."""
-    with _precision("float32"):
-        plain = family.build(layout, config)
-    plain.set_weights(model.get_weights())
-    return plain
-
-
 def optimizer_settings(training: TrainingConfig, rows: int) -> tuple[float, float, float]:
     """Arguments of `LazyAdam`, for a train split of so many rows."""
-    return training.learning_rate, training.embedding_l2, training.ridge / rows
+    rate = rules.learning_rate(training, rows)
+    return rate, training.embedding_l2, training.ridge / rows
 
 
-def _forward(model: keras.Model) -> Forward:
-    return tf.function(
-        lambda features: tf.sigmoid(model(features, training=False)),
+def _variables(optimizer: keras.optimizers.legacy.Optimizer) -> list[tf.Variable]:
+    scale = getattr(optimizer, "_loss_scale", None)  # of a LossScaleOptimizer, which hides it
+    return [*optimizer.variables(), *(scale._weights.values() if scale is not None else ())]
+
+
+def _forward(model: keras.Model, layout: FeatureLayout) -> Forward:
+    def forward(features: dict[str, tf.Tensor]) -> tf.Tensor:
+        return tf.sigmoid(model(features, training=False))
+
+    def together(features: dict[str, tf.Tensor]) -> tf.Tensor:
+        return model.distribute_strategy.run(forward, args=(features,))
+
+    return tf.function(  # traced once, though the last batch has fewer rows
+        together if sharded.shards(model) else forward,
         autograph=False,
-        reduce_retracing=True,
+        input_signature=[data.specs(layout)],
     )
 
 
@@ -111,7 +70,7 @@ def _score(
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     batches = [
         (forward(features).numpy()[:, 0], label.numpy()[:, 0])
-        for features, label in data.dataset(files, layout, PREDICT_BATCH)
+        for features, label in data.in_order(files, layout, PREDICT_BATCH)
     ]
     if not batches:
         raise ValueError(f"no rows to score in {list(files)}")
@@ -140,12 +99,12 @@ def predict(
     Raises:
       ValueError: The files hold no rows.
     """
-    return _score(_forward(model), layout, files)
+    return _score(_forward(model, layout), layout, files)
 
 
 def evaluate(model: keras.Model, layout: FeatureLayout, files: Sequence[str]) -> dict[str, float]:
     """AUC, log loss and calibration of a model on some files."""
-    return _measure(_forward(model), layout, files)
+    return _measure(_forward(model, layout), layout, files)
 
 
 def fit(
@@ -194,7 +153,7 @@ def fit(
       TrainingFailed: The loss is not finite, or a split is of no use.
     """
     runtime.set_seeds(training.seed)
-    rows = data.count_rows(train_files)
+    rows = data.count_rows(train_files, layout)
     if not rows:
         raise TrainingFailed(f"the train split has no rows: {list(train_files)}")
     training = rules.settled(training, layout, rows, eval_files)
@@ -212,8 +171,9 @@ def fit(
         oov_rate=training.oov_rate or 0.0,
         drop_remainder=rows >= batch_size,
         augment=augment,
+        mixed=rows > training.shuffle_rows,
     ).apply(tf.data.experimental.assert_cardinality(steps))
-    forward = _forward(model)
+    forward = _forward(model, layout)
     average = WeightAverage(model, training.ema, layout.table_rows) if training.ema else None
     validation = Validation(
         model,
@@ -227,26 +187,51 @@ def fit(
     following = Steps(training, steps, min(rows, batch_size))
     everything: list[keras.callbacks.Callback] = [*callbacks, validation, *watchers, following]
     if training.schedule == "cosine":
-        everything.append(Cosine(training.learning_rate, steps * training.epochs))
+        everything.append(Cosine(rules.learning_rate(training, rows), steps * training.epochs))
     if log_dir:
         everything.append(Telemetry(model, log_dir))
+    drawn = resume.seed_generators(model, training.seed)
     with model.distribute_strategy.scope():
         ranking = task(model, average)
-        ranking.compile(optimizer or LazyAdam(*optimizer_settings(training, rows)))
-    history = ranking.fit(
-        batches,
-        epochs=training.epochs,
-        callbacks=everything,
-        verbose=1 if sys.stdout.isatty() and not progress.reported() else 0,
-    ).history
+        chosen = optimizer or LazyAdam(*optimizer_settings(training, rows))
+        if training.precision == "float16":
+            chosen = keras.mixed_precision.LossScaleOptimizer(chosen)
+        ranking.compile(chosen)
+        # Made by the first step instead, it would be traced once more without making them.
+        ranking.optimizer._create_all_weights(ranking.trainable_variables)
+    checkpoints = resume.Checkpoints(
+        resume.next_path() if training.strategy == "none" else None,
+        [
+            *model.weights,
+            *_variables(ranking.optimizer),
+            ranking.optimizer.lr,
+            *(average.variables if average is not None else ()),
+            *drawn,
+        ],
+        [part for part in everything if isinstance(part, resume.Resumable)],
+    )
+    checkpoints.resume()
+    for _ in range(checkpoints.epochs):
+        iter(batches)  # each pass has an order of its own, drawn when it begins
+    if not checkpoints.ended and checkpoints.epochs < training.epochs:
+        ranking.fit(
+            batches,
+            initial_epoch=checkpoints.epochs,
+            epochs=training.epochs,
+            callbacks=[*everything, checkpoints],
+            verbose=1 if sys.stdout.isatty() and not progress.reported() else 0,
+        )
+    history = checkpoints.history
     if keep_best and validation.weights:
-        model.set_weights(validation.weights)
+        sharded.set_weights(model, validation.weights)
         final, best_epoch = validation.best, validation.best_epoch + 1
     else:
         if average is not None:
             model.set_weights(average.weights())
         final = {name: history[f"val_{name}"][-1] for name in ("auc", "log_loss", "calibration")}
         best_epoch = len(history["loss"])
+    if sharded.shards(model):
+        sharded.collect(model, keep=is_chief(model))
     epochs = len(history["loss"])
     progress.report(f"epoch {epochs}/{training.epochs}", 1.0, figures={"auc": final["auc"]})
     return {
@@ -256,6 +241,7 @@ def fit(
         "steps": epochs * steps,
         "rows_per_second": epochs * epoch_rows / validation.train_seconds,
         "batch_size": batch_size,
+        "learning_rate": training.learning_rate,
         "oov_rate": training.oov_rate,
         "still_improving": float(
             best_epoch == epochs == training.epochs and training.schedule != "cosine"

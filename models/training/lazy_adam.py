@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -63,15 +63,36 @@ class LazyAdam(keras.optimizers.legacy.Adam):
         self, grad: tf.Tensor, var: tf.Variable, indices: tf.Tensor, apply_state: Any = None
     ) -> tf.Operation:
         # The base class has summed the gradients of equal indices by now.
+        names = ("m", "v", *((_SEEN,) if self.ridge and var.shape.rank == 2 else ()))
+        slots = {name: local(self.get_slot(var, name)) for name in names}
+        return self.update_rows(grad, var, indices, slots, apply_state)
+
+    def update_rows(
+        self,
+        grad: tf.Tensor,
+        var: tf.Variable,
+        indices: tf.Tensor,
+        slots: Mapping[str, tf.Variable],
+        apply_state: Any = None,
+    ) -> tf.Operation:
+        """Updates some rows of a table, which may be one that this optimizer keeps no slots of.
+
+        Args:
+          grad: [N, D], of the rows.
+          var: The table.
+          indices: [N], which rows; each once.
+          slots: `m`, `v` and `seen` of the table.
+          apply_state: What Keras's base class prepared, where it calls.
+        """
         key = (var.device, var.dtype.base_dtype)
         c = (apply_state or {}).get(key) or self._fallback_apply_state(*key)
-        m, v = self.get_slot(var, "m"), self.get_slot(var, "v")
+        m, v = slots["m"], slots["v"]
         if self.l2:
             grad += self.l2 * tf.gather(var, indices)
         seen = []
         if self.ridge and var.shape.rank == 2:  # the scales of rows have no prior
             step = tf.cast(self.iterations + 1, var.dtype.base_dtype)
-            last = self.get_slot(var, _SEEN)
+            last = slots[_SEEN]
             gap = step - tf.gather(last, indices)
             weight = self.ridge * math.sqrt(var.shape[1])
             grad += weight * gap[:, None] * tf.gather(var, indices)
@@ -89,3 +110,17 @@ class LazyAdam(keras.optimizers.legacy.Adam):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "l2": self.l2, "ridge": self.ridge}
+
+
+def local(variable: tf.Variable) -> tf.Variable:
+    """A variable on the device that computes, where a strategy has one on each.
+
+    Rows of such a one cannot be read: it would be read as a whole, and copied as a whole since some
+    of its rows are written.
+    """
+    try:
+        handle = variable.handle
+    except ValueError:  # no device computes: between the replicas
+        return variable
+    copies = getattr(variable, "values", ())  # none of a plain variable
+    return next((copy for copy in copies if copy.handle is handle), variable)

@@ -83,7 +83,7 @@ class Catalogue:
         ]
         items: dict[int, tuple[Any, Any]] = {}
         pairs, played = [], []
-        for features, label in data.dataset(files, layout, _SCAN):
+        for features, label in data.in_order(files, layout, _SCAN):
             ids = features[IDS].numpy().astype(np.int64)
             numeric = features[NUMERIC].numpy() if layout.num_numeric else np.zeros((len(ids), 0))
             result, first = np.unique(ids[:, item[0]], return_index=True)

@@ -23,7 +23,7 @@ def largest_numbers(layout: FeatureLayout, files: Sequence[str]) -> dict[str, fl
     """
     largest = np.zeros(layout.num_numbers)
     if layout.num_numbers:
-        for features, _ in data.dataset(files, layout, _ROWS):
+        for features, _ in data.in_order(files, layout, _ROWS):
             numbers = np.abs(features[NUMERIC].numpy()[:, : layout.num_numbers])
             largest = np.maximum(largest, numbers.max(axis=0))  # which NaN passes through
     return {name: float(value) for name, value in zip(layout.numeric, largest, strict=True)}

@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tf_keras as keras
 
+from ranklite.models.training import sharded
 from ranklite.models.training.ema import WeightAverage
 
 Batch = tuple[dict[str, tf.Tensor], tf.Tensor]
@@ -59,21 +60,19 @@ class RankingModel(tfrs.Model):
         """
         if self._average is not None:
             self._average.before_step(inputs[0])
-        with tf.GradientTape() as tape:
+        with tf.GradientTape() as tape, sharded.watched(tape) as lookups:
             loss = self.compute_loss(inputs, training=True)
             loss += tf.reduce_sum([tf.reduce_sum(penalty) for penalty in self.losses])
-        gradients, weights = zip(
-            *(
-                (gradient, weight)
-                for gradient, weight in zip(
-                    tape.gradient(loss, self.trainable_variables),
-                    self.trainable_variables,
-                    strict=True,
-                )
-                if gradient is not None
-            ),
-            strict=True,
-        )
+            if scales := isinstance(self.optimizer, keras.mixed_precision.LossScaleOptimizer):
+                loss = self.optimizer.get_scaled_loss(loss)
+        values = [lookup.values for lookup in lookups]
+        of_weights, of_values = tape.gradient(loss, (self.trainable_variables, values))
+        for lookup, gradient in zip(lookups, of_values, strict=True):
+            sharded.update(lookup, gradient, self.optimizer)
+        pairs = zip(of_weights, self.trainable_variables, strict=True)
+        gradients, weights = zip(*(pair for pair in pairs if pair[0] is not None), strict=True)
+        if scales:
+            gradients = self.optimizer.get_unscaled_gradients(gradients)
         # Summed over the replicas here and not in the optimizer: the norm is that of the sum.
         gradients = tf.distribute.get_replica_context().all_reduce("SUM", list(gradients))
         self._gradient_norm.update_state(tf.linalg.global_norm(gradients))

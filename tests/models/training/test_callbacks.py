@@ -20,13 +20,14 @@ from ranklite.models.compression.techniques import technique
 from ranklite.models.compression.techniques.cluster import Clustering
 from ranklite.models.compression.techniques.prune import Pruning
 from ranklite.models.compression.techniques.quantize import Quantization
-from ranklite.models.training import callbacks
 from ranklite.models.training import fit as training
-from ranklite.models.training.callbacks import Cosine, Telemetry, TrainingFailed, Validation
+from ranklite.models.training import telemetry
+from ranklite.models.training.callbacks import Cosine, TrainingFailed, Validation
 from ranklite.models.training.config import TrainingConfig
 from ranklite.models.training.lazy_adam import LazyAdam
 from ranklite.models.training.splits import Splits
 from ranklite.models.training.task import RankingModel
+from ranklite.models.training.telemetry import Telemetry
 
 
 def epochs(aucs: list[float], *, best_from: int = 0, **changes: Any) -> tuple[Validation, Any]:
@@ -35,7 +36,7 @@ def epochs(aucs: list[float], *, best_from: int = 0, **changes: Any) -> tuple[Va
     measured = iter(aucs)
     current = [0]
     callback = Validation(
-        SimpleNamespace(get_weights=lambda: list(current)),
+        SimpleNamespace(get_weights=lambda: list(current), layers=[]),
         lambda: {"auc": next(measured), "log_loss": 0.5, "calibration": 1.0},
         config,
         rows=100,
@@ -183,7 +184,7 @@ def test_the_time_of_a_step_is_that_of_all_but_the_first(
     expected: float,
 ) -> None:
     marks = iter([0.0, *steps])
-    monkeypatch.setattr(callbacks, "time", SimpleNamespace(monotonic=lambda: next(marks)))
+    monkeypatch.setattr(telemetry, "time", SimpleNamespace(monotonic=lambda: next(marks)))
     model = build_deepfm(clicks.layout, MODEL)
     callback = Telemetry(model, str(tmp_path))
     callback.set_model(model)
@@ -271,7 +272,7 @@ def test_gradient_norm_is_that_of_all_weights_and_leaves_sparse_gradients_sparse
 def test_a_training_is_shown_whole_once_and_trains_as_without(
     clicks: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(callbacks, "HISTOGRAM_VALUES", 50 * MODEL.embedding_dim)  # of 83 rows
+    monkeypatch.setattr(telemetry, "HISTOGRAM_VALUES", 50 * MODEL.embedding_dim)  # of 83 rows
     weights = []
     for log_dir in (None, str(tmp_path)):
         model = training.build(clicks.layout, MODEL, SETTINGS)

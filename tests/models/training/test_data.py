@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import pathlib
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from ranklite.models.features.layout import FeatureLayout
-from ranklite.models.training import data
+from ranklite.models.training import data, in_memory, streams
 
 LAYOUT = FeatureLayout.build([("user", 1, 300), ("tags", 2, 4)])
 USER, TAGS = LAYOUT.fields
@@ -49,7 +50,7 @@ def test_reads_files_by_name_in_batches_of_the_asked_shape(numbered: list[str]) 
     np.testing.assert_array_equal(label[:4, 0], [0, 1, 0, 1])
     assert users(data.dataset(numbered, LAYOUT, 100)) == ORDER
     assert users(data.dataset(numbered, LAYOUT, 100, drop_remainder=True)) == ORDER[:200]
-    assert data.count_rows(numbered) == 250
+    assert data.count_rows(numbered, LAYOUT) == 250
 
 
 def test_numeric_columns_come_with_their_rows(clicks: Any) -> None:
@@ -133,3 +134,73 @@ def test_missing_file_is_named(numbered: list[str]) -> None:
 def test_layout_that_does_not_fit(numbered: list[str], layout: FeatureLayout, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         data.dataset(numbered, layout, 8)
+
+
+@pytest.fixture
+def shards(tmp_path: pathlib.Path, write_examples: Writer, monkeypatch: Any) -> list[str]:
+    """Rows 0 to 249 over eleven files that do not fit into memory."""
+    monkeypatch.setattr(in_memory, "MOST_BYTES", 100)
+    monkeypatch.setattr(streams, "CHUNK", 4)
+    files = []
+    for k, rows in enumerate(np.array_split(np.arange(250), 11)):
+        users = rows + USER.missing_row + 1
+        ids = np.stack([users, np.full(len(rows), TAGS.missing_row), np.zeros_like(users)], axis=1)
+        label = (rows % 2).astype("f")[:, None]
+        path = tmp_path / f"rows-{k}-of-11.gz"
+        files.append(write_examples(path, {"ids": ids, "label": label}))
+    return files
+
+
+def mixed(files: list[str], seed: int = 3, **changes: Any) -> tf.data.Dataset:
+    return data.dataset(
+        files, LAYOUT, 40, **{"shuffle_rows": 90, "seed": seed, "mixed": True, **changes}
+    )
+
+
+def test_shards_are_read_in_the_order_of_their_numbers(shards: list[str]) -> None:
+    assert users(data.dataset(shards, LAYOUT, 100)) == ORDER
+    assert users(data.dataset(shards[::-1], LAYOUT, 100)) == ORDER
+    assert data.count_rows(shards, LAYOUT) == 250
+
+
+def test_mixed_shards_give_every_row_once_in_an_order_of_the_seed(
+    shards: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = mixed(shards)
+    epochs = [users(batches) for _ in range(3)]
+    assert all(sorted(epoch) == ORDER for epoch in epochs)
+    assert len(set(map(tuple, epochs))) == 3
+    for count in (1, 7):
+        monkeypatch.setattr(streams, "cores", functools.partial(int, count))
+        again = mixed(shards[::-1])
+        assert [users(again) for _ in range(3)] == epochs
+    other = mixed(shards, seed=4)
+    assert users(other) != epochs[0]
+    features = [features["ids"].shape[0] for features, _ in mixed(shards, drop_remainder=True)]
+    assert features == [40] * 6
+
+
+def test_labels_stay_with_their_rows(shards: list[str]) -> None:
+    for features, label in mixed(shards):
+        row = features["ids"][:, 0].numpy() - USER.missing_row - 1
+        np.testing.assert_array_equal(label[:, 0], row % 2)
+
+
+def test_a_batch_has_rows_of_many_shards(shards: list[str]) -> None:
+    """A window holds chunks of all files that are read at a time; none is read ahead of it."""
+    for features, _ in itertools.islice(mixed(shards), 2):
+        row = features["ids"][:, 0].numpy() - USER.missing_row - 1
+        assert len(np.unique(row // 23)) >= 6
+
+
+def test_a_window_is_no_larger_than_its_bytes(
+    shards: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a window of one batch, a batch has the rows of the first chunks and no others."""
+    monkeypatch.setattr(streams, "WINDOW_BYTES", 1)
+    features, _ = next(iter(mixed(shards, shuffle_rows=250)))
+    row = features["ids"][:, 0].numpy() - USER.missing_row - 1
+    starts = np.cumsum([0] + [23] * 8 + [22] * 2)
+    place = row - starts[np.searchsorted(starts, row, side="right") - 1]
+    assert row.size == 40
+    assert place.max() < 8  # two chunks of each file at most, not those behind them

@@ -98,10 +98,14 @@ def test_penalty_makes_embeddings_smaller(
     assert norms[0] < 0.8 * norms[1]
 
 
-def test_bfloat16_trains_and_becomes_a_plain_float32_model(clicks: Any) -> None:
-    model, result = run(clicks, precision="bfloat16")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_each_precision_trains_and_becomes_a_plain_float32_model(
+    clicks: Any, trained: tuple[keras.Model, dict[str, float]], precision: str
+) -> None:
+    model, result = run(clicks, precision=precision, epochs=8)
     assert keras.mixed_precision.global_policy().name == "float32"
-    assert model.get_layer("tower_0").compute_dtype == "bfloat16"
+    assert model.get_layer("tower_0").compute_dtype == precision
+    assert result["auc"] == pytest.approx(trained[1]["auc"], abs=0.01)
     plain = training.as_float32(model, clicks.layout, MODEL)
     assert {layer.compute_dtype for layer in plain.layers if layer.weights} == {"float32"}
     for ours, theirs in zip(plain.get_weights(), model.get_weights(), strict=True):
@@ -183,6 +187,9 @@ def test_one_small_step_with_a_given_optimizer_and_the_last_weights(clicks: Any)
     assert training.evaluate(model, clicks.layout, clicks.eval)["auc"] == result["auc"]
 
 
+@pytest.mark.fault(
+    "a loss becomes NaN or infinite", "stopped at its step, with the rate and the suspects"
+)
 def test_a_loss_that_is_not_finite_stops(clicks: Any) -> None:
     config = settings()
     model = training.build(clicks.layout, MODEL, config)
@@ -346,3 +353,17 @@ def test_without_a_cluster_every_process_is_its_chief(
     trained: tuple[keras.Model, dict[str, float]],
 ) -> None:
     assert training.is_chief(trained[0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"workers": 2}, "workers 2 with strategy 'none': it goes with strategy 'multi_worker'"),
+        ({"shard_tables": True, "strategy": "mirrored"}, "shard_tables True with .*'mirrored'"),
+        ({"shard_tables": True, "warm_start": True}, "shard_tables with warm_start"),
+        ({"shard_tables": True, "precision": "float16"}, "set precision to 'bfloat16'"),
+    ],
+)
+def test_what_workers_cannot_do_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TrainingConfig(**{"strategy": "multi_worker" if len(changes) == 2 else "none", **changes})

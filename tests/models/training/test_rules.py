@@ -45,7 +45,7 @@ def test_what_is_left_open_follows_the_data(judged: list[str]) -> None:
 
 
 def test_what_is_given_stays(judged: list[str]) -> None:
-    given = TrainingConfig(batch_size=7, oov_rate=0.0)
+    given = TrainingConfig(batch_size=7, oov_rate=0.0, learning_rate=0.01)
     assert rules.settled(given, LAYOUT, 32_000, judged) is given
     one = rules.settled(TrainingConfig(oov_rate={"user": 0.5}), LAYOUT, 10**9, judged)
     assert one.batch_size == rules.MOST_BATCH
@@ -66,3 +66,14 @@ def test_what_the_data_chose_can_be_pasted() -> None:
     text = training_words.chosen(metrics, {"training": {"batch_size": None}})
     assert text == "training: {batch_size: 512, oov_rate: {user: 0.1}}"
     assert training_words.chosen(metrics, {"training": metrics}) == ""
+
+
+def test_the_rate_grows_with_the_batch_and_never_falls() -> None:
+    rates = [rules.learning_rate(TrainingConfig(), rows) for rows in range(100, 600_000, 5_000)]
+    assert rates == sorted(rates)
+    assert (rates[0], rates[-1]) == (0.001, 0.008)
+    wide = TrainingConfig(batch_size=2048)
+    assert rules.learning_rate(wide, 100) == 0.004
+    assert rules.settled(wide.model_copy(update={"oov_rate": 0.0}), LAYOUT, 100, []) == (
+        wide.model_copy(update={"oov_rate": 0.0, "learning_rate": 0.004})
+    )

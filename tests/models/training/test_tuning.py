@@ -127,6 +127,7 @@ def test_where_all_fail_it_ends_early_and_says_why() -> None:
     assert len(trials.asked) == tuning.RANDOM
 
 
+@pytest.mark.fault("a search for settings is killed", "resumed; the same trials")
 def test_a_killed_search_proposes_the_same_again_and_trains_only_what_is_new() -> None:
     whole = Pretended(near_a_twentieth)
     expected = sought(whole, trials=20)
@@ -281,6 +282,7 @@ def test_real_trials_are_kept_and_measured_as_the_trainer_does(
     assert len(list((tmp_path / "kept").glob("trial-*"))) == 3  # no half of one
 
 
+@pytest.mark.fault("a trial's loss is no number", "counted as failed; the search goes on")
 def test_a_loss_that_is_not_finite_is_a_failed_trial(clicks: Any, tmp_path: pathlib.Path) -> None:
     splits = Splits(clicks.train, clicks.eval)
     trials = Trials(clicks.layout, MODEL, TRAINING, splits, str(tmp_path))

@@ -12,7 +12,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
 from ranklite.components import artifact_io, finished_trials, run_logs
-from ranklite.components.artifact_types import TRIALS_FILE
+from ranklite.components.artifact_json import TRIALS_FILE
 from ranklite.models import progress
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.compression.config import Search

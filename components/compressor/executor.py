@@ -8,11 +8,13 @@ from typing import Any
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
-from ranklite.components import artifact_io, run_logs
+from ranklite.components import artifact_io, finished_trials, run_logs, unfinished
 from ranklite.models.compression.recipe import apply
 from ranklite.models.compression.techniques import from_json
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.training.config import TrainingConfig
+
+_KEYS = ("config", "features", "training", "code_digest")  # of the properties
 
 
 class Executor(base_executor.BaseExecutor):
@@ -25,6 +27,8 @@ class Executor(base_executor.BaseExecutor):
         exec_properties: dict[str, Any],
     ) -> None:
         """Compresses a model with the technique that its configuration names.
+
+        Its trainings resume where they were killed.
 
         Args:
           input_dict:
@@ -41,7 +45,7 @@ class Executor(base_executor.BaseExecutor):
             - features: JSON of the FeatureSet, where the technique needs it.
             - training: JSON of the TrainingConfig of the float model, where no checkpoint says it:
               a search may have chosen other settings than the configured ones.
-            - code_digest: Only keys the cache.
+            - code_digest: Keys the cache and what a killed training resumes from.
 
         Raises:
           NotCompressible: The technique does not fit the model; nothing was trained.
@@ -57,9 +61,11 @@ class Executor(base_executor.BaseExecutor):
             or TrainingConfig.model_validate_json(exec_properties["training"]),
         )
         logs = artifact_utils.get_single_uri(output_dict["model_run"])
-        with run_logs.kept(logs):
-            made = apply(technique, base, setting, logs)
-        os.makedirs(logs, exist_ok=True)
-        artifact_io.save(made.model, output_dict["model"])
-        if made.control is not None:
-            artifact_io.save(made.control, output_dict["control"])
+        told = (str(exec_properties.get(key)) for key in _KEYS)
+        with unfinished.resumed(logs, finished_trials.digest(input_dict, *told)):
+            with run_logs.kept(logs):
+                made = apply(technique, base, setting, logs)
+            os.makedirs(logs, exist_ok=True)
+            artifact_io.save(made.model, output_dict["model"])
+            if made.control is not None:
+                artifact_io.save(made.control, output_dict["control"])

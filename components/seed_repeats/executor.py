@@ -10,7 +10,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
 from ranklite.components import artifact_io, artifact_json, finished_trials
-from ranklite.components.artifact_types import SEEDS_FILE, TRIALS_FILE
+from ranklite.components.artifact_json import SEEDS_FILE, TRIALS_FILE
 from ranklite.models import progress
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.compression.seed_repeats import Judged, SeedRepeats, further_seeds

@@ -11,7 +11,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
 from ranklite.components import artifact_io, finished_trials, run_logs
-from ranklite.components.artifact_types import TRIALS_FILE
+from ranklite.components.artifact_json import TRIALS_FILE
 from ranklite.components.trainer.hyperparameters import write
 from ranklite.models import progress
 from ranklite.models.architectures.family import FamilySettings
@@ -22,6 +22,7 @@ from ranklite.models.features.examples import read_records, transformed_inputs
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.slices import GROUP
 from ranklite.models.search_space import SPACE
+from ranklite.models.training import data, rules
 from ranklite.models.training.config import TrainingConfig
 from ranklite.models.training.tuning import Tuned, search
 from ranklite.models.training.tuning_config import Tune, merged, sections
@@ -69,6 +70,10 @@ class Executor(base_executor.BaseExecutor):
         splits = artifact_io.splits(input_dict["transformed_examples"])
         graph = artifact_utils.get_single_uri(input_dict["transform_graph"])
         layout = layout_from_transform(graph, features)
+        # The search begins with the settings as they are without one.
+        rows = data.count_rows(splits.train, layout)
+        rate = rules.learning_rate(training, rows)
+        training = training.model_copy(update={"learning_rate": rate})
         _, labels, texts = transformed_inputs(
             read_records(splits.eval), layout, [GROUP] if features.user else []
         )

@@ -31,7 +31,7 @@ def calibrate(
     model = checkpoint.model
     probe = keras.Model(model.inputs, {name: model.get_layer(name).output for name in layers})
 
-    @tf.function(autograph=False)
+    @tf.function(autograph=False, input_signature=[data.specs(checkpoint.layout)])
     def extremes(features: dict[str, tf.Tensor]) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
         outputs = probe(features, training=False)
         return {name: (tf.reduce_min(v), tf.reduce_max(v)) for name, v in outputs.items()}

@@ -64,7 +64,7 @@ def compress(
     """
     technique.check(checkpoint)
     start = technique.prepare(checkpoint, splits, training)
-    rows = _training.data.count_rows(splits.train)
+    rows = _training.data.count_rows(splits.train, checkpoint.layout)
     model = technique.wrap(
         start, _training.data.steps_per_epoch(rows, rules.batch_size(training, rows))
     )

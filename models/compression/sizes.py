@@ -10,8 +10,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ranklite.models.architectures import family
+from ranklite.models.architectures import family, file_limit
+from ranklite.models.features.kind import ComputedIds
 from ranklite.models.features.layout import FeatureLayout
+from ranklite.models.layers.table_sizes import stored_numbers
 
 if TYPE_CHECKING:
     from ranklite.models.architectures.family import FamilySettings
@@ -39,7 +41,8 @@ class WeightSize:
     Attributes:
       layout: Where the features live in the model's inputs.
       model: Its settings.
-      rows: Of the embedding table.
+      rows: Of the embedding table; of a kind without a row of embeddings for each, as many as take
+        what it stores.
       per_weight: Bytes of a weight of a kernel.
       per_value: Bytes of a value of the tables.
       per_row: Bytes of a row beside its values.
@@ -55,17 +58,23 @@ class WeightSize:
     @classmethod
     def of(cls, layout: FeatureLayout, model: FamilySettings) -> WeightSize:
         """Those of a float model."""
-        return cls(layout, model, layout.table_rows)
+        dims = model.embedding_dim, *(1 for _ in family.parts(layout, model).tables[1:])
+        stored = sum(stored_numbers(layout, model.table, dim) for dim in dims)
+        return cls(layout, model, math.ceil(stored / sum(dims)))
 
     @property
     def bytes(self) -> int:
         """Of all weights."""
         parts = family.parts(self.layout, self.model)
         shapes = [*parts.kernels.values(), *parts.small_kernels.values()]
-        kernels = sum(a * b for a, b in shapes)
-        columns = self.model.embedding_dim + len(parts.tables) - 1
-        table = self.rows * (columns * self.per_value + self.per_row)
-        return round(table + kernels * self.per_weight + parts.encoders * _FLOAT)
+        kernels = sum(a * b for a, b in shapes) * self.per_weight
+        return round(self.rows * self.row_bytes + kernels + parts.encoders * _FLOAT)
+
+    @property
+    def row_bytes(self) -> float:
+        """Of a row of the tables."""
+        columns = self.model.embedding_dim + len(family.parts(self.layout, self.model).tables) - 1
+        return columns * self.per_value + self.per_row
 
 
 def check_widths(wanted: Sequence[int], units: Sequence[int]) -> None:
@@ -176,12 +185,29 @@ def check_item_columns(columns: Sequence[str], features: FeatureSet) -> None:
         raise NotCompressible(str(error)) from None
 
 
+def least_layout(features: FeatureSet) -> FeatureLayout:
+    """The layout of features before anything is learned: vocabularies have no values in it."""
+    sizes = [
+        (f.name, f.id_length, f.num_values if isinstance(f, ComputedIds) else 0)
+        for f in features.id_features
+    ]
+    return FeatureLayout.build(sizes, features.numeric_names, features.list_fields)
+
+
+def check_least(model: FamilySettings, features: FeatureSet) -> None:
+    """What is known of a model before any vocabulary is.
+
+    Raises:
+      ValueError: The features are not what the model's family needs.
+      FileTooLarge: Its table alone, such as its hashed rows, is more than a file can hold.
+    """
+    file_limit.check(least_layout(features), model)
+
+
 def kernel_shapes(model: FamilySettings, features: FeatureSet) -> Mapping[str, tuple[int, int]]:
     """Shapes of the large kernels, which do not depend on the sizes of vocabularies.
 
     Raises:
       ValueError: The features are not what the model's family needs.
     """
-    fields = [(feature.name, feature.id_length, 0) for feature in features.id_features]
-    layout = FeatureLayout.build(fields, features.numeric_names, features.list_fields)
-    return family.parts(layout, model).kernels
+    return family.parts(least_layout(features), model).kernels

@@ -15,6 +15,7 @@ import tf_keras as keras
 from ranklite.models.compression.patterns import PruningScope
 from ranklite.models.compression.sparsity import prunable_weights
 from ranklite.models.training.lazy_adam import LazyAdam
+from ranklite.models.training.resume import Arrays
 
 WINDOW = 100  # batches that the average of the importance goes over, about
 DECAY = 1 - 1 / WINDOW
@@ -66,6 +67,9 @@ class TaylorAdam(LazyAdam):
                 square = tf.square(gradient * weight)
                 importance.assign(DECAY * importance + (1 - DECAY) * square)
         return super().apply_gradients(pairs, *args, **kwargs)
+
+    def variables(self) -> list[tf.Variable]:
+        return [*super().variables(), *self.importance.values()]
 
 
 def keep_mask(
@@ -133,3 +137,10 @@ class TaylorMasks(keras.callbacks.Callback):
                 importance[self._masks[name] == 0] = -1.0  # below all others, which are squares
                 self._masks[name] = keep_mask(importance, scope, float(sparsity)).astype(np.float32)
             self._weights[name].assign(self._weights[name] * self._masks[name])
+
+    def state(self) -> Arrays:
+        return {"step": np.array(self._step), **{f"mask/{n}": m for n, m in self._masks.items()}}
+
+    def resume(self, state: Arrays) -> None:
+        self._step = int(state["step"])
+        self._masks = {name: state[f"mask/{name}"] for name in self._masks}

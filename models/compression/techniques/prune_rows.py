@@ -85,7 +85,7 @@ class PruneRows(FineTuned[RowPruning]):
         return dataclasses.replace(size, rows=round(size.rows * self.config.keep))
 
     def check(self, checkpoint: Checkpoint) -> None:
-        from ranklite.models.layers.table_rows import values_of
+        from ranklite.models.layers.table_sizes import values_of
 
         check_whole_table(checkpoint.config)
         if len(self._kept(checkpoint)) == checkpoint.layout.table_rows:
@@ -96,13 +96,13 @@ class PruneRows(FineTuned[RowPruning]):
 
     def _counts(self, layout: FeatureLayout) -> tuple[int, ...]:
         """Values that each field keeps by frequency."""
-        from ranklite.models.layers.table_rows import share_of, values_of
+        from ranklite.models.layers.table_sizes import share_of, values_of
 
         return tuple(share_of(self.config.keep, n) for n in values_of(layout))
 
     def _kept(self, checkpoint: Checkpoint) -> npt.NDArray[np.int64]:
         """The ids whose rows stay: the reserved ones, then values; each in order."""
-        from ranklite.models.layers.table_rows import share_of
+        from ranklite.models.layers.table_sizes import share_of
         from ranklite.models.layers.tables import EMBEDDING
 
         layout = checkpoint.layout

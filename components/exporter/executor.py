@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from tfx.dsl.components.base import base_executor
-from tfx.types import artifact_utils
 
-from ranklite.components import artifact_io, model_file
+from ranklite.components import artifact_io, comparable, model_file
 from ranklite.models.export import export_target
 from ranklite.models.export.target import SERVING_DEFAULT, SERVING_RAW
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.training.calibrated import calibrated
-
-
-def features_digest(features: FeatureSet) -> str:
-    """Digest of what the raw signature takes: models that share it can be compared on raw rows."""
-    inputs = [column.digest_entry() for column in features.raw_columns]
-    return hashlib.sha256(repr(inputs).encode()).hexdigest()[:16]
 
 
 class Executor(base_executor.BaseExecutor):
@@ -59,17 +51,20 @@ class Executor(base_executor.BaseExecutor):
         )
         chosen = export_target(exec_properties["target"])
         raw = artifact_io.raw_features(input_dict, features, checkpoint.layout)
-        content = chosen.export(checkpoint, raw)
+        (artifact,) = output_dict["model"]
+        model_file.note_preprocessing(artifact, raw)
+        model_file.note_calibration(artifact, checkpoint.calibration)
+        stored = sum(state.num_bytes for state in raw.states.values())
+        convert = chosen.begin(checkpoint, raw)
+        del checkpoint, raw
+        content = convert()
         model = chosen.load(content)
         if set(model.signatures) != {SERVING_DEFAULT, SERVING_RAW}:
             raise RuntimeError(f"the converted file has signatures {sorted(model.signatures)}")
         model.try_out()
-        artifact = artifact_utils.get_single_instance(output_dict["model"])
         model_file.write([artifact], chosen, content)
-        artifact.set_string_custom_property("features_digest", features_digest(features))
+        for name, value in comparable.properties(features).items():
+            artifact.set_string_custom_property(name, value)
         artifact.set_string_custom_property("stage", exec_properties["stage"])
         artifact.set_int_custom_property("bytes", len(content))
-        model_file.note_preprocessing(artifact, raw)
-        model_file.note_calibration(artifact, checkpoint.calibration)
-        stored = sum(state.num_bytes for state in raw.states.values())
         artifact.set_int_custom_property("state_bytes", stored)

@@ -26,6 +26,11 @@ class Onnx(Target):
 
         return to_onnx(checkpoint, raw)
 
+    def prepare(self) -> object:
+        from ranklite.models.export import onnx_runtime
+
+        return onnx_runtime
+
     def load(self, content: bytes) -> LoadedModel:
         from ranklite.models.export.onnx_runtime import OnnxModel
 

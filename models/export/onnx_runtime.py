@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from ranklite.models.export.batches import in_batches
 from ranklite.models.export.target import (
     BATCH,
     ENCODER,
@@ -24,7 +25,6 @@ from ranklite.models.export.target import (
     Array,
     LoadedModel,
     UnreadableModel,
-    in_batches,
 )
 from ranklite.models.features.fingerprints import Encoder
 
@@ -62,7 +62,7 @@ class OnnxModel(LoadedModel):
         main = SERVING_RAW if SERVING_RAW in self.signatures else SERVING_DEFAULT
         self._sessions = {main: session}
 
-    def _run(self, signature: str, inputs: Mapping[str, Array]) -> Array:
+    def _run(self, signature: str, inputs: Mapping[str, Array], _: object = None) -> Array:
         about = self.inputs(signature)
         if signature not in self._sessions:
             self._sessions[signature] = _session(graph_of(self.content, signature))

@@ -24,7 +24,6 @@ signatures.
 from __future__ import annotations
 
 import abc
-import gzip
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -34,6 +33,8 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     from ranklite.models.architectures.checkpoint import Checkpoint
+    from ranklite.models.export.halves import Halves
+    from ranklite.models.export.mapped import MappedFile
     from ranklite.models.features.fingerprints import Encoder
     from ranklite.models.features.raw_signature import RawFeatures
 
@@ -112,6 +113,15 @@ class LoadedModel(abc.ABC):
         Vocabularies of the raw signature are left out: they are not weights.
         """
 
+    def halves(self, of_items: Collection[str], once: Collection[str]) -> Halves | None:
+        """SERVING_RAW in two halves, for candidates of many users; None where there are none.
+
+        Args:
+          of_items: Names of the inputs that are the candidates'.
+          once: Names of those that have one row for all candidates of a user.
+        """
+        return None
+
     def integer_share(self) -> float:
         """Share of the constant bytes that are 8-bit or packed, or row scales; 0 without any."""
         result = self.constants()
@@ -121,6 +131,8 @@ class LoadedModel(abc.ABC):
     @property
     def gzip_bytes(self) -> int:
         """Size of the file once compressed, as an app store or a download would."""
+        import gzip  # no scorer needs it
+
         return len(gzip.compress(self.content, 9, mtime=0))
 
     def try_out(self) -> None:
@@ -182,26 +194,6 @@ class LoadedModel(abc.ABC):
                 return fastest
 
 
-def in_batches(
-    run: Callable[[dict[str, Array]], Array], inputs: Mapping[str, Array], batch: int
-) -> npt.NDArray[np.float32]:
-    """Scores [R] of R rows, some at a time.
-
-    Args:
-      run: Gives scores [B, 1] of B rows.
-      inputs: R rows each; one row of what many candidates share goes with each batch of them.
-      batch: Rows at a time.
-    """
-    rows = max(len(values) for values in inputs.values())
-    shared = {name: values for name, values in inputs.items() if len(values) == 1}
-    own = {name: values for name, values in inputs.items() if name not in shared}
-    parts = [
-        run({**shared, **{n: values[start : start + batch] for n, values in own.items()}})
-        for start in range(0, rows, batch)
-    ]
-    return np.concatenate(parts)[:, 0] if parts else np.zeros(0, np.float32)
-
-
 class Target(abc.ABC):
     """A kind of file that ships, made without arguments; it keeps nothing between calls.
 
@@ -238,6 +230,22 @@ class Target(abc.ABC):
           NotExportable: The target has no way to compute the model.
         """
 
+    def begin(self, checkpoint: Checkpoint, raw: RawFeatures | None = None) -> Callable[[], bytes]:
+        """Does what of an export needs the model, and returns the rest, to be called once.
+
+        Whoever lets go of the model first spares its memory to a conversion, which may need much.
+        An entry overrides this where there is such a rest.
+
+        Args:
+          checkpoint: As `export` takes it.
+          raw: Likewise.
+
+        Raises:
+          NotExportable: The target has no way to compute the model; so may what is returned.
+        """
+        content = self.export(checkpoint, raw)
+        return lambda: content
+
     @abc.abstractmethod
     def load(self, content: bytes) -> LoadedModel:
         """Loads a file in the runtime that ships it, without TensorFlow.
@@ -245,6 +253,14 @@ class Target(abc.ABC):
         Raises:
           UnreadableModel: The runtime refuses it.
         """
+
+    def prepare(self) -> object:
+        """Imports what `load` will need, while the file is being read; an entry may leave it."""
+        return None
+
+    def load_mapped(self, file: MappedFile) -> LoadedModel:
+        """The same of a file that is mapped, and may be closed then; an entry may copy nothing."""
+        return self.load(bytes(file.bytes))
 
     def read(self, path: str) -> LoadedModel:
         """Loads the file at a path, as `load` does."""

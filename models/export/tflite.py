@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from ranklite.models.export.target import LoadedModel, Target
 
 if TYPE_CHECKING:
     from ranklite.models.architectures.checkpoint import Checkpoint
+    from ranklite.models.export.mapped import MappedFile
     from ranklite.models.features.raw_signature import RawFeatures
 
 # Operators that only other runtimes have, or that hide a fallback to TensorFlow.
@@ -30,10 +31,25 @@ class TFLite(Target):
 
         return to_tflite(checkpoint, raw)
 
+    def begin(self, checkpoint: Checkpoint, raw: RawFeatures | None = None) -> Callable[[], bytes]:
+        from ranklite.models.export.tflite_convert import begin
+
+        return begin(checkpoint, raw)
+
+    def prepare(self) -> object:
+        from ranklite.models.export import tflite_runtime
+
+        return tflite_runtime
+
     def load(self, content: bytes) -> LoadedModel:
         from ranklite.models.export.tflite_runtime import LiteModel
 
         return LiteModel(content)
+
+    def load_mapped(self, file: MappedFile) -> LoadedModel:
+        from ranklite.models.export.tflite_runtime import LiteModel
+
+        return LiteModel(file)
 
     def for_browser(self, content: bytes, rows: int) -> bytes | None:
         from ranklite.models.export.tflite_batch import fixed_batch
@@ -57,6 +73,9 @@ class TFLiteStrings(TFLite):
 
     def export(self, checkpoint: Checkpoint, raw: RawFeatures | None = None) -> bytes:
         return super().export(checkpoint, raw and raw.with_strings())
+
+    def begin(self, checkpoint: Checkpoint, raw: RawFeatures | None = None) -> Callable[[], bytes]:
+        return super().begin(checkpoint, raw and raw.with_strings())
 
     def for_browser(self, content: bytes, rows: int) -> bytes | None:
         return None

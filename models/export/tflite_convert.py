@@ -5,19 +5,22 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import tempfile
+from collections.abc import Callable
 
 import tensorflow as tf
 
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.fold_batch_norm import fold_batch_norm
 from ranklite.models.export.serving_module import ServingModule
-from ranklite.models.export.target import ENCODER, NotExportable
-from ranklite.models.export.tflite_strip import slim
+from ranklite.models.export.target import ENCODER
+from ranklite.models.export.tflite_saved import Saved, apart
 from ranklite.models.features.raw_signature import RawFeatures
 from ranklite.models.layers.quantizers import QuantizeWeights
 from ranklite.models.layers.row_quantization import RowQuantizedEmbedding
+
+APART = 100_000_000  # bytes of weights from which on a process of its own converts them
+_FLOAT = 4  # bytes
 
 
 def _has_four_bits(checkpoint: Checkpoint) -> bool:
@@ -44,35 +47,41 @@ def to_tflite(checkpoint: Checkpoint, raw: RawFeatures | None = None) -> bytes:
     Raises:
       NotExportable: An operator would need TensorFlow's Flex delegate.
     """
+    return begin(checkpoint, raw)()
+
+
+def begin(checkpoint: Checkpoint, raw: RawFeatures | None = None) -> Callable[[], bytes]:
+    """Saves a model, for a conversion that does not need it any more.
+
+    Args:
+      checkpoint: As `to_tflite` takes it.
+      raw: Likewise.
+
+    Returns:
+      Gives the file, once; raises NotExportable as `to_tflite` does.
+    """
     if checkpoint.config.batch_norm:
         checkpoint = fold_batch_norm(checkpoint)
+    weights = sum(weight.shape.num_elements() for weight in checkpoint.model.weights)
+    # Removed with the function that is returned, should nobody call it.
+    folder = tempfile.TemporaryDirectory()
     with contextlib.ExitStack() as stack:
         for layer in checkpoint.model.layers:
             if isinstance(layer, RowQuantizedEmbedding):
                 stack.enter_context(layer.stored())
         module = ServingModule(checkpoint, raw)
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        path = os.path.join(folder, "saved_model")
+        path = os.path.join(folder.name, "saved_model")
         tf.saved_model.save(module, path, module.functions)
-        converter = tf.lite.TFLiteConverter.from_saved_model(
-            path, signature_keys=list(module.functions)
+        saved = Saved(
+            path,
+            tuple(module.functions),
+            checkpoint.format,
+            _has_four_bits(checkpoint),
+            {} if raw is None or raw.takes_strings else {ENCODER: json.dumps(raw.encoder.entry())},
         )
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        if checkpoint.format != "float32":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if checkpoint.format == "float16":
-            converter.target_spec.supported_types = [tf.float16]
-        if _has_four_bits(checkpoint):
-            converter._experimental_low_bit_qat = True
-        try:
-            content: bytes = converter.convert()
-        except Exception as error:
-            flex = re.search(r"TF Select ops: (.*)", str(error))
-            if flex is None:
-                raise
-            raise NotExportable(
-                f"TFLite has no builtin operator for {flex.group(1)}; the model may use only what "
-                "TFLite has, since the Flex delegate does not ship to phones"
-            ) from error
-    notes = {} if raw is None or raw.takes_strings else {ENCODER: json.dumps(raw.encoder.entry())}
-    return slim(content, notes)
+
+    def converted() -> bytes:
+        with folder:
+            return saved.converted() if weights * _FLOAT < APART else apart(saved)
+
+    return converted

@@ -5,55 +5,71 @@ from __future__ import annotations
 import collections
 import functools
 import json
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter
 
+from ranklite.models.export.batches import in_batches
+from ranklite.models.export.mapped import MappedFile
 from ranklite.models.export.quiet import without_runtime_log
 from ranklite.models.export.target import (
     BATCH,
     ENCODER,
     SCORE,
     SERVING_DEFAULT,
+    SERVING_RAW,
     Array,
     LoadedModel,
     UnreadableModel,
-    in_batches,
 )
 from ranklite.models.features.fingerprints import Encoder
 
+if TYPE_CHECKING:
+    from ranklite.models.export.tflite_halves import LiteHalves
+
 # What a runner of the runtime is made of; one that is made otherwise runs as it likes.
 _PARTS = {"_interpreter_wrapper", "_subgraph_index", "_inputs", "_outputs"}
+_TAKEN = (np.dtype(np.int32).char, np.dtype(np.float32).char)
 
 
 class LiteModel(LoadedModel):
     """A TFLite model, loaded once and run on one thread.
 
     Args:
-      content: The file's bytes, or its path.
+      content: The file's bytes, its path, or the file itself, which may be closed then.
 
     Raises:
       UnreadableModel: The runtime refuses it.
     """
 
-    def __init__(self, content: bytes | str) -> None:
+    def __init__(self, content: bytes | str | MappedFile) -> None:
         if isinstance(content, str):
             with open(content, "rb") as file:
                 content = file.read()
-        self.content = content
+        self._bytes: Any = content if isinstance(content, bytes) else content.bytes
+        if isinstance(content, MappedFile) and content.path:
+            given: dict[str, Any] = {"model_path": content.path}
+        else:
+            given = {"model_content": self.content}
         try:
             with without_runtime_log():
-                self._interpreter = Interpreter(model_content=content, num_threads=1)
+                self._interpreter = Interpreter(**given, num_threads=1)
                 self._interpreter.allocate_tensors()
             self.signatures: dict[str, Any] = self._interpreter.get_signature_list()
         except (ValueError, RuntimeError) as error:
             raise UnreadableModel(f"ai-edge-litert cannot load the file: {error}") from error
         self._runners: dict[str, Any] = {}
-        self._shapes: dict[str, dict[str, tuple[int, ...]]] = {}  # of the last call's inputs
+        self._calls: dict[str, _Call] = {}  # of each signature, with the shapes of the last one
         self._types: dict[str, dict[str, Any]] = {}
+        self._halves: dict[tuple[frozenset[str], ...], LiteHalves | None] = {}
+
+    @property
+    def content(self) -> bytes:  # type: ignore[override]
+        """Of a mapped file, a copy."""
+        return bytes(self._bytes)
 
     @functools.cached_property
     def encoder(self) -> Encoder | None:  # type: ignore[override]
@@ -81,35 +97,28 @@ class LiteModel(LoadedModel):
     def score(
         self, inputs: Mapping[str, Array], signature: str = SERVING_DEFAULT, batch: int = BATCH
     ) -> npt.NDArray[np.float32]:
-        self._runner(signature)  # raises where there is no such signature
-        run = functools.partial(self._run, signature)
+        call = self._calls.get(signature)
+        if call is None:
+            call = self._calls[signature] = _Call(self._runner(signature))
         try:
-            return in_batches(run, self._taken(inputs, signature), batch)
+            return in_batches(call, self._taken(inputs, signature), batch)
         except RuntimeError as error:
             raise UnreadableModel(f"ai-edge-litert cannot run the file: {error}") from error
 
-    def _run(self, signature: str, inputs: Mapping[str, Array]) -> Array:
-        """Scores [B, 1]; inputs are resized where a shape is another than in the last call.
+    def halves(self, of_items: Collection[str], once: Collection[str]) -> LiteHalves | None:
+        key = (frozenset(of_items), frozenset(once))
+        if key not in self._halves:
+            from ranklite.models.export.tflite_halves import halves
 
-        The runtime's own runner does so in each call, which takes two thirds of one of a row.
-        """
-        runner = self._runner(signature)
-        shapes = {name: values.shape for name, values in inputs.items()}
-        if shapes != self._shapes.get(signature) or not vars(runner).keys() >= _PARTS:
-            self._shapes.pop(signature, None)
-            scores: Array = runner(**inputs)[SCORE]
-            self._shapes[signature] = shapes
-            return scores
-        wrapper, graph = runner._interpreter_wrapper, runner._subgraph_index
-        for name, values in inputs.items():
-            wrapper.SetTensor(runner._inputs[name], values, graph)
-        wrapper.Invoke(graph)
-        result: Array = wrapper.GetTensor(dict(runner._outputs)[SCORE], graph)
-        return result
+            self._halves[key] = halves(self.content, SERVING_RAW, *key)
+        return self._halves[key]
 
     def _taken(self, inputs: Mapping[str, Array], signature: str) -> Mapping[str, Array]:
         """Inputs in the types that a signature takes."""
-        if all(values.dtype in (np.int32, np.float32) for values in inputs.values()):
+        for values in inputs.values():
+            if values.dtype.char not in _TAKEN:
+                break
+        else:
             return inputs
         if signature != SERVING_DEFAULT and self.encoder:
             return self.encoder.encode(inputs)
@@ -170,6 +179,47 @@ class LiteModel(LoadedModel):
             interpreter.get_tensor(output)
 
         return call
+
+
+class _Call:
+    """Runs a signature; inputs are resized where there are more or fewer rows than in the last run.
+
+    The runtime's own runner does so in each call, which takes two thirds of one of a row.
+
+    Args:
+      runner: Of the runtime.
+
+    Attributes:
+      resized: How often that was.
+    """
+
+    def __init__(self, runner: Any) -> None:
+        self._runner, self._rows, self.resized = runner, list[Any](), 0
+        self._is_plain = vars(runner).keys() >= _PARTS
+        if self._is_plain:
+            self._wrapper, self._graph = runner._interpreter_wrapper, runner._subgraph_index
+            self._inputs: dict[str, int] = runner._inputs
+            self._score: int = dict(runner._outputs)[SCORE]
+
+    def __call__(self, inputs: Mapping[str, Array], changed: Iterable[str]) -> Array:
+        """Scores [B, 1].
+
+        Args:
+          inputs: All of them.
+          changed: Names of those that are others than in the last call.
+        """
+        rows = [*inputs, *map(len, inputs.values())]
+        if rows != self._rows or not self._is_plain:
+            self._rows = []
+            scores: Array = self._runner(**inputs)[SCORE]
+            self._rows, self.resized = rows, self.resized + 1
+            return scores
+        set_tensor, graph = self._wrapper.SetTensor, self._graph
+        for name in changed:
+            set_tensor(self._inputs[name], inputs[name], graph)
+        self._wrapper.Invoke(graph)
+        result: Array = self._wrapper.GetTensor(self._score, graph)
+        return result
 
 
 def note(content: bytes, name: str) -> str | None:

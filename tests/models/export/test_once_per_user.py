@@ -26,7 +26,7 @@ from ranklite.models.export.tflite_convert import to_tflite
 from ranklite.models.export.tflite_runtime import LiteModel
 from ranklite.models.features.constants import PreprocessingConstants
 from ranklite.models.features.feature_set import FeatureSet
-from ranklite.models.features.layout import FeatureLayout
+from ranklite.models.features.layout import MISSING_INT32, FeatureLayout
 from ranklite.models.features.raw_signature import RawFeatures
 from ranklite.models.training.config import TrainingConfig
 from ranklite.models.training.splits import Splits
@@ -35,10 +35,15 @@ from tests.lite_files import buffers, written
 Array = npt.NDArray[Any]
 
 ITEMS, LENGTH = 20, 7
+MISSING = {np.dtype(np.int32).char: MISSING_INT32, np.dtype(np.float32).char: np.nan}
 HISTORY = {"name": "seen", "kind": "history", "of": "item", "by": "user", "length": LENGTH}
 TRAINING = TrainingConfig(batch_size=128, epochs=1, learning_rate=0.02, oov_rate=0.0)
 ENCODERS = ("pool", "attention", "gru")
-CASES = [("deepfm", e) for e in ENCODERS] + [("dcn_v2", "attention"), ("gru4rec", "gru")]
+# `alone`: a pooled list is the only one, so that signatures may join their parts in two scales.
+CASES = [("deepfm", e) for e in (*ENCODERS, "alone")] + [
+    ("dcn_v2", "attention"),
+    ("gru4rec", "gru"),
+]
 every_case = pytest.mark.parametrize(("name", "encoder"), CASES)
 TABLES: list[dict[str, Any]] = [
     {"kind": "hashed", "rows": 9},
@@ -109,19 +114,23 @@ class Case:
 
 @functools.cache
 def case(encoder: str) -> Case:
+    others = [
+        {**HISTORY, "name": "hours", "of": "hour", "pool": ["all"]},
+        {
+            **{"name": "tags", "kind": "multi_categorical", "dtype": "int64"},
+            **{"max_length": 2, "separator": "|"},
+        },
+    ]
     features = FeatureSet.model_validate(
         {
             "user": "user",
             "item": "item",
             "features": [
-                {**HISTORY, "name": "hours", "of": "hour", "pool": ["all"]},
+                *([] if encoder == "alone" else others[:1]),
                 {"name": "item", "kind": "categorical", "dtype": "int64"},
-                {**HISTORY, "encoder": encoder},
+                {**HISTORY, "encoder": "pool" if encoder == "alone" else encoder},
                 {"name": "hour", "kind": "categorical", "dtype": "int64"},
-                {
-                    **{"name": "tags", "kind": "multi_categorical", "dtype": "int64"},
-                    **{"max_length": 2, "separator": "|"},
-                },
+                *([] if encoder == "alone" else others[1:]),
             ],
         }
     )
@@ -170,11 +179,33 @@ def check(checkpoint: Checkpoint, encoder: str) -> LiteModel:
         np.testing.assert_array_equal(once, file.score(repeated, SERVING_RAW))
         np.testing.assert_array_equal(once, file.score(of.fused(repeated), SERVING_DEFAULT))
     assert np.ptp(once) > 0.02
+    check_halves(file, of)
     different = of.rows(50)
     np.testing.assert_array_equal(
         file.score(different, SERVING_RAW), file.score(of.fused(different), SERVING_DEFAULT)
     )
     return file
+
+
+def check_halves(file: LiteModel, of: Case) -> None:
+    """What is computed of candidates before gives the scores of the whole signature."""
+    own = {"item", "tags"} & {column.name for column in of.features.raw_columns}
+    once = [column.name for column in of.features.past_columns]
+    halves = file.halves(own, once)
+    assert halves is not None
+    for count, seed in ((600, 3), (600, 4), (5, 5), (1, 6)):
+        rows = of.rows(count, users=1, seed=seed)
+        rows["hour"][:] = seed - 3
+        rows = dict(of.raw.encoder.encode(rows))
+        missing = {n: np.full_like(x, MISSING[x.dtype.char]) for n, x in rows.items()}
+        of_items = {n: x if n in own else missing[n] for n, x in rows.items()}
+        of_user = {n: missing[n][:1] if n in own else x[:1] for n, x in rows.items()}
+        prepared = halves.prepared(of_items)
+        scores = halves.score(prepared, of_user, count)
+        np.testing.assert_array_equal(scores, file.score(rows, SERVING_RAW))
+        if count == 600:
+            assert np.ptp(scores) > 0.02
+    assert halves is file.halves(own, once)
 
 
 @every_case
@@ -239,29 +270,32 @@ def test_a_model_that_has_no_parts_reads_whole_rows() -> None:
 
 
 @pytest.fixture(scope="module")
-def splits(tmp_path_factory: pytest.TempPathFactory, write_examples: Any) -> Splits:
-    """Rows of users with a history each, and labels that a model can learn."""
-    folder, of = tmp_path_factory.mktemp("seen"), case("pool")
+def splits(tmp_path_factory: pytest.TempPathFactory, write_examples: Any) -> dict[str, Splits]:
+    """By encoder: rows of users with a history each, and labels that a model can learn."""
 
-    def write(name: str, count: int, seed: int) -> str:
+    def write(of: Case, name: str, count: int, seed: int) -> str:
         rows = of.rows(count, seed=seed)
         likes = rows["item"] % 3 == rows["seen"][:, 0] % 3
         label = np.where(np.random.default_rng(seed).random(count) < 0.1, ~likes, likes)
         columns = {**of.fused(rows), "label": label[:, None].astype(np.float32)}
-        return str(write_examples(folder / name, columns))
+        return str(write_examples(tmp_path_factory.mktemp("seen") / name, columns))
 
-    return Splits([write("train.gz", 1500, 1)], [write("eval.gz", 300, 2)])
+    pool, alone = (
+        Splits([write(case(each), "train.gz", 1500, 1)], [write(case(each), "eval.gz", 300, 2)])
+        for each in ("pool", "alone")
+    )
+    return {**dict.fromkeys(ENCODERS, pool), "alone": alone}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("steps", STEPS)
 @every_case
 def test_a_compressed_model_scores_so_too(
-    name: str, encoder: str, steps: str, splits: Splits, tmp_path: pathlib.Path
+    name: str, encoder: str, steps: str, splits: dict[str, Splits], tmp_path: pathlib.Path
 ) -> None:
     checkpoint, of = made(name, encoder), case(encoder)
     for step in STEPS[steps]:
-        setting = Setting(of.features, splits, TRAINING)
+        setting = Setting(of.features, splits[encoder], TRAINING)
         checkpoint = apply(from_json(json.dumps(step)), checkpoint, setting).model
     checkpoint.save(str(tmp_path))
     file = check(Checkpoint.load(str(tmp_path)), encoder)

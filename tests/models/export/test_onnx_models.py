@@ -74,10 +74,10 @@ def test_every_table(table: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("steps", STEPS)
-def test_every_format(steps: str, splits: Splits) -> None:  # noqa: F811
+def test_every_format(steps: str, splits: dict[str, Splits]) -> None:  # noqa: F811
     checkpoint = made("deepfm", "attention")
     for step in STEPS[steps]:
-        setting = Setting(case("attention").features, splits, TRAINING)
+        setting = Setting(case("attention").features, splits["attention"], TRAINING)
         checkpoint = apply(from_json(json.dumps(step)), checkpoint, setting).model
     model = check(checkpoint, "attention")
     assert model.about == {"opset": WIDE_OPSET if steps == "four_bits" else OPSET}
@@ -85,8 +85,8 @@ def test_every_format(steps: str, splits: Splits) -> None:  # noqa: F811
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "encoder"), [case for case in CASES if case[1] != "attention"])
-def test_integers_of_every_family(name: str, encoder: str, splits: Splits) -> None:  # noqa: F811
-    setting = Setting(case(encoder).features, splits, TRAINING)
+def test_integers_of_every_family(name: str, encoder: str, splits: dict[str, Splits]) -> None:  # noqa: F811
+    setting = Setting(case(encoder).features, splits[encoder], TRAINING)
     (step,) = STEPS["int8"]
     smaller = apply(from_json(json.dumps(step)), made(name, encoder), setting).model
     check(smaller, encoder)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert.tools import flatbuffer_utils
 
 from ranklite.models import progress
 from ranklite.models.architectures.checkpoint import Checkpoint
@@ -29,6 +30,7 @@ from ranklite.models.compression.techniques.prune import Prune, Pruning
 from ranklite.models.compression.techniques.quantize import Quantization, Quantize
 from ranklite.models.evaluation import metrics
 from ranklite.models.export import tflite_convert as export
+from ranklite.models.export import tflite_saved
 from ranklite.models.export.target import (
     SERVING_DEFAULT,
     SERVING_RAW,
@@ -36,6 +38,7 @@ from ranklite.models.export.target import (
     UnreadableModel,
     is_quantized,
 )
+from ranklite.models.export.tflite_joins import join_in_float
 from ranklite.models.export.tflite_runtime import LiteModel
 from ranklite.models.export.tflite_strip import slim
 from ranklite.models.features.constants import PreprocessingConstants
@@ -470,8 +473,13 @@ class TestSlimming:
 
     @pytest.fixture(scope="class")
     def fat(self, quantized: tuple[Checkpoint, Checkpoint], raw: RawFeatures) -> LiteModel:
+        def joined(content: bytes, notes: Any) -> bytes:  # which another test is about
+            parsed = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+            join_in_float(parsed)
+            return bytes(flatbuffer_utils.convert_object_to_bytearray(parsed))
+
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(export, "slim", lambda content, notes: content)
+            patch.setattr(tflite_saved, "slim", joined)
             model = LiteModel(export.to_tflite(quantized[0], raw))
         model.encoder = raw.encoder  # which is among the notes
         return model

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import re
 
-TRAIN, SERVE = "train", "serve"
-_BRINGS = {TRAIN: "the training stack", SERVE: "the server"}
+TRAIN, SERVE, SPARK, RAY = "train", "serve", "spark", "ray"
+_BRINGS = {
+    TRAIN: "the training stack",
+    SERVE: "the server",
+    SPARK: "the engine `spark`",
+    RAY: "the engine `ray`",
+}
 
 
 class MissingExtra(ModuleNotFoundError):

@@ -7,18 +7,15 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import apache_beam as beam
 import pyarrow as pa
 import tensorflow as tf
 import tensorflow_transform as tft
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from tensorflow_metadata.proto.v0 import schema_pb2
-from tensorflow_transform import beam as tft_beam
-from tfx_bsl.tfxio import tensor_adapter
 
-from ranklite.models.features import arrow
+from ranklite.models.features import arrow, tfrecords
+from ranklite.models.features.analysis import Analysis
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.transform import preprocessing_fn
+from ranklite.models.features.transform_graph import TransformGraph
 from ranklite.models.training import runtime
 
 _GRAPH = "transform_graph"
@@ -36,24 +33,22 @@ def learn(batches: Sequence[pa.RecordBatch], features: FeatureSet, folder: str) 
       Folder of the transform graph.
     """
     runtime.configure()
-    given = [arrow.as_lists(batch) for batch in batches]
-    config = tensor_adapter.TensorAdapterConfig(
-        given[0].schema, {name: _varlen(name) for name in given[0].schema.names}
-    )
+    specs = {
+        name: tf.SparseTensorSpec([None, None], column.dtype)
+        for name, column in _columns(batches[0]).items()
+    }
     graph = os.path.join(folder, _GRAPH)
 
     def preprocess(inputs: dict[str, Any]) -> dict[str, Any]:
         return preprocessing_fn(inputs, features)
 
-    # The runner is named, since Beam's default on the newer stack fetches a program to run.
-    with (
-        tempfile.TemporaryDirectory(dir=folder) as scratch,
-        beam.Pipeline(runner=FnApiRunner()) as pipeline,
-        tft_beam.Context(temp_dir=scratch),
-    ):
-        source = pipeline | beam.Create(given)
-        function = (source, config) | tft_beam.AnalyzeDataset(preprocess)
-        _ = function | tft_beam.WriteTransformFn(graph)
+    analysis = Analysis(preprocess, specs)
+    looked_at = (
+        {name: tensor.numpy() for name, tensor in analysis.inputs(_parsed(batch)).items()}
+        for batch in batches
+    )
+    with tempfile.TemporaryDirectory(dir=folder) as work:
+        TransformGraph(preprocess, specs, analysis.run(looked_at, work), graph)
     return graph
 
 
@@ -72,14 +67,22 @@ def apply(graph: str, batches: Sequence[pa.RecordBatch], path: str) -> str:
 
     def transformed() -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            lists = arrow.as_lists(batch)
-            spec = {field.name: tf.io.VarLenFeature(_dtype(field.type)) for field in lists.schema}
-            parsed = tf.io.parse_example(tf.constant(arrow.encode(batch), tf.string), spec)
-            columns = {name: list(tensor.numpy()) for name, tensor in layer(parsed).items()}
+            columns = {name: list(x.numpy()) for name, x in layer(_parsed(batch)).items()}
             yield pa.RecordBatch.from_pydict(columns)
 
-    arrow.write_examples(path, transformed())
+    tfrecords.write_examples(path, transformed())
     return path
+
+
+def _parsed(batch: pa.RecordBatch) -> dict[str, tf.SparseTensor]:
+    records = tf.constant(arrow.encode(batch), tf.string)
+    parsed: dict[str, tf.SparseTensor] = tf.io.parse_example(records, _columns(batch))
+    return parsed
+
+
+def _columns(batch: pa.RecordBatch) -> dict[str, tf.io.VarLenFeature]:
+    schema = arrow.as_lists(batch).schema
+    return {field.name: tf.io.VarLenFeature(_dtype(field.type)) for field in schema}
 
 
 def _dtype(kind: pa.DataType) -> Any:
@@ -87,8 +90,3 @@ def _dtype(kind: pa.DataType) -> Any:
     if pa.types.is_integer(values):
         return tf.int64
     return tf.float32 if pa.types.is_floating(values) else tf.string
-
-
-def _varlen(column: str) -> schema_pb2.TensorRepresentation:
-    sparse = schema_pb2.TensorRepresentation.VarLenSparseTensor(column_name=column)
-    return schema_pb2.TensorRepresentation(varlen_sparse_tensor=sparse)

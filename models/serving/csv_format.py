@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
+from ranklite.models.repeats import twice
+
 _DELIMITERS = (",", "\t", ";", "|")
 # Python's csv refuses NUL before 3.11: half of a pair of surrogates, which no text has, carries it.
 NUL, NO_NUL = "\0", "\ud800"
@@ -183,7 +185,6 @@ def checked_names(names: list[str]) -> list[str]:
         raise ValueError("the header is not UTF-8; `source.encoding` says what it is")
     # As a data frame's index, which is written without a name.
     names = [name or f"column{number}" for number, name in enumerate(names)]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"the header names {', '.join(twice)} twice")
+    if same := twice(names):
+        raise ValueError(f"the header names {', '.join(same)} twice")
     return names

@@ -7,19 +7,14 @@ ranks by itself, and its Content Security Policy lets it speak to no other place
 from __future__ import annotations
 
 import http.server
-import json
 import pathlib
 import urllib.parse
 from collections.abc import Mapping
 
 from ranklite.models.serving.clients import BROWSER_FILE, FOLDER, VECTORS_FILE
 from ranklite.models.serving.clients.web import LITERT, PAGE
-from ranklite.models.serving.versions import (
-    METADATA_FILE,
-    PREPROCESSING_FILE,
-    read_model,
-    version_in,
-)
+from ranklite.models.serving.metadata_file import METADATA_FILE, read_metadata
+from ranklite.models.serving.versions import PREPROCESSING_FILE, read_model, version_in
 
 HOST = "127.0.0.1"
 LITERT_FOLDER = "examples/web/node_modules/@litertjs"  # of a checkout, after `make demo`
@@ -63,7 +58,7 @@ def files(path: str, litert: str | None = None) -> dict[str, pathlib.Path]:
             f"{version!r} has no page in {FOLDER}/web: only a version that is pushed with "
             "`push: {clients: true}` has one"
         )
-    metadata = json.loads((root / METADATA_FILE).read_text("utf-8"))
+    metadata = read_metadata(version)
     read_model(version, BROWSER_FILE, metadata)  # a damaged one is an error
     found = {_WEB + name.name: name for name in web.iterdir() if name.is_file()}
     found |= {f"/{name}": root / name for name in _BESIDE if (root / name).is_file()}

@@ -22,6 +22,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
+from ranklite.models.safe_arrow import safe_arrow
 from ranklite.models.serving.csv_format import (
     CsvFormat,
     checked_names,
@@ -34,6 +35,7 @@ Record = dict[str, Any]
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")  # of a letter that JSON writes as two: text needs both
 _OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open}  # by first bytes
 _ZSTD = b"\x28\xb5\x2f\xfd"
+_TOGETHER = 1 << 16  # rows of Parquet
 _COMPRESSED = (".gz", ".bz2", ".zst")
 _FORMATS = {
     ".csv": "csv",
@@ -87,6 +89,8 @@ class RowFile:
         from 1. Reading them raises a ValueError that names the line.
       form: How a CSV file is written, its delimiter included.
       uuids: Columns of a Parquet file that hold UUIDs.
+      batches: The same rows as record batches of Arrow, where the file is Parquet, with the number
+        of the first one.
     """
 
     path: str
@@ -95,6 +99,7 @@ class RowFile:
     rows: Iterator[tuple[int, Record]]
     form: CsvFormat
     uuids: frozenset[str] = frozenset()
+    batches: Iterator[tuple[int, Any]] | None = None
 
     def value(self, row: Mapping[str, Any], column: str) -> Any:
         """A value of a row; None where it is missing."""
@@ -122,8 +127,9 @@ def open_rows(
     kind = format_of(path, otherwise)
     try:
         if kind == "parquet":
-            rows = parquet_rows(path)
-            yield RowFile(path, kind, _parquet_columns(path), rows, form, uuid_columns(path))
+            names, uuids = _parquet_columns(path), uuid_columns(path)
+            rows, batches = parquet_rows(path), parquet_batches(path)
+            yield RowFile(path, kind, names, rows, form, uuids, batches)
             return
         with open_text(path, encoding) as file:
             if kind == "jsonl":
@@ -132,7 +138,7 @@ def open_rows(
                 delimiter, columns, rows = csv_rows(file, form)
                 known = dataclasses.replace(form, delimiter=delimiter)
                 yield RowFile(path, kind, columns, _named(path, rows), known)
-    except (UnicodeError, EOFError, zlib.error, gzip.BadGzipFile) as error:  # of its first line
+    except (csv.Error, UnicodeError, EOFError, zlib.error, gzip.BadGzipFile) as error:  # at once
         raise ValueError(f"{path}: {error or 'it ends early'}") from error
 
 
@@ -217,21 +223,38 @@ def _parquet_file(path: str) -> Any:
     pq = importlib.import_module("pyarrow.parquet")
     try:
         return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, RuntimeError) as error:
         raise ValueError(f"{path}: {error}") from error
 
 
 def _pyarrow(path: str, what: str) -> Any:
     try:
-        return importlib.import_module("pyarrow")
-    except ImportError:
+        return safe_arrow()
+    except ModuleNotFoundError:
         raise ValueError(
             f"{path}: reading {what} needs pyarrow: pip install pyarrow, or write plain CSV"
         ) from None
+    except ImportError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def parquet_rows(path: str, groups: Iterable[int] | None = None) -> Iterator[tuple[int, Record]]:
     """The rows of a Parquet file, or of some of its row groups; `plain` reads their values.
+
+    Raises:
+      ValueError: pyarrow is not installed, or cannot read the file.
+    """
+    for first, batch in parquet_batches(path, groups):
+        try:
+            rows = batch.to_pylist()
+        except (ArithmeticError, ValueError) as error:
+            raise ValueError(f"{path}: rows from {first} on: {error}") from error
+        yield from enumerate(rows, first)
+
+
+def parquet_batches(path: str, groups: Iterable[int] | None = None) -> Iterator[tuple[int, Any]]:
+    """The record batches of a Parquet file, or of some of its row groups, with the number of the
+    first row.
 
     Raises:
       ValueError: pyarrow is not installed, or cannot read the file.
@@ -242,12 +265,12 @@ def parquet_rows(path: str, groups: Iterable[int] | None = None) -> Iterator[tup
     for group in groups if groups is not None else range(len(sizes)):
         number = starts[group] + 1
         try:
-            for batch in file.read_row_group(group).to_batches():
-                for row in batch.to_pylist():
-                    yield number, row
-                    number += 1
+            batches = file.read_row_group(group).to_batches(_TOGETHER)
         except (ArithmeticError, OSError, ValueError) as error:  # pyarrow's are these
             raise ValueError(f"{path}: row group {group}: {error}") from error
+        for batch in batches:
+            yield number, batch
+            number += batch.num_rows
 
 
 def uuid_columns(path: str) -> frozenset[str]:

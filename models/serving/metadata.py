@@ -9,8 +9,8 @@ from typing import Any
 from ranklite.models.export.target import SERVING_DEFAULT, SERVING_RAW, LoadedModel, Target
 from ranklite.models.features.layout import MISSING_INT32, MISSING_INT64, MISSING_STRING
 from ranklite.models.features.raw_column import RawColumn
+from ranklite.models.serving.metadata_file import SCHEMA_VERSION
 
-SCHEMA_VERSION = 1
 # Keys of a configuration that say what a model is of; all others say how it is made.
 _SOURCE = ("source.files", "source.tables", "source.query", "split.train")
 _TASK = ("name", *_SOURCE, "label", "user", "item")

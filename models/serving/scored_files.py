@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ranklite.models.files import replaced
 from ranklite.models.serving.csv_format import CsvWriter
 from ranklite.models.serving.log_files import RowFile
 
 Scored = tuple[Mapping[str, Any], float]
-_BATCH = 10_000  # rows of Parquet that are written together
 
 
 def write(
@@ -31,9 +27,35 @@ def write(
     Returns:
       Number of rows.
     """
-    writer = {"query": _csv, "csv": _csv, "jsonl": _jsonl, "parquet": _parquet}[source.kind]
-    with _replaced(path) as temporary:
+    writer = {"query": _csv, "csv": _csv, "jsonl": _jsonl}[source.kind]
+    with replaced(path) as temporary:
         return writer(temporary, source, rows, column)
+
+
+def write_tables(path: str, source: RowFile, tables: Iterator[tuple[Any, Any]], column: str) -> int:
+    """Writes the record batches of a Parquet file with their scores, as `write` does.
+
+    Args:
+      path: The output.
+      source: Where they are from.
+      tables: Record batches, and an array with the scores of each.
+      column: Of the scores.
+
+    Returns:
+      Number of rows.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    field = pa.field(column, pa.float32())
+    count = 0
+    schema = pq.read_schema(source.path).append(field)
+    with replaced(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        for batch, scores in tables:
+            table = pa.Table.from_batches([batch])
+            writer.write_table(table.append_column(field, pa.array(scores)))
+            count += batch.num_rows
+    return count
 
 
 def _csv(path: str, source: RowFile, rows: Iterator[Scored], column: str) -> int:
@@ -55,35 +77,3 @@ def _jsonl(path: str, source: RowFile, rows: Iterator[Scored], column: str) -> i
             file.write(json.dumps({**row, column: score}, ensure_ascii=False) + "\n")
             count += 1
     return count
-
-
-def _parquet(path: str, source: RowFile, rows: Iterator[Scored], column: str) -> int:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    schema = pq.read_schema(source.path)
-    schema = schema.append(pa.field(column, pa.float32()))
-    count = 0
-    with pq.ParquetWriter(path, schema) as writer:
-        while batch := list(itertools.islice(rows, _BATCH)):
-            table = [{**row, column: score} for row, score in batch]
-            writer.write_table(pa.Table.from_pylist(table, schema=schema))
-            count += len(batch)
-    return count
-
-
-@contextlib.contextmanager
-def _replaced(path: str) -> Iterator[str]:
-    """A temporary file beside a path, which it replaces at the end."""
-    folder, name = os.path.split(os.path.abspath(path))
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
-    os.close(descriptor)
-    try:
-        yield temporary
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
-import json
 import os
-import time as clock
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ranklite.models.export import DEFAULT_TARGET, export_target
 from ranklite.models.export.target import BATCH, SCORE, SERVING_RAW
-from ranklite.models.features import raw_values
-from ranklite.models.features.fingerprints import Encoder
-from ranklite.models.features.raw_column import RawColumn
-from ranklite.models.serving import log_files, scored_files, trial
-from ranklite.models.serving.csv_format import CsvFormat
-from ranklite.models.serving.log_files import RowFile
-from ranklite.models.serving.state import History
-from ranklite.models.serving.versions import METADATA_FILE, read_model, version_in
+from ranklite.models.serving.files import loaded
+from ranklite.models.serving.metadata_file import DamagedFile, read_metadata
+from ranklite.models.serving.versions import version_in
 
-Row = Mapping[str, Any]
+if TYPE_CHECKING:  # what a first score does not need is imported where it is used
+    from ranklite.models.export.target import LoadedModel
+    from ranklite.models.serving.csv_format import CsvFormat
+    from ranklite.models.serving.inputs import Row
+    from ranklite.models.serving.log_files import RowFile
+    from ranklite.models.serving.prepared import PreparedItems
+    from ranklite.models.serving.state import History
+
+_TOGETHER = 16 * BATCH  # rows that are converted at once
+_OF_TABLE = 128 * BATCH
 
 
 class Scorer:
@@ -33,14 +36,15 @@ class Scorer:
       path: Folder of a version, or of all versions (the newest is taken).
       target: Which file of the version to score with, by the name of its export target; None takes
         the first one that the version was pushed with.
-      trusted: Whether the folder's writer is. The file is what `model.json` says in any case; of
-        a stranger's, which may be made to crash the runtime, False loads and runs it in a process
-        of its own first: about 0.2 s.
+      trusted: Whether the folder's writer is. The file is what `model.json` says in any case; it is
+        mapped into memory, so nobody may write into it, as nobody does who pushes. A stranger's,
+        which may be made to crash the runtime, False copies, and loads and runs in a process of its
+        own first: about 0.2 s.
 
     Raises:
       FileNotFoundError: There is no version.
       ValueError: The version has no file of the target.
-      DamagedFile: The model's file is not the one that was pushed.
+      DamagedFile: The model's file is not the one that was pushed, or `model.json` is not.
       UnknownEntry: Its export target is not registered here.
       UnreadableModel: The runtime cannot load its file.
 
@@ -57,24 +61,48 @@ class Scorer:
 
     def __init__(self, path: str, target: str | None = None, *, trusted: bool = True) -> None:
         self.path = path = version_in(path)
-        with open(os.path.join(path, METADATA_FILE), encoding="utf-8") as file:
-            self.metadata: dict[str, Any] = json.load(file)
-        # What the file says of its inputs is enough: no feature's kind is imported.
-        self._columns = [RawColumn.of_entry(entry) for entry in self.metadata["features"]]
+        self.metadata: dict[str, Any] = read_metadata(path)
+        self._source = (self.metadata.get("config") or {}).get("source") or {}
         first = self.metadata.get("target", DEFAULT_TARGET)
         there = sorted(self.metadata.get("targets") or (first,))
         if target is not None and target not in there:
             raise ValueError(
                 f"{path}: no file of the target {target!r}, only of {', '.join(there)}"
             )
-        shipped = export_target(target or first)
-        content = read_model(path, shipped.file, self.metadata)
-        if not trusted:
-            trial.check(shipped.name, content)
-        self._model = shipped.load(content)
-        if shipped.name == first and (entry := self.metadata.get("fingerprint")):
+        self._target = export_target(target or first)
+        self._is_first = self._target.name == first
+        self._take(loaded(self._target, path, self.metadata, trusted=trusted))
+
+    def _take(self, model: LoadedModel) -> None:
+        # These were imported while the file was digested.
+        from ranklite.models.features.fingerprints import Encoder
+        from ranklite.models.features.raw_column import RawColumn
+        from ranklite.models.serving.inputs import Inputs
+        from ranklite.models.serving.ranking import Ranking
+
+        self._model = model
+        if self._is_first and (entry := self.metadata.get("fingerprint")):
             # The file says so too; to read it there takes a tenth of what loading does.
-            self._model.encoder = Encoder.of_entry(entry)
+            model.encoder = Encoder.of_entry(entry)
+        # What the file says of its inputs is enough: no feature's kind is imported.
+        self._columns = [RawColumn.of_entry(entry) for entry in self.metadata.get("features", ())]
+        taken, described = set(model.inputs(SERVING_RAW)), {c.name for c in self._columns}
+        if taken != described:
+            raise DamagedFile(
+                f"{self.path}: model.json describes other inputs than the file takes: "
+                f"{', '.join(sorted(taken ^ described))}"
+            )
+        self._inputs = Inputs(self._columns, model.encoder)
+        user = (self.metadata.get("past") or {}).get("user")
+        file = os.path.join(self.path, self._target.file)
+        self._ranking = Ranking(model, self._inputs, user, file)
+        self._scores = self._ranking.scores
+
+    def copy(self) -> Scorer:
+        """Another scorer of the same bytes, for another thread: a scorer is of one at a time."""
+        other = copy.copy(self)
+        other._take(self._target.load(self._model.content))
+        return other
 
     def score(self, rows: Iterable[Row]) -> npt.NDArray[np.float32]:
         """Probabilities of a positive [R].
@@ -89,19 +117,80 @@ class Scorer:
           KeyError: A row lacks a feature.
           ValueError: A value is not of its feature's type.
         """
-        return self._score(enumerate(rows))
+        if type(rows) is list and len(rows) == 1:
+            return self._scores(self._inputs.of_row(rows[0]))
+        parts, first, rest = [], 0, iter(rows)
+        while some := list(itertools.islice(rest, _TOGETHER)):
+            parts.append(self._scores(self._inputs.of_rows(some, first)))
+            first += len(some)
+        return _joined(parts)
 
-    def _score(self, iterator: Iterator[tuple[int, Row]]) -> npt.NDArray[np.float32]:
-        parts = []
-        while batch := list(itertools.islice(iterator, BATCH)):
-            inputs = {column.name: self._array(column, batch) for column in self._columns}
-            parts.append(self._scores(inputs))
-        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    def score_columns(self, table: Any) -> npt.NDArray[np.float32]:
+        """The same of a table [R]: values are converted a column at a time.
+
+        Args:
+          table: A mapping from feature to a sequence or an array of numpy, a pandas or polars
+            DataFrame, a pyarrow Table or RecordBatch, a structured array, or what has Arrow's
+            `__arrow_c_stream__`. Values are those that `score` takes; None, NaN, NA and Arrow's
+            null are missing ones. A multi-valued feature is a column of lists, or an array with two
+            dimensions. Other columns are ignored.
+
+        Raises:
+          KeyError: The table lacks a feature.
+          TypeError: It is no table.
+          ValueError: A value is not of its feature's type; the message names row and feature.
+
+        Example:
+            >>> scorer = Scorer("pushed")
+            >>> columns = {"user": ["u1", None], "item": np.array([2, 3])}
+            >>> columns |= {"tags": [["a", "b"], []], "price": np.array([1.5, np.nan])}
+            >>> scorer.score_columns(columns).shape
+            (2,)
+        """
+        from ranklite.models.serving.tables import Table
+
+        columns, parts = Table(table), []
+        for start in range(0, max(1, columns.rows), _OF_TABLE):
+            stop = min(start + _OF_TABLE, columns.rows)
+
+            def where(place: int, start: int = start) -> str:
+                return f"row {start + place}"
+
+            parts.append(self._scores(self._inputs.of_table(columns, start, stop, where)))
+        return _joined(parts)
+
+    def prepare(self, items: Sequence[Row] | Any) -> PreparedItems:
+        """Encodes candidates once, for `top_k` to rank them for many users.
+
+        Args:
+          items: A mapping for each candidate, all of them with the same features, or a table as
+            `score_columns` takes it, of the features that candidates have.
+
+        Returns:
+          What `top_k` of this scorer takes in the place of the candidates. It does not follow what
+          becomes of `items`.
+
+        Raises:
+          KeyError: A candidate lacks a feature that another one has.
+          ValueError: A value is not of its feature's type.
+
+        Example:
+            >>> scorer = Scorer("pushed")
+            >>> items = scorer.prepare({"item": [1, 2, 3], "price": [9.5, None, 1.0]})
+            >>> context = {"user": "u1", "tags": ["a"]}
+            >>> same = [{"item": 1, "price": 9.5}, {"item": 2, "price": None}]
+            >>> scorer.top_k(context, items, k=2) == scorer.top_k(
+            ...     context, [*same, {"item": 3, "price": 1.0}], k=2
+            ... )
+            True
+        """
+        keys = self.history().row_keys if self.metadata.get("past") else ()
+        return self._ranking.prepare(items, keys)
 
     def top_k(
         self,
         user: Row,
-        items: Sequence[Row],
+        items: Sequence[Row] | PreparedItems,
         k: int,
         *,
         history: History | None = None,
@@ -114,53 +203,17 @@ class Scorer:
 
         Args:
           user: Features of the user and the context.
-          items: Features of each candidate; they take precedence.
+          items: Features of each candidate, or what `prepare` makes of them; they take precedence.
           k: How many; all where there are fewer.
           history: The user's past; None leaves it out.
           time: When they are ranked, seconds since 1970, for the history; None is now.
 
         Raises:
-          ValueError: k is negative.
+          KeyError: A feature is neither the user's nor the candidates'.
+          ValueError: k is negative, a value is not of its feature's type, or the candidates were
+            prepared by a scorer of another file.
         """
-        if k < 0:
-            raise ValueError(f"k = {k}; it is a number of items, 0 or more")
-        if history is not None:
-            moment = clock.time() if time is None else time
-            items = history.with_past(items, moment)
-            user = {**user, **history.shared(moment)}
-        scores = self._candidates(user, items)
-        best = np.argsort(-scores, kind="stable")[:k]
-        return [(int(index), float(scores[index])) for index in best]
-
-    def _candidates(self, shared: Row, items: Sequence[Row]) -> npt.NDArray[np.float32]:
-        """Scores [R] of rows that differ from `shared` by what the items hold."""
-        own = {name for item in items for name in item}
-        parts = [np.zeros(0, np.float32)]
-        for first in range(0, len(items), BATCH):
-            batch = enumerate(items[first : first + BATCH], first)
-            rows = [(number, {**shared, **item}) for number, item in batch]
-            inputs = {}
-            for column in self._columns:
-                if column.name in own:
-                    inputs[column.name] = self._array(column, rows)
-                else:
-                    one = self._array(column, [(0, shared)])
-                    count = 1 if self._is_of_user(column) else len(rows)
-                    inputs[column.name] = np.repeat(one, count, axis=0)
-            parts.append(self._scores(inputs))
-        return np.concatenate(parts)
-
-    def _is_of_user(self, column: RawColumn) -> bool:
-        """Whether the file takes one row of a column for all candidates of a user."""
-        about = self.metadata.get("past") or {}
-        return column.past is not None and column.past.is_only_of(about.get("user"))
-
-    def _scores(self, inputs: Mapping[str, Any]) -> npt.NDArray[np.float32]:
-        """The scores of a batch; one that is no number would rank above all others."""
-        scores = self._model.score(inputs, SERVING_RAW)
-        if not np.isfinite(scores).all():
-            raise ValueError(f"the model gives no number for {inputs}")
-        return scores
+        return self._ranking.top_k(user, items, k, history, time)
 
     def history(self) -> History:
         """A new user's history, for what this model reads of it.
@@ -168,6 +221,8 @@ class Scorer:
         Raises:
           ValueError: The model reads nothing of the past.
         """
+        from ranklite.models.serving.state import History
+
         return History(self.metadata)
 
     def score_file(self, source: str, target: str, *, column: str = SCORE) -> int:
@@ -175,8 +230,7 @@ class Scorer:
 
         It reads CSV, JSON Lines and Parquet, by the file's name, as the model's own log was read:
         the configuration's CSV settings and encoding travel with it, and columns go by their names
-        in the log. What is written is in the same format, uncompressed where it is text. Text that
-        a spreadsheet would take for a formula is left as it is.
+        in the log. The output has the same format, uncompressed; text is left as it is.
 
         Args:
           source: The input.
@@ -192,79 +246,36 @@ class Scorer:
         """
         if os.path.realpath(source) == os.path.realpath(target):
             raise ValueError(f"{target!r} is the input; give the output another name")
+        from ranklite.models.serving import log_files
+
         written = self._source.get("format")
         with log_files.open_rows(source, self.csv_format, self.encoding, written) as file:
             return self.score_rows(file, target, column=column)
 
     def score_rows(self, file: RowFile, target: str, *, column: str = SCORE) -> int:
         """Scores the rows of an open file, as `score_file` does; of a query's result to CSV."""
-        self._check_columns(file, column)
-        return scored_files.write(target, file, self._scored(file, column), column)
+        from ranklite.models.serving import file_rows, scored_files
+
+        file_rows.check_columns(file, self._columns, column)
+        if file.batches is not None:
+            tables = file_rows.scored_tables(file, self._inputs, self._scores)
+            return scored_files.write_tables(target, file, tables, column)
+        rows = file_rows.scored_rows(file, self._inputs, self._scores, column, _TOGETHER)
+        return scored_files.write(target, file, rows, column)
 
     @property
     def csv_format(self) -> CsvFormat:
         """How CSV files of the model's log are written."""
-        return CsvFormat.of_entry(self._source.get("csv") or {})
+        from ranklite.models.serving import csv_format
+
+        return csv_format.CsvFormat.of_entry(self._source.get("csv") or {})
 
     @property
     def encoding(self) -> str:
         """Of text files of the model's log."""
         return str(self._source.get("encoding", "utf-8"))
 
-    @property
-    def _source(self) -> Mapping[str, Any]:
-        config: Mapping[str, Any] = self.metadata.get("config") or {}
-        return config.get("source") or {}
 
-    def _scored(self, file: RowFile, column: str) -> Iterator[tuple[Row, float]]:
-        """The rows of a file with their scores."""
-        while batch := list(itertools.islice(file.rows, BATCH)):
-            inputs = {each.name: self._of_file(file, each, batch) for each in self._columns}
-            scores = self._scores(inputs)
-            for (line, row), score in zip(batch, scores, strict=True):
-                if file.columns is None and column in row:
-                    raise ValueError(f"{file.path}:{line}: it has {column!r} already")
-                yield row, float(score)
-
-    def _check_columns(self, file: RowFile, column: str) -> None:
-        if file.columns is None:
-            return
-        logged = [each.source for each in self._columns if each.past is None]
-        absent = [column for column in logged if column not in file.columns]
-        if absent:
-            raise ValueError(f"{file.path}: no column {', '.join(absent)}; it has {file.columns}")
-        if column in file.columns:
-            raise ValueError(
-                f"{file.path}: it has a column {column!r} already; call the scores otherwise"
-            )
-
-    def _of_file(
-        self, file: RowFile, column: RawColumn, rows: Sequence[tuple[int, Row]]
-    ) -> npt.NDArray[Any]:
-        values = []
-        for line, row in rows:
-            value = file.value(row, column.source)
-            try:
-                if file.kind == "csv":
-                    value = raw_values.parse(column, value)
-                values.append(raw_values.convert(column, value))
-            except ValueError as error:
-                raise ValueError(f"{file.path}:{line}: {error}") from error
-        return raw_values.array(column, values)
-
-    def _array(self, column: RawColumn, rows: Sequence[tuple[int, Row]]) -> npt.NDArray[Any]:
-        name, values = column.name, []
-        for number, row in rows:
-            if name not in row and column.past is None:
-                raise KeyError(
-                    f"row {number} has no feature {name!r}; None says that a value is missing"
-                )
-        made = raw_values.plain(column, [row.get(name) for _, row in rows])
-        if made is not None:
-            return made
-        for number, row in rows:
-            try:
-                values.append(raw_values.convert(column, row.get(column.name)))
-            except ValueError as error:
-                raise ValueError(f"row {number}: {error}") from error
-        return raw_values.array(column, values)
+def _joined(parts: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    """The scores [R] of batches, one after the other; there may be none."""
+    return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.float32), *parts])

@@ -195,6 +195,16 @@ class History(EventState):
         self._shared = [pair for pair in self._columns if pair[1].is_only_of(self._user)]
         self._by_row = [pair for pair in self._columns if not pair[1].is_only_of(self._user)]
 
+    @property
+    def row_columns(self) -> list[str]:
+        """The columns of the past that depend on the candidate."""
+        return [column.name for column, _ in self._by_row]
+
+    @property
+    def row_keys(self) -> list[str]:
+        """What of a candidate these are looked up by."""
+        return sorted({key for _, of in self._by_row for key in of.by})
+
     def shared(self, time: float) -> dict[str, Any]:
         """The columns of the past that all candidates share."""
         return self._values({}, time, self._shared)

@@ -6,21 +6,24 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import mmap
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
-METADATA_FILE = "model.json"
+from ranklite.models.files import umask
+from ranklite.models.serving.metadata_file import (
+    METADATA_FILE,
+    DamagedFile,
+    read_metadata,
+    sealed,
+)
+
 PREPROCESSING_FILE = "preprocessing.json"
 _MODEL_PREFIX = "model."  # `model.<suffix of the export target>`
 _STAGING = ".pushing-"
 _LOCK = ".lock"
-
-
-class DamagedFile(ValueError):
-    """A file of a version is not what was pushed."""
+Buffer: TypeAlias = "bytes | mmap.mmap"
 
 
 def _numbers(destination: str) -> list[int]:
@@ -103,7 +106,7 @@ def write_version(
     reader sees all of it or nothing, and a killed push leaves nothing visible. Leftovers of
     killed pushes go away with the next one. Where the newest version holds the same model, nothing
     is written: a repeated push makes no second version. `model.json`, where it is among the
-    documents, says size and SHA-256 of every other file: `files`.
+    documents, says size and SHA-256 of every other file, `files`, and its own digest.
 
     Args:
       destination: Folder of the versions; made if needed.
@@ -118,6 +121,9 @@ def write_version(
     Raises:
       ValueError: There is no model, or one whose name is no model's.
     """
+    import shutil  # who reads a version needs neither
+    import tempfile
+
     wrong = [name for name in models if not is_model(name)]
     if wrong or not models:
         raise ValueError(f"a version holds models called `model.<suffix>`, not {wrong or 'none'}")
@@ -125,19 +131,19 @@ def write_version(
     with _exclusive(destination):
         for name in os.listdir(destination):
             if name.startswith(_STAGING):
-                shutil.rmtree(os.path.join(destination, name))
+                _remove(os.path.join(destination, name))
         newest = latest_version(destination)
         if newest is not None and _same(newest, models):
             return newest
         staging = tempfile.mkdtemp(prefix=_STAGING, dir=destination)
-        os.chmod(staging, 0o755)
+        os.chmod(staging, 0o777 & ~umask())
         contents = {**models, **(files or {})}
         about = {f"{name}.json": document for name, document in documents.items()}
         metadata = about.pop(METADATA_FILE, None)
         contents |= {name: _json(document) for name, document in about.items()}
         if metadata is not None:
             entries = {name: digest(content) for name, content in contents.items()}
-            contents[METADATA_FILE] = _json({**metadata, "files": entries})
+            contents[METADATA_FILE] = _json(sealed({**metadata, "files": entries}))
         for name, content in contents.items():
             _write(os.path.join(staging, name), content)
         _flush(staging)
@@ -154,7 +160,7 @@ def write_version(
         return target
 
 
-def digest(content: bytes) -> dict[str, Any]:
+def digest(content: Buffer) -> dict[str, Any]:
     """Size and SHA-256 of a file, as `model.json` says them."""
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
@@ -170,18 +176,42 @@ def read_model(version: str, name: str, metadata: Mapping[str, Any]) -> bytes:
     Raises:
       DamagedFile: Its content is not what was pushed.
     """
-    path = os.path.join(version, name)
-    with open(path, "rb") as file:
+    with open(os.path.join(version, name), "rb") as file:
         content = file.read()
+    check_model(version, name, content, metadata)
+    return content
+
+
+def check_model(version: str, name: str, content: Buffer, metadata: Mapping[str, Any]) -> None:
+    """Holds what was read or mapped of a model's file to what `read_model` does.
+
+    Raises:
+      DamagedFile: It is not what was pushed.
+    """
     expected = (metadata.get("files") or {}).get(name)
     actual = digest(content)
     if expected is not None and expected != actual:
         raise DamagedFile(
-            f"{path} is not the file that was pushed: it has {actual['bytes']} bytes and SHA-256 "
-            f"{actual['sha256'][:16]}..., model.json says {expected.get('bytes')} and "
-            f"{str(expected.get('sha256'))[:16]}...; push again, or take another version"
+            f"{os.path.join(version, name)} is not the file that was pushed: it has "
+            f"{actual['bytes']} bytes and SHA-256 {actual['sha256'][:16]}..., model.json says "
+            f"{expected.get('bytes')} and {str(expected.get('sha256'))[:16]}...; push again, or "
+            "take another version"
         )
-    return content
+
+
+def check_version(version: str) -> None:
+    """Holds every file of a version to the size and the digest that `model.json` says.
+
+    Args:
+      version: The folder.
+
+    Raises:
+      OSError: A file is missing, or cannot be read.
+      DamagedFile: A file's content is not what was pushed.
+    """
+    metadata = read_metadata(version)
+    for name in metadata.get("files") or map(os.path.basename, model_files(version)):
+        read_model(version, name, metadata)
 
 
 def _json(document: Mapping[str, Any]) -> bytes:
@@ -211,6 +241,16 @@ def _flush(folder: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _remove(path: str) -> None:
+    """Removes a folder, or what a stranger put in its place."""
+    import shutil
+
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        os.remove(path)
 
 
 @contextlib.contextmanager

@@ -61,7 +61,7 @@ def tried(path: str, limits: Limits) -> Loaded:
         row = {entry["name"]: None for entry in first.metadata["features"]}
         first.score([row])
         first.top_k(row, [row, row], 1)
-        others = (Scorer(path) for _ in range(1, limits.threads))
+        others = (first.copy() for _ in range(1, limits.threads))
         return Loaded([first, *others], limits)
     except Exception as error:  # whatever is wrong with a file, it is the file's
         raise Refused(f"{type(error).__name__}: {error}") from error

@@ -13,10 +13,13 @@ import pytest
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import DeepFMConfig, build_deepfm
 from ranklite.models.export import tflite_convert as export
+from ranklite.models.export import tflite_graph
+from ranklite.models.export.target import SERVING_RAW
 from ranklite.models.features.constants import STATE, PreprocessingConstants
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.features.raw_signature import RawFeatures
+from ranklite.models.serving.prepared import PreparedItems
 from ranklite.models.serving.scorer import Scorer
 from ranklite.models.serving.state import EventState, History
 from ranklite.models.serving.versions import write_version
@@ -196,3 +199,36 @@ def test_lists_of_the_user_are_those_that_only_he_keys() -> None:
     by_hour = FeatureSet.model_validate(others)
     assert [f.name for f in by_hour.id_features][-2:] == ["near", "seen"]
     assert not by_hour.list_fields["near"].of_user
+
+
+def looked_up_again(scorer: Scorer, prepared: PreparedItems) -> list[str]:
+    """Operators by which the second half looks something up: a state that is stored, too."""
+    (halves,) = scorer._model._halves.values()  # type: ignore[attr-defined]
+    assert set(prepared.parts or ()) <= halves.cut.between.keys()
+    graph = tflite_graph.read(scorer._model.content).graphs[SERVING_RAW]
+    names = [graph.operators[place].name for place in halves.cut.second]
+    return [name for name in names if name in ("GATHER", "FLOOR_MOD")]
+
+
+def test_prepared_candidates_are_ranked_with_a_history(scorer: Scorer) -> None:
+    history = scorer.history()
+    events(history)
+    time = 1e9 + 4100
+    candidates = [{"item": k % 4, "tags": ["a", "b"][: k % 3]} for k in range(40)]
+    columns = {name: [row[name] for row in candidates] for name in ("item", "tags")}
+    expected = scorer.top_k({}, candidates, 12, history=history, time=time)
+    assert expected != scorer.top_k({}, candidates, 12, time=time)
+    for items in (candidates, columns):
+        prepared = scorer.prepare(items)
+        assert prepared.parts
+        assert not looked_up_again(scorer, prepared)
+        assert scorer.top_k({}, prepared, 12, history=history, time=time) == expected
+        assert scorer.top_k({}, prepared, 12) == scorer.top_k({}, candidates, 12)
+        sent = {"stats_count": 3.0, "seen": [1, 2], "seen_outcome": [1.0, 0.0]}
+        assert scorer.top_k(sent, prepared, 12) == scorer.top_k(sent, candidates, 12)
+        assert scorer.top_k(sent, prepared, 12) != scorer.top_k({}, prepared, 12)
+    assert [sorted(key) for key in prepared.keys[:2]] == [["tags"], ["tags"]]
+    stored = {"item": [1, 2, 5], "tags": [[], [], []], "stats_count": [None, 4.0, None]}
+    rows = [dict(zip(stored, row, strict=True)) for row in zip(*stored.values(), strict=True)]
+    for user in ({}, sent):
+        assert scorer.top_k(user, scorer.prepare(stored), 3) == scorer.top_k(user, rows, 3)

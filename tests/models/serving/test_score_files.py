@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from ranklite.models.serving.csv_format import CsvFormat, CsvWriter, delimiter_of, records
 from ranklite.models.serving.log_files import open_rows
+from ranklite.models.serving.metadata_file import sealed
 from ranklite.models.serving.scorer import Scorer
 from tests.pushed_model import ROW, push
 
@@ -48,7 +49,7 @@ def with_source(version: pathlib.Path, tmp_path: pathlib.Path, **source: Any) ->
     metadata = json.loads((copy / "model.json").read_text())
     metadata["config"] = {**metadata["config"], "source": source}
     (copy / "model.json").unlink()
-    (copy / "model.json").write_text(json.dumps(metadata))
+    (copy / "model.json").write_text(json.dumps(sealed(metadata)))
     return Scorer(str(copy))
 
 

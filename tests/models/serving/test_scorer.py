@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ranklite.models.export import mapped, tflite_runtime
 from ranklite.models.export.onnx_convert import from_tflite
 from ranklite.models.export.quiet import without_runtime_log
 from ranklite.models.export.target import SERVING_RAW, UnreadableModel
 from ranklite.models.export.tflite_runtime import LiteModel
-from ranklite.models.serving import trial
+from ranklite.models.serving import files, trial
 from ranklite.models.serving import versions as bundle
 from ranklite.models.serving.scorer import Scorer
 from tests.pushed_model import ROW, push
@@ -153,6 +154,7 @@ def test_a_csv_file(scorer: Scorer, tmp_path: pathlib.Path) -> None:
         ("", "no column user"),
     ],
 )
+@pytest.mark.fault("a row to score is wrong", "named; no output is left")
 def test_a_bad_csv_file_leaves_nothing(
     scorer: Scorer, tmp_path: pathlib.Path, text: str, message: str
 ) -> None:
@@ -177,12 +179,15 @@ def test_no_tensorflow_is_imported(pushed: str) -> None:
     code = (
         "import sys, json; from ranklite.models.serving.scorer import Scorer\n"
         f"Scorer({pushed!r}).score([json.loads({json.dumps(json.dumps(ROW))})])\n"
-        "print([m for m in ('tensorflow', 'tfx', 'pydantic', 'pandas') if m in sys.modules])"
+        "late = ['ranklite.models.export.tflite_halves', 'ai_edge_litert.tools.flatbuffer_utils']\n"
+        "some = ['tensorflow', 'tfx', 'pydantic', 'pandas', *late]\n"
+        "print([m for m in some if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.fault("a pushed file is damaged", "refused before the runtime sees it")
 def test_a_damaged_file_is_refused_before_it_is_loaded(tmp_path: pathlib.Path) -> None:
     version = push(tmp_path)
     path = version / "model.tflite"
@@ -207,6 +212,7 @@ tflite_runtime.LiteModel.__init__ = load
 """
 
 
+@pytest.mark.fault("a stranger's file crashes the runtime", "the scorer lives, and says so")
 def test_a_file_that_crashes_the_runtime_is_an_error(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -290,3 +296,75 @@ print(len(scorer.score([row])), len(scorer.top_k(row, [{{"item": 1}}, {{"item": 
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("1 1\n", "")
+
+
+def test_a_file_is_mapped_and_what_was_digested_is_loaded(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another file may take its name between the two: it is not the one that was looked at."""
+    version = push(tmp_path)
+    expected = Scorer(str(version)).score([ROW])
+    content = (version / "model.tflite").read_bytes()
+    given: list[dict[str, Any]] = []
+    check, make = files.check_model, tflite_runtime.Interpreter
+
+    def checked(*arguments: Any) -> None:
+        check(*arguments)
+        (tmp_path / "other").write_bytes(b"no model")
+        os.replace(tmp_path / "other", version / "model.tflite")
+
+    def made(**arguments: Any) -> Any:
+        given.append(arguments)
+        return make(**arguments)
+
+    monkeypatch.setattr(files, "check_model", checked)
+    monkeypatch.setattr(tflite_runtime, "Interpreter", made)
+    scorer = Scorer(str(version))
+    assert "model_path" in given[0]
+    np.testing.assert_array_equal(scorer.score([ROW]), expected)
+    assert scorer._model.content == content
+    prepared = scorer.prepare([{"item": 2, "tags": ["a", "b"], "price": 1.5}])
+    assert scorer.top_k({"user": "u1"}, prepared, 1) == [(0, expected[0])]
+    with pytest.raises(bundle.DamagedFile):
+        Scorer(str(version))
+    (version / "model.tflite").write_bytes(content)
+    monkeypatch.setattr(files, "check_model", check)
+    monkeypatch.setattr(mapped.os.path, "exists", lambda path: False)
+    Scorer(str(version))  # a system without paths of open files
+    assert given[-1]["model_content"] == content
+    given.clear()
+    Scorer(str(version), trusted=False)
+    assert given[0]["model_content"] == content
+
+
+def test_a_copy_scores_the_same_bytes(tmp_path: pathlib.Path) -> None:
+    version = push(tmp_path, strings=True)
+    for target in ("tflite", "tflite_strings"):
+        scorer = Scorer(str(version), target, trusted=False)
+        (version / scorer._target.file).write_bytes(b"no model")
+        other = scorer.copy()
+        np.testing.assert_array_equal(other.score([ROW]), scorer.score([ROW]))
+        assert other._model is not scorer._model
+        assert other._inputs.of_row(ROW) is not scorer._inputs.of_row(ROW)
+        items = [{"item": k, "tags": ["a"], "price": 1.0} for k in range(5)]
+        assert other.top_k({"user": "u1"}, scorer.prepare(items), 5) == scorer.top_k(
+            {"user": "u1"}, other.prepare(items), 5
+        )
+
+
+def test_open_files_are_closed(tmp_path: pathlib.Path) -> None:
+    version = push(tmp_path)
+    scorer = Scorer(str(version))
+    scorer.score([ROW])
+
+    def are_open() -> list[str]:
+        return sorted(os.listdir("/dev/fd"), key=int)
+
+    before = are_open()
+    del scorer
+    for _ in range(3):
+        Scorer(str(version))
+    (version / "model.tflite").write_bytes(b"")
+    with pytest.raises(bundle.DamagedFile, match="it has 0 bytes"):
+        Scorer(str(version))
+    assert len(are_open()) <= len(before)

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from ranklite.models.serving import versions as bundle
+from ranklite.models.serving.metadata_file import sealed
 
 KILLED_PUSH = """
 import os, signal, sys
@@ -47,7 +48,7 @@ def test_versions_count_up(tmp_path: pathlib.Path) -> None:
     assert bundle.versions(folder) == [1, 10, 11]
     written = json.loads((tmp_path / "pushed/10/model.json").read_text())
     sha256 = "3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d"  # of b"b"
-    assert written == {"v": 2, "files": {"model.tflite": {"bytes": 1, "sha256": sha256}}}
+    assert written == sealed({"v": 2, "files": {"model.tflite": {"bytes": 1, "sha256": sha256}}})
 
 
 def test_the_same_model_makes_no_second_version(tmp_path: pathlib.Path) -> None:
@@ -63,8 +64,37 @@ def test_only_the_newest_are_kept(tmp_path: pathlib.Path) -> None:
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".pushing")]
 
 
+@pytest.mark.fault("something else lies under a staging name", "removed; the push goes on")
+def test_what_a_stranger_left_under_a_staging_name_is_no_obstacle(tmp_path: pathlib.Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kept").touch()
+    pushed = tmp_path / "pushed"
+    (pushed / ".pushing-folder" / "below").mkdir(parents=True)
+    (pushed / ".pushing-file").touch()
+    (pushed / ".pushing-link").symlink_to(elsewhere)
+    assert bundle.write_version(str(pushed), model(b"a"), {}).endswith("1")
+    assert sorted(os.listdir(pushed)) == [".lock", "1"]
+    assert (elsewhere / "kept").exists()
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o755), (0o077, 0o700)])
+def test_a_version_has_the_mode_that_the_umask_says(
+    tmp_path: pathlib.Path, umask: int, mode: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        version = pathlib.Path(bundle.write_version(str(tmp_path), model(b"a"), {"model": {}}))
+    finally:
+        os.umask(before)
+    assert version.stat().st_mode & 0o777 == mode
+    for path in version.iterdir():
+        assert path.stat().st_mode & 0o777 == mode & 0o666
+
+
 # 1-3: flushing the three files; 4: their folder; 5: the rename; 6: flushing the destination.
 @pytest.mark.parametrize("point", [1, 2, 3, 4, 5, 6])
+@pytest.mark.fault("a push is killed at each of its steps", "a reader sees whole versions only")
 def test_a_killed_push_leaves_nothing_half_visible(tmp_path: pathlib.Path, point: int) -> None:
     bundle.write_version(str(tmp_path), model(b"old"), {"model": {"v": 1}})
     code = KILLED_PUSH.format(point=point, keep=None)
@@ -81,6 +111,7 @@ def test_a_killed_push_leaves_nothing_half_visible(tmp_path: pathlib.Path, point
 
 
 # 7: the rename that hides the old version, after the new one stands.
+@pytest.mark.fault("a push is killed while it removes old versions", "both stay whole")
 def test_a_push_killed_while_pruning_keeps_both(tmp_path: pathlib.Path) -> None:
     bundle.write_version(str(tmp_path), model(b"old"), {})
     code = KILLED_PUSH.format(point=7, keep=1)

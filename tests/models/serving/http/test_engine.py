@@ -105,6 +105,7 @@ def test_versions_are_not_mixed(engine: Engine, batches: list[int]) -> None:
     assert batches == [1, 2, 1]
 
 
+@pytest.mark.fault("one row of a batch of requests is wrong", "its request alone fails")
 def test_a_bad_row_fails_its_own_request_alone(engine: Engine) -> None:
     scorer = Halves()
     one = version("1", scorer)

@@ -1,28 +1,20 @@
-"""Which run it is that this process executes, for its page.
-
-No property of the stage says it, since those are the key of the cache.
-"""
+"""Which run it is that this process executes, for its page."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 
+from ranklite.components.current import Current
 from ranklite.models.reporting.facts import CurrentRun
 
-_current: list[CurrentRun] = []
+_run: Current[CurrentRun] = Current()
 
 
-@contextlib.contextmanager
-def current(run: CurrentRun) -> Iterator[None]:
+def current(run: CurrentRun) -> contextlib.AbstractContextManager[None]:
     """Makes it known while it is under way."""
-    _current.append(run)
-    try:
-        yield
-    finally:
-        _current.remove(run)
+    return _run.known(run)
 
 
 def current_run() -> CurrentRun | None:
     """The run that is under way; None where none was given."""
-    return _current[-1] if _current else None
+    return _run.value

@@ -12,7 +12,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from ranklite.components import artifact_io, repeated_inputs
-from ranklite.components.artifact_types import ITEM_LABELS_FILE, PAGE_FILE, SCORES_FILE
+from ranklite.components.artifact_json import ITEM_LABELS_FILE, PAGE_FILE, SCORES_FILE
 from ranklite.components.blessings import refused_by
 from ranklite.components.run_report import gather
 from ranklite.components.run_report.current import current_run

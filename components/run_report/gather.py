@@ -11,13 +11,14 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.utils import io_utils
 
-from ranklite.components import artifact_io, artifact_json
-from ranklite.components.artifact_types import REPORT_FILE, SEEDS_FILE, TRIALS_FILE
+from ranklite.components import artifact_json
+from ranklite.components.artifact_json import REPORT_FILE, SEEDS_FILE, TRIALS_FILE
 from ranklite.components.blessings import verdicts
 from ranklite.components.run_logs import EXECUTION, MODEL_RUN
 from ranklite.components.run_report import columns
 from ranklite.components.validation_gate.executor import ANOMALIES_FILE
 from ranklite.models import environment
+from ranklite.models.compression.file_size import Expected
 from ranklite.models.reporting import tensorboard, training_words
 from ranklite.models.reporting.columns import Column
 from ranklite.models.reporting.facts import Facts
@@ -42,9 +43,14 @@ def facts(
     if "stage_report" in folders:
         report = artifact_json.read(folders["stage_report"], REPORT_FILE)
         report["verdicts"] = verdicts(report, folders)
-    warm = artifact_io.metrics(folders["float_checkpoint"]) if "float_checkpoint" in folders else {}
+    warm = (
+        artifact_json.metrics(folders["float_checkpoint"]) if "float_checkpoint" in folders else {}
+    )
     if report is not None:
         report["warnings"] += training_words.warnings(warm, ingest or {})
+        if "float_checkpoint" in folders:
+            trained = artifact_json.checkpoint(folders["float_checkpoint"])
+            report["warnings"] += Expected.of(config).of_checkpoint(trained)
     searched = None
     if "settings_trials" in folders:
         searched = artifact_json.read(folders["settings_trials"], TRIALS_FILE)

@@ -240,6 +240,40 @@ def slice_verdicts(
     return verdicts
 
 
+def fall_verdicts(
+    gates: GatesConfig, shipped: Mapping[str, Any], last: Mapping[str, Any]
+) -> list[Verdict]:
+    """The verdict on what the file has lost against the figures of the last push, each on its rows.
+
+    The model pushed last, judged on the rows of today, is no measure where these are damaged: it
+    does badly on them too.
+
+    Args:
+      gates: The thresholds.
+      shipped: Figures of the file, `auc` and its `interval`.
+      last: `report.json` of the run that pushed last.
+    """
+    before = last.get("stages", {}).get(SHIPPED, {})
+    ranges = [figures.get("interval", {}).get("auc") for figures in (before, shipped)]
+    if gates.max_auc_fall is None or not all(ranges):
+        return []
+    values = float(before["auc"]), float(shipped["auc"])
+    low, high = bootstrap.independent_change(values[1], ranges[1], values[0], ranges[0])
+    outcome = decide((low, high), gates.max_auc_fall, at_least=False)
+    return [
+        Verdict(
+            gate_title("max_auc_fall"),
+            outcome == "passed" or (outcome == "undecided" and gates.undecided == "pass"),
+            values[0] - values[1],
+            gates.max_auc_fall,
+            detail=f"it was {values[0]:.4f} when the last version was pushed",
+            interval=(low, high),
+            undecided=outcome == "undecided",
+            key="gates.max_auc_fall",
+        )
+    ]
+
+
 def cost_verdicts(gates: GatesConfig, shipped: Mapping[str, float]) -> list[Verdict]:
     """The verdicts on sizes and latencies."""
     return [v for m in COSTS for v in gates.verdict(f"max_{m.name}", shipped[m.name])]

@@ -73,6 +73,9 @@ class GatesConfig(AccuracyGates):
         given: `refuse` where the configuration sets one of these gates, else `pass`.
       undecided_over_constant: The same for `min_gain_over_constant`: what cannot be told from
         a constant is not worth pushing.
+      most_rows: Rows of a split that are judged at most, with all rows of as many users as fit.
+      max_auc_fall: Most AUC lost against what the last pushed model had on the rows that it was
+        judged on: a night of damaged labels is bad for every model.
       slices: Bounds on slices, by `COLUMN` (each of its values) or `COLUMN = VALUE`, as the table
         of slices names them.
       max_bytes: Size of the file.
@@ -110,6 +113,8 @@ class GatesConfig(AccuracyGates):
     undecided_from_blessed: Undecided = "pass"
     undecided_over_constant: Undecided = "refuse"
     slices: dict[str, AccuracyGates] = {}
+    most_rows: int = Field(250_000, ge=1_000)
+    max_auc_fall: Drop | None = 0.1
     max_bytes: Bytes | None = None
     max_gzip_bytes: Bytes | None = None
     max_latency_1_us: Positive | None = None

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
-import os
-import tempfile
 import zlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from ranklite.models.files import write
 
 Array = npt.NDArray[Any]
 MOST_ROWS = 200_000  # 1 to 5 MB
@@ -61,7 +62,7 @@ class ScoredRows:
           identity: What `row_identity` makes of the rows; empty where that is not known.
           most: Rows to keep at most.
         """
-        kept = _sample(np.arange(len(labels)) if users is None else users, most)
+        kept = whole_units(np.arange(len(labels)) if users is None else users, most)
         return cls(
             labels=np.asarray(labels)[kept].astype(np.uint8),
             users=None
@@ -90,10 +91,9 @@ class ScoredRows:
         if self.users is not None:
             arrays["users"] = self.users
         about = json.dumps({"identity": self.identity, "total": self.total})
-        with tempfile.NamedTemporaryFile(dir=os.path.dirname(path), delete=False) as file:
-            np.savez_compressed(file, labels=self.labels, about=np.array(about), **arrays)
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
+        content = io.BytesIO()
+        np.savez_compressed(content, labels=self.labels, about=np.array(about), **arrays)
+        write(path, content.getvalue())
 
     @classmethod
     def load(cls, path: str) -> ScoredRows:
@@ -113,8 +113,17 @@ class ScoredRows:
             )
 
 
-def _sample(units: Array, most: int) -> Array:
-    """Mask of the rows to keep: whole units, in the order of a hash of their names."""
+def whole_units(units: Array, most: int) -> Array:
+    """Mask of some rows: all of as many units as fit, in the order of a hash of their names.
+
+    Args:
+      units: What each row belongs to [R], such as its user.
+      most: Rows to keep at most; one unit is kept even if it alone has more.
+
+    Example:
+        >>> whole_units(np.array(["a", "b", "a", "c"]), 2)
+        array([False,  True, False,  True])
+    """
     if len(units) <= most:
         return np.ones(len(units), bool)
     names, unit = np.unique(units, return_inverse=True)

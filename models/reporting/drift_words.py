@@ -17,7 +17,7 @@ def warnings(ingest: Mapping[str, Any]) -> list[str]:
     """A sentence where a split's label has another rate than in training.
 
     Args:
-      ingest: `report.json` of LogExampleGen; empty where Beam read the log.
+      ingest: `report.json` of LogExampleGen; empty where there is none.
 
     Example:
         >>> split = {"rows": 10_000, "positives": 1_200, "first_time": 0.0, "last_time": 9.0}

@@ -53,7 +53,7 @@ class Facts:
     Attributes:
       config: The run's configuration.
       code_digest: Of the component's code.
-      ingest: `report.json` of LogExampleGen; None where Beam read the log.
+      ingest: `report.json` of LogExampleGen; None where there is none.
       report: `report.json` of FileValidator, its verdicts joined by those of the Evaluators; None
         where the run did not come that far.
       anomalies: (split, column, description) of what the data gate let pass.

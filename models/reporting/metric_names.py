@@ -68,6 +68,7 @@ _GATES = {  # those that do not bound a figure as it is
     "max_gauc_drop_from_blessed": "GAUC lost to the model pushed last",
     "max_ndcg_at_10_drop_from_blessed": "NDCG@10 lost to the model pushed last",
     "max_log_loss_rise_from_blessed": "log loss added to the model pushed last",
+    "max_auc_fall": "AUC lost since the last push",
     "min_gain_over_constant": "log loss gained over the constant",
     "min_gain_over_baselines": "AUC gained over baselines",
     "max_parity": "score against Keras",

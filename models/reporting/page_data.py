@@ -17,9 +17,7 @@ from ranklite.models.reporting.tables import number, utc_time
 
 def data(facts: Facts) -> str:
     """The log, anomalies, columns, and the coverage of the judged split."""
-    shown = [
-        _log(facts.ingest) if facts.ingest else "<p>Beam read the log, and reports no files.</p>"
-    ]
+    shown = [_log(facts.ingest) if facts.ingest else "<p>There is no report on the log.</p>"]
     if facts.anomalies:
         shown += [html.table(["split", "column", "anomaly"], facts.anomalies)]
     elif facts.anomalies is not None:

@@ -10,7 +10,7 @@ import yaml
 from ranklite.models.reporting import drift_words
 
 FEW_STEPS = 200
-_CHOSEN = ("batch_size", "oov_rate")  # what may follow the data
+_CHOSEN = ("batch_size", "learning_rate", "oov_rate")  # what may follow the data
 
 
 def chosen(metrics: Mapping[str, Any], config: Mapping[str, Any]) -> str:
@@ -83,7 +83,7 @@ def warnings(metrics: Mapping[str, Any], ingest: Mapping[str, Any]) -> list[str]
 
     Args:
       metrics: Of the float training.
-      ingest: `report.json` of LogExampleGen; empty where Beam read the log.
+      ingest: `report.json` of LogExampleGen; empty where there is none.
 
     Example:
         >>> warnings({"steps": 12, "epochs": 6, "still_improving": 0.0}, {})

@@ -12,6 +12,7 @@ from ranklite.models.evaluation.accuracy import (
     GATES,
     Evidence,
     accuracy_verdicts,
+    fall_verdicts,
     slice_verdicts,
     too_few,
 )
@@ -242,3 +243,33 @@ def test_one_value_alone_also_one_that_no_row_has() -> None:
         "GAUC, user = gone": "undecided",
     }
     assert verdicts["AUC, user = gone"].detail.startswith("0 users with a positive row")
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "outcome"),
+    [
+        # Lost 0.30, give or take sqrt(2) * 0.02; 0.02; 0.10.
+        (0.85, 0.55, "failed"),
+        (0.80, 0.78, "passed"),
+        (0.80, 0.70, "undecided"),
+        (0.70, 0.80, "passed"),
+    ],
+)
+def test_a_model_is_held_to_what_the_last_one_had_on_its_own_rows(
+    before: float, now: float, outcome: str
+) -> None:
+    def figures(auc: float) -> dict[str, Any]:
+        return {"auc": auc, "interval": {"auc": [auc - 0.02, auc + 0.02]}}
+
+    last = {"stages": {"shipped": figures(before)}}
+    [verdict] = fall_verdicts(GatesConfig(), figures(now), last)
+    assert verdict.value == pytest.approx(before - now)
+    assert verdict.interval == pytest.approx(
+        (before - now - math.hypot(0.02, 0.02), before - now + math.hypot(0.02, 0.02))
+    )
+    assert verdict.undecided is (outcome == "undecided")
+    assert verdict.passed is (outcome != "failed")
+    [refused] = fall_verdicts(GatesConfig(undecided="refuse"), figures(now), last)
+    assert refused.passed is (outcome == "passed")
+    assert fall_verdicts(GatesConfig(max_auc_fall=None), figures(now), last) == []
+    assert fall_verdicts(GatesConfig(), figures(now), {}) == []

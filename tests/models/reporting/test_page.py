@@ -289,9 +289,9 @@ def test_a_refused_model_says_so_first() -> None:
     assert "Every gate passed" not in text
 
 
-def test_a_log_that_beam_read_has_no_files_to_show() -> None:
+def test_without_a_report_on_the_log_there_are_no_files_to_show() -> None:
     text = Page(page.render(facts(ingest=None))).text
-    assert "Beam read the log" in text
+    assert "There is no report on the log" in text
     assert "25.0%" in text  # what the model knows of it is there
 
 

@@ -232,6 +232,17 @@ class IngestConfig(Strict):
         _, _, wanted = self._by_glob(data_root)
         return wanted
 
+    def newest_span(self, data_root: str) -> tuple[str, dict[str, list[str]]] | None:
+        """The newest span and its files by table; None where file names have no spans."""
+        by_glob, _, wanted = self._by_glob(data_root)
+        if not wanted:
+            return None
+        tables: dict[str, list[str]] = {}
+        for (_, table, _), files in by_glob.items():
+            if None not in files:
+                tables.setdefault(table, []).extend(map(str, sorted(files.get(wanted[-1], []))))
+        return wanted[-1], {table: sorted(set(paths)) for table, paths in tables.items() if paths}
+
     def earlier_spans(self, data_root: str) -> list[str]:
         """The spans that are read as the past of the window alone, the oldest first."""
         _, earlier, _ = self._by_glob(data_root)

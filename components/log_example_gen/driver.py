@@ -9,7 +9,7 @@ from tfx.orchestration import data_types_utils
 from tfx.proto.orchestration import driver_output_pb2
 
 from ranklite.components.log_example_gen.config import IngestConfig
-from ranklite.components.log_example_gen.ingest import input_digest
+from ranklite.components.log_example_gen.input_files import input_digest
 
 
 class Driver(base_driver.BaseDriver):

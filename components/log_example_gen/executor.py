@@ -11,21 +11,22 @@ from tfx.dsl.components.base import base_executor
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils
 
-from ranklite.components.artifact_types import (
+from ranklite.components.artifact_json import (
     ITEM_LABELS_FILE,
     LOG_ROWS_FILE,
     REPORT_FILE,
-    ROWS_FILE,
 )
+from ranklite.components.engines.current import current_engine
 from ranklite.components.log_example_gen import spans
 from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.components.log_example_gen.ingest import ingest
+from ranklite.models.features.row_counts import ROWS_FILE
 
 FILE_FORMAT = "tfrecords_gzip"  # as Beam-based ExampleGens leave it
 
 
 class Executor(base_executor.BaseExecutor):
-    """Reads the log and writes Examples."""
+    """Reads the log and writes Examples, on the engine of the run where there is one."""
 
     def Do(
         self,
@@ -78,6 +79,7 @@ class Executor(base_executor.BaseExecutor):
             item_labels=os.path.join(artifact.uri, ITEM_LABELS_FILE),
             log_rows_file=os.path.join(artifact.uri, LOG_ROWS_FILE),
             state_dir=artifact.uri,
+            engine=current_engine(),
         )
         rows = {split: result["rows"] for split, result in report["splits"].items()}
         with open(os.path.join(examples.uri, ROWS_FILE), "w", encoding="utf-8") as file:

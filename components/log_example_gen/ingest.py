@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import glob
 import json
 import logging
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ranklite.components.engines.engine import Engine
 from ranklite.components.log_example_gen import (
+    limits,
     log_rows,
     negatives,
+    newest_span,
     reader,
     rejects,
     splits,
     writer,
 )
 from ranklite.components.log_example_gen.config import IngestConfig
-from ranklite.components.log_example_gen.connection import connect
-from ranklite.components.log_example_gen.log_table import LABEL, LOG, ROW, SPLIT, TIME
+from ranklite.components.log_example_gen.connection import MEGABYTES, connect, is_wide
+from ranklite.components.log_example_gen.input_files import file_digests
+from ranklite.components.log_example_gen.item_labels import item_labels as item_labels_of
+from ranklite.components.log_example_gen.parts import run
 from ranklite.components.log_example_gen.point_in_time.columns import PastColumns
+from ranklite.components.log_example_gen.query_shape import keeps_order
 from ranklite.models import progress
-from ranklite.models.features.past import VIEWS_FILE, file_of
-from ranklite.models.features.sql import name
+from ranklite.models.environment import cores
+from ranklite.models.features.past import VIEWS_FILE
+
+_WORK = ".work-"  # what the name of a folder beside the rejects begins with, while it reads
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +51,7 @@ def ingest(
     item_labels: str | None = None,
     log_rows_file: str | None = None,
     state_dir: str | None = None,
+    engine: Engine | None = None,
 ) -> dict[str, Any]:
     """Turns a log into examples.
 
@@ -54,6 +63,7 @@ def ingest(
       log_rows_file: JSON Lines file for rows of the last split as they stand in the log.
       item_labels: Parquet file for the items' names, written where the configuration has them.
       state_dir: Folder for what a file stores of the past, and for other states of the judged rows.
+      engine: Works on the log in parts, with the same results; None reads it in this process.
 
     Returns:
       A report: rows, positives, users, items and time range by split; rejects by reason; files
@@ -63,20 +73,72 @@ def ingest(
       IngestError: The log is of no use; nothing was written that a later stage reads.
       FileNotFoundError: A glob matches no file.
     """
+    with limits.told():
+        newest_span.check_rows(config, data_root)
+        if engine is None:
+            return _here(
+                config, data_root, rejects_dir, folder_of, item_labels, log_rows_file, state_dir
+            )
+        outputs = run.Outputs(rejects_dir, folder_of, item_labels, log_rows_file, state_dir)
+        return _on_engine(engine, config, data_root, outputs)
+
+
+def _here(config: IngestConfig, *rest: Any) -> dict[str, Any]:
+    """In this process, with as little memory as will do."""
+    few = _few_megabytes(config)
+    if few < MEGABYTES:
+        try:
+            return _ingest(few, config, *rest)
+        except duckdb.OutOfMemoryException as error:  # of rows that are very long
+            _log.warning("%s: once more with %d MB", error, MEGABYTES)
+    return _ingest(MEGABYTES, config, *rest)
+
+
+def _few_megabytes(config: IngestConfig) -> int:
+    """What DuckDB needs: little, where rows only pass by, however many there are.
+
+    Cores that add rows beside each other need more: with less they wait for each other, busily.
+    """
+    if config.source.query or config.sampled_negatives or config.features.past_columns:
+        return MEGABYTES
+    if is_wide(config):
+        return MEGABYTES
+    return min(MEGABYTES, 128 + (64 * cores() if cores() > 1 else 0))
+
+
+def _ingest(
+    megabytes: int,
+    config: IngestConfig,
+    data_root: str,
+    rejects_dir: str,
+    folder_of: Callable[[str], str],
+    item_labels: str | None,
+    log_rows_file: str | None,
+    state_dir: str | None,
+) -> dict[str, Any]:
     started = time.monotonic()
     os.makedirs(rejects_dir, exist_ok=True)
+    for left in glob.glob(os.path.join(glob.escape(rejects_dir), f"{_WORK}*")):
+        shutil.rmtree(left)  # of one that was killed, with a copy of the log
     with (
-        tempfile.TemporaryDirectory(dir=rejects_dir, prefix=".work-") as work,
-        contextlib.closing(connect(data_root, work)) as con,
+        tempfile.TemporaryDirectory(dir=rejects_dir, prefix=_WORK) as work,
+        contextlib.closing(
+            connect(config, data_root, work, megabytes, in_order=keeps_order(config.source.query))
+        ) as con,
     ):
         _announce(config, data_root)
         scans = reader.load(con, config, data_root, work)
         rejected = rejects.reject(con, config, scans, rejects_dir, data_root)
         splits.assign(con, config)
-        splits.check(con, config)
+        splits.check_labels(con, config)
+        described = splits.described(con, config)
+        splits.check(described, config)
         if config.item_label and item_labels:  # before negatives take over their positives' names
-            pq.write_table(_item_labels(con, config), item_labels)
-        sampled = negatives.add_negatives(con, config, work) if config.sampled_negatives else {}
+            pq.write_table(item_labels_of(con, config), item_labels)
+        sampled = {}
+        if config.sampled_negatives:
+            sampled = negatives.add_negatives(con, config, work)
+            described = splits.described(con, config)
         judged = config.split_names[-1]
         if log_rows_file:
             rows_of_log = log_rows.sample(con, config, scans, judged)
@@ -84,23 +146,40 @@ def ingest(
         past = None
         if config.features.past_columns:
             past = PastColumns(con, config, work, judged)
-        written = progress.Rows("writing", _count(con))
-        for split in config.split_names:
-            rows = writer.write_split(con, config, split, folder_of(split), written.add, past)
+        written = progress.Rows("writing", sum(each["rows"] for each in described.values()))
+        rows_of = {split: each["rows"] for split, each in described.items()}
+        for split, rows in writer.write_splits(
+            con, config, folder_of, rows_of, written.add, past
+        ).items():
             _log.info("%s: %d rows", split, rows)
         if past is not None and state_dir:
             writer.write_views(con, judged, os.path.join(state_dir, VIEWS_FILE), past)
-            for feature, table in past.stored.items():
-                pq.write_table(table, os.path.join(state_dir, file_of(feature)))
-        described = _describe(con, config)
-    seconds = time.monotonic() - started
-    rows = sum(split["rows"] for split in described.values())
+            writer.write_states(past.stored, state_dir)
+    results = run.Results(described, rejected, sampled, past.about() if past is not None else None)
+    return _report(config, data_root, results, time.monotonic() - started)
+
+
+def _on_engine(
+    engine: Engine, config: IngestConfig, data_root: str, outputs: run.Outputs
+) -> dict[str, Any]:
+    started = time.monotonic()
+    _announce(config, data_root)
+    results = run.ingest(config, data_root, outputs, engine)
+    if outputs.log_rows_file:
+        _write_lines(outputs.log_rows_file, results.rows_of_log, data_root)
+    return _report(config, data_root, results, time.monotonic() - started)
+
+
+def _report(
+    config: IngestConfig, data_root: str, results: run.Results, seconds: float
+) -> dict[str, Any]:
+    rows = sum(split["rows"] for split in results.splits.values())
     progress.report(figures={"rows": rows})
     return {
-        "splits": described,
-        "rejected": rejected,
-        "sampled": sampled,
-        "past": past.about() if past is not None else None,
+        "splits": results.splits,
+        "rejected": results.rejected,
+        "sampled": results.sampled,
+        "past": results.past,
         "files": file_digests(config, data_root),
         "spans": config.spans_read(data_root),
         "earlier_spans": config.earlier_spans(data_root),
@@ -122,62 +201,3 @@ def _announce(config: IngestConfig, data_root: str) -> None:
     paths = [path for files in config.matching_files(data_root).values() for path in files]
     megabytes = sum(map(os.path.getsize, paths)) / 1e6
     progress.report(f"reading {len(paths)} file{'s'[: len(paths) > 1]}, {megabytes:,.1f} MB")
-
-
-def _count(con: duckdb.DuckDBPyConnection) -> int:
-    [(rows,)] = con.execute(f"SELECT count(*) FROM {LOG}").fetchall()
-    return int(rows)
-
-
-def _describe(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> dict[str, dict[str, Any]]:
-    def distinct(column: str | None) -> str:
-        return f"count(DISTINCT {name(column)})" if column else "NULL"
-
-    result = con.execute(
-        f"SELECT {SPLIT}, count(*), sum({LABEL})::BIGINT, floor(min({TIME}) / 1e6)::BIGINT, "
-        f"floor(max({TIME}) / 1e6)::BIGINT, {distinct(config.features.user)}, "
-        f"{distinct(config.features.item)} FROM {LOG} GROUP BY 1"
-    ).fetchall()
-    keys = ("rows", "positives", "first_time", "last_time", "users", "items")
-    by_split = {row[0]: dict(zip(keys, row[1:], strict=True)) for row in result}
-    return {split: by_split[split] for split in config.split_names}
-
-
-def _item_labels(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> pa.Table:
-    """`item` and `label` as strings, an item a row; of several names the last in the log."""
-    item = name(str(config.features.item))
-    label = name(reader.table_column(config, str(config.item_label)))
-    return con.sql(
-        f"SELECT {item}::VARCHAR AS item, arg_max({label}, {ROW})::VARCHAR AS label FROM {LOG} "
-        f"WHERE {item} IS NOT NULL AND {label} IS NOT NULL GROUP BY {item} ORDER BY 1"
-    ).to_arrow_table()
-
-
-def file_digests(config: IngestConfig, data_root: str) -> list[dict[str, Any]]:
-    """Name relative to the data folder, bytes and SHA-256 of every file that the log is made of."""
-    root = os.path.realpath(data_root)
-    paths = sorted({p for files in config.matching_files(data_root).values() for p in files})
-    return [
-        {
-            "name": os.path.relpath(path, root),
-            "bytes": os.path.getsize(path),
-            "sha256": _sha256(path),
-        }
-        for path in paths
-    ]
-
-
-def _sha256(path: str) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def input_digest(config: IngestConfig, data_root: str) -> str:
-    """One digest over the names and contents of all files: what decides whether they changed."""
-    digest = hashlib.sha256()
-    for file in file_digests(config, data_root):
-        digest.update(f"{file['name']}:{file['sha256']}\n".encode())
-    return digest.hexdigest()

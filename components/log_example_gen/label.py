@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 from collections.abc import Iterator, Mapping
@@ -56,8 +57,8 @@ def sql_of(
         source = name(columns[0])
         text = f"({source}->>'$')" if types[columns[0]] == JSON else source
         value = (
-            f"CASE lower({text}) WHEN 'true' THEN 1 WHEN 'false' THEN 0 ELSE "
-            f"{number(source, types[columns[0]])} END::DOUBLE"
+            f"coalesce({number(source, types[columns[0]])}, "
+            f"CASE lower({text}) WHEN 'true' THEN 1 WHEN 'false' THEN 0 END::DOUBLE)"
         )
         return value, {columns[0]: source}
     open_ones = [c for c in columns if types[c] in _TEXTS and c not in compared]
@@ -92,6 +93,7 @@ def _kind(kind: str, as_text: bool) -> str:
     return "VARCHAR" if as_text else "DOUBLE"
 
 
+@functools.cache
 def _tree(expression: str) -> dict[str, Any]:
     """The expression as DuckDB parses it, with parentheses around it and without."""
     _select(expression, f"SELECT (\n{expression}\n)")

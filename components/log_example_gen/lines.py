@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import bisect
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from ranklite.components.log_example_gen.scans import Scan
@@ -11,16 +12,29 @@ from ranklite.models.serving.csv_format import every_record
 _BLOCK = 1 << 22
 
 
+def place(scans: Sequence[Scan], row: int) -> tuple[int, int]:
+    """Which scan a row of the log is of, and which of its rows, from 1.
+
+    Args:
+      scans: In the order of their rows; those that the log has nothing of come first.
+      row: Its number in the log, from 1.
+    """
+    unread = sum(1 for each in scans if each.after is None)
+    starts = [each.after for each in scans[unread:] if each.after is not None]
+    number = bisect.bisect_left(starts, row) - 1
+    return unread + number, row - starts[number]
+
+
 def line_numbers(scan: Scan, wanted: Collection[int], rejected: Collection[int]) -> dict[int, int]:
     """The line that each of some records begins in.
 
     Args:
       scan: The file; of a Parquet file or a query's result a record's number is its row's.
-      wanted: Numbers of records, from 1, in the file as DuckDB read it.
+      wanted: Numbers of records, from 1, in what DuckDB read of the file.
       rejected: Numbers of the rows that DuckDB could not read, which are no records.
     """
     if scan.kind in ("parquet", "query"):
-        return {record: record for record in wanted}
+        return {record: scan.before + record for record in wanted}
     last, result = max(wanted, default=0), {}
     for record, line, _ in records_of(scan, rejected):
         if record > last:
@@ -77,7 +91,7 @@ def holds(path: str, text: str) -> bool:
 def _rows(scan: Scan) -> Iterator[tuple[int, int, Any]]:
     with open(scan.plain, encoding="utf-8", errors="replace", newline="") as file:
         if scan.form is None:
-            yield from ((line, line, text) for line, text in enumerate(file, 1))
+            yield from ((n, scan.before + n, text) for n, text in enumerate(file, 1))
             return
         rows = every_record(file, scan.form, str(scan.form.delimiter), strict=False)
-        yield from ((row, line, values) for row, (line, values) in enumerate(rows, 1))
+        yield from ((row, scan.before + line, v) for row, (line, v) in enumerate(rows, 1))

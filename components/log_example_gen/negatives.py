@@ -1,4 +1,8 @@
-"""Samples negatives for a log of positives: items that the user never had."""
+"""Samples negatives for a log of positives: items that the user never had.
+
+What is drawn for a positive depends on the seed and on the number of its row, and on nothing that
+was drawn before it: a log in parts has the same negatives.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +28,13 @@ from ranklite.components.log_example_gen.reader import table_column
 from ranklite.models.features.sql import name, quoted
 
 ITEMS, USERS, DRAWN = f"{SCHEMA}.items", f"{SCHEMA}.users", f"{SCHEMA}.drawn"
+SCHEMA_OF_DRAWN = pa.schema([("positive", pa.int64()), ("nth", pa.int32()), ("code", pa.int64())])
 _CHUNK = 200_000  # positives at a time
-_TRIES = 50  # redraws of a negative that the user has
+_TRIES = 50  # of a negative that the user has, until it is left out
+_OF_TRY = 64  # a power of two above it
+_GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+
+Numbers = npt.NDArray[np.int64]
 
 
 def add_negatives(
@@ -46,105 +55,180 @@ def add_negatives(
       `negatives` made and `short`: how many fewer than asked for, because a user has nearly all
       items.
     """
-    settings = config.sampled_negatives
-    assert settings is not None
     user, item = name(str(config.features.user)), name(str(config.features.item))
-    con.execute(f"DELETE FROM {LOG} WHERE {user} IS NULL OR {item} IS NULL")
-    con.execute(
-        f"CREATE TABLE {ITEMS} AS SELECT {item} AS item, row_number() OVER (ORDER BY {item}) - 1 "
-        f"AS code, count(*) AS plays, min({ROW}) AS first_row FROM {LOG} "
-        f"WHERE {SPLIT} != {quoted(EARLIER)} GROUP BY {item}"
-    )
+    con.execute(f"DELETE FROM {LOG} WHERE NOT ({is_positive(config)})")
+    con.execute(f"CREATE TABLE {ITEMS} AS {coded(items_sql(config))}")
     con.execute(
         f"CREATE TABLE {USERS} AS SELECT {user} AS user, row_number() OVER (ORDER BY {user}) - 1 "
         f"AS code FROM {LOG} GROUP BY {user}"
     )
-    plays = _column(con, f"SELECT plays FROM {ITEMS} ORDER BY code")
-    size = len(plays)
-    weights = np.cumsum(plays if settings.by == "popularity" else np.ones(size), dtype=np.float64)
-    coded = (
+    pairs = (
         f"FROM {LOG} AS log JOIN {ITEMS} AS items ON log.{item} = items.item "
         f"JOIN {USERS} AS users ON log.{user} = users.user"
     )
-    owned = np.unique(_column(con, f"SELECT users.code * {size} + items.code {coded}"))
-    con.execute(f"CREATE TABLE {DRAWN} (positive BIGINT, nth INTEGER, code BIGINT)")
+    draws = Draws(con, config)
+    draws.own(_column(con, f"SELECT users.code * {draws.size} + items.code {pairs}"))
     chunk = os.path.join(work_dir, "drawn.parquet")
     asked = 0
-    for number, split in enumerate(config.split_names):
-        rng = np.random.default_rng([config.seed, number])
-        rows = con.sql(
-            f"SELECT log.{ROW}, users.code {coded} WHERE {SPLIT} = {quoted(split)} "
-            f"ORDER BY log.{ROW}"
-        ).to_arrow_reader(_CHUNK)
-        chunks = [(_numbers(b.column(0)), _numbers(b.column(1))) for b in rows]
-        for row_ids, users in chunks:
-            asked += len(row_ids) * settings.per_positive
-            drawn = _draw(rng, users, settings.per_positive, weights, owned)
-            keep = drawn >= 0
-            nth = np.broadcast_to(np.arange(settings.per_positive), drawn.shape)
-            table = pa.table(
-                {
-                    "positive": np.broadcast_to(row_ids[:, None], drawn.shape)[keep],
-                    "nth": nth[keep],
-                    "code": drawn[keep],
-                }
-            )
-            # A connection without external access takes no Python objects, but files it may read.
-            pq.write_table(table, chunk)
-            con.execute(f"INSERT INTO {DRAWN} SELECT * FROM read_parquet({quoted(chunk)})")
-    _insert(con, config)
+    with pq.ParquetWriter(chunk, SCHEMA_OF_DRAWN) as out:
+        # A connection without external access takes no Python objects, but files it may read.
+        for batch in con.sql(
+            f"SELECT log.{ROW}, users.code {pairs} WHERE {SPLIT} != {quoted(EARLIER)}"
+        ).to_arrow_reader(_CHUNK):
+            asked += batch.num_rows
+            out.write_table(draws.drawn(*map(_numbers, batch.columns)))
+    con.execute(f"CREATE TABLE {DRAWN} AS SELECT * FROM read_parquet({quoted(chunk)})")
+    columns = [row[0] for row in con.execute(f"DESCRIBE {LOG}").fetchall()]
+    con.execute(f"ALTER TABLE {LOG} ADD COLUMN {NTH} INTEGER DEFAULT -1")
+    con.execute(f"INSERT INTO {LOG} {negatives_sql(config, columns, ITEMS, DRAWN)}")
     [(made,)] = con.execute(f"SELECT count(*) FROM {DRAWN}").fetchall()
-    return {"negatives": made, "short": asked - made}
+    return counts(config, asked, made)
 
 
-def _insert(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> None:
-    """Makes rows of the drawn items; `NTH` puts each behind its positive."""
+def counts(config: IngestConfig, positives: int, made: int) -> dict[str, int]:
+    """What `add_negatives` returns."""
     assert config.sampled_negatives is not None
-    columns = config.sampled_negatives.item_columns
-    of_item = {str(config.features.item), *(table_column(config, column) for column in columns)}
+    return {
+        "negatives": made,
+        "short": positives * config.sampled_negatives.per_positive - made,
+    }
+
+
+def is_positive(config: IngestConfig) -> str:
+    """SQL of whether a row is a pair of user and item."""
+    keys = (config.features.user, config.features.item)
+    return " AND ".join(f"{name(str(key))} IS NOT NULL" for key in keys)
+
+
+def _of_item(config: IngestConfig) -> list[str]:
+    assert config.sampled_negatives is not None
+    columns = (table_column(config, c) for c in config.sampled_negatives.item_columns)
+    return list(dict.fromkeys((str(config.features.item), *columns)))
+
+
+def items_sql(config: IngestConfig) -> str:
+    """SQL of the items of `LOG`: how often each was had, its first row, and its columns there."""
+    held = ", ".join(f"c{k} := {name(column)}" for k, column in enumerate(_of_item(config)))
+    item = name(str(config.features.item))
+    return (
+        f"SELECT {item} AS item, count(*) AS plays, min({ROW}) AS first_row, "
+        f"arg_min(struct_pack({held}), {ROW}) AS held FROM {LOG} "
+        f"WHERE {SPLIT} != {quoted(EARLIER)} AND {is_positive(config)} GROUP BY {item}"
+    )
+
+
+def merged(items: str) -> str:
+    """SQL of the items of several parts, each of them once."""
+    return (
+        "SELECT item, sum(plays)::BIGINT AS plays, min(first_row) AS first_row, "
+        f"arg_min(held, first_row) AS held FROM ({items}) GROUP BY item"
+    )
+
+
+def coded(items: str) -> str:
+    """SQL of items with their codes, from 0."""
+    return f"SELECT row_number() OVER (ORDER BY item) - 1 AS code, * FROM ({items}) ORDER BY code"
+
+
+def negatives_sql(config: IngestConfig, columns: list[str], items: str, drawn: str) -> str:
+    """SQL of the rows of drawn items; `NTH` puts each behind its positive.
+
+    Args:
+      config: With `negatives`.
+      columns: Of `LOG`.
+      items: SQL of the table of items.
+      drawn: SQL of the table of what was drawn.
+    """
+    held = {column: f"items.held.c{k}" for k, column in enumerate(_of_item(config))}
     select = ", ".join(
         f"0.0 AS {LABEL}"
         if name(column) == LABEL
-        else f"{'source' if column in of_item else 'log'}.{name(column)}"
-        for column, *_ in con.execute(f"DESCRIBE {LOG}").fetchall()
+        else f"{held.get(column, f'log.{name(column)}')} AS {name(column)}"
+        for column in columns
     )
-    con.execute(f"ALTER TABLE {LOG} ADD COLUMN {NTH} INTEGER DEFAULT -1")
-    con.execute(
-        f"INSERT INTO {LOG} SELECT {select}, drawn.nth FROM {DRAWN} AS drawn JOIN {LOG} AS log ON "
-        f"log.{ROW} = drawn.positive JOIN {ITEMS} AS items ON items.code = drawn.code "
-        f"JOIN {LOG} AS source ON source.{ROW} = items.first_row"
+    return (
+        f"SELECT {select}, drawn.nth AS {NTH} FROM {drawn} AS drawn JOIN {LOG} AS log ON "
+        f"log.{ROW} = drawn.positive JOIN {items} AS items ON items.code = drawn.code"
     )
 
 
-def _draw(
-    rng: np.random.Generator,
-    users: npt.NDArray[np.int64],
-    count: int,
-    weights: npt.NDArray[np.float64],
-    owned: npt.NDArray[np.int64],
-) -> npt.NDArray[np.int64]:
-    """Items [len(users), count] that the users do not have; -1 where none was found."""
-    size = len(weights)
+class Draws:
+    """Draws items.
 
-    def sample(n: int) -> npt.NDArray[np.int64]:
-        return np.searchsorted(weights, rng.random(n) * weights[-1], side="right").astype(np.int64)
+    Args:
+      con: With the items.
+      config: With `negatives`.
+      items: SQL of their table.
 
-    drawn = sample(len(users) * count)
-    whose = np.repeat(users, count)
-    for _ in range(_TRIES):
-        pairs = whose * size + drawn
-        taken = owned[np.minimum(np.searchsorted(owned, pairs), len(owned) - 1)] == pairs
-        if not taken.any():
-            return drawn.reshape(-1, count)
-        drawn[taken] = sample(int(taken.sum()))
-    pairs = whose * size + drawn
-    drawn[np.isin(pairs, owned)] = -1
-    return drawn.reshape(-1, count)
+    Attributes:
+      size: How many items there are.
+    """
+
+    def __init__(
+        self, con: duckdb.DuckDBPyConnection, config: IngestConfig, items: str = ITEMS
+    ) -> None:
+        assert config.sampled_negatives is not None
+        self._per_positive, self._seed = config.sampled_negatives.per_positive, config.seed
+        plays = _column(con, f"SELECT plays FROM {items} ORDER BY code")
+        self.size = len(plays)
+        if config.sampled_negatives.by != "popularity":
+            plays = np.ones_like(plays)
+        self._weights = np.cumsum(plays, dtype=np.float64)
+        self._owned = np.empty(0, np.int64)
+
+    def own(self, pairs: Numbers) -> None:
+        """Says which items are never drawn: codes of users times `size`, and of items."""
+        self._owned = np.unique(pairs)
+
+    def drawn(self, rows: Numbers, users: Numbers) -> pa.Table:
+        """What is drawn for some positives; those that no item was found for are left out.
+
+        Args:
+          rows: Numbers of their rows [R].
+          users: Codes of their users [R].
+        """
+        positive = np.repeat(rows, self._per_positive)
+        whose = np.repeat(users, self._per_positive)
+        nth = np.tile(np.arange(self._per_positive), len(rows))
+        code = np.zeros(len(positive), np.int64)
+        left = np.arange(len(positive))
+        for attempt in range(_TRIES):
+            share = uniform(self._seed, positive[left], nth[left] * _OF_TRY + attempt)
+            code[left] = np.searchsorted(self._weights, share * self._weights[-1], side="right")
+            pairs = whose[left] * self.size + code[left]
+            place = np.minimum(np.searchsorted(self._owned, pairs), len(self._owned) - 1)
+            left = left[self._owned[place] == pairs]
+            if not len(left):
+                break
+        keep = np.ones(len(positive), bool)
+        keep[left] = False
+        columns = [positive[keep], nth[keep].astype(np.int32), code[keep]]
+        return pa.table(columns, schema=SCHEMA_OF_DRAWN)
 
 
-def _column(con: duckdb.DuckDBPyConnection, query: str) -> npt.NDArray[np.int64]:
+def uniform(seed: int, rows: Numbers, nth: Numbers) -> npt.NDArray[np.float64]:
+    """Numbers from 0 to 1 that look random, and depend on the arguments alone (SplitMix64).
+
+    Example:
+        >>> uniform(42, np.array([1, 1, 2]), np.array([0, 1, 0])).round(3).tolist()
+        [0.577, 0.34, 0.025]
+    """
+    key = np.full(len(rows), seed % 2**64, np.uint64)
+    for part in (rows, nth):
+        key = _mixed(key) ^ part.astype(np.uint64)
+    return (_mixed(key) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def _mixed(key: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    key = key + np.uint64(_GOLDEN)
+    key = (key ^ (key >> np.uint64(30))) * np.uint64(_FIRST)
+    key = (key ^ (key >> np.uint64(27))) * np.uint64(_SECOND)
+    return key ^ (key >> np.uint64(31))
+
+
+def _column(con: duckdb.DuckDBPyConnection, query: str) -> Numbers:
     return con.execute(query).fetchnumpy().popitem()[1].astype(np.int64)
 
 
-def _numbers(column: pa.Array) -> npt.NDArray[np.int64]:
+def _numbers(column: pa.Array) -> Numbers:
     return column.to_numpy(zero_copy_only=False).astype(np.int64)

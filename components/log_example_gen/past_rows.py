@@ -20,9 +20,9 @@ from ranklite.components.log_example_gen.log_table import (
     ROW,
     SPLIT,
     TIME,
-    WRONG,
 )
 from ranklite.components.log_example_gen.point_in_time.columns import PastColumns
+from ranklite.components.log_example_gen.query_shape import keeps_order
 from ranklite.models.features.layout import TIMESTAMP
 from ranklite.models.features.past import SECOND
 from ranklite.models.features.sql import name, quoted
@@ -46,9 +46,9 @@ def past_rows(
       means: Of the split that the model was trained on, by column: `past.means` of `model.json`.
     """
     config = config.model_copy(update={"negatives": None})  # rows to score are those of the log
-    with opened(data_root) as (con, work):
+    with opened(config, data_root, keeps_order(config.source.query)) as (con, work):
         reader.load(con, config, data_root, work)
-        con.execute(f"DELETE FROM {LOG} WHERE {WRONG} != ''")
+        reader.keep(con, config)
         past = PastColumns(con, config, work, judged="", means=means)
         # By their names in the log, as a scorer looks for them.
         columns = {column.source: name(column.name) for column in config.features.logged_columns}

@@ -36,7 +36,7 @@ def plain(path: str, encoding: str, folder: str, most: int | None = None) -> str
         start = file.read(4)
     if not start:
         raise IngestError(f"{path} is empty")
-    compression = next((c for magic, c in _MAGIC.items() if start.startswith(magic)), None)
+    compression = _compression(start)
     if compression is None and encoding == "utf-8":
         other = next((name for bom, name in _BOMS.items() if start.startswith(bom)), None)
         if other:
@@ -54,6 +54,33 @@ def plain(path: str, encoding: str, folder: str, most: int | None = None) -> str
     if os.path.getsize(copy) == 0:
         raise IngestError(f"{path} is empty")
     return copy
+
+
+def is_plain(path: str) -> bool:
+    """Whether a text file in UTF-8 is read as it is, but for a byte order mark."""
+    with open(path, "rb") as file:
+        start = file.read(4)
+    return bool(start) and not start.startswith((*_MAGIC, *_BOMS))
+
+
+def without_mark(start: bytes) -> int:
+    """How many bytes the byte order mark has that a text in UTF-8 begins with; 0 without one."""
+    return len(start) - len(start.removeprefix(codecs.BOM_UTF8))
+
+
+def text_of(path: str, encoding: str) -> Iterator[bytes]:
+    """The text of a file in UTF-8, block by block, compressed or not.
+
+    Raises:
+      IngestError: The file is cut short or damaged, or its text is of another encoding.
+    """
+    with open(path, "rb") as file:
+        compression = _compression(file.read(4))
+    return _decoded(path, compression, encoding)
+
+
+def _compression(start: bytes) -> str | None:
+    return next((c for magic, c in _MAGIC.items() if start.startswith(magic)), None)
 
 
 def _decoded(path: str, compression: str | None, encoding: str) -> Iterator[bytes]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import duckdb
 
 from ranklite.components.log_example_gen import IngestError, reader, rejects, splits
 from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.components.log_example_gen.connection import opened
-from ranklite.components.log_example_gen.log_table import LABEL, LOG, TIME, WRONG
+from ranklite.components.log_example_gen.log_table import LABEL, LOADED, LOG, TIME
 from ranklite.models.features.layout import MISSING_STRING
+from ranklite.models.features.raw_column import RawColumn
 from ranklite.models.features.sql import name
 
 ROWS = 1000  # of each file
 _BAD = 0.05  # share of the first rows that no log which is read as it should be has
 _SHOWN = 40  # letters
+_LOOKED_AT, _EXAMPLES = 100, 3  # values of a column
+_AT_ONCE = 100  # columns of a query: each reads the table's whole description
 
 
 def preview(config: IngestConfig, data_root: str) -> Iterator[str]:
@@ -30,13 +33,13 @@ def preview(config: IngestConfig, data_root: str) -> Iterator[str]:
         fails, labels are not 0 and 1, or many rows cannot be read.
       FileNotFoundError: A glob matches no file.
     """
-    with opened(data_root) as (con, work):
+    with opened(config, data_root) as (con, work):
         scans = reader.load(con, config, data_root, work, first=ROWS)
         bad = rejects.listed(con, scans, data_root)
-        rows = _count(con, "true")
-        con.execute(f"DELETE FROM {LOG} WHERE {WRONG} != ''")
+        [(rows,)] = con.execute(f"SELECT count(*) FROM {LOADED}").fetchall()
+        reader.keep(con, config)
         good = _count(con, "true")
-        files = sum(1 for scan in scans.values() if scan.path)
+        files = sum(1 for scan in scans if scan.path)
         yield f"{data_root}: {rows} first rows of {files} file{'s'[: files != 1]} read"
         if bad:
             yield from (f"  left out: {each}" for each in bad[: rejects.SHOWN_REJECTS])
@@ -54,8 +57,9 @@ def preview(config: IngestConfig, data_root: str) -> Iterator[str]:
             ends = (f"make_timestamp({which}({TIME}))::VARCHAR" for which in ("min", "max"))
             [(first, last)] = con.execute(f"SELECT {', '.join(ends)} FROM {LOG}").fetchall()
             yield f"  {config.timestamp}: {first} to {last} UTC"
-        for column in config.features.logged_columns:
-            yield _column(con, column.name, column.dtype, column.is_list, good)
+        columns = config.features.logged_columns
+        for first in range(0, len(columns), _AT_ONCE):
+            yield from _columns(con, columns[first : first + _AT_ONCE], good)
 
 
 def _count(con: duckdb.DuckDBPyConnection, condition: str) -> int:
@@ -63,19 +67,23 @@ def _count(con: duckdb.DuckDBPyConnection, condition: str) -> int:
     return int(rows)
 
 
-def _column(
-    con: duckdb.DuckDBPyConnection, column: str, dtype: str, is_list: bool, rows: int
-) -> str:
-    value = name(column)
-    present = f"len({value}) > 0" if is_list else f"{value} IS NOT NULL"
-    held = _count(con, present)
-    examples = con.execute(
-        f"SELECT DISTINCT left({value}::VARCHAR, {_SHOWN}) AS shown FROM "
-        f"(SELECT {value} FROM {LOG} WHERE {present} LIMIT 100) ORDER BY 1 LIMIT 3"
-    ).fetchall()
-    shown = ", ".join(repr(text or MISSING_STRING) for (text,) in examples)
-    words = f"{'lists of ' * is_list}{dtype}"
-    if not held:
-        return f"  {column}: {words}, missing in all {rows} rows"
-    missing = f", missing in {rows - held} of {rows} rows" if held < rows else ""
-    return f"  {column}: {words}{missing}, such as {shown}"
+def _columns(
+    con: duckdb.DuckDBPyConnection, columns: Sequence[RawColumn], rows: int
+) -> Iterator[str]:
+    """A line a column, of one pass over the rows for all of them."""
+    wanted = []
+    for column in columns:
+        value = name(column.name)
+        present = f"len({value}) > 0" if column.is_list else f"{value} IS NOT NULL"
+        texts = f"list(left({value}::VARCHAR, {_SHOWN})) FILTER (WHERE {present})"
+        wanted.append(f"count(*) FILTER (WHERE {present})")
+        wanted.append(f"list_sort(list_distinct(({texts})[:{_LOOKED_AT}]))[:{_EXAMPLES}]")
+    result = iter(con.execute(f"SELECT {', '.join(wanted)} FROM {LOG}").fetchall()[0])
+    for column, held, examples in zip(columns, result, result, strict=True):
+        words = f"  {column.name}: {'lists of ' * column.is_list}{column.dtype}"
+        if not held:
+            yield f"{words}, missing in all {rows} rows"
+            continue
+        missing = f", missing in {rows - held} of {rows} rows" if held < rows else ""
+        shown = ", ".join(repr(text or MISSING_STRING) for text in examples)
+        yield f"{words}{missing}, such as {shown}"

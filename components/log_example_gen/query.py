@@ -1,49 +1,22 @@
-"""The tables that a query reads, and its result.
-
-A file of text says nothing of types, and a guess from its first rows changes values further on. So
-a column gets a type only where every one of its values comes back as it was written; any other is
-text, which DuckDB compares with no number: the query casts it, or `source.types` says what it is.
-"""
+"""The tables that a query reads, and its result."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 
 import duckdb
 
-from ranklite.components.log_example_gen import IngestError
+from ranklite.components.log_example_gen import IngestError, parsed_query
 from ranklite.components.log_example_gen.log_table import PREFIX, REJECTED, WRONG
+from ranklite.components.log_example_gen.query_types import columns_of, types_of
 from ranklite.components.log_example_gen.scans import Scan, reason_of
 from ranklite.components.log_example_gen.source import SourceConfig
 from ranklite.models.features.sql import name, quoted
-from ranklite.models.features.sql_values import JSON
+from ranklite.models.repeats import twice
 
-_SAMPLE = 10_000  # rows that propose a type; all rows decide
-_DECIMAL = "-?(0|[1-9][0-9]*)([.][0-9]+)?([eE][+-]?[0-9]+)?"
-# By type: what holds for every value that loses nothing by it. {} is the value.
-_KEEPS = {
-    "BIGINT": "TRY_CAST({} AS BIGINT)::VARCHAR = {}",
-    "DOUBLE": f"regexp_full_match({{}}, '{_DECIMAL}') AND "
-    "(TRY_CAST({} AS DOUBLE)::VARCHAR = {} OR length(regexp_replace({}, '[^0-9]', '', 'g')) <= 15)",
-    "BOOLEAN": "{} IN ('true', 'false')",
-    "DATE": "TRY_CAST({} AS DATE)::VARCHAR = {}",
-    "TIMESTAMP": "TRY_CAST({} AS TIMESTAMP)::VARCHAR = {}",
-}
-_STRICT = {  # by type that is asked for: what holds for a text that says a value of it
-    **_KEEPS,
-    "VARCHAR": "true",
-    "BIGINT": "regexp_full_match({}, ' *[+-]?[0-9]+([.]0*)? *') AND TRY_CAST({} AS BIGINT) "
-    "IS NOT NULL",
-    "DOUBLE": "NOT contains({}, '_') AND TRY_CAST({} AS DOUBLE) IS NOT NULL",
-    "BOOLEAN": "lower({}) IN ('true', 'false')",
-    "DATE": "TRY_CAST({} AS DATE) IS NOT NULL",
-    "TIMESTAMP": "TRY_CAST({} AS TIMESTAMP) IS NOT NULL",
-}
-_INTEGERS = frozenset(
-    {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
-)
+_MADE_UP = {"range", "generate_series", "unnest", "repeat", "repeat_row"}  # functions of no file
+TypedTables: TypeAlias = Mapping[str, Mapping[str, tuple[str, str]]]
 
 
 def tables_of(query: str) -> set[str]:
@@ -56,39 +29,41 @@ def tables_of(query: str) -> set[str]:
         >>> sorted(tables_of("SELECT * FROM clicks JOIN items USING (item)"))
         ['clicks', 'items']
     """
-    parsed = json.loads(_parsed(query))
-    if parsed["error"] or len(parsed["statements"]) != 1:
-        reason = parsed.get("error_message", "there are several statements")
-        raise IngestError(f"source.query is to be one SELECT statement: {reason}")
-    return set(_base_tables(parsed))
-
-
-def _parsed(query: str) -> str:
-    with duckdb.connect() as con:
-        [(text,)] = con.execute(f"SELECT json_serialize_sql({quoted(query)})").fetchall()
-    return str(text)
+    return parsed_query.tables(parsed_query.selected(query))
 
 
 def _statement(query: str) -> str:
     """The query without the semicolon that may end it, and what stands behind that."""
     parts = query.split(";")
-    tree = _parsed(query)
+    tree = parsed_query.serialized(query)
     for end in range(1, len(parts)):
         statement = ";".join(parts[:end])
-        if _parsed(statement) == tree:
+        if parsed_query.serialized(statement) == tree:
             return statement
     return query
 
 
-def _base_tables(node: Any) -> Iterator[str]:
-    if isinstance(node, dict):
-        if node.get("type") == "BASE_TABLE" and "table_name" in node:
-            yield node["table_name"]
-        for value in node.values():
-            yield from _base_tables(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _base_tables(value)
+def _check_sources(query: str, tables: Iterable[str]) -> None:
+    """Raises IngestError where a query reads what a run does not know of.
+
+    A file that it names by its path would be in no digest: changed, the cache would serve what was
+    made of the old one.
+    """
+    tree = parsed_query.selected(query)
+    read = {table.lower(): table for table in parsed_query.tables(tree)}
+    known, functions = {table.lower() for table in tables}, set()
+    for node in parsed_query.nodes(tree):
+        if node.get("type") == "TABLE_FUNCTION":
+            functions.add(node["function"]["function_name"])
+        if "cte_map" in node:
+            known |= {each["key"].lower() for each in node["cte_map"]["map"]}
+    unknown = [repr(read[table]) for table in sorted(read.keys() - known)]
+    unknown += [f"{function}()" for function in sorted(functions - _MADE_UP)]
+    if unknown:
+        raise IngestError(
+            f"source.query reads {', '.join(unknown)}, and a run knows {', '.join(sorted(tables))} "
+            "alone: name the files of another table in source.tables"
+        )
 
 
 def query_scan(
@@ -96,6 +71,7 @@ def query_scan(
     source: SourceConfig,
     tables: Mapping[str, list[Scan]],
     split: str = "",
+    typed: TypedTables | None = None,
 ) -> Scan:
     """The result of the configured query.
 
@@ -105,34 +81,29 @@ def query_scan(
       tables: The files of each table.
       split: Whose files they are, where each split has its own: the result is kept, since the
         tables of the next split take the same names.
+      typed: What `make_tables` returned of all files, where these are some of them.
 
     Raises:
       IngestError: The query fails, or a table cannot be made of its files.
     """
     query = str(source.query)
-    tables_of(query)
-    for table, scans in tables.items():
-        _note_rejects(con, scans)
-        try:
-            con.execute(
-                f"CREATE OR REPLACE TEMP VIEW {name(table)} AS {_typed(con, source, scans)}"
-            )
-        except duckdb.Error as error:
-            raise IngestError(f"table {table!r}: {reason_of(error)}") from error
+    _check_sources(query, tables)
+    make_tables(con, source, tables, typed)
     # On lines of its own: the query may end with a comment.
     result = f"SELECT * FROM (\n{_statement(query)}\n) AS result"
     try:
         described = con.execute(f"DESCRIBE {_statement(query)}").fetchall()
         names = [row[0] for row in described]
-        twice = sorted({column for column in names if names.count(column) > 1})
-        if twice:
+        if same := twice(names):
             raise IngestError(
-                f"source.query: its result has {', '.join(twice)} twice: name them apart"
+                f"source.query: its result has {', '.join(same)} twice: name them apart"
             )
         if split:
             kept = name(f"{PREFIX}result {split}")
             con.execute(f"CREATE TEMP TABLE {kept} AS {result}")
             result = f"SELECT * FROM {kept}"
+    except duckdb.OutOfMemoryException:
+        raise
     except duckdb.Error as error:
         hint = ""
         if "explicit" in str(error):
@@ -142,6 +113,50 @@ def query_scan(
             )
         raise IngestError(f"source.query: {reason_of(error)}{hint}") from error
     return Scan("", "", result, {row[0]: row[1] for row in described})
+
+
+def make_tables(
+    con: duckdb.DuckDBPyConnection,
+    source: SourceConfig,
+    tables: Mapping[str, list[Scan]],
+    typed: TypedTables | None = None,
+) -> TypedTables:
+    """Makes a view of each table.
+
+    Args:
+      con: Receives them.
+      source: With `query`.
+      tables: The files of each table.
+      typed: What this returned of all files, where these are some of them.
+
+    Returns:
+      By table, of each column its type in the files, and SQL of it as the query has it.
+
+    Raises:
+      IngestError: A table cannot be made of its files.
+    """
+    result: dict[str, Mapping[str, tuple[str, str]]] = {}
+    for table, scans in tables.items():
+        _note_rejects(con, scans)
+        try:
+            rows, types = _rows(scans), {}
+            if typed is None:
+                types = types_of(scans)
+                columns = columns_of(con, source, rows, types)
+                result[table] = {column: (types[column], sql) for column, sql in columns.items()}
+            else:
+                result[table] = typed[table]
+                nothing = ", ".join(
+                    f"NULL::{kind} AS {name(column)}" for column, (kind, _) in typed[table].items()
+                )
+                rows = f"SELECT {nothing} WHERE false UNION ALL BY NAME {rows}"
+            select = ", ".join(f"{sql} AS {name(c)}" for c, (_, sql) in result[table].items())
+            con.execute(
+                f"CREATE OR REPLACE TEMP VIEW {name(table)} AS SELECT {select} FROM ({rows})"
+            )
+        except duckdb.Error as error:
+            raise IngestError(f"table {table!r}: {reason_of(error)}") from error
+    return result
 
 
 def _note_rejects(con: duckdb.DuckDBPyConnection, scans: list[Scan]) -> None:
@@ -154,102 +169,11 @@ def _note_rejects(con: duckdb.DuckDBPyConnection, scans: list[Scan]) -> None:
             )
 
 
-def _typed(con: duckdb.DuckDBPyConnection, source: SourceConfig, scans: list[Scan]) -> str:
-    """SELECT of a table: the rows of all its files, in their order, with types."""
-    columns = list(dict.fromkeys(column for scan in scans for column in scan.types))
-    types = {}
-    for column in columns:
-        of_files = {scan.types[column]: scan.path for scan in scans if column in scan.types}
-        if len(of_files) > 1 and not set(of_files) <= _INTEGERS:
-            shown = ", ".join(f"{kind} in {path}" for kind, path in of_files.items())
-            raise IngestError(f"column {column!r} is {shown}: write it alike in all files")
-        types[column] = "BIGINT" if len(of_files) > 1 else next(iter(of_files))
-    rows = " UNION ALL BY NAME ".join(
+def _rows(scans: list[Scan]) -> str:
+    """SELECT of the rows of all files of a table, in their order."""
+    return " UNION ALL BY NAME ".join(
         f"SELECT {', '.join(map(name, scan.types))} FROM ({scan.sql})"
         + (f" WHERE {scan.wrong} = ''" if scan.wrong else "")
         for scan in scans
         if scan.types
     )
-    texts = [column for column, kind in types.items() if kind == "VARCHAR"]
-    chosen: dict[str, str] = {c: source.types[c] for c in texts if c in source.types}
-    chosen |= _lossless(con, rows, [column for column in texts if column not in chosen])
-    _check_declared(con, rows, {c: t for c, t in chosen.items() if c in source.types})
-    select = []
-    for column, kind in types.items():
-        quoted_name = name(column)
-        if kind == JSON:
-            select.append(f"{_of_json(con, rows, column, source)} AS {quoted_name}")
-        elif chosen.get(column, "VARCHAR") != "VARCHAR":
-            select.append(f"TRY_CAST({quoted_name} AS {chosen[column]}) AS {quoted_name}")
-        else:
-            select.append(quoted_name)
-    return f"SELECT {', '.join(select)} FROM ({rows})"
-
-
-def _lossless(con: duckdb.DuckDBPyConnection, rows: str, columns: list[str]) -> dict[str, str]:
-    """The type of each column that gives all of its values back, text where none does."""
-    chosen = dict.fromkeys(columns, "VARCHAR")
-    candidates = {column: list(_KEEPS) for column in columns}
-    for limit in (f"(SELECT * FROM ({rows}) LIMIT {_SAMPLE})", f"({rows})"):
-        while asked := {c: types for c, types in candidates.items() if types}:
-            checks = [
-                # Of a value that is no number the comparison is null, which bool_and leaves out.
-                f"coalesce(bool_and(coalesce({_KEEPS[types[0]].replace('{}', name(c))}, "
-                f"{name(c)} IS NULL)) AND count({name(c)}) > 0, false)"
-                for c, types in asked.items()
-            ]
-            answers: Any = con.execute(f"SELECT {', '.join(checks)} FROM {limit}").fetchone()
-            settled = {c for c, holds in zip(asked, answers, strict=True) if holds}
-            for column in asked:
-                if column not in settled:
-                    candidates[column].pop(0)
-            if settled == set(asked):
-                break
-    for column, types in candidates.items():
-        if types and (types[0] != "DOUBLE" or _injective(con, rows, column)):
-            chosen[column] = types[0]
-    return chosen
-
-
-def _injective(con: duckdb.DuckDBPyConnection, rows: str, column: str) -> bool:
-    """Whether no two texts of a column are the same number, as 1.1 and 1.10 of versions are."""
-    value = name(column)
-    counts: Any = con.execute(
-        f"SELECT count(DISTINCT {value}), count(DISTINCT TRY_CAST({value} AS DOUBLE)) FROM ({rows})"
-    ).fetchone()
-    return bool(counts[0] == counts[1])
-
-
-def _check_declared(con: duckdb.DuckDBPyConnection, rows: str, types: Mapping[str, str]) -> None:
-    for column, kind in types.items():
-        value = name(column)
-        fits = _STRICT[kind].replace("{}", value)
-        wrong: Any = con.execute(
-            f"SELECT count(*), min({value}) FROM ({rows}) "
-            f"WHERE {value} IS NOT NULL AND NOT ({fits})"
-        ).fetchone()
-        if wrong[0]:
-            raise IngestError(
-                f"source.types: {column}: {wrong[0]} values are no {kind}, such as {wrong[1]!r}: "
-                "leave the type out and convert the column in the query"
-            )
-
-
-def _of_json(con: duckdb.DuckDBPyConnection, rows: str, column: str, source: SourceConfig) -> str:
-    """SQL of a column of JSON values as the types of all of them have it."""
-    value = name(column)
-    text = f"({value}->>'$')"
-    if column in source.types:
-        _check_declared(
-            con, f"SELECT {text} AS {value} FROM ({rows})", {column: source.types[column]}
-        )
-        return f"TRY_CAST({text} AS {source.types[column]})"
-    [(structure,)] = con.execute(f"SELECT json_group_structure({value}) FROM ({rows})").fetchall()
-    if structure in (None, '"NULL"', '"VARCHAR"'):
-        return text
-    if structure == '"JSON"':  # several types: text, unless there are lists or objects among them
-        nested: Any = con.execute(
-            f"SELECT count(*) FROM ({rows}) WHERE json_type({value}) IN ('ARRAY', 'OBJECT')"
-        ).fetchone()
-        return value if nested[0] else text
-    return f"json_transform({value}, {quoted(structure.replace('UBIGINT', 'BIGINT'))})"

@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import duckdb
 
-from ranklite.components.log_example_gen import IngestError, label, log_rows, times
+from ranklite.components.log_example_gen import IngestError, label, limits, newest_span
 from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.components.log_example_gen.log_table import (
     EARLIER,
-    FILE,
-    LABEL,
+    LOADED,
     LOG,
-    PREFIX,
-    RAW,
-    RECORD,
     ROW,
     SPLIT,
-    TIME,
     WRONG,
 )
-from ranklite.components.log_example_gen.query import query_scan
+from ranklite.components.log_example_gen.newest_span import Absent
+from ranklite.components.log_example_gen.piece import Piece
+from ranklite.components.log_example_gen.query import TypedTables, query_scan
+from ranklite.components.log_example_gen.row_sql import roles, select
 from ranklite.components.log_example_gen.scans import Scan, reason_of, scan
 from ranklite.components.log_example_gen.source import LOGS
-from ranklite.models.features import sql_values
-from ranklite.models.features.raw_column import RawColumn
-from ranklite.models.features.sql import name, quoted
+from ranklite.models.features.sql import name, twins
 
+Matched: TypeAlias = Mapping[tuple[str, str], Sequence[str]]
+NUMBERED = "rowid + 1"  # of a row of `LOADED`: its number in the log
+NO_PIECES: Mapping[str, Piece] = {}
 _SAMPLE = 10_000  # lines, in which nearly every key shows
 
 
@@ -39,8 +40,8 @@ def load(
     data_root: str,
     work_dir: str,
     first: int | None = None,
-) -> dict[int, Scan]:
-    """Fills the table `LOG`: the columns of `log_table`, and those that examples need.
+) -> list[Scan]:
+    """Fills the table `LOADED`: the columns of `log_table`, and those that examples need.
 
     Args:
       con: Of `connect`.
@@ -50,68 +51,141 @@ def load(
       first: Only so many rows of each file; None reads all.
 
     Returns:
-      What was read, by the number that its rows have in the column `FILE`; results of a query have
-      negative ones.
+      What was read, in the order of its rows: the files, and behind them the results of a query.
 
     Raises:
       IngestError: A column is absent or of a type that cannot be read, a file is empty, damaged or
         changes while it is read, or the query fails.
     """
     matched = config.matching_files(data_root)
-    paths = sorted({path for files in matched.values() for path in files})
-    before = {path: _state(path) for path in paths}
-    files: list[Scan] = []  # numbered from 0, and results of a query from -1 down
+    files: list[Scan] = []
+    numbered: list[Scan] = []
+    paths = [path for paths in matched.values() for path in paths]
+    with limits.QueryLimit(con, config.source).counting(), unchanged(paths):
+        needed = source_columns(config)
+        parts = list(scanned(con, config, matched, work_dir, files, first))
+        ones = [absent_in(con, needed, each) for _, each in parts]
+        check_columns(config, data_root, ones, parts[0][1])
+        for split, each in parts:
+            after = _rows(con) if numbered else 0
+            verb = f"INSERT INTO {LOADED}" if numbered else f"CREATE TABLE {LOADED} AS"
+            with told_of(each):
+                rows = select(con, config, each.with_columns(needed), split)
+                con.execute(f"{verb} {rows}")
+            numbered.append(dataclasses.replace(each.with_columns(needed), after=after))
+    return in_order(files, numbered)
+
+
+@contextlib.contextmanager
+def unchanged(paths: Iterable[str]) -> Iterator[None]:
+    """Raises IngestError where files are others at the end, whatever else was raised: it is why."""
+    before = {path: _state(path) for path in sorted(set(paths))}
     try:
-        parts = _complete(con, config, list(_parts(con, config, matched, work_dir, files, first)))
-        for index, (split, number, each) in enumerate(parts):
-            select = _select(con, config, each, split, number, _rows(con) if index else 0)
-            verb = f"INSERT INTO {LOG}" if index else f"CREATE TABLE {LOG} AS"
-            try:
-                con.execute(f"{verb} {select}")
-            except duckdb.Error as error:
-                raise IngestError(f"{each.path or 'source.query'}: {reason_of(error)}") from error
-    finally:  # this is the reason of whatever else is raised
-        changed = [path for path in paths if _state(path) != before[path]]
+        yield
+    finally:
+        changed = [path for path, state in before.items() if _state(path) != state]
         if changed:
             raise IngestError(
                 f"{', '.join(changed)} changed while being read: read a log that is closed, such "
                 "as the files of the days before today"
             )
-    return dict(enumerate(files)) | {number: each for _, number, each in parts}
 
 
-def _parts(
+@contextlib.contextmanager
+def told_of(source: Scan) -> Iterator[None]:
+    """Turns what DuckDB says of a file into IngestError."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        raise
+    except duckdb.Error as error:
+        raise IngestError(f"{source.path or 'source.query'}: {reason_of(error)}") from error
+
+
+def in_order(files: Sequence[Scan], numbered: list[Scan]) -> list[Scan]:
+    """All scans: first those that the log has no rows of, as the files that a query reads."""
+    of_log = {each.path for each in numbered}
+    return [each for each in files if each.path not in of_log] + numbered
+
+
+def keep(con: duckdb.DuckDBPyConnection, config: IngestConfig, split: str = SPLIT) -> None:
+    """Makes `LOG` of the good rows of `LOADED`, numbered by their order there.
+
+    Nothing is numbered, updated or deleted row by row. `LOG` is a view, or a table where rows are
+    added to it, or sorted and joined many times.
+
+    Args:
+      con: After `load`.
+      config: What is read.
+      split: SQL of a row's split.
+    """
+    [(rows, last)] = con.execute(f"SELECT count(*), max(rowid) FROM {LOADED}").fetchall()
+    assert rows == (-1 if last is None else last) + 1, "rows are numbered without gaps"
+    is_table = config.sampled_negatives or config.features.past_columns
+    con.execute(
+        f"CREATE {'TABLE' if is_table else 'VIEW'} {LOG} AS SELECT {NUMBERED} AS {ROW}, "
+        f"{split} AS {SPLIT}, * EXCLUDE ({SPLIT}, {WRONG}) FROM {LOADED} WHERE {WRONG} = ''"
+    )
+    if is_table:
+        con.execute(f"DROP TABLE {LOADED}")
+
+
+def tables_of_splits(config: IngestConfig, matched: Matched) -> dict[str, dict[str, Sequence[str]]]:
+    """Files by table of each split, "" where it is not by files, in the order of the log."""
+    splits = list(config.split_names) if config.split.by == "files" else [""]
+    if any(split == EARLIER for split, _ in matched):  # first, so that rows are in order of time
+        splits.insert(0, EARLIER)
+    return {
+        split: {
+            table: paths
+            for (of_split, table), paths in matched.items()
+            if of_split == split or not (of_split or (split, table) in matched)
+        }
+        for split in splits
+    }
+
+
+def scanned(
     con: duckdb.DuckDBPyConnection,
     config: IngestConfig,
-    matched: Mapping[tuple[str, str], list[str]],
+    matched: Matched,
     work_dir: str,
     files: list[Scan],
-    first: int | None,
-) -> Iterator[tuple[str, int, Scan]]:
-    """Split ("" where it is not by files), number and scan of all that fills the table, in order.
+    first: int | None = None,
+    typed: Mapping[str, TypedTables] | None = None,
+    pieces: Mapping[str, Piece] = NO_PIECES,
+) -> Iterator[tuple[str, Scan]]:
+    """Split ("" where it is not by files) and scan of all that fills the table, in order.
 
-    Every file that is read is appended to `files`.
+    Args:
+      con: Of `connect`.
+      config: What is read.
+      matched: Files as of `IngestConfig.matching_files`, or some of them.
+      work_dir: Folder for plain copies of files.
+      files: Receives the scan of every file.
+      first: Only so many rows of each file; None reads all.
+      typed: Of a query over some of the files: by split that is asked for, what `make_tables`
+        returned of all of them.
+      pieces: What is read of files that are cut, by path.
     """
     wanted = None if config.source.query else source_columns(config)
-    parts = list(config.split_names) if config.split.by == "files" else [""]
-    if any(split == EARLIER for split, _ in matched):  # first, so that rows are in order of time
-        parts.insert(0, EARLIER)
-    for part, split in enumerate(parts, 1):
+    for split, of_split in tables_of_splits(config, matched).items():
+        if typed is not None and split not in typed:
+            continue
         tables: dict[str, list[Scan]] = {}
-        for (of_split, table), paths in matched.items():
-            if of_split != split and (of_split or (split, table) in matched):
-                continue
+        for table, paths in of_split.items():
             settings = config.source.table(table)
             for path in paths:
                 kind = config.file_format(path, table)
-                each = scan(con, path, kind, settings, work_dir, wanted, first)
+                piece = pieces.get(path)
+                each = scan(con, path, kind, settings, work_dir, wanted, first, piece)
                 tables.setdefault(table, []).append(each)
                 files.append(each)
         if config.source.query:
-            yield split, -part, query_scan(con, config.source, tables, split)
+            of_query = typed[split] if typed is not None else None
+            yield split, query_scan(con, config.source, tables, split, of_query)
         else:
-            after = len(files) - len(tables[LOGS])
-            yield from ((split, after + n, each) for n, each in enumerate(tables[LOGS]))
+            yield from ((split, each) for each in tables.get(LOGS, []))
 
 
 def source_columns(config: IngestConfig) -> list[str]:
@@ -127,27 +201,12 @@ def source_columns(config: IngestConfig) -> list[str]:
     wanted = list(dict.fromkeys(named + list(roles(config).values())))
     in_table = {column.name for column in config.features.ingested_columns} | set(roles(config))
     for names in (wanted, sorted(in_table)):
-        twins = [c for c in names if [n.lower() for n in names].count(c.lower()) > 1]
-        if twins:
+        if same := twins(names):
             raise IngestError(
-                f"the columns {', '.join(map(repr, twins))} differ in letter case only, which SQL "
+                f"the columns {', '.join(map(repr, same))} differ in letter case only, which SQL "
                 "does not tell apart: rename them in the log, or give the features other names"
             )
     return wanted
-
-
-def roles(config: IngestConfig) -> dict[str, str]:
-    """Columns of the table that are no feature: their names, and those in the log; all are text."""
-    features = config.features
-    read = {column.name for column in features.ingested_columns}
-    of_feature = {column.source: column.name for column in features.ingested_columns}
-    extra = [features.user, features.item, *features.slices, config.item_label]
-    if config.split.by == "hash":
-        extra.append(config.split.key)
-    if config.sampled_negatives:
-        extra += config.sampled_negatives.item_columns
-    wanted = dict.fromkeys(column for column in extra if column and column not in read)
-    return {column: column for column in wanted if column not in of_feature}
 
 
 def table_column(config: IngestConfig, column: str) -> str:
@@ -157,80 +216,38 @@ def table_column(config: IngestConfig, column: str) -> str:
     return column if column in read else of_feature.get(column, column)
 
 
-def _select(
-    con: duckdb.DuckDBPyConnection,
-    config: IngestConfig,
-    source: Scan,
-    split: str,
-    number: int,
-    after: int,
-) -> str:
-    """SQL of the rows of a scan as the table has them."""
-    columns, reasons = list[tuple[str, str]](), list[str]()
-    for column in config.features.ingested_columns:
-        value, reason = _feature(column, source)
-        columns.append((column.name, value))
-        reasons += [reason] if reason else []
-    for column_name, column_of_log in roles(config).items():
-        value, reason = _converted(RawColumn(column_of_log, "string"), source)
-        columns.append((column_name, value))
-        reasons += [reason] if reason else []
-    label_value, label_columns = "1.0::DOUBLE", dict[str, str]()
-    if config.label is not None:
-        label_value, label_columns = label.sql_of(con, config.label, source.types)
-    time = "NULL::BIGINT"
-    if config.timestamp:
-        time, reason = _time(config.timestamp, config.timestamp_formats, source)
-        reasons.append(reason)
-    # The label's expression sees columns of the log; all others have names that no log has.
-    inner = {f"{PREFIX}{n}": value for n, (_, value) in enumerate(columns)} | label_columns
-    held = {f"{PREFIX}held {n}": name(column) for n, column in enumerate(label_columns)}
-    inner |= held
-    inner_sql = ", ".join(f"{value} AS {name(column)}" for column, value in inner.items())
-    outer = [f"{name(f'{PREFIX}{n}')} AS {name(column)}" for n, (column, _) in enumerate(columns)]
-    all_wrong = sql_values.joined(reasons)
-    if source.wrong:  # of a line that is none, nothing else is said
-        all_wrong = f"CASE WHEN {source.wrong} != '' THEN {source.wrong} ELSE {all_wrong} END"
-    values = ", ' ', ".join(map(name, held)) or "''"
-    no_label = sql_values.problem("label", "missing or not a number", f"concat({values})")
-    is_row = f"NOT starts_with({WRONG}, {quoted(sql_values.WHOLE_ROW)})"
-    unlabelled = f"CASE WHEN {LABEL} IS NULL AND {is_row} THEN {no_label} END"
-    wrong = sql_values.joined([f"nullif({WRONG}, '')", unlabelled])
-    features = [column.source for column in config.features.logged_columns]
-    raw = "NULL::VARCHAR" if source.path else log_rows.raw_sql(features)
-    return (
-        f"SELECT {RECORD} + {after} AS {ROW}, {number} AS {FILE}, {RECORD}, "
-        f"{quoted(split)}::VARCHAR AS {SPLIT}, {LABEL}, {TIME}, {RAW}, "
-        f"{wrong} AS {WRONG}, "
-        f"{', '.join(outer)} FROM (SELECT *, {label_value} AS {LABEL} FROM (SELECT "
-        f"{RECORD}, {time} AS {TIME}, {raw} AS {RAW}, "
-        f"{all_wrong} AS {WRONG}, {inner_sql} "
-        f"FROM "
-        f"(SELECT *, row_number() OVER () AS {RECORD} FROM ({source.sql}) AS source)))"
-    )
+def check_columns(
+    config: IngestConfig, data_root: str, absent_ones: Sequence[Absent], first: Scan
+) -> None:
+    """Raises IngestError where no file has a column, or none of the newest span.
 
-
-def _complete(
-    con: duckdb.DuckDBPyConnection, config: IngestConfig, scans: list[tuple[str, int, Scan]]
-) -> list[tuple[str, int, Scan]]:
-    """The scans with every column that is needed: missing values where a file has none of it.
-
-    Raises:
-      IngestError: No file has a column.
+    Args:
+      config: What is read.
+      data_root: The data folder.
+      absent_ones: What `absent_in` returned, of each file.
+      first: The first file.
     """
     needed = source_columns(config)
-    absent = set(needed).intersection(*(_absent(con, needed, each) for _, _, each in scans))
-    if absent:
-        first = scans[0][2]
+    nowhere = set(needed).intersection(*(columns for _, columns in absent_ones))
+    if nowhere:
         has = f"; it has {', '.join(first.types)}" if not first.wrong else ""
-        which = ", ".join(map(repr, sorted(absent, key=needed.index)))
+        which = ", ".join(map(repr, sorted(nowhere, key=needed.index)))
         raise IngestError(f"the log has no column {which}{has}")
-    return [(split, number, each.with_columns(needed)) for split, number, each in scans]
+    newest = config.newest_span(data_root)
+    if newest is not None:
+        span, tables = newest
+        paths = {path for of_table in tables.values() for path in of_table}
+        newest_span.check_columns(needed, [each for each in absent_ones if each[0]], span, paths)
 
 
-def _absent(con: duckdb.DuckDBPyConnection, needed: list[str], source: Scan) -> set[str]:
+def absent_in(con: duckdb.DuckDBPyConnection, needed: list[str], source: Scan) -> Absent:
+    """A file, "" where it declares no columns as lines of JSON do not, and what `absent` says."""
+    return "" if source.wrong else source.path, absent(con, needed, source)
+
+
+def absent(con: duckdb.DuckDBPyConnection, needed: list[str], source: Scan) -> set[str]:
     """Columns that a file has not; of lines of JSON, keys that no line has."""
-    absent = set(needed) - set(source.types)
+    result = set(needed) - set(source.types)
     if source.wrong:
         open_ones = needed
         for rows in (f"(SELECT * FROM ({source.sql}) LIMIT {_SAMPLE})", f"({source.sql})"):
@@ -239,42 +256,15 @@ def _absent(con: duckdb.DuckDBPyConnection, needed: list[str], source: Scan) -> 
             open_ones = [c for c, count in zip(open_ones, seen, strict=True) if not count]
             if not open_ones:
                 break
-        absent |= set(open_ones)
-    return absent
-
-
-def _feature(column: RawColumn, source: Scan) -> tuple[str, str | None]:
-    kind = source.types[column.source]
-    if not source.path and column.dtype == "string" and kind in ("DOUBLE", "FLOAT"):
-        raise IngestError(
-            f"{column.source!r} is {kind} in the query's result, and a category is text or an "
-            f"integer: cast it in the query as it is to be written"
-        )
-    return _converted(column, source)
-
-
-def _converted(column: RawColumn, source: Scan) -> tuple[str, str | None]:
-    try:
-        return column.sql(source.types[column.source])
-    except sql_values.Unconvertible as error:
-        raise IngestError(f"{source.path or 'source.query'}: {error}") from None
+        result |= set(open_ones)
+    return result
 
 
 def _rows(con: duckdb.DuckDBPyConnection) -> int:
-    [(rows,)] = con.execute(f"SELECT count(*) FROM {LOG}").fetchall()
+    [(rows,)] = con.execute(f"SELECT count(*) FROM {LOADED}").fetchall()
     return int(rows)
 
 
 def _state(path: str) -> tuple[int, int]:
     stat = os.stat(path)
     return stat.st_size, stat.st_mtime_ns
-
-
-def _time(column: str, formats: tuple[str, ...], source: Scan) -> tuple[str, str]:
-    try:
-        return times.microseconds(column, source.types[column], formats)
-    except sql_values.Unconvertible:
-        raise IngestError(
-            f"{source.path or 'source.query'}: {column!r} is {source.types[column]}, and a time is "
-            "a number, a text, a date or a timestamp"
-        ) from None

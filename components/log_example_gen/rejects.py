@@ -1,18 +1,19 @@
-"""Takes the rows that cannot be read out of a log, and says which they are."""
+"""Says which rows of a log cannot be read, and where they stand."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 
 import duckdb
 
 from ranklite.components.log_example_gen import IngestError
 from ranklite.components.log_example_gen.config import IngestConfig
-from ranklite.components.log_example_gen.lines import line_numbers, lines_of_rows
-from ranklite.components.log_example_gen.log_table import FILE, LOG, RECORD, REJECTED, WRONG
+from ranklite.components.log_example_gen.lines import line_numbers, lines_of_rows, place
+from ranklite.components.log_example_gen.log_table import LOADED, REJECTED, WRONG
+from ranklite.components.log_example_gen.reader import NUMBERED
 from ranklite.components.log_example_gen.scans import Scan
 from ranklite.models.features.sql_values import problems
 from ranklite.models.serving.csv_format import CsvWriter
@@ -51,11 +52,11 @@ class Reject:
 def reject(
     con: duckdb.DuckDBPyConnection,
     config: IngestConfig,
-    scans: Mapping[int, Scan],
+    scans: Sequence[Scan],
     rejects_dir: str,
     data_root: str,
 ) -> dict[str, int]:
-    """Takes bad rows out of the log, notes them in a file, and stops where there are too many.
+    """Notes bad rows in a file, and stops where there are too many; `reader.keep` drops them.
 
     Args:
       con: After `reader.load`.
@@ -71,13 +72,41 @@ def reject(
       IngestError: There are more than allowed, or no good row is left.
     """
     rejects = listed(con, scans, data_root)
-    con.execute(f"DELETE FROM {LOG} WHERE {WRONG} != ''")
-    [(good,)] = con.execute(f"SELECT count(*) FROM {LOG}").fetchall()
-    path = _write_rejects(rejects, rejects_dir)
-    bad = len({(each.file, each.line) for each in rejects})
+    [(good,)] = con.execute(f"SELECT count(*) FROM {LOADED} WHERE {WRONG} = ''").fetchall()
+    return write(rejects, good, config, rejects_dir)
+
+
+def write(
+    rejects: Iterable[Reject], good: int, config: IngestConfig, rejects_dir: str
+) -> dict[str, int]:
+    """Writes rejects, which come in their order, and returns and raises what `reject` does.
+
+    Args:
+      rejects: As of `listed`; they pass by one by one.
+      good: How many rows can be read.
+      config: Its `source.max_bad_rows` is the limit.
+      rejects_dir: Folder for `rejects.csv`.
+    """
+    os.makedirs(rejects_dir, exist_ok=True)
+    path = os.path.join(rejects_dir, "rejects.csv")
+    counts = collections.Counter[str]()
+    first_ones: list[Reject] = []
+    bad, last = 0, None
+    with open(path + ".tmp", "w", newline="", encoding="utf-8") as file:
+        writer = CsvWriter(file)
+        writer.write(["file", "line", "column", "reason", "value"])
+        for each in rejects:
+            reason = each.reason.strip().splitlines()[0]
+            shown_file = each.file or "(row of the result)"
+            writer.write([shown_file, each.line, each.column, reason, each.value])
+            counts[each.column or each.reason] += 1
+            first_ones += [each][len(first_ones) // SHOWN_REJECTS :]
+            bad += (each.file, each.line) != last
+            last = each.file, each.line
+    os.replace(path + ".tmp", path)
     share = bad / max(1, good + bad)
     if share > config.source.max_bad_rows:
-        shown = "\n".join(f"  {each}" for each in rejects[:SHOWN_REJECTS])
+        shown = "\n".join(f"  {each}" for each in first_ones)
         raise IngestError(
             f"{bad} of {good + bad} rows ({share:.2%}) cannot be read, more than "
             f"source.max_bad_rows = {config.source.max_bad_rows:.2%} allows. The first ones:\n"
@@ -85,24 +114,31 @@ def reject(
         )
     if not good:
         raise IngestError("the log has no rows: its files hold a header at the most")
-    return dict(collections.Counter(each.column or each.reason for each in rejects))
+    return dict(counts)
 
 
 def listed(
-    con: duckdb.DuckDBPyConnection, scans: Mapping[int, Scan], data_root: str
+    con: duckdb.DuckDBPyConnection, scans: Sequence[Scan], data_root: str, number: str = NUMBERED
 ) -> list[Reject]:
-    """The rejects in the order of files and lines; arguments as for `reject`."""
-    return sorted(_rejects(con, scans, data_root))
+    """The rejects in the order of files and lines.
+
+    Args:
+      con: After `reader.load`.
+      scans: What `reader.load` returned.
+      data_root: Files are named relative to it.
+      number: SQL of the number of a row of `LOADED`.
+    """
+    return sorted(_rejects(con, scans, data_root, number))
 
 
 def _rejects(
-    con: duckdb.DuckDBPyConnection, scans: Mapping[int, Scan], data_root: str
+    con: duckdb.DuckDBPyConnection, scans: Sequence[Scan], data_root: str, number_sql: str
 ) -> Iterator[Reject]:
-    by_plain = {os.path.realpath(scan.plain): scan for scan in scans.values()}
+    by_plain = {os.path.realpath(scan.plain): scan for scan in scans}
     unreadable: dict[str, dict[int, tuple[str, str]]] = collections.defaultdict(dict)
     for path, row, reason, text in _unreadable(con):
         unreadable[by_plain[os.path.realpath(path)].path][row] = reason, text
-    by_path = {scan.path: number for number, scan in scans.items()}
+    by_path = {scan.path: number for number, scan in enumerate(scans)}
     for path, of_rows in unreadable.items():
         scan = scans[by_path[path]]
         lines = lines_of_rows(scan, of_rows)
@@ -116,14 +152,16 @@ def _rejects(
                 )
             for number, one in enumerate(shown.split("\n")):
                 yield Reject(_relative(path, data_root), line + number, "", reason, one[:_SHOWN])
-    rows = con.execute(
-        f"SELECT {FILE}, {RECORD}, {WRONG} FROM {LOG} WHERE {WRONG} != ''"
-    ).fetchall()
-    noted = con.execute(f"SELECT path, record, problems FROM {REJECTED}").fetchall()
-    rows += [(by_path[path], record, text) for path, record, text in noted if path in by_path]
     of_scan: dict[int, dict[int, str]] = collections.defaultdict(dict)
-    for number, record, text in rows:
+    for row, text in con.execute(
+        f"SELECT {number_sql}, {WRONG} FROM {LOADED} WHERE {WRONG} != ''"
+    ).fetchall():
+        number, record = place(scans, row)
         of_scan[number][record] = text
+    noted = con.execute(f"SELECT path, record, problems FROM {REJECTED}").fetchall()
+    for path, record, text in noted:
+        if path in by_path:
+            of_scan[by_path[path]][record] = text
     for number, texts in of_scan.items():
         scan = scans[number]
         lines = line_numbers(scan, texts, unreadable[scan.path])
@@ -148,17 +186,3 @@ def _unreadable(con: duckdb.DuckDBPyConnection) -> list[tuple[str, int, str, str
 
 def _relative(path: str, data_root: str) -> str:
     return os.path.relpath(path, os.path.realpath(data_root)) if path else ""
-
-
-def _write_rejects(rejects: list[Reject], folder: str) -> str:
-    os.makedirs(folder, exist_ok=True)
-    path = os.path.join(folder, "rejects.csv")
-    with open(path + ".tmp", "w", newline="", encoding="utf-8") as file:
-        writer = CsvWriter(file)
-        writer.write(["file", "line", "column", "reason", "value"])
-        for each in rejects:
-            reason = each.reason.strip().splitlines()[0]
-            shown = each.file or "(row of the result)"
-            writer.write([shown, each.line, each.column, reason, each.value])
-    os.replace(path + ".tmp", path)
-    return path

@@ -10,29 +10,24 @@ from collections.abc import Sequence
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from ranklite.components.log_example_gen import IngestError
+from ranklite.components.log_example_gen import IngestError, long_lines
+from ranklite.components.log_example_gen.json_lines import IS_OBJECT, check_first_line
 from ranklite.components.log_example_gen.log_table import NONE, WRONG
+from ranklite.components.log_example_gen.piece import Piece, copied
 from ranklite.components.log_example_gen.plain_files import plain
 from ranklite.components.log_example_gen.quoted_blanks import with_blanks
 from ranklite.components.log_example_gen.source import CsvConfig, TableConfig
-from ranklite.models.features.sql import name, quoted
+from ranklite.models.features.sql import name, quoted, twins
 from ranklite.models.features.sql_values import JSON, problem
+from ranklite.models.repeats import twice
+from ranklite.models.safe_arrow import safe_parquet
 from ranklite.models.serving.csv_format import CsvFormat, header_of
 
 _ROW_BYTES = 4096  # that a row may take on average where only the first ones are read
 _OF_JSON = {JSON: "VARCHAR", f"{JSON}[]": "VARCHAR[]"}
 _DIGITS = 38  # of DuckDB's decimals
-_LONGEST_LINE = 16 * 2**20  # bytes
 _NEVER, _NULL = "\x01", "\x02"  # no line of JSON has them
-# What DuckDB takes for JSON and no other reader does: `[1,]`, and `inf` or `nan` in any case.
-_NO_JSON = quoted(r"(?i),[ \t]*[}\]]|[:,\[][ \t]*-?(?:inf|nan)")
-_BARE = r"""regexp_replace(line, '"(?:[^"\\]|\\.)*"', '', 'g')"""  # without its texts
-_LENIENT = (  # a CASE computes for few lines what AND would compute for all
-    f"CASE WHEN regexp_matches(line, {_NO_JSON}) THEN regexp_matches(replace(replace(replace("
-    f"{_BARE}, '-NaN', 'nan'), 'NaN', ''), 'Infinity', ''), {_NO_JSON}) ELSE false END"
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +42,9 @@ class Scan:
       kind: `csv`, `jsonl`, `parquet`, or `query`.
       form: How a CSV file is written, its delimiter included.
       columns: Of a CSV file, in its order.
+      after: How many rows of the log come before its own; None where the log has none of it, as of
+        a file that a query reads.
+      piece: What is read of the file, where that is not all of it.
     """
 
     path: str
@@ -56,6 +54,13 @@ class Scan:
     kind: str = "query"
     form: CsvFormat | None = None
     columns: tuple[str, ...] = ()
+    after: int | None = None
+    piece: Piece | None = None
+
+    @property
+    def before(self) -> int:
+        """How many lines of the file, or rows of a Parquet file, come before what is read."""
+        return self.piece.before if self.piece is not None else 0
 
     def with_columns(self, needed: Sequence[str]) -> Scan:
         """The same with missing values in the columns that it lacks."""
@@ -83,6 +88,7 @@ def scan(
     work_dir: str,
     wanted: Sequence[str] | None,
     first: int | None = None,
+    piece: Piece | None = None,
 ) -> Scan:
     """A file as it can be read.
 
@@ -94,20 +100,30 @@ def scan(
       work_dir: Folder for a plain copy.
       wanted: Columns that are needed; None for all.
       first: Only so many rows; None reads all.
+      piece: Only this one of the file; None reads all.
 
     Raises:
       IngestError: It is empty, damaged, of another encoding, or its header names a column twice.
     """
     if kind == "parquet":
-        whole = _parquet(con, path, wanted)
+        whole = _parquet(con, path, wanted, piece)
     else:
         most = None if first is None else first * _ROW_BYTES
-        copy = plain(path, table.encoding or "utf-8", work_dir, most)
+        if piece is None:
+            copy = plain(path, table.encoding or "utf-8", work_dir, most)
+        else:
+            copy = copied(piece, work_dir)
+        is_begun = piece is not None and piece.before > 0
         if kind == "jsonl":
+            if not is_begun:
+                check_first_line(path, copy)
             whole = _jsonl(con, path, copy, wanted)
         else:
             assert table.csv is not None
-            whole = _csv(path, copy, table.csv, wanted, work_dir, most)
+            own = piece.csv if piece is not None and is_begun else {}
+            settings = table.csv.model_copy(update=own)
+            whole = _csv(path, copy, settings, wanted, work_dir, most)
+    whole = dataclasses.replace(whole, piece=piece)
     if first is None:
         return whole
     return dataclasses.replace(whole, sql=f"SELECT * FROM ({whole.sql}) LIMIT {first}")
@@ -138,11 +154,11 @@ def _renamed(path: str, columns: Sequence[str], wanted: Sequence[str] | None) ->
 
     DuckDB takes names that differ in letter case for one, and would give the first column for both.
     """
-    kept = [c for c in columns if wanted is None or c in wanted]
-    twins = [c for c in kept if [k.lower() for k in kept].count(c.lower()) > 1]
-    if twins:
+    of_use = set(columns if wanted is None else wanted)
+    kept = [column for column in columns if column in of_use]
+    if same := twins(kept):
         raise IngestError(
-            f"{path}: the columns {', '.join(map(repr, twins))} differ in letter case only, which "
+            f"{path}: the columns {', '.join(map(repr, same))} differ in letter case only, which "
             "SQL does not tell apart: rename them in the log"
         )
     numbers = {column: number for number, column in enumerate(columns)}
@@ -177,7 +193,7 @@ def _csv(
     return Scan(
         path,
         copy,
-        f"SELECT {_renamed(path, columns, wanted)} FROM {_read_csv(copy, options)}",
+        f"SELECT {_renamed(path, columns, wanted)} FROM {_read_csv(path, copy, options)}",
         dict.fromkeys(columns, "VARCHAR"),
         "csv",
         dataclasses.replace(form, delimiter=delimiter),
@@ -188,7 +204,6 @@ def _csv(
 def _jsonl(
     con: duckdb.DuckDBPyConnection, path: str, copy: str, wanted: Sequence[str] | None
 ) -> Scan:
-    _check_lines(path, copy)
     options = {
         "auto_detect": "false",
         "columns": "{'line': 'VARCHAR'}",
@@ -199,21 +214,17 @@ def _jsonl(
         "escape": "''",
         "nullstr": quoted(_NULL),
     }
-    lines = _read_csv(copy, options)
-    is_object = (
-        f"CASE WHEN json_valid(line) AND NOT ({_LENIENT}) THEN json_type(line) = 'OBJECT' "
-        "ELSE false END"
-    )
+    lines = _read_csv(path, copy, options)
     if wanted is None:
         seen = con.execute(
-            f"SELECT DISTINCT unnest(json_keys(line)) AS key FROM {lines} WHERE {is_object}"
+            f"SELECT DISTINCT unnest(json_keys(line)) AS key FROM {lines} WHERE {IS_OBJECT}"
         ).fetchall()
         wanted = sorted(key for (key,) in seen)
     _renamed(path, wanted, None)
     keys = [c.replace("~", "~0").replace("/", "~1") for c in wanted]  # of JSON Pointers
     paths = "[" + ", ".join(quoted(f"/{key}") for key in keys) + "]"
     values = ", ".join(f"row[{n}] AS {name(column)}" for n, column in enumerate(wanted, 1))
-    found = f"CASE WHEN {is_object} THEN json_extract(line, {paths}) END"
+    found = f"CASE WHEN {IS_OBJECT} THEN json_extract(line, {paths}) END"
     reason = f"CASE WHEN row IS NULL THEN {problem('', 'not a JSON object', 'line')} ELSE '' END"
     return Scan(
         path,
@@ -225,22 +236,9 @@ def _jsonl(
     )
 
 
-def _check_lines(path: str, copy: str) -> None:
-    """Tells JSON of another form from lines that are damaged."""
-    with open(copy, "rb") as file:
-        first = next((line for line in file if line.strip()), b"").strip()
-    if first.startswith(b"["):
-        raise IngestError(
-            f"{path} is a JSON array, not JSON Lines: write one object a line, "
-            "as `jq -c '.[]'` does"
-        )
-    if first == b"{":
-        raise IngestError(
-            f"{path}: an object spans several lines: write one object a line, as `jq -c .` does"
-        )
-
-
-def _parquet(con: duckdb.DuckDBPyConnection, path: str, wanted: Sequence[str] | None) -> Scan:
+def _parquet(
+    con: duckdb.DuckDBPyConnection, path: str, wanted: Sequence[str] | None, piece: Piece | None
+) -> Scan:
     # `[` in a name would begin a class of characters.
     source = (
         f"read_parquet({quoted(glob.escape(path))}, binary_as_string = true, "
@@ -248,13 +246,12 @@ def _parquet(con: duckdb.DuckDBPyConnection, path: str, wanted: Sequence[str] | 
     )
     try:
         described = con.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
-        schema = pq.read_schema(path)
-    except (duckdb.Error, pa.ArrowException) as error:
+        schema = safe_parquet().read_schema(path)
+    except (duckdb.Error, pa.ArrowException, RuntimeError) as error:
         raise IngestError(f"{path}: not readable as Parquet: {error}") from error
     columns = schema.names
-    if len(set(columns)) < len(columns):
-        twice = sorted({c for c in columns if columns.count(c) > 1})
-        raise IngestError(f"{path} has {', '.join(twice)} twice")
+    if same := twice(columns):
+        raise IngestError(f"{path} has {', '.join(same)} twice")
     types = dict(zip(columns, (row[1] for row in described), strict=True))
     read = columns if wanted is None else [c for c in columns if c in wanted]
     for column in read:
@@ -265,6 +262,12 @@ def _parquet(con: duckdb.DuckDBPyConnection, path: str, wanted: Sequence[str] | 
             )
     own = ", ".join(f"c{number}" for number in range(len(columns)))
     sql = f"SELECT {_renamed(path, columns, wanted)} FROM {source} AS file({own})"
+    if piece is not None:  # of the row groups that it has no row of, DuckDB reads nothing
+        numbered = f"{source[:-1]}, file_row_number = true)"
+        sql = (
+            f"SELECT {_renamed(path, columns, wanted)} FROM {numbered} AS file({own}, row) "
+            f"WHERE row >= {piece.start} AND row < {piece.end}"
+        )
     # What says that its texts are JSON is text, as for a scorer; a query can take it apart.
     texts = {c: _OF_JSON[kind] for c, kind in types.items() if kind in _OF_JSON}
     casts = [f"{name(c)}::{kind} AS {name(c)}" for c, kind in texts.items() if c in read]
@@ -280,13 +283,15 @@ def _is_wide(kind: pa.DataType) -> bool:
     return pa.types.is_decimal(kind) and kind.precision > _DIGITS
 
 
-def _read_csv(path: str, options: dict[str, str]) -> str:
+def _read_csv(path: str, copy: str, options: dict[str, str]) -> str:
+    quote, escape = (options[key][1:-1].replace("''", "'") for key in ("quote", "escape"))
     options |= {
         "store_rejects": "true",
         "rejects_limit": "0",
-        "max_line_size": str(_LONGEST_LINE),
+        "max_line_size": str(long_lines.LONGEST_LINE),
+        "buffer_size": str(long_lines.buffer_size(copy, path, quote, escape)),
         "hive_partitioning": "false",
         "compression": "'none'",
     }
     arguments = ", ".join(f"{key} = {value}" for key, value in options.items())
-    return f"read_csv({quoted(glob.escape(path))}, {arguments})"
+    return f"read_csv({quoted(glob.escape(copy))}, {arguments})"

@@ -88,7 +88,10 @@ class SourceConfig(Strict):
       window: How many spans are trained on and judged, the newest ones; None takes all.
       past_window: How many spans before these are read where features are computed from earlier
         rows, and for that alone; None reads all that there are.
-      engine: `duckdb` on one machine; `beam` reads Parquet with TFX's own ExampleGen.
+      query_seconds: How long the query may run, in all, before it is stopped: one without an end
+        would never say so.
+      spill_gigabytes: Most of the disk that is taken by what does not fit into memory while the log
+        is read; None takes up to 90 % of what is free.
     """
 
     files: Globs | None = None
@@ -101,7 +104,8 @@ class SourceConfig(Strict):
     max_bad_rows: float = Field(0.001, ge=0.0, lt=1.0)
     window: int | None = Field(None, ge=1)
     past_window: int | None = Field(None, ge=0)
-    engine: Literal["duckdb", "beam"] = "duckdb"
+    query_seconds: float = Field(3600.0, gt=0.0, allow_inf_nan=False)
+    spill_gigabytes: float | None = Field(None, gt=0.0, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _one_way_to_name_files(self) -> SourceConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from ranklite.models.features.sql import name, quoted
 from ranklite.models.features.sql_values import JSON, integer, number, problem
@@ -16,8 +17,22 @@ _ISO = (
 _LONGEST = 9e18  # microseconds in 64 bits
 
 
-def microseconds(column: str, kind: str, formats: Sequence[str]) -> tuple[str, str]:
-    """SQL of a time, null where there is none, and of what is wrong with it, null if nothing.
+class TimeSql(NamedTuple):
+    """How a time is read, in three steps, each over the columns of the one before it.
+
+    Attributes:
+      number: SQL of the time as a number, which becomes the column `<own>number`.
+      value: SQL of microseconds, null where there is no time, which becomes `<own>time`.
+      reason: SQL of what is wrong with it, null if nothing.
+    """
+
+    number: str
+    value: str
+    reason: str
+
+
+def microseconds(column: str, kind: str, formats: Sequence[str], own: str) -> TimeSql:
+    """How a column of times is read.
 
     A number is seconds, milliseconds, microseconds or nanoseconds, whichever makes it a time from
     1980 to 2100: their ranges lie apart. A text is such a number, or ISO 8601; without an offset it
@@ -27,15 +42,19 @@ def microseconds(column: str, kind: str, formats: Sequence[str]) -> tuple[str, s
       column: Its name in the log.
       kind: DuckDB's type of it; JSON for a value of a JSONL line.
       formats: Units or strptime forms; a number in a unit that stands here may be of any year.
+      own: What the names of columns begin with that are not the log's.
     """
     source = name(column)
     text = f"({source}->>'$')" if kind == JSON else f"{source}::VARCHAR"
     if kind.startswith("TIMESTAMP") or kind == "DATE":
-        value = f"epoch_us({source})"
+        numbered, value = "NULL", f"epoch_us({source})"
     else:
-        value = _of_text(source, text, kind, formats)
-    reason = f"not a time{_hint(formats)}"
-    return value, f"CASE WHEN {value} IS NULL THEN {problem(column, reason, text)} END"
+        numbered = number(source, kind if kind != "BOOLEAN" else "VARCHAR")
+        value = _of_text(source, text, kind, formats, name(f"{own}number"))
+    reason, held = f"not a time{_hint(formats)}", name(f"{own}time")
+    return TimeSql(
+        numbered, value, f"CASE WHEN {held} IS NULL THEN {problem(column, reason, text)} END"
+    )
 
 
 def _hint(formats: Sequence[str]) -> str:
@@ -44,8 +63,7 @@ def _hint(formats: Sequence[str]) -> str:
     return " from 1980 to 2100, in ISO 8601 or since 1970: `timestamp_format` says others"
 
 
-def _of_text(source: str, text: str, kind: str, formats: Sequence[str]) -> str:
-    value = number(source, kind if kind != "BOOLEAN" else "VARCHAR")
+def _of_text(source: str, text: str, kind: str, formats: Sequence[str], value: str) -> str:
     if kind == "BOOLEAN":
         return "NULL::BIGINT"
     units = [form for form in formats if form in UNITS]

@@ -14,8 +14,8 @@ from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.components.log_example_gen.log_table import LOG, PLACE, SPLIT, TIME
 from ranklite.components.log_example_gen.point_in_time.keys import KeyColumns
 from ranklite.components.log_example_gen.point_in_time.sorted_rows import Array
-from ranklite.components.log_example_gen.point_in_time.state import State, numbers, of_column
-from ranklite.components.log_example_gen.point_in_time.views import CONFIGURED, View
+from ranklite.components.log_example_gen.point_in_time.state import Share, State, Totals, numbers
+from ranklite.components.log_example_gen.point_in_time.views import CONFIGURED, View, of_column
 from ranklite.models import progress
 from ranklite.models.features import past
 from ranklite.models.features.past import Past
@@ -32,6 +32,7 @@ class PastColumns:
       work_dir: For arrays.
       judged: The split that `views` are computed for.
       means: m of rates by column; None takes those of the train split.
+      share: Where `LOG` has a share of the rows; then so has this.
 
     Attributes:
       place_sql: SQL of a row's place, by which its columns are read.
@@ -49,9 +50,11 @@ class PastColumns:
         work_dir: str,
         judged: str,
         means: Mapping[str, float] | None = None,
+        share: Share | None = None,
     ) -> None:
-        _check_order(con, config)
-        self._state = State(con, config, work_dir, judged, means)
+        if share is None:
+            _check_order(con, config)
+        self._state = State(con, config, work_dir, judged, means, share)
         groups = dict.fromkeys(of_column(column).by for column in self._state.columns)
         for number, by in enumerate(groups):
             progress.report(f"the past by {', '.join(by)}", number / len(groups))
@@ -61,17 +64,7 @@ class PastColumns:
 
     def about(self) -> dict[str, Any]:
         """What whoever keeps the state event by event has to know besides the columns."""
-        features = self._state.config.features
-        return {
-            "label": features.label,
-            "user": features.user,
-            "session_gap": features.session_gap,
-            "means": self._state.means,
-            "numbers": [column.name for column in features.event_columns],
-            "first_time": self._state.first / past.SECOND,
-            "last_time": (self._state.end - 1) / past.SECOND,
-            "rows_before": self._state.rows_before,
-        }
+        return about(self._state.config, self._state.totals)
 
     def completed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Rows with the columns of the past in the place of the column `PLACE`."""
@@ -90,7 +83,7 @@ class PastColumns:
             if of.is_list:
                 result[column.name] = self._lists(column, of, as_of, places)
             else:
-                values = statistic(of, self._sums(of, as_of, places), self._state.means)
+                values = statistic(of, self._sums(of, as_of, places), self._state.totals.means)
                 result[column.name] = pa.array(values.astype(np.float32), from_pandas=True)
         return result
 
@@ -117,16 +110,36 @@ class PastColumns:
         return pa.ListArray.from_arrays(pa.array(offsets), values)
 
 
+def about(config: IngestConfig, totals: Totals) -> dict[str, Any]:
+    """As of `PastColumns.about`."""
+    features = config.features
+    return {
+        "label": features.label,
+        "user": features.user,
+        "session_gap": features.session_gap,
+        "means": dict(totals.means),
+        "numbers": [column.name for column in features.event_columns],
+        "first_time": totals.first / past.SECOND,
+        "last_time": (totals.end - 1) / past.SECOND,
+        "rows_before": totals.rows_before,
+    }
+
+
 def _check_order(con: duckdb.DuckDBPyConnection, config: IngestConfig) -> None:
-    """Raises IngestError where a split by files has rows that are older than those trained on."""
+    if config.split.by == "files":
+        spans = con.execute(f"SELECT {SPLIT}, min({TIME}), max({TIME}) FROM {LOG} GROUP BY 1")
+        check_order({split: (first, last) for split, first, last in spans.fetchall()}, config)
+
+
+def check_order(spans: Mapping[str, tuple[int, int]], config: IngestConfig) -> None:
+    """Raises IngestError where a split by files has rows that are older than those trained on.
+
+    Args:
+      spans: First and last time of each split.
+      config: Names the splits.
+    """
     if config.split.by != "files":
         return
-    spans = {
-        split: (first, last)
-        for split, first, last in con.execute(
-            f"SELECT {SPLIT}, min({TIME}), max({TIME}) FROM {LOG} GROUP BY 1"
-        ).fetchall()
-    }
     for before, after in zip(config.split_names, config.split_names[1:], strict=False):
         if after in spans and before in spans and spans[after][0] < spans[before][1]:
             raise IngestError(

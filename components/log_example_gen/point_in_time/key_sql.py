@@ -13,7 +13,8 @@ from ranklite.components.log_example_gen.log_table import (
     SPLIT,
     TIME,
 )
-from ranklite.components.log_example_gen.point_in_time.state import CHUNK, State, of_column
+from ranklite.components.log_example_gen.point_in_time.state import CHUNK, State
+from ranklite.components.log_example_gen.point_in_time.views import of_column
 from ranklite.models.features import past
 from ranklite.models.features.sql import name, quoted
 

@@ -13,12 +13,8 @@ import pyarrow.compute as pc
 from ranklite.components.log_example_gen.log_table import LOG, PLACE
 from ranklite.components.log_example_gen.point_in_time.key_sql import KeyQuery
 from ranklite.components.log_example_gen.point_in_time.sorted_rows import Array, SortedRows
-from ranklite.components.log_example_gen.point_in_time.state import (
-    State,
-    numbers,
-    of_column,
-)
-from ranklite.components.log_example_gen.point_in_time.views import CONFIGURED
+from ranklite.components.log_example_gen.point_in_time.state import State, numbers
+from ranklite.components.log_example_gen.point_in_time.views import CONFIGURED, of_column
 from ranklite.models.features import past
 from ranklite.models.features.past import EVENTS, KEY, Past
 from ranklite.models.features.past_statistics import (
@@ -132,8 +128,8 @@ class KeyColumns:
                 times = np.append(rows.event_times, 0)
                 result[what] = np.where(end > start, state - times[end - 1], past.NEVER)
             else:
-                running = rows.running(self._added(table, *what.split(" ", 1)))
-                result[what] = running[end] - running[start]
+                added = self._added(table, *what.split(" ", 1))
+                result[what] = rows.sums(added, keys, start, end)
         return result
 
     def _added(self, table: pa.Table, what: str, of: str) -> Array:
@@ -171,11 +167,13 @@ class KeyColumns:
     def _end_of_log(self, table: pa.Table, rows: SortedRows, change: Array) -> None:
         """Notes the state of each key after the last row, where a file stores it."""
         first = np.flatnonzero(np.concatenate([[True], change[1:]]))
-        keys, end = rows.keys[first], np.full(len(first), self._state.end)
+        keys, end = rows.keys[first], np.full(len(first), self._state.totals.end)
         entry = {KEY: _one_array(table, "key0").take(pa.array(first))}
         for column in self._stored:
             sums = self._sums(table, rows, keys, end, [of_column(column)])
-            entry[column.name] = pa.array(statistic(of_column(column), sums, self._state.means))
+            entry[column.name] = pa.array(
+                statistic(of_column(column), sums, self._state.totals.means)
+            )
         entry[EVENTS] = pa.array(rows.before(keys, end) - rows.first(keys))
         self._ends.append(pa.table(entry))
 
@@ -185,7 +183,7 @@ class KeyColumns:
         nobody: dict[str, Any] = {KEY: pa.nulls(1, kind.to_arrow_table().schema.field(0).type)}
         for column in self._stored:
             of = of_column(column)
-            nobody[column.name] = pa.array(statistic(of, no_event(of), self._state.means))
+            nobody[column.name] = pa.array(statistic(of, no_event(of), self._state.totals.means))
         nobody[EVENTS] = pa.array([0], pa.int64())
         last = pa.table(nobody)
         whole = pa.concat_tables([*(table.cast(last.schema) for table in self._ends), last])
@@ -200,8 +198,9 @@ def _add(target: Array, places: Array, values: Array, is_age: bool) -> None:
     """Adds to each row what its keys give; an age is that of the newest event of all."""
     where, number = np.unique(places, return_inverse=True)
     held = target[where]
-    if not is_age:
-        target[where] = np.nan_to_num(held) + np.bincount(number, values, len(where))
+    if not is_age:  # one by one: where chunks end changes nothing
+        target[where] = np.nan_to_num(held)
+        np.add.at(target, places, values)
         return
     age = np.where(np.isnan(held) | (held < 0), np.inf, held)
     np.minimum.at(age, number, np.where(values < 0, np.inf, values))

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 _MOST = 2**63  # codes of keys and times
+_EXACT = 2.0**53  # below which doubles hold every whole number
 
 
 class SortedRows:
@@ -63,10 +64,45 @@ class SortedRows:
         """How many events have a smaller key: where the events of each key begin."""
         return self._first[keys]
 
-    def running(self, values: Array) -> Array:
-        """Running sums [E + 1] over the events of what each row adds."""
-        return np.concatenate([[0.0], np.cumsum(values[self.events])])
+    def sums(self, values: Array, keys: Array, start: Array, end: Array) -> Array:
+        """Sums over runs of events of what each row adds.
+
+        The sum of a key is the same whichever other keys are there: of whole numbers any order is
+        exact, and others are added up key by key.
+
+        Args:
+          values: What each row adds [R].
+          keys: Of the runs [N].
+          start: Where each run begins, as of `first` and `before`.
+          end: Where it ends.
+        """
+        added = values[self.events] + 0.0  # -0.0 is 0.0, whichever way it is added up
+        if (added == np.rint(added)).all() and np.abs(added).sum() < _EXACT:
+            running = np.concatenate([[0.0], np.cumsum(added)])
+            return running[end] - running[start]
+        of_key = np.append(_running(added, self._places_in_keys()), 0.0)
+        first = self._first[keys]
+        until = np.where(end > first, of_key[end - 1], 0.0)
+        return until - np.where(start > first, of_key[start - 1], 0.0)
+
+    def _places_in_keys(self) -> npt.NDArray[np.int64]:
+        """How many events of its key come before each event."""
+        counts = np.diff(self._first)
+        return np.arange(self._first[-1]) - np.repeat(self._first[:-1], counts)
 
 
 def _range(times: Array) -> tuple[int, int]:
     return (int(times.min()), int(times.max())) if len(times) else (0, 0)
+
+
+def _running(values: Array, places: npt.NDArray[np.int64]) -> Array:
+    """Sums of each value and those before it of its key, in an order that its place alone decides.
+
+    Each step adds what twice as many values to the left make up.
+    """
+    result, step = values.copy(), 1
+    most = int(places.max(initial=0))
+    while step <= most:
+        result[step:] += np.where(places[step:] >= step, result[:-step], 0.0)
+        step *= 2
+    return result

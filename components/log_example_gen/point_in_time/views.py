@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
-from ranklite.models.features.past import SESSION
+from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.features.past import SESSION, Past
+from ranklite.models.features.raw_column import RawColumn
 
 FROZEN = "frozen"  # as of the first row of the judged split
 
@@ -32,3 +35,29 @@ VIEWS = (
     View("items_of_last_day", False, "day"),
     View("items_frozen", False, FROZEN),
 )
+
+
+def of_column(column: RawColumn) -> Past:
+    """How a column of the past is computed."""
+    assert column.past is not None
+    return column.past
+
+
+def as_of(features: FeatureSet, column: RawColumn, view: View) -> str:
+    """How fresh a column is in a view."""
+    if view.as_of and features.is_of_user(column) == view.of_user:
+        return view.as_of
+    return of_column(column).as_of
+
+
+def differs(features: FeatureSet, column: RawColumn, view: View) -> bool:
+    """Whether a view gives a column another state than the configured one."""
+    if view.as_of == SESSION and features.user is None:
+        return False
+    return as_of(features, column, view) != of_column(column).as_of
+
+
+def differing(features: FeatureSet, columns: Iterable[RawColumn]) -> list[tuple[View, RawColumn]]:
+    """The columns that are computed in other states, view by view."""
+    columns = list(columns)
+    return [(v, c) for v in VIEWS for c in columns if differs(features, c, v)]

@@ -1,0 +1,64 @@
+"""A query as DuckDB's own parser reads it: a tree of objects, which is looked at and not run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import duckdb
+
+from ranklite.components.log_example_gen import IngestError
+from ranklite.models.features.sql import quoted
+
+Node = dict[str, Any]
+
+
+def asked(sql: str) -> str:
+    """The one text that DuckDB answers, by a database that holds nothing."""
+    with duckdb.connect() as con:
+        [(text,)] = con.execute(sql).fetchall()
+    return str(text)
+
+
+def serialized(query: str) -> str:
+    """JSON of a query's tree, or of why it has none."""
+    return asked(f"SELECT json_serialize_sql({quoted(query)})")
+
+
+def parsed(query: str) -> Node:
+    """The tree: `error`, and `statements` or `error_message`."""
+    tree: Node = json.loads(serialized(query))
+    return tree
+
+
+def selected(query: str) -> Node:
+    """The tree of a query that is one SELECT statement.
+
+    Raises:
+      IngestError: It is none, or there are several.
+    """
+    tree = parsed(query)
+    if tree["error"] or len(tree["statements"]) != 1:
+        reason = tree.get("error_message", "there are several statements")
+        raise IngestError(f"source.query is to be one SELECT statement: {reason}")
+    return tree
+
+
+def nodes(tree: Any) -> Iterator[Node]:
+    """All objects of a tree.
+
+    Example:
+        >>> [node["type"] for node in nodes(parsed("FROM clicks")) if "table_name" in node]
+        ['BASE_TABLE']
+    """
+    if isinstance(tree, dict):
+        yield tree
+        tree = list(tree.values())
+    for value in tree if isinstance(tree, list) else ():
+        yield from nodes(value)
+
+
+def tables(tree: Any) -> set[str]:
+    """Names of the tables that a tree reads."""
+    return {node["table_name"] for node in nodes(tree) if node.get("type") == "BASE_TABLE"}

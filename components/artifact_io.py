@@ -10,8 +10,9 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from ranklite.components import repeated_inputs
-from ranklite.models.architectures.checkpoint import Checkpoint, read_spec
+from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.compression.technique import Setting
+from ranklite.models.features import tfrecords
 from ranklite.models.features.constants import read_constants
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import FeatureLayout
@@ -23,7 +24,7 @@ from ranklite.models.training.splits import Splits
 def split_files(examples: list[Any], split: str) -> list[str]:
     """Files of a split of an Examples artifact."""
     uris = artifact_utils.get_split_uris(examples, split)
-    return sorted(path for uri in uris for path in glob.glob(os.path.join(uri, "*")))
+    return tfrecords.in_order([path for uri in uris for path in glob.glob(os.path.join(uri, "*"))])
 
 
 def splits(examples: list[Any]) -> Splits:
@@ -68,12 +69,6 @@ def raw_features(
     graph = artifact_utils.get_single_uri(input_dict["transform_graph"])
     state = folder_of(input_dict.get("ingest_report"))
     return RawFeatures(features, read_constants(graph, features, state), layout)
-
-
-def metrics(uri: str) -> dict[str, Any]:
-    """What the stage that wrote the Model artifact at a URI measured; its weights are not read."""
-    result: dict[str, Any] = read_spec(path_utils.serving_model_dir(uri))["metrics"]
-    return result
 
 
 def save(checkpoint: Checkpoint, models: list[Any]) -> None:

@@ -1,4 +1,4 @@
-"""JSON files in the folders of artifacts."""
+"""The files in the folders of artifacts: their names, and what their JSON says; no TensorFlow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,17 @@ import json
 import os
 from typing import Any
 
+from ranklite.models.architectures.spec import read_spec
+
+REPORT_FILE = "report.json"  # of IngestReport and of StageReport
+ITEM_LABELS_FILE = "item_labels.parquet"
+LOG_ROWS_FILE = "log_rows.jsonl"  # rows of the split that is judged, as they stand in the log
+TRIALS_FILE = "trials.json"
+SEEDS_FILE = "seeds.json"
+SCORES_FILE = "scores.npz"
+PAGE_FILE = "report.html"
 PUSHED_FILE = "pushed.json"  # of a PushedModel: the version that it stands for
+SERVING = "Format-Serving"  # below the URI of a Model: TFX's folder of what serves
 
 
 def read(folder: str, name: str) -> dict[str, Any]:
@@ -22,3 +32,14 @@ def pushed_version(folder: str) -> str | None:
         return None
     version: str | None = read(folder, PUSHED_FILE)["version"]
     return version
+
+
+def checkpoint(uri: str) -> dict[str, Any]:
+    """What the checkpoint in the Model artifact at a URI says of itself; no weights are read."""
+    return read_spec(os.path.join(uri, SERVING))
+
+
+def metrics(uri: str) -> dict[str, Any]:
+    """What the stage that wrote the Model artifact at a URI measured."""
+    result: dict[str, Any] = checkpoint(uri)["metrics"]
+    return result

@@ -1,4 +1,4 @@
-"""The artifact types of our components, and the files that they hold.
+"""The artifact types of our components; `artifact_json` names the files that they hold.
 
 Their `TYPE_NAME`s stand in every store of ML Metadata: renamed, older runs would be lost.
 """
@@ -6,15 +6,6 @@ Their `TYPE_NAME`s stand in every store of ML Metadata: renamed, older runs woul
 from __future__ import annotations
 
 from tfx.types import artifact
-
-REPORT_FILE = "report.json"  # of IngestReport and of StageReport
-ITEM_LABELS_FILE = "item_labels.parquet"
-LOG_ROWS_FILE = "log_rows.jsonl"  # rows of the split that is judged, as they stand in the log
-ROWS_FILE = "rows.json"  # beside the splits of examples, by split: how far reading them is
-TRIALS_FILE = "trials.json"
-SEEDS_FILE = "seeds.json"
-SCORES_FILE = "scores.npz"
-PAGE_FILE = "report.html"
 
 
 class IngestReport(artifact.Artifact):

@@ -88,6 +88,7 @@ def note_preprocessing(artifact: Any, raw: RawFeatures) -> None:
     """
     worst = max(raw.false_matches.values(), default=0.0)
     artifact.set_float_custom_property(FALSE_MATCHES, worst)
+    os.makedirs(artifact.uri, exist_ok=True)
     with open(os.path.join(artifact.uri, PREPROCESSING_FILE), "w", encoding="utf-8") as file:
         json.dump(raw.to_dict(), file)
 

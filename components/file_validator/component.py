@@ -34,6 +34,7 @@ class FileValidatorSpec(ComponentSpec):
         **repeated_inputs.parameters("further_model", _Model, MOST_TARGETS - 1),
         "control_model": ChannelParameter(type=_Model, optional=True),
         "blessed_model": ChannelParameter(type=_Model, optional=True),
+        "last_report": ChannelParameter(type=StageReport, optional=True),
         "ingest_report": ChannelParameter(type=IngestReport, optional=True),
         "trials": ChannelParameter(type=Trials, optional=True),
         "examples": ChannelParameter(type=standard_artifacts.Examples),
@@ -64,6 +65,7 @@ class FileValidator(base_component.BaseComponent):
       further_models: Channels of the Models with the same model in the files of further targets.
       control_model: Channel of the float control's checkpoint.
       blessed_model: Channel of the Model that was pushed last.
+      last_report: Channel of the StageReport of what was pushed last.
       trials: Channel of the Trials of the search that chose the model.
       ingest_report: Channel of the IngestReport, with rows as they stand in the log.
     """
@@ -87,6 +89,7 @@ class FileValidator(base_component.BaseComponent):
         further_models: Sequence[channel.BaseChannel] = (),
         control_model: channel.Channel | None = None,
         blessed_model: channel.BaseChannel | None = None,
+        last_report: channel.BaseChannel | None = None,
         trials: channel.Channel | None = None,
         ingest_report: channel.BaseChannel | None = None,
     ) -> None:
@@ -99,6 +102,7 @@ class FileValidator(base_component.BaseComponent):
                 **repeated_inputs.channels("further_model", further_models),
                 control_model=control_model,
                 blessed_model=blessed_model,
+                last_report=last_report,
                 trials=trials,
                 ingest_report=ingest_report,
                 examples=examples,

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import logging
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow_transform as tft
@@ -14,12 +15,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from ranklite.components import artifact_io, artifact_json, model_file, repeated_inputs
-from ranklite.components.artifact_types import (
-    LOG_ROWS_FILE,
-    REPORT_FILE,
-    SCORES_FILE,
-    TRIALS_FILE,
-)
+from ranklite.components.artifact_json import LOG_ROWS_FILE, REPORT_FILE, SCORES_FILE, TRIALS_FILE
 from ranklite.components.file_validator import (
     further_targets,
     judged_rows,
@@ -28,22 +24,26 @@ from ranklite.components.file_validator import (
     states,
     validation,
 )
+from ranklite.components.file_validator.both_signatures import BothSignatures
+from ranklite.components.file_validator.judged_split import JudgedSplit
 from ranklite.models import environment, progress
 from ranklite.models.compression.sqnr import sqnr
 from ranklite.models.evaluation import leaks, metrics, users
+from ranklite.models.evaluation.accuracy import fall_verdicts
 from ranklite.models.evaluation.gates import GatesConfig
 from ranklite.models.evaluation.scored_rows import ScoredRows
 from ranklite.models.evaluation.verdicts import Verdict
-from ranklite.models.export.target import SERVING_RAW, LoadedModel, is_quantized
+from ranklite.models.export.target import SERVING_RAW, is_quantized
+from ranklite.models.features.constants import read_constants
 from ranklite.models.features.examples import (
     as_sparse,
     raw_inputs,
-    read_records,
     row_identity,
     transformed_inputs,
 )
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import IDS, NUMERIC, TIMESTAMP
+from ranklite.models.features.raw_signature import words_by_column
 from ranklite.models.features.slices import GROUP, evaluation_slices
 from ranklite.models.reporting import baseline_words, gate_words
 from ranklite.models.training.calibrated import calibrated, calibrated_scores
@@ -73,6 +73,7 @@ class Executor(base_executor.BaseExecutor):
             - further_model_0, ...: Models, the files of further targets, if any.
             - control_model: Model with the checkpoint of the float control, if there is one.
             - blessed_model: Model that was pushed last, if there is one.
+            - last_report: StageReport of what was pushed last, if there is one.
             - trials: Trials of the search that chose the model, if there was one.
             - ingest_report: IngestReport, with rows as they stand in the log, if there is one.
             - examples: Raw Examples.
@@ -97,7 +98,8 @@ class Executor(base_executor.BaseExecutor):
         checkpoint = artifact_io.load(input_dict["keras_model"])
         files = artifact_io.split_files(input_dict["transformed_examples"], split)
         columns = [*evaluation_slices(features), *([GROUP] if features.user else [])]
-        ids, labels, texts = transformed_inputs(read_records(files), checkpoint.layout, columns)
+        judged = JudgedSplit.choose(files, has_users=bool(features.user), most=gates.most_rows)
+        ids, labels, texts = transformed_inputs(judged.records(files), checkpoint.layout, columns)
         groups = texts.pop(GROUP, None)
 
         shipped = model_file.load(input_dict["model"])
@@ -117,12 +119,11 @@ class Executor(base_executor.BaseExecutor):
             control = calibrated(
                 artifact_io.load(input_dict["control_model"]), evaluation, calibration.method
             )
-            scores["control"] = calibrated_scores(control, files)
+            scores["control"] = judged.scores(calibrated_scores(control, files))
             stages["control"] = metrics.binary_metrics(labels, scores["control"])
         progress.report("measuring the shipped file")
-        keras_scores = calibrated_scores(
-            dataclasses.replace(checkpoint, calibration=calibration), files
-        )
+        own = dataclasses.replace(checkpoint, calibration=calibration)
+        keras_scores = judged.scores(calibrated_scores(own, files))
         if quantized:
             scores["quantized"] = keras_scores
             stages["quantized"] = metrics.binary_metrics(labels, keras_scores)
@@ -130,7 +131,7 @@ class Executor(base_executor.BaseExecutor):
             shipped, ids, labels, groups, gates
         )
 
-        records = read_records(artifact_io.split_files(input_dict["examples"], split))
+        records = judged.records(artifact_io.split_files(input_dict["examples"], split))
         raw = raw_inputs(records, features.raw_columns)
         blessed = input_dict.get("blessed_model", [])
         train_files = artifact_io.split_files(input_dict["transformed_examples"], "train")
@@ -146,12 +147,18 @@ class Executor(base_executor.BaseExecutor):
             keras_scores,
             judged_rows.score_blessed(blessed, records),
             judged_rows.score_baselines(checkpoint.layout, train_files, ids),
-            lambda model: self._raw_difference(model, input_dict, features, raw),
+            BothSignatures(
+                raw,
+                features.raw_columns,
+                lambda given: _transformed(input_dict, features, given),
+                lambda: _words(input_dict, features),
+            ).difference,
             lambda model: log_parity.verdicts(
                 gates.max_log_parity,
                 log_rows,
                 features.raw_columns,
                 raw,
+                judged.places,
                 lambda inputs: model.score(inputs, SERVING_RAW),
             ),
         )
@@ -165,6 +172,11 @@ class Executor(base_executor.BaseExecutor):
         verdicts += validation.known_values(
             gates.max_unseen, ids[IDS], checkpoint.layout, features.user
         )
+        last = artifact_io.folder_of(input_dict.get("last_report"))
+        if last:
+            verdicts += fall_verdicts(
+                gates, stages["shipped"], artifact_json.read(last, REPORT_FILE)
+            )
         progress.report("measuring each feature alone")
         train_files = artifact_io.split_files(input_dict["examples"], "train")
         alone = single_features.measure(features, train_files, records)
@@ -175,14 +187,16 @@ class Executor(base_executor.BaseExecutor):
         if folder:
             about = artifact_json.read(folder, REPORT_FILE).get("past")
             verdicts += rows.log_parity(shipped)
-            past = states.measure(folder, shipped, features.raw_columns, raw, labels, groups)
+            past = states.measure(
+                folder, judged, shipped, features.raw_columns, raw, labels, groups
+            )
         if input_dict.get("trials"):
             trials = artifact_utils.get_single_uri(input_dict["trials"])
             miss = artifact_json.read(trials, TRIALS_FILE)["miss"]
             verdicts.append(Verdict("recipes within the budget", not miss, not miss, detail=miss))
         further = repeated_inputs.artifacts("further_model", input_dict)
-        targets, judged = further_targets.judge(further, rows, gates, quantized)
-        verdicts += judged
+        targets, of_targets = further_targets.judge(further, rows, gates, quantized)
+        verdicts += of_targets
         report = {
             "split": split,
             "rows": len(labels),
@@ -199,6 +213,7 @@ class Executor(base_executor.BaseExecutor):
             "state_bytes": input_dict["model"][0].get_int_custom_property("state_bytes"),
             "verdicts": [verdict.to_dict() for verdict in verdicts],
             "warnings": [
+                *judged.warnings(split),
                 *users.warnings(labels, groups, scores["shipped"], split),
                 *leaks.warnings(limit, **alone, split=split),
                 *gate_words.warnings([verdict.to_dict() for verdict in verdicts]),
@@ -227,25 +242,6 @@ class Executor(base_executor.BaseExecutor):
         self._bless(output_dict["blessing"], [verdict.to_dict() for verdict in verdicts], blessed)
         progress.report(figures={"auc": stages["shipped"]["auc"]})
 
-    def _raw_difference(
-        self,
-        shipped: LoadedModel,
-        input_dict: dict[str, list[Any]],
-        features: FeatureSet,
-        raw: dict[str, Any],
-    ) -> float:
-        """Largest difference between the raw signature and Transform followed by the other one."""
-        columns = features.raw_columns
-        gaps = validation.raw_rows_with_gaps(raw, columns)
-        graph = artifact_utils.get_single_uri(input_dict["transform_graph"])
-        layer = tft.TFTransformOutput(graph).transform_features_layer()
-        worst = 0.0
-        for rows in (raw, gaps):
-            transformed = layer(as_sparse(rows, columns))
-            ids = {n: transformed[n].numpy() for n in (IDS, NUMERIC) if n in transformed}
-            worst = max(worst, validation.raw_against_ids(shipped, rows, ids))
-        return worst
-
     def _bless(
         self, blessings: list[Any], verdicts: list[dict[str, Any]], blessed_model: list[Any]
     ) -> None:
@@ -262,6 +258,23 @@ class Executor(base_executor.BaseExecutor):
             blessing.set_int_custom_property("baseline_model_id", model.id)
         for sentence in (*gate_words.refusals(verdicts), *gate_words.warnings(verdicts)):
             _log.warning("%s", sentence)
+
+
+def _transformed(
+    input_dict: dict[str, list[Any]], features: FeatureSet, given: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """What Transform makes of some rows, each time as one batch."""
+    graph = artifact_utils.get_single_uri(input_dict["transform_graph"])
+    layer = tft.TFTransformOutput(graph).transform_features_layer()
+    made = [layer(as_sparse(rows, features.raw_columns)) for rows in given]
+    return [{n: each[n].numpy() for n in (IDS, NUMERIC) if n in each} for each in made]
+
+
+def _words(input_dict: dict[str, list[Any]], features: FeatureSet) -> dict[str, list[str]]:
+    """The values that are looked up, by raw column."""
+    graph = artifact_utils.get_single_uri(input_dict["transform_graph"])
+    state = artifact_io.folder_of(input_dict.get("ingest_report"))
+    return words_by_column(features, read_constants(graph, features, state))
 
 
 def _first(inputs: dict[str, Any]) -> dict[str, Any]:

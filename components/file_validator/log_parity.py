@@ -25,6 +25,7 @@ def verdicts(
     path: str,
     columns: Sequence[RawColumn],
     judged: Mapping[str, Array],
+    places_of: Callable[[Sequence[int]], Array],
     score: Callable[[dict[str, Array]], Array],
 ) -> list[Verdict]:
     """The verdict on what became of the log's values on their way to the model.
@@ -34,7 +35,8 @@ def verdicts(
       path: The file of LogExampleGen with rows of the judged split; where there is none, nothing is
         known of the log.
       columns: What the features read.
-      judged: The raw columns [R] or [R, length] of all Examples of that split.
+      judged: The raw columns [R] or [R, length] of its judged Examples.
+      places_of: Where rows of the split are among these, -1 where they are not.
       score: Scores rows by the raw signature [R].
 
     Returns:
@@ -45,9 +47,11 @@ def verdicts(
         return []
     with open(path, encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
+    places = places_of([row["example"] for row in rows])
+    rows = [row for row, place in zip(rows, places, strict=True) if place >= 0]
     if not rows:
         return []
-    places = np.array([row["example"] for row in rows])
+    places = places[places >= 0]
     expected = {column.name: judged[column.name][places] for column in columns}
     columns = [column for column in columns if column.past is None]
     inputs, refused = _inputs(rows, columns)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from ranklite.models.evaluation.leaks import row_hash, separations
-from ranklite.models.features.examples import raw_inputs
+from ranklite.models.features import tfrecords
+from ranklite.models.features.examples import counted_batches, raw_inputs
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.raw_column import RawColumn
 
@@ -34,8 +34,9 @@ def measure(
       `train` and `judged`, as `separations` gives them.
     """
     rows = min(MOST_ROWS, len(judged))
+    train = counted_batches(tfrecords.in_order(train_files), _BATCH)
     return {
-        "train": _separations(features, sample(_batches(train_files), rows)),
+        "train": _separations(features, sample(train, rows)),
         "judged": _separations(features, sample([judged], rows)),
     }
 
@@ -65,12 +66,6 @@ def _least(kept: list[bytes], hashes: Any, most: int) -> tuple[list[bytes], Any,
     limit = np.partition(hashes, most - 1)[most - 1]
     chosen = np.flatnonzero(hashes <= limit)
     return [kept[k] for k in chosen], hashes[chosen], limit
-
-
-def _batches(files: Sequence[str]) -> Iterator[Any]:
-    records = tf.data.TFRecordDataset(sorted(files), compression_type="GZIP")
-    for batch in records.batch(_BATCH):
-        yield batch.numpy()
 
 
 def _separations(features: FeatureSet, records: Sequence[bytes]) -> dict[str, float]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
+from ranklite.components.file_validator.judged_split import JudgedSplit
 from ranklite.models.evaluation import metrics
 from ranklite.models.export.target import SERVING_RAW, LoadedModel
 from ranklite.models.features.arrow import encode
@@ -21,6 +22,7 @@ Array = npt.NDArray[Any]
 
 def measure(
     folder: str,
+    judged: JudgedSplit,
     model: LoadedModel,
     columns: Sequence[RawColumn],
     raw: Mapping[str, Array],
@@ -31,6 +33,7 @@ def measure(
 
     Args:
       folder: Of an IngestReport.
+      judged: Which rows of the split.
       model: The file.
       columns: What the features read.
       raw: Their values of all judged rows, as configured.
@@ -45,7 +48,7 @@ def measure(
     if not os.path.exists(path):
         return {}
     by_name = {column.name: column for column in columns}
-    table = pq.read_table(path)
+    table = judged.rows(pq.read_table(path))
     result = {}
     for view in dict.fromkeys(name.partition("/")[0] for name in table.column_names):
         names = [name for name in table.column_names if name.startswith(f"{view}/")]

@@ -189,12 +189,34 @@ def judge(
     ]
 
 
+def taken_for_others(
+    model: LoadedModel, words: Mapping[str, Sequence[str]], raw: Mapping[str, Array]
+) -> Array:
+    """Which rows [R] have a value that the file takes for another one, having its fingerprint.
+
+    How many do is another gate's matter, and told by it: `max_false_matches`.
+
+    Args:
+      model: The file.
+      words: Values that are looked up, by raw column.
+      raw: Raw columns [R] or [R, length].
+    """
+    wrong = np.zeros(len(next(iter(raw.values()))), bool)
+    if model.encoder is not None:
+        for name, known in words.items():
+            mask = model.encoder.mistaken(name, known, raw[name])
+            wrong |= mask if mask.ndim == 1 else mask.any(1)
+    return wrong
+
+
 def raw_against_ids(model: LoadedModel, raw: dict[str, Array], ids: dict[str, Array]) -> float:
     """Largest difference of a score between the two signatures of a file on the same rows.
 
     What the last bits of numbers do is taken off: the file and TensorFlow standardize them by
     other operations, and where activations are integers one of them may be rounded the other way.
     """
+    if not len(next(iter(raw.values()))):
+        return 0.0
     scores = model.score(ids)
     noise = 0.0
     for sign in (-1, 1) if NUMERIC in ids else ():

@@ -12,8 +12,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from ranklite.components import artifact_json, model_file, repeated_inputs
-from ranklite.components.artifact_json import PUSHED_FILE
-from ranklite.components.artifact_types import PAGE_FILE, REPORT_FILE
+from ranklite.components.artifact_json import PAGE_FILE, PUSHED_FILE, REPORT_FILE
 from ranklite.components.blessings import refused_by, verdicts
 from ranklite.models.export.target import LoadedModel, Target
 from ranklite.models.features.feature_set import FeatureSet
@@ -48,7 +47,8 @@ class Executor(base_executor.BaseExecutor):
             - examples: Examples that it was trained on.
           output_dict:
             - pushed_model: PushedModel; `pushed`, `pushed_version`, the `sha256` of the file and
-              the ids of the model, its float parent and their examples are its custom properties
+              the ids of the model, its float parent, their examples and the stage report are its
+              custom properties
               (of a further target `sha256.<target>` and `model_id.<target>`),
               and `pushed.json` says what was pushed, which nodes refused, the verdict of every
               gate, and where the inputs, or the log and the task, differ from those of the
@@ -61,7 +61,7 @@ class Executor(base_executor.BaseExecutor):
             - code_digest: Goes into the version.
         """
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
-        for key in ("model", "float_checkpoint", "examples"):
+        for key in ("model", "float_checkpoint", "examples", "stage_report"):
             artifact = artifact_utils.get_single_instance(input_dict[key])
             pushed.set_int_custom_property(f"{key}_id", artifact.id)
         model = model_file.load(input_dict["model"])

@@ -1,4 +1,4 @@
-"""Executor of Transform: TFX's, with batches of one size, its rows counted, nothing done twice."""
+"""Executor of Transform: here or on an engine where it can be, else TFX's own on Beam."""
 
 from __future__ import annotations
 
@@ -7,20 +7,36 @@ import os
 from typing import Any
 
 import apache_beam as beam
+from absl import logging
 from tfx.components.transform import executor as transform_executor
+from tfx.components.transform import executor_utils
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
+from tfx.utils import io_utils
 
-from ranklite.components.artifact_types import ROWS_FILE
+from ranklite.components.local_examples import (
+    counted_rows,
+    engine_for,
+    files,
+    readable_here,
+)
+from ranklite.components.transform.in_process import InProcess, Split
 from ranklite.components.transform.once import traced_and_loaded_once
+from ranklite.components.transform.recipe import Recipe
+from ranklite.models.features.analysis import NotInProcess
 from ranklite.models.features.constants import without_values
 from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.features.row_counts import ROWS_FILE
 
 BATCH_ROWS = 1024
 
 
 class Executor(transform_executor.Executor):
     """Transforms in batches of a fixed size.
+
+    Without arguments of Beam's pipeline everything runs in this process, or file by file on the
+    engine of the run: a stage of Beam costs more than most logs. With some, or where the examples,
+    the statistics or an analyzer ask for it, TFX does the same on Beam.
 
     Beam tunes the size by the clock. What is added up, and which numbers a vector instruction takes
     together, would then depend on what else the machine does, and with the last digit of a number
@@ -50,10 +66,11 @@ class Executor(transform_executor.Executor):
         Raises:
           ValueError: A feature has no value in its vocabulary.
         """
-        with traced_and_loaded_once():
-            super().Do(input_dict, output_dict, exec_properties)
+        if not self._done_in_process(input_dict, output_dict, exec_properties):
+            with traced_and_loaded_once():
+                super().Do(input_dict, output_dict, exec_properties)
         rows = os.path.join(artifact_utils.get_single_uri(input_dict["examples"]), ROWS_FILE)
-        if fileio.exists(rows):  # Beam's reader of Parquet does not count
+        if fileio.exists(rows):
             to = artifact_utils.get_single_uri(output_dict["transformed_examples"])
             fileio.copy(rows, os.path.join(to, ROWS_FILE))
         features = FeatureSet.model_validate_json(_custom(exec_properties)["features"])
@@ -65,6 +82,53 @@ class Executor(transform_executor.Executor):
                 "split, or rarer there than `min_count`. Mend the log, lower `min_count`, or leave "
                 "the feature out"
             )
+
+    def _done_in_process(
+        self,
+        input_dict: dict[str, list[Any]],
+        output_dict: dict[str, list[Any]],
+        exec_properties: dict[str, Any],
+    ) -> bool:
+        """Transforms without Beam; False where that cannot be."""
+        examples = input_dict["examples"]
+        if (
+            not readable_here(self, examples)
+            or not exec_properties.get("disable_statistics")
+            or exec_properties.get("force_tf_compat_v1")
+            or exec_properties.get("save_options")
+            or "updated_analyzer_cache" in output_dict
+            or not output_dict.get("transformed_examples")
+            or not exec_properties.get("preprocessing_fn")
+        ):
+            return False
+        splits = executor_utils.ResolveSplitsConfig(exec_properties.get("splits_config"), examples)
+        analyzed = [file for split in splits.analyze for file in files(examples, split)]
+        graph = artifact_utils.get_single_uri(output_dict["transform_graph"])
+        schema_dir = artifact_utils.get_single_uri(input_dict["schema"])
+        schema = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema_dir))
+        try:
+            recipe = Recipe(
+                exec_properties["preprocessing_fn"],
+                exec_properties["custom_config"],
+                schema.SerializeToString(deterministic=True),
+                BATCH_ROWS,
+            )
+            rows = counted_rows(examples, [*splits.analyze, *splits.transform])
+            work = InProcess(recipe, rows, engine_for(analyzed, graph))
+        except NotInProcess as error:
+            logging.warning("Transform runs on Beam: %s", error)
+            return False
+        executor_utils.SetSplitNames(splits.transform, output_dict["transformed_examples"])
+        prefixes = executor_utils.GetSplitPaths(output_dict["transformed_examples"])
+        work.run(
+            analyzed,
+            [
+                Split(files(examples, split), prefix)
+                for split, prefix in zip(splits.transform, prefixes, strict=True)
+            ],
+            graph,
+        )
+        return True
 
 
 def _custom(exec_properties: dict[str, Any]) -> dict[str, Any]:

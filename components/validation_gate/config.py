@@ -38,7 +38,14 @@ class ValidationConfig(Strict):
     """What makes data unfit to train on.
 
     Attributes:
-      drift: Against the train split that was last accepted.
+      drift: Against the train split that was last accepted. The share of rows in which a feature is
+        missing may rise by as much as that of any value may change.
+      min_overlap: Least share of that split's frequent values of a category that this one still
+        has, counted by rows: ids of another system, or of another day's numbering, have none.
+        Where all values are rare nothing is compared.
+      overlap: The same for single features; 0 switches it off.
+      max_label_odds: How many times the odds p / (1 - p) of label 1 may be those of that split, or
+        those of that split these; None compares no labels.
       skew: Of the eval split against the train split.
       max_missing: Share of rows of a split in which a feature may be missing.
       missing: The same for single features.
@@ -46,6 +53,9 @@ class ValidationConfig(Strict):
     """
 
     drift: Comparison = Comparison(threshold=0.3)
+    min_overlap: float = Field(0.1, ge=0.0, le=1.0)
+    overlap: dict[Name, Annotated[float, Field(ge=0.0, le=1.0)]] = {}
+    max_label_odds: float | None = Field(4.0, ge=1.0)
     skew: Comparison = Comparison()
     max_missing: float = Field(0.99, ge=0.0, le=1.0)
     missing: dict[Name, Annotated[float, Field(ge=0.0, le=1.0)]] = {}

@@ -8,6 +8,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
 from ranklite.components.validation_gate.config import ValidationConfig
 
+_FREQUENT = 0.2  # of all values; with less, the frequent ones say little
 ROWS = "(rows)"  # where a split as a whole is at fault, not one of its columns
 
 
@@ -46,7 +47,7 @@ def broken_rules(
         return
     result = by_name(statistics)
     for feature in schema.feature:
-        share = _missing(result[feature.name], rows) if feature.name in result else 1.0
+        share = missing_share(result[feature.name], rows) if feature.name in result else 1.0
         limit = config.missing.get(feature.name, config.max_missing)
         if share > limit:
             yield (
@@ -64,7 +65,61 @@ def broken_rules(
             )
 
 
-def _missing(stats: statistics_pb2.FeatureNameStatistics, rows: int) -> float:
+def replaced_values(
+    statistics: statistics_pb2.DatasetFeatureStatisticsList,
+    baseline: statistics_pb2.DatasetFeatureStatisticsList,
+    config: ValidationConfig,
+) -> Iterator[tuple[str, str, str]]:
+    r"""Finds categories whose frequent values are gone, each of them too rare to be missed alone.
+
+        overlap = sum_v min(p(v), q(v)) / sum_v p(v),    v over the values that were frequent
+
+    with shares p of the rows before and q of those now. A value that is not among the frequent
+    ones now has at most the share of the rarest of these: the overlap is never too small.
+
+    Args:
+      statistics: Of the train split.
+      baseline: Of the one that was last accepted.
+      config: The thresholds.
+
+    Yields:
+      As `broken_rules`.
+    """
+    before, now = by_name(baseline), by_name(statistics)
+    for name in before.keys() & now.keys():
+        shares, _ = shares_of(before[name])
+        others, rest = shares_of(now[name])
+        mass = sum(shares.values())
+        limit = config.overlap.get(name, config.min_overlap)
+        if mass < _FREQUENT or not others or before[name].type != now[name].type:
+            continue
+        overlap = sum(min(p, others.get(v, rest)) for v, p in shares.items()) / mass
+        if overlap < limit:
+            reason = (
+                f"of the frequent values of the last accepted data, which {mass:.1%} of its rows "
+                f"had, {overlap:.1%} is left; at least {limit:.1%} is asked for "
+                "(validation.min_overlap, or validation.overlap for one feature)"
+            )
+            yield name, "Values replaced", reason
+
+
+def shares_of(stats: statistics_pb2.FeatureNameStatistics) -> tuple[dict[str, float], float]:
+    """Share of each frequent value among all values, and the most that another one has.
+
+    Both are empty and 0 where values are not counted, as those of numbers are not.
+    """
+    if not stats.HasField("string_stats"):
+        return {}, 0.0
+    values = stats.string_stats
+    total = values.common_stats.tot_num_values
+    buckets = values.rank_histogram.buckets
+    if not total or not buckets:
+        return {}, 0.0
+    counts = {bucket.label: bucket.sample_count / total for bucket in buckets}
+    return counts, 0.0 if values.unique <= len(counts) else min(counts.values())
+
+
+def missing_share(stats: statistics_pb2.FeatureNameStatistics, rows: int) -> float:
     """Share of rows without a value; NaN is none, and neither is a list that is always empty."""
     is_text = stats.HasField("string_stats")
     common = (stats.string_stats if is_text else stats.num_stats).common_stats

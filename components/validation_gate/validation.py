@@ -10,7 +10,8 @@ import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
 from ranklite.components.validation_gate.config import ValidationConfig
-from ranklite.components.validation_gate.rules import broken_rules, by_name
+from ranklite.components.validation_gate.nights import changes, tell_both
+from ranklite.components.validation_gate.rules import broken_rules, by_name, replaced_values
 
 Statistics: TypeAlias = statistics_pb2.DatasetFeatureStatisticsList
 TRAIN, EVAL = "train", "eval"
@@ -55,8 +56,14 @@ def validate(
             if EVAL in statistics:
                 comparisons["serving_statistics"] = statistics[EVAL]
         result = tfdv.validate_statistics(stats, held_to, **comparisons)
-        for feature, short, long in broken_rules(stats, schema, config, label):
+        broken = list(broken_rules(stats, schema, config, label))
+        if split == TRAIN and baseline is not None:
+            broken += replaced_values(stats, baseline, config)
+            broken += changes(stats, baseline, held_to, config, label)
+        for feature, short, long in broken:
             _add(result, feature, short, long)
+        if split == TRAIN and baseline is not None:
+            tell_both(result, stats, baseline)
         anomalies[split] = result
     return anomalies
 
@@ -101,7 +108,8 @@ def refuse(anomalies: dict[str, anomalies_pb2.Anomalies]) -> None:
             "the data are not what the schema says, nothing was trained:\n"
             + "\n".join(lines)
             + "\nMend the log, or, if the change is meant, loosen `validation` (drift, skew, "
-            "max_missing, missing, min_rows) or give another schema in `schema_file`."
+            "min_overlap, max_label_odds, max_missing, missing, min_rows) or give another schema "
+            "in `schema_file`."
         )
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
-from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.proto import transform_pb2
 from tfx.types.channel import BaseChannel
 
-from ranklite.components.log_example_gen.component import Span, make_example_gen
+from ranklite.components.log_example_gen.component import LogExampleGen, Span
 from ranklite.components.schema_from_config.component import SchemaFromConfig
 from ranklite.components.schema_from_config.statistics import statistics_options
+from ranklite.components.statistics_gen.component import StatisticsGen
 from ranklite.components.transform.component import Transform
 from ranklite.components.validation_gate.component import ValidationGate
 from ranklite.pipeline.config.run_config import RunConfig
@@ -32,13 +32,13 @@ class Ingested:
       components: LogExampleGen and StatisticsGen.
       examples: Channel of the Examples.
       statistics: Channel of their ExampleStatistics.
-      report: Channel of the IngestReport; None with Beam's reader, which writes none.
+      report: Channel of the IngestReport.
     """
 
     components: tuple[BaseComponent, ...]
     examples: BaseChannel
     statistics: BaseChannel
-    report: BaseChannel | None
+    report: BaseChannel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Transformed:
 
 def ingest(config: RunConfig, data_root: str, rejects_dir: str, span: Span) -> Ingested:
     """LogExampleGen and StatisticsGen."""
-    example_gen = make_example_gen(
+    example_gen = LogExampleGen(
         config.ingest,
         data_root=data_root,
         rejects_dir=rejects_dir,
@@ -83,13 +83,16 @@ def ingest(config: RunConfig, data_root: str, rejects_dir: str, span: Span) -> I
         code_digest=code_digest(LOG_EXAMPLE_GEN, *config.feature_set.modules),
     )
     examples = example_gen.outputs["examples"]
-    options = statistics_options(config.feature_set)
-    statistics = StatisticsGen(examples=examples, stats_options=options)
+    statistics = StatisticsGen(
+        examples=examples,
+        stats_options=statistics_options(config.feature_set),
+        code_digest=executor_digest(StatisticsGen),
+    )
     return Ingested(
         (example_gen, statistics),
         examples,
         statistics.outputs["statistics"],
-        example_gen.outputs.get("report"),
+        example_gen.outputs["report"],
     )
 
 

@@ -17,7 +17,7 @@ from ranklite.models.export.target import SERVING_DEFAULT, SERVING_RAW
 from ranklite.models.features.slices import evaluation_slices
 from ranklite.pipeline.config.run_config import RunConfig
 from ranklite.pipeline.digest import code_digest, executor_digest
-from ranklite.pipeline.history import MODEL, History
+from ranklite.pipeline.history import MODEL, REPORT, History
 from ranklite.pipeline.stages.compress import Compressed
 from ranklite.pipeline.stages.data import Ingested, Transformed
 
@@ -131,6 +131,7 @@ def judge(
         example_splits=[report_split],
         eval_config=eval_config(label=config.feature_set.label, signature=SERVING_RAW),
     ).with_id("Evaluator.against_blessed")
+    last_report = history.recall(REPORT, exported.shipped)
     history.attach(against_blessed, recalls={"baseline_model": MODEL})
     validator = FileValidator(
         model=exported.shipped,
@@ -140,6 +141,7 @@ def judge(
         further_models=list(exported.further.values()),
         control_model=compressed.control,
         blessed_model=blessed,
+        last_report=last_report,
         trials=compressed.trials,
         ingest_report=ingested.report,
         examples=ingested.examples,
@@ -154,7 +156,7 @@ def judge(
             *config.modules,
         ),
     )
-    history.attach(validator, recalls={"blessed_model": MODEL})
+    history.attach(validator, recalls={"blessed_model": MODEL, "last_report": REPORT})
     return Judged(
         (evaluator, against_blessed, validator),
         {

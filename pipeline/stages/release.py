@@ -5,9 +5,10 @@ from __future__ import annotations
 from ranklite.components.pusher.component import Pusher
 from ranklite.components.run_report.component import RunReport
 from ranklite.models.export import TARGETS
+from ranklite.pipeline.config.published import published
 from ranklite.pipeline.config.run_config import RunConfig
 from ranklite.pipeline.digest import executor_digest
-from ranklite.pipeline.history import CHECKPOINT, MODEL, History
+from ranklite.pipeline.history import CHECKPOINT, MODEL, REPORT, History
 from ranklite.pipeline.stages.compress import Compressed
 from ranklite.pipeline.stages.data import Ingested, Transformed, Validated
 from ranklite.pipeline.stages.judge import Exported, Judged
@@ -43,7 +44,7 @@ def report(
         settings_trials=trained.trials,
         seeds=repeated.seeds,
         trainings=[*trained.curves, *compressions],
-        config=config.model_dump_json(),
+        config=published(config),
         features=config.feature_set.model_dump_json(),
         code_digest=executor_digest(RunReport, *config.modules),
     )
@@ -69,12 +70,13 @@ def push(
         float_checkpoint=trained.model,
         examples=transformed.examples,
         features=config.feature_set.model_dump_json(),
-        config=config.model_dump_json(),
+        config=published(config),
         push_destination=push_dir,
         keep=config.push.keep or 0,
         code_digest=executor_digest(
             Pusher, *map(TARGETS.module, config.targets), *config.feature_set.modules
         ),
     )
-    history.attach(pusher, keeps={MODEL: "model", CHECKPOINT: "float_checkpoint"})
+    kept = {MODEL: "model", REPORT: "stage_report", CHECKPOINT: "float_checkpoint"}
+    history.attach(pusher, keeps=kept)
     return pusher

@@ -1,0 +1,120 @@
+"""What is done to files of Examples, as a worker is told it, and their batches."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import pyarrow as pa
+import tensorflow as tf
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tensorflow_transform import impl_helper
+from tensorflow_transform.tf_metadata import schema_utils
+
+from ranklite.models.features import row_counts
+from ranklite.models.features.analysis import Preprocess
+from ranklite.models.features.examples import batches_of_records
+from ranklite.models.features.tfrecords import write_examples
+
+_THREADS = 2  # of each step: more than a machine's cores would wait for the writer
+_AHEAD = 2  # batches that are ready before they are asked for
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How Examples are read and transformed; small, and to be pickled.
+
+    Attributes:
+      function: Dotted name of the preprocessing function, which takes `custom_config`.
+      custom_config: JSON of it.
+      serialized_schema: Of the Examples.
+      batch_rows: Rows of a batch. What is added up, and with it the last digit of a number, depends
+        on it.
+    """
+
+    function: str
+    custom_config: str
+    serialized_schema: bytes
+    batch_rows: int
+
+    @functools.cached_property
+    def preprocess(self) -> Preprocess:
+        """The preprocessing function."""
+        module, _, name = self.function.rpartition(".")
+        function = getattr(importlib.import_module(module), name)
+        return functools.partial(function, custom_config=json.loads(self.custom_config))
+
+    @functools.cached_property
+    def schema(self) -> schema_pb2.Schema:
+        """The schema of the Examples."""
+        return schema_pb2.Schema.FromString(self.serialized_schema)
+
+    @functools.cached_property
+    def columns(self) -> dict[str, Any]:
+        """Their columns, as `tf.io.parse_example` takes them."""
+        spec: dict[str, Any] = schema_utils.schema_as_feature_spec(self.schema).feature_spec
+        return spec
+
+    @functools.cached_property
+    def specs(self) -> dict[str, tf.TypeSpec]:
+        """Types of the parsed columns."""
+        specs: dict[str, tf.TypeSpec] = impl_helper.get_type_specs_from_feature_specs(self.columns)
+        return specs
+
+    def batches(
+        self, file: str, function: Callable[[Any], dict[str, Any]], told: Callable[[int], object]
+    ) -> Iterator[dict[str, Any]]:
+        """What a function makes of the batches of a file, as arrays, in their order.
+
+        Args:
+          file: Gzipped TFRecords, or plain ones where its name does not end in `.gz`.
+          function: Takes tensors of a batch.
+          told: Called with the rows of every batch.
+
+        Raises:
+          RowsMissing: The file holds fewer rows or more than it should.
+        """
+        dataset = batches_of_records([file], self.batch_rows)
+        columns = self.columns
+
+        def made(examples: tf.Tensor) -> tuple[tf.Tensor, dict[str, Any]]:
+            return tf.size(examples), function(tf.io.parse_example(examples, columns))
+
+        dataset = dataset.map(made, num_parallel_calls=_THREADS, deterministic=True)
+        with row_counts.counted([file]) as counter:
+            for rows, batch in dataset.prefetch(_AHEAD).as_numpy_iterator():
+                yield batch
+                told(int(rows))
+                counter.add(int(rows))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is made of it."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+
+def write_transformed(
+    path: str, schema: schema_pb2.Schema, batches: Iterable[dict[str, Any]]
+) -> None:
+    """Writes transformed batches as Examples, also where a path is none of this machine.
+
+    Args:
+      path: The file.
+      schema: Of the transformed rows.
+      batches: Arrays by column.
+    """
+    to_arrow = impl_helper.make_tensor_to_arrow_converter(schema)
+    arrow: Iterator[pa.RecordBatch] = map(to_arrow.convert, batches)
+    if "://" not in path:
+        write_examples(path, arrow)
+        return
+    with tempfile.TemporaryDirectory(prefix="ranklite-") as work:
+        near = os.path.join(work, os.path.basename(path))
+        write_examples(near, arrow)
+        tf.io.gfile.makedirs(os.path.dirname(path))
+        tf.io.gfile.copy(near, path)

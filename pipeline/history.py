@@ -13,8 +13,9 @@ from tfx.types import standard_artifacts
 from tfx.types.artifact import Artifact
 from tfx.types.channel import BaseChannel, Channel
 
-from ranklite.components.artifact_types import DataBlessing
+from ranklite.components.artifact_types import DataBlessing, StageReport
 from ranklite.components.resolvers import (
+    REPORTS,
     LastAcceptedStatistics,
     LastPushedCheckpoint,
     LastPushedModel,
@@ -22,6 +23,7 @@ from ranklite.components.resolvers import (
 
 STATISTICS = "LastAcceptedStatistics"
 MODEL = "LastPushedModel"
+REPORT = "LastPushedReport"
 CHECKPOINT = "LastPushedCheckpoint"
 
 HISTORY_PROPERTY = "history"
@@ -31,7 +33,7 @@ _NONE: Slots = {}
 
 
 class _Recalled(NamedTuple):
-    """How the store finds something: what it is, who chooses it, and by whose verdicts."""
+    """How the store finds something: what it is, who chooses it, and by what else."""
 
     kind: type[Artifact]
     strategy: type[ResolverStrategy]
@@ -43,7 +45,9 @@ _RECALLED = {
         standard_artifacts.ExampleStatistics, LastAcceptedStatistics, {"blessings": DataBlessing}
     ),
     MODEL: _Recalled(
-        standard_artifacts.Model, LastPushedModel, {"pushed": standard_artifacts.PushedModel}
+        standard_artifacts.Model,
+        LastPushedModel,
+        {"pushed": standard_artifacts.PushedModel, REPORTS: StageReport},
     ),
     CHECKPOINT: _Recalled(
         standard_artifacts.Model, LastPushedCheckpoint, {"pushed": standard_artifacts.PushedModel}
@@ -75,7 +79,10 @@ class StoreHistory(History):
     """ML Metadata, which keeps everything, asked by TFX's Resolver nodes: for the local runner."""
 
     def recall(self, what: str, current: BaseChannel) -> BaseChannel:
-        """Adds a Resolver."""
+        """Adds a Resolver; the report of what was pushed last comes with the model."""
+        if what == REPORT:
+            (node,) = (node for node in self.nodes if node.id == MODEL)
+            return node.outputs[REPORTS]
         kind, strategy, verdicts = _RECALLED[what]
         node = Resolver(
             strategy_class=strategy,

@@ -21,6 +21,7 @@ TENSORBOARD_SECONDS = 30  # how often TensorBoard is given new runs
 def run(args: argparse.Namespace) -> int:
     """Runs the pipeline; 2 where a gate kept the model from being pushed."""
     from ranklite.pipeline.local.runner import run
+    from ranklite.pipeline.local.stage_processes import possible
 
     outcome = run(
         args.config,
@@ -30,10 +31,9 @@ def run(args: argparse.Namespace) -> int:
         name=args.name,
         verbose=args.verbose,
         enable_cache=not args.no_cache,
+        jobs=args.jobs if possible() else 0,
     )
-    from ranklite.pipeline.runs.report import (
-        render,  # imports TensorFlow, whose words belong in the log
-    )
+    from ranklite.pipeline.runs.report import render
 
     print(render(outcome))
     return 0 if outcome.pushed else 2
@@ -46,8 +46,12 @@ def validate(args: argparse.Namespace) -> int:
     config = load_config(args.config)
     if args.data:
         config.check_files(args.data)
+    if config.engine and config.source.query:
+        from ranklite.components.log_example_gen.parts.divide import check_divisible
+
+        check_divisible(config.ingest)
     print(f"{args.config} is valid: {config.summary()}")
-    if args.data and config.source.engine == "duckdb":
+    if args.data:
         from ranklite.components.log_example_gen.preview import preview
 
         for line in preview(config.ingest, args.data):
@@ -57,9 +61,6 @@ def validate(args: argparse.Namespace) -> int:
 
 def report(args: argparse.Namespace) -> int:
     """Prints the table of the last run."""
-    from ranklite.pipeline.stack import import_tensorflow
-
-    import_tensorflow()
     from ranklite.pipeline.config.run_config import load_config
     from ranklite.pipeline.local.runner import outcome
     from ranklite.pipeline.runs.folders import Folders
@@ -115,6 +116,21 @@ def lineage(args: argparse.Namespace) -> int:
     return 0
 
 
+def verify(args: argparse.Namespace) -> int:
+    """Reads what was written again; 1 where something is damaged."""
+    from ranklite.pipeline.runs import verify
+    from ranklite.pipeline.runs.folders import Folders
+
+    if args.model is not None:
+        verified = verify.pushed(args.model)
+    else:
+        from ranklite.pipeline.config.run_config import load_config
+
+        verified = verify.of_pipeline(Folders(args.runs, load_config(args.config).name))
+    print("\n".join(map(str, verified)))
+    return int(any(each.wrong for each in verified))
+
+
 def clean(args: argparse.Namespace) -> int:
     """Removes the artifacts of old runs."""
     from ranklite.pipeline.config.run_config import load_config
@@ -131,27 +147,31 @@ def clean(args: argparse.Namespace) -> int:
         names = [load_config(args.config).name]
     if not names:
         raise FileNotFoundError(f"no runs in {args.runs!r}: `ranklite run` makes them")
+    code = 0
     for name in names:
         if name not in (*local, *fetched):
             raise FileNotFoundError(f"no run of {name} in {args.runs!r}")
         folders = Folders(args.runs, name)
         with exclusive(folders.root):
             if name in local:
-                store, artifacts = folders.metadata, folders.artifacts
-                _print_freed(
-                    name, free(store, artifacts, name, args.keep, dry_run=args.dry_run), args
-                )
+                try:
+                    _print_freed(name, free(folders, args.keep, dry_run=args.dry_run), args)
+                except OSError as error:  # of one pipeline, which is no reason to leave others
+                    print(f"ranklite clean: {error} (`ranklite run` mends it)", file=sys.stderr)
+                    code = 1
             if name in fetched:
                 freed = free_collected(folders.root, args.keep, dry_run=args.dry_run)
                 _print_freed(f"{name} on Kubeflow", freed, args)
-    return 0
+    return code
 
 
 def _print_freed(name: str, freed: Freed, args: argparse.Namespace) -> None:
-    runs = ", ".join(f"#{number}" for number in freed.runs)
+    whose = [", ".join(f"#{number}" for number in freed.runs)] if freed.runs else []
+    whose += ["killed trainings that nothing resumes"] if freed.leftovers else []
     what = f"{len(freed.folders)} folders, {freed.size / 1e6:.1f} MB"
     done = "would be removed" if args.dry_run else "removed"
-    print(f"{name}: {what} of {runs} {done}" if freed.runs else f"{name}: nothing to remove")
+    some = f"{name}: {what} of {' and '.join(whose)} {done}"
+    print(some if whose else f"{name}: nothing to remove")
     if freed.kept:
         stay = ", ".join(f"#{number}" for number in freed.kept)
         print(f"{name}: {stay} stays: the next run is compared with what it pushed")

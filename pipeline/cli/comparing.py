@@ -40,10 +40,10 @@ def _list(runs: str) -> int:
 
 
 def _compare_runs(names: Sequence[str], runs: str, folder: str) -> int:
+    from ranklite.models.files import write
     from ranklite.models.reporting.tables import render
     from ranklite.pipeline.comparison.compare import compare, page
     from ranklite.pipeline.comparison.runs import find
-    from ranklite.pipeline.files import write
 
     if len(names) < 2:
         raise ValueError(f"one run is no comparison: name another beside {names[0]!r}")

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ranklite.extras import SERVE, TRAIN, explained
+from ranklite.extras import SERVE, TRAIN, MissingExtra, explained
 from ranklite.pipeline.cli import commands, comparing, serving
 from ranklite.pipeline.cli.parser import parser
 from ranklite.pipeline.config.renamed import RenamedKey
@@ -25,6 +25,7 @@ _COMMANDS = {
     "serve": serving.serve,
     "demo": commands.demo,
     "lineage": commands.lineage,
+    "verify": commands.verify,
     "clean": commands.clean,
     "tensorboard": commands.tensorboard,
     "kubeflow": kubeflow.run,
@@ -60,19 +61,45 @@ def _exit_code(args: argparse.Namespace) -> int:
         if isinstance(error, BrokenPipeError) and _unread():
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is buffered
             return 141
-        print(f"ranklite {args.command}: {error}", file=sys.stderr)
+        _tell(args, error)
+        return 1
+    except MemoryError as error:
+        _tell(args, error)
         return 1
     except ModuleNotFoundError as error:
         extra = SERVE if args.command == "serve" else TRAIN
         why = explained(f"`ranklite {args.command}`", error, extra)
-        if why is error:
+        if why is error and not isinstance(error, MissingExtra):
             raise
         print(f"ranklite {args.command}: {why}", file=sys.stderr)
+        return 1
+    except ImportError as error:
+        if not _outside(args, error):
+            raise
+        _tell(args, error)  # memory ran out while a library was loaded
         return 1
     except KeyboardInterrupt:
         resume = ". Rerun the command to resume from the last completed stage."
         print(f"\nstopped{resume if args.command == 'run' else ''}", file=sys.stderr)
         return 130
+
+
+def _tell(args: argparse.Namespace, error: Exception) -> None:
+    """Says what went wrong, and what outside of the command may have led to it."""
+    lines = [f"ranklite {args.command}: {error or type(error).__name__}"]
+    lines += [] if isinstance(error, ValueError) else _outside(args, error)
+    print("\n".join(lines), file=sys.stderr)
+
+
+def _outside(args: argparse.Namespace, error: BaseException | None) -> list[str]:
+    from ranklite.pipeline.local.causes import causes
+
+    runs = os.path.abspath(getattr(args, "runs", None) or os.curdir)
+    words, each = "", error
+    while each is not None:  # a library that cannot be loaded says why in what led to its error
+        words += f"{type(each).__name__}: {each}\n"
+        each = each.__cause__ or each.__context__
+    return causes(words, os.path.join(runs, ""))
 
 
 def _show_renamed(show: Callable[..., None], command: str) -> Callable[..., None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 import ranklite
+from ranklite.models.environment import cores
 from ranklite.pipeline.cli import serving
 from ranklite.pipeline.kubeflow import commands as kubeflow
 from ranklite.pipeline.runs.folders import DEFAULT_RUNS
@@ -65,6 +66,15 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("-v", "--verbose", action="store_true", help="show the logs of TFX too")
     run.add_argument(
         "--no-cache", action="store_true", help="run every stage, also those with nothing new"
+    )
+    run.add_argument(
+        "-j",
+        "--jobs",
+        metavar="N",
+        type=_jobs,
+        default=min(2, cores()),
+        help="how many stages run at the same time, each in a process of its own, where none waits "
+        "for another (default: %(default)s); 0 runs all in one process",
     )
 
     validate = command("validate", "Check a configuration without running anything.")
@@ -148,6 +158,18 @@ def parser() -> argparse.ArgumentParser:
     with_runs(lineage)
     lineage.add_argument("--json", action="store_true", help="everything, as JSON")
 
+    verify = command(
+        "verify", "Hold pushed versions and artifacts to the digests that were written with them."
+    )
+    verify.add_argument(
+        "model",
+        nargs="?",
+        help="a pushed version, or the folder of all versions (default: all that the runs of "
+        "--config made, and what they pushed)",
+    )
+    with_config(verify)
+    with_runs(verify)
+
     clean = command(
         "clean",
         "Remove the artifacts of old runs; their pages and reports, pushed versions, and what the "
@@ -176,4 +198,10 @@ def parser() -> argparse.ArgumentParser:
 def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def _jobs(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of stages, 0 or more")
     return int(text)

@@ -9,11 +9,11 @@ import os
 from typing import Any
 
 from ranklite.components import artifact_json
-from ranklite.components.artifact_types import TRIALS_FILE
+from ranklite.components.artifact_json import TRIALS_FILE
+from ranklite.models.files import write
 from ranklite.models.reporting import html
 from ranklite.models.reporting.metric_names import METRICS
 from ranklite.models.reporting.tables import table
-from ranklite.pipeline.files import write
 from ranklite.pipeline.local.runner import Outcome
 
 _COLUMNS = tuple(

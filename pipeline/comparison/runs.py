@@ -9,13 +9,14 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ranklite.components.artifact_types import REPORT_FILE, SCORES_FILE, TRIALS_FILE
+from ranklite.components.artifact_json import REPORT_FILE, SCORES_FILE, TRIALS_FILE
 from ranklite.models.evaluation.scored_rows import ScoredRows
 from ranklite.models.reporting import training_words
 from ranklite.models.reporting.metric_names import METRICS
 from ranklite.pipeline.runs import lineage
+from ranklite.pipeline.runs.every_store import every_run
 from ranklite.pipeline.runs.nodes import current_name
-from ranklite.pipeline.runs.store import Run, Stage, all_runs, code_digest, document, stores
+from ranklite.pipeline.runs.store import Run, Stage, code_digest, document
 
 _NAME = re.compile(
     r"(?:(?P<date>\d{4}-\d\d-\d\d) +)?(?P<pipeline>[a-z][a-z0-9-]*)"
@@ -116,8 +117,8 @@ def _find(given: str, every: dict[str, list[Run]], runs: str) -> JudgedRun:
 
 def _every(runs: str) -> dict[str, list[Run]]:
     """All runs of all pipelines, the oldest first, by pipeline."""
-    every = {name: all_runs(path, name) for name, path in stores(runs).items()}
-    return {name: pipeline_runs for name, pipeline_runs in every.items() if pipeline_runs}
+    every = every_run(runs).items()
+    return {name: pipeline_runs for name, pipeline_runs in every if pipeline_runs}
 
 
 def _known(every: dict[str, list[Run]], runs: str) -> str:

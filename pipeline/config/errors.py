@@ -16,7 +16,7 @@ import pydantic
 import yaml
 
 from ranklite.models.registered import Registered
-from ranklite.pipeline.config.renamed import GivenTwice, rename
+from ranklite.pipeline.config.renamed import OldName, rename
 from ranklite.pipeline.config.yaml_text import NotYaml, compose, construct
 
 Loc = tuple[int | str, ...]
@@ -53,7 +53,7 @@ def parse(text: str, file_name: str, model: type[ConfigT]) -> ConfigT:
     except NotYaml as error:
         line = f":{error.line}" if error.line else ""
         raise ConfigError(f"{file_name}{line}: not valid YAML: {error}") from error
-    except GivenTwice as error:
+    except OldName as error:
         raise ConfigError(f"{file_name}:{error.line}: {error}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{file_name}: a mapping of keys is expected, not {_shown(data)}")
@@ -188,6 +188,7 @@ def _allowed_keys(
                 field = candidate.model_fields[part]
                 result += _models(field.annotation)
         candidates = result or candidates
+    candidates = [each.entry(data) if isinstance(each, Registered) else each for each in candidates]
     return sorted({name for candidate in candidates for name in candidate.model_fields})
 
 

@@ -21,7 +21,7 @@ ANY = "*"  # any key, any entry of a list
 
 
 class RenamedKey(FutureWarning):
-    """A configuration uses a name of an earlier version; the message names the new one."""
+    """A configuration uses a name of an earlier version; the message says what to write."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,16 +52,60 @@ RENAMED = (  # in 0.2.0, to be removed in 0.3.0
 )
 
 
-class GivenTwice(ValueError):
-    """A key is given by its old and by its new name.
+@dataclasses.dataclass(frozen=True)
+class Dropped:
+    """A key that is no more.
 
     Attributes:
-      line: Of the old one, counted from 1.
+      under: Keys from the top to the mapping that held it.
+      key: Its name.
+      usual: Its value that changes nothing where it is left out.
+      instead: What is to be done where it has another one.
     """
 
-    def __init__(self, old: str, new: str, line: int) -> None:
-        super().__init__(f"{old} was renamed to {new}, which is given too: leave {old} out")
+    under: tuple[str, ...]
+    key: str
+    usual: str
+    instead: str
+
+    @property
+    def path(self) -> str:
+        """As a person writes it."""
+        return ".".join((*self.under, self.key))
+
+
+DROPPED = (  # in 0.2.0, to be unknown in 0.3.0
+    Dropped(
+        ("source",),
+        "engine",
+        "duckdb",
+        "write `engine: {kind: spark, master: ...}` at the top of the file, which takes every "
+        "format and key, or leave it out to work on one machine",
+    ),
+)
+
+
+class OldName(ValueError):
+    """A name of an earlier version that cannot be taken.
+
+    Attributes:
+      line: Where it stands, counted from 1.
+    """
+
+    def __init__(self, message: str, line: int) -> None:
+        super().__init__(message)
         self.line = line
+
+
+class GivenTwice(OldName):
+    """A key is given by its old and by its new name."""
+
+    def __init__(self, old: str, new: str, line: int) -> None:
+        super().__init__(f"{old} was renamed to {new}, which is given too: leave {old} out", line)
+
+
+class NoMore(OldName):
+    """A key that was dropped has a value that meant something."""
 
 
 def rename(root: yaml.Node | None, file_name: str, renamed: Sequence[Renamed] = RENAMED) -> None:
@@ -74,7 +118,11 @@ def rename(root: yaml.Node | None, file_name: str, renamed: Sequence[Renamed] = 
 
     Raises:
       GivenTwice: Both names of a key are given.
+      NoMore: A key that was dropped has a value that cannot be left out.
     """
+    for gone in DROPPED:
+        for mapping in _mappings(root, gone.under):
+            _drop_from(mapping, gone, file_name)
     for entry in renamed:
         for mapping in _mappings(root, entry.under):
             _rename_in(mapping, entry, file_name)
@@ -96,6 +144,19 @@ def _rename_in(mapping: yaml.MappingNode, entry: Renamed, file_name: str) -> Non
             message += f", and its value {value.value!r} is {entry.values[value.value]!r}"
             value.value = entry.values[value.value]
         warnings.warn(f"{message}; the old name works until 0.3.0", RenamedKey, stacklevel=2)
+
+
+def _drop_from(mapping: yaml.MappingNode, gone: Dropped, file_name: str) -> None:
+    for pair in list(mapping.value):
+        key, value = pair
+        if key.value != gone.key:
+            continue
+        line = key.start_mark.line + 1
+        if value.value != gone.usual:
+            raise NoMore(f"{gone.path}: {value.value} is no more: {gone.instead}", line)
+        message = f"{file_name}:{line}: {gone.path} is no more: leave it out"
+        warnings.warn(f"{message}; it is ignored until 0.3.0", RenamedKey, stacklevel=2)
+        mapping.value.remove(pair)
 
 
 def _mappings(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[yaml.MappingNode]:

@@ -7,6 +7,7 @@ import pathlib
 
 from pydantic import Field, field_serializer, field_validator, model_validator
 
+from ranklite.components.engines.engine import AnyEngine
 from ranklite.components.log_example_gen.config import (
     NEWEST,
     IngestConfig,
@@ -23,9 +24,9 @@ from ranklite.models.compression.recipe import check_recipe
 from ranklite.models.compression.sizes import (
     NotCompressible,
     check_item_columns,
+    check_least,
     check_trainable,
     check_user_and_item,
-    kernel_shapes,
 )
 from ranklite.models.compression.techniques import technique
 from ranklite.models.config import Column, Name, Strict
@@ -56,6 +57,7 @@ class RunConfig(Strict):
       name: The pipeline's name, also of its folder of runs.
       synthetic: The log is generated where no data folder is given.
       source: Where the log is.
+      engine: What works on the parts of the log; None is one process. No cache knows of it.
       label: Column of 0 and 1, or an SQL expression such as `rating >= 4`.
       timestamp: Column of the time: numbers since 1970, ISO 8601 text, a date or timestamp.
       timestamp_format: How it is written otherwise, such as `%d/%m/%Y %H:%M` or `seconds`.
@@ -67,18 +69,16 @@ class RunConfig(Strict):
       item_label: Column that names an item for a person, such as a title: for TensorBoard.
       slices: Columns by whose values the evaluation is sliced as well.
       session_gap: Minutes without an event after which the user's next one starts a session.
-      schema_file: A schema (text proto) to hold the data to, instead of the configuration's.
+      schema_file: A schema (text proto) for the data; on Kubeflow a URI, or a path in the image.
       validation: What makes data unfit.
       model: Its family, DeepFM where none is named, and its sizes.
       training: How it is trained.
       tune: A search for the settings of `model` and `training` that are left open.
       compression: Steps in order, or a search for the best ones within a budget.
-      repeat: How many seeds float model and compression are trained with, the one that ships
-        included: what compression costs is told against how much seeds differ.
+      repeat: How many seeds float model and compression are trained with, the shipped one included.
       targets: What kinds of files ship: names of export targets; stages are compared in the first.
-      calibration: What the end of the file does so that scores are probabilities, learned on the
-        validation split: `platt`, `isotonic`, `none`, or `auto`, the best one of them in cross
-        validation.
+      calibration: What makes scores probabilities, learned on the validation split: `platt`,
+        `isotonic`, `none`, or `auto`, the best one of them in cross validation.
       gates: What a model must be to be pushed.
       push: Where it is pushed.
       beam: How Beam-based stages run.
@@ -88,6 +88,7 @@ class RunConfig(Strict):
     name: str = Field(min_length=1, max_length=60, pattern=r"^[a-z][a-z0-9-]*$")
     synthetic: bool = False
     source: SourceConfig = SourceConfig()
+    engine: AnyEngine | None = Field(None, exclude=True)
     label: str | None = None
     timestamp: Column | None = None
     timestamp_format: str | tuple[str, ...] = ()
@@ -131,7 +132,7 @@ class RunConfig(Strict):
         self.gates.check_user(self.user)
         self.gates.check_slices(evaluation_slices(self.feature_set) if self.gates.slices else ())
         for model in self._models:
-            kernel_shapes(model, self.feature_set)  # raises where a family needs other features
+            check_least(model, self.feature_set)
         if len(self._ensembles) > 1:
             raise ValueError(
                 "compression: all recipes that distil share one ensemble: give the same `teachers` "

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from ranklite.models.config import Strict
 from ranklite.models.export import MOST_TARGETS, TARGETS
+from ranklite.models.repeats import twice
 from ranklite.models.serving.clients import BROWSER_BATCH
 
 
@@ -22,9 +23,8 @@ def _listed(names: Any) -> Any:
 
 
 def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"{', '.join(twice)} twice: a version has one file of each export target")
+    if same := twice(names):
+        raise ValueError(f"{', '.join(same)} twice: a version has one file of each export target")
     return names
 
 
@@ -40,10 +40,15 @@ TargetNames = Annotated[
 def of_earlier_version(cls: type[Any], data: Any) -> Any:
     """The configuration that `model.json` of an earlier version holds, with the keys of today.
 
-    In a YAML file they are renamed before, with a warning.
+    In a YAML file they are renamed or dropped before, with a warning.
     """
-    if isinstance(data, Mapping) and "target" in data and "targets" not in data:
-        return {("targets" if key == "target" else key): value for key, value in data.items()}
+    if not isinstance(data, Mapping):
+        return data
+    if "target" in data and "targets" not in data:
+        data = {("targets" if key == "target" else key): value for key, value in data.items()}
+    source = data.get("source")
+    if isinstance(source, Mapping) and source.get("engine") == "duckdb":
+        data = {**data, "source": {k: v for k, v in source.items() if k != "engine"}}
     return data
 
 

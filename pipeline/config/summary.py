@@ -22,4 +22,5 @@ def summary(config: RunConfig) -> str:
     if config.tune:
         steps = f"settings by a search of {config.tune.length} -> {steps}"
     seeds = f", {config.repeat} seeds" if config.repeat > 1 else ""
-    return f"{config.name}, {counted}, split by {config.split.by}, {steps}{seeds}"
+    engine = f", on {config.engine.kind}" if config.engine else ""
+    return f"{config.name}, {counted}, split by {config.split.by}, {steps}{seeds}{engine}"

@@ -37,6 +37,16 @@ class NotYaml(ValueError):
 class _Loader(yaml.SafeLoader):
     """Resolves null, booleans, integers and floats of YAML 1.2's core schema, and nothing else."""
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """The value of a node; a tag that was written before it may not fit it."""
+        try:
+            return super().construct_object(node, deep)
+        except NotYaml:
+            raise
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            shown = f"{node.value!r:.40} is no !!{node.tag.rpartition(':')[2]}"
+            raise NotYaml(shown, node.start_mark.line + 1) from error
+
 
 _Loader.yaml_implicit_resolvers = {}
 for _tag, _pattern, _first in (
@@ -111,7 +121,7 @@ def construct(root: yaml.Node | None) -> Any:
         return None
     try:
         return _Loader("").construct_document(root)
-    except (yaml.YAMLError, ValueError) as error:
+    except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error)
         raise NotYaml(problem, mark.line + 1 if mark else None) from error

@@ -8,7 +8,7 @@ import pathlib
 from collections import defaultdict
 
 from ranklite.components.run_logs import EXECUTION, MODEL_RUN
-from ranklite.pipeline.files import write
+from ranklite.models.files import write
 from ranklite.pipeline.kubeflow import storage
 from ranklite.pipeline.kubeflow.run_record import FAILURE, PAGE, REASON, RECORD, Failure, Record
 from ranklite.pipeline.local.tensorboard import COLLECTED, RUN_FILE, collected

@@ -18,6 +18,7 @@ from ranklite.pipeline.kubeflow.run_record import announce
 
 ENTRYPOINT = ("python", "-m", "ranklite.pipeline.kubeflow.entrypoint")
 SPAN_PARAMETER = "span"
+_ON_ENGINE = ("LogExampleGen", "StatisticsGen", "Transform")  # tasks that an engine works for
 _WORK_DIR = "/tmp/ranklite-search"  # in the pod
 
 
@@ -78,10 +79,12 @@ def compile_pipeline(
             f"the pipeline root {root!r} is no URI that Kubeflow keeps artifacts in: gs://, s3:// "
             "or minio://"
         )
-    if config.source.engine == "beam":
+    if config.engine and not config.engine.on_this_machine:
         raise NotCompilable(
-            "source.engine: beam is not supported on Kubeflow yet: its driver runs where Kubeflow "
-            "has no hook for it. Use engine: duckdb, with source.window over spans"
+            f"engine.kind: {config.engine.kind} is not supported on Kubeflow: the workers of a "
+            "cluster do not see the folders that a pod has of its storage. Use engine: "
+            "{kind: local}, whose processes share the pod, with kubeflow.tasks for its size; or "
+            "`ranklite run` beside the cluster, with --runs in a folder that its workers see"
         )
     with tempfile.TemporaryDirectory() as work:
         document = _with_plain_names(_compile(config, work, image, root, logs))
@@ -97,6 +100,8 @@ def compile_pipeline(
     history = folders(config, root)["history"]
     for name in tasks:
         _configure(document, name, config.kubeflow.task(name), history)
+        if config.engine and name in _ON_ENGINE:
+            _container(document, name)["args"] += [f"--engine={config.engine.model_dump_json()}"]
     _refuse_templates(document)
     documents = [document]
     announce(document, config.model_dump(mode="json"))
@@ -178,13 +183,20 @@ def _quiet() -> Iterator[None]:
         yield
 
 
+def _container(document: dict[str, Any], name: str) -> dict[str, Any]:
+    """The container of a task."""
+    task = document["root"]["dag"]["tasks"][name]
+    label = document["components"][task["componentRef"]["name"]]["executorLabel"]
+    container: dict[str, Any] = document["deploymentSpec"]["executors"][label]["container"]
+    return container
+
+
 def _configure(document: dict[str, Any], name: str, task: TaskConfig, history: str) -> None:
     """Adds to a task what TFX has no words for."""
     from ranklite.pipeline.history import HISTORY_PROPERTY
 
     spec = document["root"]["dag"]["tasks"][name]
-    label = document["components"][spec["componentRef"]["name"]]["executorLabel"]
-    container = document["deploymentSpec"]["executors"][label]["container"]
+    container = _container(document, name)
     container["args"] += [f"--history={history}"]
     if task.timeout:
         container["args"] += [f"--timeout={task.timeout:g}"]

@@ -10,9 +10,11 @@ resolvers nor folders that outlive a run. So this program
     3. adds what the task recalls from earlier runs (`pipeline.history`),
     4. fetches the files of the log that the run reads, and gives the task local folders in place of
        remote ones,
-    5. calls TFX's program,
-    6. uploads what the task left in those folders, puts the URIs back into its output,
-    7. keeps what later runs recall; where the task fails, the reason and a page.
+    5. holds input artifacts to their manifests,
+    6. calls TFX's program,
+    7. writes the manifests of output artifacts, uploads what the task left in those folders, puts
+       the URIs back into its output,
+    8. keeps what later runs recall; where the task fails, the reason and a page.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import ranklite.components
+from ranklite.components.engines.current import used
+from ranklite.components.engines.engine import from_json
 from ranklite.components.run_report.current import current
 from ranklite.pipeline.history import HISTORY_PROPERTY
 from ranklite.pipeline.kubeflow import (
@@ -56,6 +60,7 @@ def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         "--history", required=True, metavar="URI", help="folder of what later runs recall"
     )
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="stop the task after it")
+    parser.add_argument("--engine", metavar="JSON", help="what works on the parts of the log")
     parser.add_argument("--run", metavar="JSON", help="what the first task keeps of the run")
     return parser.parse_known_args(argv)
 
@@ -73,6 +78,7 @@ def main(argv: Sequence[str]) -> None:
         keep = stack.enter_context(failure.kept(task, record))
         if record:
             stack.enter_context(current(record.about))
+        stack.enter_context(used(from_json(args.engine) if args.engine else None))
         if args.timeout:
             _stop_after(args.timeout, args.executor_class_path, keep)
         _run_task(args, beam_args, task)
@@ -89,11 +95,13 @@ def _run_task(args: argparse.Namespace, beam_args: list[str], task: dict[str, An
         for slot, key in history.get("keeps", {}).items()
     }
     uris = task_artifacts.to_mounts(task)
+    task_artifacts.check_inputs(task, uris)
     with task_folders.local_folders(parameters) as pushed_to:
         with _progress(args.executor_class_path):
             output_file = _run(args, task, beam_args)
         output = json.loads(pathlib.Path(output_file).read_text(encoding="utf-8"))
         task_folders.name_pushed_version(output, pushed_to)
+    task_artifacts.keep_manifests(output, uris)
     task_artifacts.from_mounts(output, uris)
     pathlib.Path(output_file).write_text(json.dumps(output), encoding="utf-8")
     if task_artifacts.is_kept(output):

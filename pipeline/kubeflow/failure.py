@@ -52,7 +52,7 @@ def kept(task: dict[str, Any], record: Record | None) -> Iterator[Callable[[str]
     try:
         yield keep
     except Exception as error:
-        from ranklite.pipeline.local.runner import error_message
+        from ranklite.pipeline.local.failed import error_message
 
         keep(error_message(error))
         raise

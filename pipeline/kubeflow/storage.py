@@ -18,7 +18,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-from ranklite.pipeline.files import write as write_file
+from ranklite.models.files import write as write_file
 from ranklite.pipeline.kubeflow.object_store import Entry, ObjectStore, each
 
 _log = logging.getLogger(__name__)

@@ -8,6 +8,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from ranklite.components import manifest
+from ranklite.components.comparable import DIGEST, can_score
 from ranklite.pipeline.kubeflow import storage
 
 _log = logging.getLogger(__name__)
@@ -60,6 +62,33 @@ def to_mounts(task: dict[str, Any]) -> dict[str, str]:
     return uris
 
 
+def check_inputs(task: dict[str, Any], uris: dict[str, str]) -> None:
+    """Holds what the launcher fetched to the manifests beside it.
+
+    Args:
+      task: With folders in the place of URIs.
+      uris: Their URIs.
+
+    Raises:
+      DamagedArtifact: Something is not what its task wrote.
+    """
+    for listed in task.get("inputs", {}).get("artifacts", {}).values():
+        for artifact in listed.get("artifacts", []):
+            path = manifest.path_of(uris[artifact["uri"]])
+            content = storage.read(path)
+            if content is not None:
+                manifest.check_against(artifact["uri"], manifest.parsed(content, path))
+
+
+def keep_manifests(output: dict[str, Any], uris: dict[str, str]) -> None:
+    """Writes the manifests of what a task made; the launcher uploads the rest."""
+    for listed in output.get("artifacts", {}).values():
+        for artifact in listed["artifacts"]:
+            if artifact["uri"] in uris:
+                path = manifest.path_of(uris[artifact["uri"]])
+                storage.write(path, manifest.text_of(artifact["uri"]))
+
+
 def from_mounts(output: dict[str, Any], uris: dict[str, str]) -> None:
     """Puts the URIs back in the place of the folders."""
     for listed in output.get("artifacts", {}).values():
@@ -82,7 +111,7 @@ def recall(task: dict[str, Any], recalls: dict[str, str], history: str) -> None:
             continue
         artifact = json.loads(content)
         if not _comparable(artifact, inputs):
-            _log.warning("%s reads other features than this run: left out", artifact["uri"])
+            _log.warning("%s reads features that this run has not: left out", artifact["uri"])
             continue
         if storage.is_remote(artifact["uri"]):
             names = storage.files(artifact["uri"])
@@ -96,9 +125,11 @@ def recall(task: dict[str, Any], recalls: dict[str, str], history: str) -> None:
 
 def _comparable(artifact: dict[str, Any], inputs: dict[str, Any]) -> bool:
     """Whether a model recalled can be compared with the model at hand on raw rows."""
-    digest = artifact.get("metadata", {}).get("features_digest")
+    earlier = artifact.get("metadata", {})
     current = [a.get("metadata", {}) for a in inputs.get("model", {}).get("artifacts", [])]
-    return digest is None or all(m.get("features_digest", digest) == digest for m in current)
+    return DIGEST not in earlier or all(
+        DIGEST not in now or can_score(earlier, now) for now in current
+    )
 
 
 def is_kept(output: dict[str, Any]) -> bool:

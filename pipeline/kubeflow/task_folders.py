@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+from ranklite.components.log_example_gen import IngestError
 from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.models.serving.versions import is_model, model_files, versions
 from ranklite.pipeline.kubeflow import storage
@@ -19,6 +20,7 @@ from ranklite.pipeline.kubeflow import storage
 _log = logging.getLogger(__name__)
 
 _DATA, _REJECTS, _PUSH, _SPAN = "data_root", "rejects_dir", "push_destination", "span"
+_SCHEMA = "schema_file"
 
 
 @contextlib.contextmanager
@@ -35,6 +37,8 @@ def local_folders(parameters: dict[str, Any]) -> Iterator[tuple[str, str] | None
     try:
         if storage.is_remote(parameters.get(_DATA, "")):
             _fetch_log(parameters, os.path.join(work, "data"))
+        if storage.is_remote(parameters.get(_SCHEMA, "")):
+            parameters[_SCHEMA] = _fetched(parameters[_SCHEMA], work)
         rejects = _replaced(parameters, _REJECTS, work)
         pushed = _replaced(parameters, _PUSH, work)
         before: set[int] = set()
@@ -42,6 +46,10 @@ def local_folders(parameters: dict[str, Any]) -> Iterator[tuple[str, str] | None
             before = _fetch_versions(*pushed)
         try:
             yield pushed
+        except IngestError as error:  # says where the rejects are: not in the pod, which goes
+            if rejects is None:
+                raise
+            raise IngestError(str(error).replace(rejects[1], rejects[0])) from error
         finally:
             if rejects:  # also where the log was refused: they say why
                 storage.upload(rejects[1], rejects[0])
@@ -60,6 +68,16 @@ def _replaced(parameters: dict[str, Any], key: str, work: str) -> tuple[str, str
     os.makedirs(folder)
     parameters[key] = folder
     return uri, folder
+
+
+def _fetched(uri: str, folder: str) -> str:
+    """The local path of a file that is fetched."""
+    content = storage.read(uri)
+    if content is None:
+        raise FileNotFoundError(f"there is no {uri}, which the configuration names: upload it")
+    path = pathlib.Path(folder, os.path.basename(uri))
+    path.write_bytes(content)
+    return str(path)
 
 
 def _fetch_log(parameters: dict[str, Any], folder: str) -> None:

@@ -1,4 +1,4 @@
-"""Says how many records Beam has read inside of TFX's stages."""
+"""Counts the records that Beam reads inside of TFX's stages: to show how far, and to miss none."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ranklite.models import progress
+from ranklite.models.features import row_counts
 from ranklite.pipeline.stack import beam_in_process
 
 EVERY = 100  # records between two reports: one for each would be felt
@@ -17,7 +18,7 @@ EVERY = 100  # records between two reports: one for each would be felt
 
 @contextlib.contextmanager
 def counted() -> Iterator[None]:
-    """Reports the records that Beam reads in this process, and of how many.
+    """Reports the records that Beam reads in this process, and of how many; holds it to them.
 
     A stage builds all of its sources before it reads the first, reads each of them once, and works
     on some records before it reads on: the count is how far the stage is. Beam's own counters are
@@ -36,11 +37,13 @@ def counted() -> Iterator[None]:
         init(self, file_pattern, *args, **kwargs)
         reading.expect(str(file_pattern))
 
-    def counting(self: Any, *args: Any) -> Iterator[Any]:
-        records = read_records(self, *args)
-        while some := list(itertools.islice(records, EVERY)):
-            yield from some
-            reading.add(len(some))
+    def counting(self: Any, file: str, *args: Any) -> Iterator[Any]:
+        records = read_records(self, file, *args)
+        with row_counts.counted([file]) as counter:
+            while some := list(itertools.islice(records, EVERY)):
+                yield from some
+                reading.add(len(some))
+                counter.add(len(some))
 
     transform.__init__, source.read_records = noted, counting
     try:
@@ -74,12 +77,10 @@ def _total(patterns: Sequence[str]) -> int | None:
     """Rows of `<examples>/Split-<name>/*`, all together; None where one is not known."""
     from tfx.dsl.io import fileio
 
-    from ranklite.components.artifact_types import ROWS_FILE
-
     rows = 0
     for pattern in patterns:
         examples, split = os.path.split(os.path.dirname(pattern))
-        path = os.path.join(examples, ROWS_FILE)
+        path = os.path.join(examples, row_counts.ROWS_FILE)
         if not fileio.exists(path):
             return None
         with fileio.open(path) as file:

@@ -8,11 +8,11 @@ from typing import Any
 
 from ranklite.components.blessings import EVALUATIONS
 from ranklite.components.run_report import gather
+from ranklite.models.files import write
 from ranklite.models.reporting import page
 from ranklite.models.reporting.facts import CurrentRun, StoppedRun
 from ranklite.pipeline.config.run_config import RunConfig
 from ranklite.pipeline.digest import code_digest
-from ranklite.pipeline.files import write
 from ranklite.pipeline.local.tensorboard import training_logs
 from ranklite.pipeline.runs.folders import Folders
 from ranklite.pipeline.runs.store import FINISHED, Run

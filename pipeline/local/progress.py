@@ -1,10 +1,10 @@
-"""Says which stage runs, how long it has taken, how far it is, and whether it was cached."""
+"""Says which stages run, how long they have taken, how far they are, and what was cached."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
-import logging
 import shutil
 import threading
 import time
@@ -13,7 +13,6 @@ from typing import NamedTuple, TextIO
 
 from ranklite.models import progress
 from ranklite.models.progress import Report
-from ranklite.pipeline.local.beam_progress import counted
 
 DRAW_SECONDS = 0.2  # how often the line on a terminal is drawn anew
 PLAIN_SECONDS = 30.0  # how often a long stage says something where there is no terminal
@@ -57,11 +56,29 @@ class _Seen(NamedTuple):
         return left if left > 0 else None
 
 
-class Display:
-    """Shows one stage after the other.
+@dataclasses.dataclass
+class _Stage:
+    """A stage that runs.
 
-    On a terminal the stage that runs has one line, drawn anew while it runs; elsewhere a stage has
-    a line when it begins, one when it ends, and one every `PLAIN_SECONDS`.
+    Attributes:
+      name: Its name, which may end in blanks.
+      started: When it began.
+      told: When a plain line was last written of it.
+      seen: What it reported last.
+    """
+
+    name: str
+    started: float
+    told: float
+    seen: _Seen | None = None
+
+
+class Display:
+    """Shows the stages that run; there may be several at once.
+
+    On a terminal the one that has run longest has a line, drawn anew while it runs, which names the
+    others; elsewhere a stage has a line when it begins, one when it ends, and one every
+    `PLAIN_SECONDS`. Where no stage is named, the one that began last is meant.
 
     Args:
       out: Where the lines go.
@@ -74,14 +91,12 @@ class Display:
     ) -> None:
         self._out, self._live, self._clock = out, live, clock
         self._lock = threading.RLock()  # stages end in one thread, the clock ticks in another
-        self._stage: str | None = None
-        self._started = self._told = 0.0
-        self._seen: _Seen | None = None
+        self._stages: list[_Stage] = []
         self._drawn = ""
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Listens to what the stages report, and ticks."""
+        """Listens to what the stages of this process report, and ticks."""
         stop = threading.Event()
 
         def tick() -> None:
@@ -99,59 +114,69 @@ class Display:
             if self._drawn:  # a stage that failed: how far it came stays
                 self._write("\n")
 
-    def show(self, report: Report) -> None:
-        """Remembers how far the stage is; called for every step, so nothing is drawn here."""
-        self._seen = _Seen.after(self._seen, report, self._clock())
+    def show(self, report: Report, stage: str | None = None) -> None:
+        """Remembers how far a stage is; called for every step, so nothing is drawn here."""
+        if running := self._running(stage):
+            running.seen = _Seen.after(running.seen, report, self._clock())
 
     def begin(self, stage: str) -> None:
         """Another stage runs; its name may end in blanks, which align what follows."""
         with self._lock:
-            self._stage, self._seen = stage, None
-            self._started = self._told = self._clock()
+            now = self._clock()
+            self._stages.append(_Stage(stage, now, now))
             if self._live:
                 self._draw()
             else:
                 self._write(f"{stage.rstrip()} ...\n")
 
-    def end(self, cached: bool = False) -> float:
-        """The stage is finished; returns its seconds."""
+    def end(self, cached: bool = False, stage: str | None = None) -> float:
+        """A stage is finished; returns its seconds."""
         with self._lock:
-            seconds = self._clock() - self._started
+            running = self._running(stage)
+            assert running is not None
+            seconds = self._clock() - running.started
             took = "cached" if cached else f"{seconds:.1f} s"
-            figures = _figures(self._seen.report) if self._seen and not cached else []
-            self.say("  ".join([f"{self._stage} {took:>8}", *figures]), stays=False)
-            self._stage = None
+            figures = _figures(running.seen.report) if running.seen and not cached else []
+            self._stages.remove(running)
+            self.say("  ".join([f"{running.name} {took:>8}", *figures]))
             return seconds
 
-    def say(self, text: str, *, stays: bool = True) -> None:
-        """Writes a line, above that of the stage if this one stays."""
+    def say(self, text: str) -> None:
+        """Writes a line, above that of the stages that run."""
         with self._lock:
             self._write(self._over(text) + "\n")
-            if self._live and stays and self._stage is not None:
+            if self._live and self._stages:
                 self._draw()
 
     def tick(self) -> None:
-        """Shows how far the stage is, if that is due."""
+        """Shows how far the stages are, where that is due."""
         with self._lock:
-            if self._stage is None:
-                return
-            if self._live:
+            if self._live and self._stages:
                 self._draw()
-            elif self._clock() - self._told >= PLAIN_SECONDS:
-                self._told = self._clock()
-                self._write(self._line(" ...", None) + "\n")
+            now = self._clock()
+            for stage in self._stages:
+                if not self._live and now - stage.told >= PLAIN_SECONDS:
+                    stage.told = now
+                    self._write(self._line(stage, " ...", None) + "\n")
 
-    def _line(self, mark: str, columns: int | None) -> str:
+    def _running(self, name: str | None) -> _Stage | None:
+        """A stage that runs, by its name."""
+        named = [stage for stage in self._stages if name is None or stage.name == name]
+        return named[-1] if named else None
+
+    def _line(self, stage: _Stage, mark: str, columns: int | None) -> str:
         now = self._clock()
-        head = f"{(self._stage or '').rstrip()}{mark}  {_exact(now - self._started)}"
-        if self._seen is None:
+        others = [other.name.split()[-1] for other in self._stages if other is not stage]
+        beside = f" + {', '.join(others)}" if others and self._live else ""
+        head = f"{stage.name.rstrip()}{mark}{beside}  {_exact(now - stage.started)}"
+        if stage.seen is None:
             return head[:columns]
-        left = self._seen.seconds_left(now)
-        return fitted(head, self._seen.report, left, columns)
+        left = stage.seen.seconds_left(now)
+        return fitted(head, stage.seen.report, left, columns)
 
     def _draw(self) -> None:
         columns = shutil.get_terminal_size().columns - 1  # the last one may start a new line
-        line = self._line("", columns)
+        line = self._line(self._stages[0], "", columns)
         if line != self._drawn:
             self._write(self._over(line, columns))
             self._drawn = line
@@ -227,54 +252,3 @@ def _rough(seconds: float) -> str:
     if seconds < 90 * 60:
         return f"{round(seconds / 60)} min"
     return f"{seconds / 3600:.1f} h"
-
-
-class StageProgress(logging.Handler):
-    """Turns the local runner's log records into stages that begin and end.
-
-    The runner offers no callbacks; its log messages are the one place where it tells what it does.
-    A stage that it does not announce is left out, nothing else depends on them.
-
-    Args:
-      stages: How many stages there are.
-      display: Shows them.
-      on_stage: Told `06-Trainer` when that stage begins, and nothing when it has ended.
-    """
-
-    def __init__(self, stages: int, display: Display, on_stage: Callable[[str], None]) -> None:
-        super().__init__(logging.INFO)
-        self._stages, self._display, self._on_stage = stages, display, on_stage
-        self._number = 0
-        self._cached = False
-        self.current: str | None = None
-        self.seconds: dict[str, float] = {}
-
-    @contextlib.contextmanager
-    def watching(self) -> Iterator[None]:
-        """Sees all records, before any other handler of the root logger does."""
-        root = logging.getLogger()
-        root.handlers.insert(0, self)
-        try:
-            with self._display.running(), counted():
-                yield
-        finally:
-            root.removeHandler(self)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        message = str(record.msg)
-        if message == "Component %s is running.":
-            self._begin(str(record.args[0]) if isinstance(record.args, tuple) else "?")
-        elif message == "A cached execution %d is used.":
-            self._cached = True
-        elif message == "Component %s is finished." and self.current:
-            self.seconds[self.current] = self._display.end(self._cached)
-            self.current = None
-            self._on_stage("")
-        elif record.name == "ranklite.models.compression.search":
-            self._display.say(f"        {record.getMessage()}")
-
-    def _begin(self, name: str) -> None:
-        self._number += 1
-        self.current, self._cached = name, False
-        self._on_stage(f"{self._number:02}-{name}")
-        self._display.begin(f"[{self._number:2}/{self._stages}] {name:<28}")

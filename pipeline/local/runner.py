@@ -1,4 +1,4 @@
-"""Runs the pipeline on this machine with TFX's LocalDagRunner."""
+"""Runs the pipeline on this machine."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import datetime
 import fcntl
+import functools
 import logging
 import os
 import pathlib
@@ -14,26 +15,30 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
+from ranklite.components.engines.current import used
 from ranklite.components.log_example_gen.config import NEWEST
+from ranklite.components.log_example_gen.input_files import input_digest
 from ranklite.components.run_report.current import current
+from ranklite.components.trainer.expected import expected
+from ranklite.models.compression.file_size import Expected
 from ranklite.models.reporting.facts import CurrentRun
 from ranklite.pipeline.config.run_config import RunConfig, load_config
-from ranklite.pipeline.local.progress import Display, StageProgress
+from ranklite.pipeline.local import standing
+from ranklite.pipeline.local.failed import explained
+from ranklite.pipeline.local.progress import Display
+from ranklite.pipeline.local.stage_processes import StageProcesses
+from ranklite.pipeline.local.stages import Stages
 from ranklite.pipeline.runs.folders import DEFAULT_RUNS, Folders
 from ranklite.pipeline.runs.logs import new_folder, stage_logs
 from ranklite.pipeline.runs.names import check_name, other_task
-from ranklite.pipeline.runs.store import (
-    Run,
-    Stage,
-    all_runs,
-    count_runs,
-    latest_run,
-    note_failure,
-    note_name,
-)
+from ranklite.pipeline.runs.sealed_store import mended, unsealed
+from ranklite.pipeline.runs.store import Run, Stage, all_runs, count_runs, latest_run, note_name
 
 if TYPE_CHECKING:
     from tfx.orchestration.pipeline import Pipeline
+
+_ALONE = ("FileValidator", "BudgetSearch")  # they time files
+_LOCK_SECONDS = 2.0  # in which the stages of a run that was killed end as well
 
 _log = logging.getLogger(__name__)
 
@@ -47,12 +52,14 @@ class Outcome:
       folders: Where it put things.
       run: Its stages by node id, with their state and outputs, its number and name.
       seconds: Wall-clock time of each stage, where known.
+      peaks: The most memory, bytes, of each stage that ran in a process of its own.
     """
 
     config: RunConfig
     folders: Folders
     run: Run
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+    peaks: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def stages(self) -> dict[str, Stage]:
@@ -76,13 +83,18 @@ class StageFailed(ValueError):
 def exclusive(folder: str) -> Iterator[None]:
     """Keeps a second run of the same pipeline out while one is under way."""
     with open(os.path.join(folder, "run.lock"), "w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(
-                f"another run of this pipeline is under way in {folder}; wait for it, or give this "
-                "one another folder with --runs"
-            ) from error
+        until = time.monotonic() + _LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > until:
+                    raise ValueError(
+                        f"another run of this pipeline is under way in {folder}; wait for it, or "
+                        "give this one another folder with --runs"
+                    ) from error
+                time.sleep(0.05)
         yield
 
 
@@ -102,6 +114,8 @@ def checked_data(config: RunConfig, folders: Folders, data: str | None, span: st
     """
     data_root = _data_root(config, folders, data)
     config.check_files(data_root, span)
+    if config.engine:
+        config.engine.check()
     return data_root
 
 
@@ -130,11 +144,13 @@ def run(
     name: str | None = None,
     verbose: bool = False,
     enable_cache: bool = True,
+    jobs: int = 0,
     out: TextIO | None = None,
 ) -> Outcome:
     """Runs the whole pipeline; finished stages with nothing new are served from the cache.
 
-    A run that was stopped or killed is continued by running the same command again.
+    Where nothing changed at all since the last run, that one's outcome stands and none is started,
+    unless a name is given or the cache is off. The same command resumes one that was stopped.
 
     Args:
       config: The configuration, or the path of its YAML file.
@@ -144,6 +160,8 @@ def run(
       name: What the run is to be called beside its number.
       verbose: Show the logs of TFX on the terminal too.
       enable_cache: Serve unchanged stages from the cache.
+      jobs: How many stages run at the same time, each in a process of its own, forked off this one:
+        not once TensorFlow works here. 0 runs all in this process, one after the other.
       out: Where progress lines go; None is the standard output.
 
     Returns:
@@ -151,7 +169,7 @@ def run(
 
     Raises:
       ConfigError: The configuration is wrong.
-      ValueError: The name is not allowed, or taken.
+      ValueError: The name is not allowed, or taken; or TFX cannot read below the folder of runs.
       StageFailed: A stage failed; everything after it did not run.
       FileNotFoundError: The data folder does not exist.
 
@@ -162,13 +180,33 @@ def run(
     if not isinstance(config, RunConfig):
         config = load_config(config)
     folders = Folders(runs, config.name)
+    folders.check()
     os.makedirs(folders.root, exist_ok=True)
+    started = time.monotonic()
     with exclusive(folders.root):
+        for line in mended(folders):
+            print(line, file=out or sys.stdout)
         new = _new_run(config, folders, name)
         data_root = checked_data(config, folders, data, span)
-        for line in other_task(config, _push_dir(config, folders)):
+        push_dir = _push_dir(config, folders)
+        inputs = standing.inputs(config, data_root, push_dir)
+        if inputs and enable_cache and name is None:
+            log = functools.partial(input_digest, config.ingest.at(span), data_root)
+            last = standing.standing_run(folders, inputs, log, push_dir)
+            if last is not None:
+                print(
+                    f"{config.name}: nothing changed since run {last.number}, which stands "
+                    "(--no-cache runs all stages, --name a run that is kept)",
+                    file=out or sys.stdout,
+                )
+                return Outcome(config, folders, last, {"total": time.monotonic() - started})
+        for line in other_task(config, push_dir):
             print(line, file=out or sys.stdout)
-        return _run(config, folders, new, data_root, span, verbose, enable_cache, out)
+        with unsealed(folders.metadata):
+            made = _run(config, folders, new, data_root, span, verbose, enable_cache, jobs, out)
+        if inputs:
+            standing.keep(folders, inputs, made.run, push_dir)
+        return made
 
 
 def _push_dir(config: RunConfig, folders: Folders) -> str:
@@ -213,6 +251,7 @@ def _run(
     span: str,
     verbose: bool,
     enable_cache: bool,
+    jobs: int,
     out: TextIO | None,
 ) -> Outcome:
     out = out or sys.stdout
@@ -220,70 +259,37 @@ def _run(
     started = time.monotonic()
     with stage_logs(new_folder(folders.logs), verbose=verbose) as logs:
         dag = build(config, folders, data_root, span, enable_cache)
-        from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+        from ranklite.pipeline.local.dag_runner import DagRunner, execute
 
         # What is logged to the terminal would tear a line that is drawn on.
         display = Display(out, live=out.isatty() and not verbose)
-
-        def switch(stage: str) -> None:
-            logs.switch(stage)
-            if not stage and len(progress.seconds) == 1:  # TFX registers a run with its first one
-                _note_name(folders, new)
-
-        progress = StageProgress(len(dag.components), display, switch)
+        named = functools.partial(_note_name, folders, new)
+        stages = Stages(len(dag.components), display, named)
         try:
-            with progress.watching(), current(CurrentRun(new.title, new.started)):
-                LocalDagRunner().run(dag)
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(current(CurrentRun(new.title, new.started)))
+                stack.enter_context(used(config.engine))
+                stack.enter_context(expected(Expected.of(config.model_dump(mode="json"))))
+                processes = None
+                if jobs:
+                    processes = StageProcesses(execute, logs.switch, logs.leave)
+                    stack.enter_context(processes)
+                stack.enter_context(stages.watching())
+                DagRunner(stages, logs.switch, processes, jobs, _ALONE).run(dag)
         except Exception as error:
-            _log.exception("%s failed", progress.current)
-            log, message = str(pathlib.Path(logs.path)), error_message(error)
-            lines = [
-                f"{progress.current} failed: {message}",
-                f"The log is {log}. Rerun the command to resume from the last completed stage.",
-            ]
-            if progress.current:
-                page = _note_failure(config, folders, new, progress.current, message, log, dag)
-                lines += [f"The page of the run is {page}."] if page else []
-            raise StageFailed("\n".join(lines)) from error
+            failed = stages.failed
+            _log.exception("%s failed", failed and failed[0])
+            path = str(pathlib.Path(logs.of(failed[1] if failed else "")))
+            words = explained(config, folders, new, failed, error, path, dag)
+            raise StageFailed(words) from error
         finally:
             _note_name(folders, new)
     result = outcome(config, folders)
-    progress.seconds["total"] = time.monotonic() - started
-    return dataclasses.replace(result, seconds=progress.seconds)
+    seconds = {**stages.seconds, "total": time.monotonic() - started}
+    return dataclasses.replace(result, seconds=seconds, peaks=stages.peaks)
 
 
 def _note_name(folders: Folders, run: Run) -> None:
     if run.name:
         with contextlib.suppress(OSError):  # the run itself is what counts
             note_name(folders.metadata, run.pipeline, run.number, run.name)
-
-
-def _note_failure(
-    config: RunConfig,
-    folders: Folders,
-    new: Run,
-    stage: str,
-    error: str,
-    log: str,
-    dag: Pipeline,
-) -> str | None:
-    """Keeps why a run failed in the store and on a page; returns the page's path."""
-    try:
-        if count_runs(folders.metadata, config.name) < new.number:
-            return None  # it failed before TFX had registered it
-        note_failure(folders.metadata, config.name, stage, error)
-        from ranklite.pipeline.local.failure_page import write_page
-
-        run = dataclasses.replace(latest_run(folders.metadata, config.name), name=new.name)
-        nodes = [component.id for component in dag.components]
-        return write_page(config, folders, run, failed=stage, error=error, log=log, stages=nodes)
-    except Exception:  # the error itself is what counts
-        _log.exception("the reason could not be kept")
-        return None
-
-
-def error_message(error: BaseException) -> str:
-    """The words of the error that started it; Beam wraps it in its own, with a trace."""
-    text = str(error)
-    marker = " [while running"
-    return text[: text.index(marker)] if marker in text else text or type(error).__name__

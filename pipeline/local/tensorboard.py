@@ -9,10 +9,11 @@ import pathlib
 import re
 
 from ranklite.components.run_logs import FAILED, MODEL_RUN
-from ranklite.pipeline.files import write
+from ranklite.models.files import write
+from ranklite.pipeline.runs.every_store import every_run
 from ranklite.pipeline.runs.folders import Folders
 from ranklite.pipeline.runs.names import LONGEST
-from ranklite.pipeline.runs.store import FINISHED, Stage, all_runs, stores
+from ranklite.pipeline.runs.store import FINISHED, Stage
 
 VIEW = ".tensorboard"
 COLLECTED = "collected"  # runs that were fetched from Kubeflow, in a pipeline's folder
@@ -102,15 +103,15 @@ def arrange(runs: str) -> str:
       OSError: A store could not be read.
     """
     root = pathlib.Path(runs)
-    local = stores(runs)
+    local = every_run(runs)
     fetched = [
         run for path in sorted(root.glob(f"*/{COLLECTED}")) for run in collected(path.parent)
     ]
     if not local and not fetched:
         raise FileNotFoundError(f"no runs in {runs!r}: `ranklite run` makes them")
     links: dict[pathlib.Path, pathlib.Path] = {}
-    for name, store in local.items():
-        for run in all_runs(store, name):
+    for name, pipeline_runs in local.items():
+        for run in pipeline_runs:
             for stage in run.stages.values():
                 folder = training_logs(stage, Folders(runs, name).artifacts)
                 if folder and stage.state != "cached":

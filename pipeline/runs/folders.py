@@ -6,6 +6,7 @@ import dataclasses
 import os
 
 DEFAULT_RUNS = "runs"
+_PATTERNS = "*?["
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +20,15 @@ class Folders:
 
     runs: str
     name: str
+
+    def check(self) -> None:
+        """Raises ValueError where TFX and Beam would take a path for a pattern of paths."""
+        wrong = sorted(set(_PATTERNS) & set(self.root))
+        if wrong:
+            raise ValueError(
+                f"{self.root}: TFX and Beam take {' '.join(wrong)} in a path for a pattern, and "
+                "would find nothing there: give runs another folder with --runs"
+            )
 
     @property
     def root(self) -> str:
@@ -54,6 +64,11 @@ class Folders:
     def logs(self) -> str:
         """What TFX, Beam and TensorFlow logged: a folder a run, in it a file a stage."""
         return os.path.join(self.root, "logs")
+
+    @property
+    def standing(self) -> str:
+        """What the last run that came to its end was made from."""
+        return os.path.join(self.root, "standing.json")
 
     def stopped_page(self, number: int) -> str:
         """The page of a run that failed; one that came to its end has it among its artifacts."""

@@ -12,6 +12,7 @@ from typing import Any
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from ranklite.components.artifact_json import SERVING
 from ranklite.models.reporting.gate_words import brief
 from ranklite.models.serving.versions import latest_version, main_model, model_files
 from ranklite.pipeline.runs.nodes import current_name
@@ -28,7 +29,6 @@ from ranklite.pipeline.runs.store import (
     text_properties,
 )
 
-EXPORTED = "Format-Serving"  # below the URI of a Model: the folder of an exported file
 _CONFIGS = ("config", "custom_config", "schema_file", "module_file", "module_path")
 
 
@@ -96,15 +96,19 @@ def trace(path: str, runs: str) -> Lineage:
         content = opened.read()
     digest = hashlib.sha256(content).hexdigest()
     paths = list(stores(runs).values())
+    unread = []
     for store_path in paths:
-        with open_store(store_path) as store:
-            model = _model(store, digest)
-            if model is not None:
-                return _lineage(file, digest, len(content), store, store_path, model)
+        try:
+            with open_store(store_path) as store:
+                model = _model(store, digest)
+                if model is not None:
+                    return _lineage(file, digest, len(content), store, store_path, model)
+        except OSError as error:
+            unread.append(f"; {error}")
     searched = ", ".join(paths) or f"none in {runs!r} (name their folder with --runs)"
     raise FileNotFoundError(
         f"no run made {file}: searched {searched}. A model that never came to the Pusher is not "
-        "found once its artifacts were deleted"
+        f"found once its artifacts were deleted{''.join(unread)}"
     )
 
 
@@ -130,7 +134,7 @@ def _model(store: metadata_store.MetadataStore, digest: str) -> int | None:
             if name == "sha256" and value.string_value == digest:
                 return int(push.custom_properties[f"model_id{dot}{target}"].int_value)
     for artifact in sorted(store.get_artifacts_by_type("Model"), key=lambda a: a.id):
-        files = glob.glob(os.path.join(glob.escape(artifact.uri), EXPORTED, "*"))
+        files = glob.glob(os.path.join(glob.escape(artifact.uri), SERVING, "*"))
         if len(files) == 1 and _digest(files[0]) == digest:  # a checkpoint is more than one
             return int(artifact.id)
     return None

@@ -58,17 +58,36 @@ class StageLogs(logging.StreamHandler):
         self.path = ""
         self.switch()
 
+    def flush(self) -> None:
+        """Writes what waits; a disk that is full is not the error that counts."""
+        with contextlib.suppress(OSError):
+            super().flush()
+
     def switch(self, stage: str = "") -> None:
         """Goes on in another file: that of a stage, or the one of what belongs to none."""
         self.path = os.path.join(self._folder, f"{stage or OUTSIDE}.log")
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
         copying, stream = self._copying, self._open()
         os.dup2(stream.fileno(), 2)
         self._leave(self.setStream(stream), copying)
 
+    def leave(self) -> None:
+        """Lets go of the file, in a process that was forked off; `switch` opens another one."""
+        os.dup2(self._terminal, 2)
+        self._copying = None
+        if (stream := self.setStream(io.StringIO())) is not None:
+            stream.close()
+
+    def of(self, stage: str) -> str:
+        """The file of a stage, where it has one; else the one that is written to now."""
+        path = os.path.join(self._folder, f"{stage}.log")
+        return path if os.path.exists(path) else self.path
+
     def close(self) -> None:
         """Gives stderr back."""
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()
         os.dup2(self._terminal, 2)
         os.close(self._terminal)
         self._leave(self.setStream(io.StringIO()), self._copying)
@@ -88,7 +107,8 @@ class StageLogs(logging.StreamHandler):
 
     def _leave(self, stream: IO[str] | None, copying: subprocess.Popen[bytes] | None) -> None:
         if stream is not None:
-            stream.close()
+            with contextlib.suppress(OSError):
+                stream.close()
         if copying is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 copying.wait(_LATE_SECONDS)

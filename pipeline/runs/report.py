@@ -8,9 +8,15 @@ import sysconfig
 from collections.abc import Sequence
 from typing import Any
 
-from ranklite.components import artifact_io
-from ranklite.components.artifact_json import PUSHED_FILE
-from ranklite.components.artifact_types import PAGE_FILE, REPORT_FILE, SEEDS_FILE, TRIALS_FILE
+from ranklite.components import artifact_json
+from ranklite.components.artifact_json import (
+    PAGE_FILE,
+    PUSHED_FILE,
+    REPORT_FILE,
+    SEEDS_FILE,
+    TRIALS_FILE,
+)
+from ranklite.models.compression.file_size import Expected
 from ranklite.models.evaluation.score_calibration import ScoreCalibration
 from ranklite.models.reporting import baseline_words, gate_words, seed_words, training_words
 from ranklite.models.reporting.metric_names import (
@@ -140,9 +146,15 @@ def _origin(outcome: Outcome, ingest: dict[str, Any]) -> str:
 
 def _float_training(outcome: Outcome) -> dict[str, Any]:
     """What the Trainer measured; empty where it did not run."""
+    measured: dict[str, Any] = _float_checkpoint(outcome).get("metrics", {})
+    return measured
+
+
+def _float_checkpoint(outcome: Outcome) -> dict[str, Any]:
+    """What the Trainer's checkpoint says of itself; empty where it did not run."""
     trainer = outcome.stages.get("Trainer")
     model = trainer.folder("model") if trainer else None
-    return artifact_io.metrics(model) if model else {}
+    return artifact_json.checkpoint(model) if model else {}
 
 
 def _page(outcome: Outcome) -> str | None:
@@ -191,10 +203,14 @@ def render(outcome: Outcome) -> str:
         "",
         *filter(None, [states(report), seeds(report, repeated)]),
     ]
-    trained = _float_training(outcome)
+    checkpoint = _float_checkpoint(outcome)
+    trained = checkpoint.get("metrics", {})
     warnings = [*report.get("warnings", ()), *training_words.warnings(trained, ingest)]
+    config = outcome.config.model_dump(mode="json")
+    if checkpoint:
+        warnings += Expected.of(config).of_checkpoint(checkpoint)
     lines += [f"attention    {warning}" for warning in warnings]
-    chosen = training_words.chosen(trained, outcome.config.model_dump(mode="json"))
+    chosen = training_words.chosen(trained, config)
     if trials := run.document("SettingsSearch", "trials", TRIALS_FILE):
         lines += [f"settings     {training_words.searched(trials)}"]
     lines += [f"by the data  {line}" for line in chosen.splitlines()]
@@ -208,8 +224,10 @@ def render(outcome: Outcome) -> str:
             lines += [f"attention    the last version is of another task: {'; '.join(task)}"]
         changed = pusher.get("changed_inputs")
         if changed:
+            compared = any(v["key"].endswith("_from_blessed") for v in verdicts)
             lines += [
                 f"attention    its inputs differ from the last version's: {'; '.join(changed)}"
+                + ("" if compared else "; the two were not compared on the same rows")
             ]
         lines += [f"score        {_command()} score {version} IN.csv -o OUT.csv"]
     elif pusher:
@@ -223,7 +241,9 @@ def render(outcome: Outcome) -> str:
     lines += [f"TensorBoard  {_command()} tensorboard --runs {runs}"]
     lines += [f"log          {os.path.relpath(newest(outcome.folders.logs))}"]
     if "total" in outcome.seconds:
-        lines += [
-            f"time         {outcome.seconds['total']:.0f} s, {cached} of {len(result)} cached"
-        ]
+        took = f"time         {outcome.seconds['total']:.0f} s, {cached} of {len(result)} cached"
+        if outcome.peaks:
+            largest = max(outcome.peaks, key=outcome.peaks.__getitem__)
+            took += f"; most memory {outcome.peaks[largest] / 1e9:.1f} GB, {largest}"
+        lines += [took]
     return "\n".join(lines)

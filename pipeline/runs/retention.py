@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import glob
 import os
@@ -11,9 +12,13 @@ import shutil
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from ranklite.components import manifest
 from ranklite.components.artifact_json import pushed_version
 from ranklite.components.run_logs import FAILED
+from ranklite.components.unfinished import FOLDER
 from ranklite.pipeline.local.tensorboard import collected, mark_pruned
+from ranklite.pipeline.runs.folders import Folders
+from ranklite.pipeline.runs.sealed_store import unsealed
 from ranklite.pipeline.runs.store import Run, Stage, all_runs, open_store, run_contexts
 
 # The next run is compared with the model pushed last; an unchanged one with the one before it.
@@ -34,6 +39,7 @@ class Freed:
 
     Attributes:
       runs: Numbers of the runs whose artifacts go.
+      leftovers: How many trainings were killed and are not resumed.
       kept: Numbers of older runs that stay, because the next run is compared with them.
       folders: Folders of artifacts.
       size: Their bytes.
@@ -43,29 +49,32 @@ class Freed:
     kept: list[int]
     folders: list[str]
     size: int
+    leftovers: int = 0
 
 
-def free(store_path: str, artifacts: str, name: str, keep: int, *, dry_run: bool = False) -> Freed:
+def free(folders: Folders, keep: int, *, dry_run: bool = False) -> Freed:
     """Removes the artifacts that only runs before the newest ones used.
 
     An artifact stays if one of the runs that stay made it, took it from the cache or read it. Of
     the others the reports, pages and schemas stay. In ML Metadata every execution stays; artifacts
     that were removed are marked as deleted, so that no cache and no baseline offers them. Versions
-    that were pushed lie outside of the artifacts and stay.
+    that were pushed lie outside of the artifacts and stay. What killed trainings resume from goes
+    where the newest run has no such stage that did not finish.
 
     Args:
-      store_path: The SQLite file of ML Metadata.
-      artifacts: The pipeline's folder of artifacts; nothing outside of it is removed.
-      name: The pipeline's name.
+      folders: Of the pipeline; nothing outside of its folder of artifacts is removed.
       keep: How many of the newest runs stay.
       dry_run: Only say what would be removed.
 
     Raises:
       FileNotFoundError: Nothing was run there.
     """
-    with open_store(store_path) as store:
-        runs = all_runs(store_path, name)
-        contexts = run_contexts(store, name)
+    with contextlib.ExitStack() as stack:
+        runs = all_runs(folders.metadata, folders.name)
+        if not dry_run:
+            stack.enter_context(unsealed(folders.metadata))
+        store = stack.enter_context(open_store(folders.metadata))
+        contexts = run_contexts(store, folders.name)
         newest = {run.number for run in runs[-keep:]}
         pushed = _pushed_last(runs)
         staying = newest | pushed
@@ -77,7 +86,7 @@ def free(store_path: str, artifacts: str, name: str, keep: int, *, dry_run: bool
             if run.number in staying:
                 needed |= of_run
         evidence = {store.get_artifact_type(kind).id for kind in _known(store)}
-        root = os.path.realpath(artifacts)
+        root = os.path.realpath(folders.artifacts)
         # Marked ones are those of a removal that was stopped halfway.
         doomed = [
             artifact
@@ -87,26 +96,35 @@ def free(store_path: str, artifacts: str, name: str, keep: int, *, dry_run: bool
             and pathlib.Path(os.path.realpath(artifact.uri)).is_relative_to(root)
             and os.path.realpath(artifact.uri) != root
         ]
-        folders = [artifact.uri for artifact in doomed if os.path.exists(artifact.uri)]
-        folders += [
+        gone = [artifact.uri for artifact in doomed if os.path.exists(artifact.uri)]
+        gone += [
             folder
             for run in runs
             if run.number not in staying
             for stage in run.stopped
             for folder in _unregistered(root, stage)
         ]
+        gone += _put_aside(root)
+        stopped = {stage.node for run in runs[-1:] for stage in run.stopped}
+        leftovers = [
+            str(folder)
+            for folder in sorted(pathlib.Path(root).glob(f"*/*/{FOLDER}"))
+            if folder.parent.parent.name not in stopped
+        ]
         freed = Freed(
             runs=[run.number for run in runs if run.number not in staying]
-            if doomed or folders
+            if doomed or gone
             else [],
             kept=sorted(pushed - newest),
-            folders=folders,
-            size=sum(map(_size, folders)),
+            folders=[*gone, *leftovers],
+            size=sum(map(_size, [*gone, *leftovers])),
+            leftovers=len(leftovers),
         )
         if not dry_run:
             _mark(store, doomed, mlmd.Artifact.MARKED_FOR_DELETION)
-            for folder in folders:
+            for folder in freed.folders:
                 shutil.rmtree(folder)
+                manifest.remove(folder)
             _mark(store, doomed, mlmd.Artifact.DELETED)
         return freed
 
@@ -115,6 +133,11 @@ def _unregistered(artifacts: str, stage: Stage) -> list[str]:
     """What a stage left that was killed or failed, in a folder `<node>/<output>/<execution>`."""
     outputs = os.path.join(glob.escape(artifacts), "*", "*", str(stage.execution_id))
     return glob.glob(outputs) + glob.glob(outputs + FAILED)
+
+
+def _put_aside(artifacts: str) -> list[str]:
+    """What was damaged, and made again since."""
+    return glob.glob(os.path.join(glob.escape(artifacts), "*", "*", f"*{manifest.DAMAGED}"))
 
 
 def free_collected(pipeline: str, keep: int, *, dry_run: bool = False) -> Freed:

@@ -96,7 +96,8 @@ def open_store(path: str) -> Iterator[metadata_store.MetadataStore]:
 def _unreadable(path: str, error: Exception) -> OSError:
     if "Concurrent writes" in str(error):
         return OSError(f"{path} is being written to by another process; try again")
-    return OSError(f"{path} cannot be read as a metadata store: {error}")
+    reason = str(error).partition(" query:")[0]  # the whole of SQL follows
+    return OSError(f"{path} cannot be read as a metadata store: {reason}")
 
 
 def stores(runs: str) -> dict[str, str]:

@@ -15,8 +15,20 @@ import numpy as np
 import pytest
 
 import ranklite.models  # noqa: F401  chooses Keras 2 before any test imports TensorFlow
+from tests.fault_table import OPTION, FaultTable
 
 pytest.register_assert_rewrite("tests.small_logs")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--fault-table FILE` writes what was broken on purpose, and what became of it."""
+    parser.addoption(OPTION, metavar="FILE", help="Markdown file for the table of faults")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Faults are told by reports, which processes of xdist send to the first one."""
+    config.pluginmanager.register(FaultTable(config.getoption(OPTION)))
+
 
 if TYPE_CHECKING:
     from ranklite.models.features.layout import FeatureLayout

@@ -11,7 +11,6 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import sysconfig
 import tempfile
@@ -19,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
+from ranklite.components.trainer.workers import free_ports
 from ranklite.pipeline.kubeflow import storage
 
 BUCKET = "bucket"
@@ -164,14 +164,6 @@ def _wait(make: Callable[[], object]) -> None:
             return
 
 
-def _ports(number: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-
-
 @contextlib.contextmanager
 def object_store(scheme: str = "s3") -> Iterator[ObjectStore]:
     """Serves while the context lasts.
@@ -180,12 +172,12 @@ def object_store(scheme: str = "s3") -> Iterator[ObjectStore]:
       scheme: `s3` or `gs`.
     """
     with tempfile.TemporaryDirectory(prefix="ranklite-store-") as folder:
-        port, *others = _ports(8)
+        port, *others = free_ports(8)
         command = _fake_gcs(port) if scheme == "gs" else _seaweedfs(folder, port, others)
         log = pathlib.Path(folder, "log")
         with log.open("wb") as file:
             process = subprocess.Popen(
-                command, cwd=folder, stdout=file, stderr=file, preexec_fn=_die_with_parent
+                command, cwd=folder, stdout=file, stderr=file, preexec_fn=die_with_parent
             )
         endpoint = f"http://127.0.0.1:{port}"
         try:
@@ -200,7 +192,7 @@ def object_store(scheme: str = "s3") -> Iterator[ObjectStore]:
             process.wait()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Tests that are killed leave no server behind."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 

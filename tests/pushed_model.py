@@ -12,6 +12,7 @@ from ranklite.models.features.constants import PreprocessingConstants
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.features.raw_signature import RawFeatures
+from ranklite.models.serving.metadata_file import SCHEMA_VERSION
 from ranklite.models.serving.versions import write_version
 
 FEATURES: list[dict[str, Any]] = [
@@ -45,7 +46,8 @@ def push(folder: pathlib.Path, *, strings: bool = False) -> pathlib.Path:
     )
     raw = RawFeatures(features, constants, layout)
     files = {"model.tflite": export.to_tflite(checkpoint, raw)}
-    metadata: dict[str, Any] = {"features": FEATURES, "config": {}}
+    metadata: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "features": FEATURES}
+    metadata["config"] = {}
     if strings:
         files["model.strings.tflite"] = export.to_tflite(checkpoint, raw.with_strings())
         names = {"tflite": {}, "tflite_strings": {}}

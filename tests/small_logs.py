@@ -116,21 +116,16 @@ def arrive(folder: pathlib.Path, settings: IngestConfig) -> Arrived:
     arrived: dict[str, list[dict[str, Any]]] = {}
     with (
         tempfile.TemporaryDirectory() as work,
-        contextlib.closing(connect(str(folder), work)) as con,
-        pytest.MonkeyPatch.context() as patch,
+        contextlib.closing(connect(settings, str(folder), work)) as con,
     ):
         scans = reader.load(con, settings, str(folder), work)
         rejects.reject(con, settings, scans, str(rejected), str(folder))
         splits.assign(con, settings)
         if settings.sampled_negatives:
             negatives.add_negatives(con, settings, work)
-        for split in settings.split_names:
-            batches: list[pa.RecordBatch] = []
-            patch.setattr(writer, "write_examples", lambda _, all_, to=batches: to.extend(all_))
-            writer.write_split(con, settings, split, "", lambda _: None)
-            arrived[split] = [
-                row for batch in batches for row in _plain(settings, as_lists(batch).to_pylist())
-            ]
+        arrived |= {split: [] for split in settings.split_names}
+        for split, batch in writer.by_split(con, settings):
+            arrived[split] += _plain(settings, as_lists(batch).to_pylist())
         judged = next(s for s in reversed(settings.split_names) if arrived[s])
         sampled = log_rows.sample(con, settings, scans, judged)
         for row in sampled:

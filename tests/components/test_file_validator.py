@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -200,6 +201,24 @@ def test_the_last_bits_of_numbers_are_no_difference(wrong: float, difference: fl
     plain = np.abs(model.score(rows, "serving_raw") - model.score(rows))
     assert np.sum(plain > 0.005) > 10
     assert validation.raw_against_ids(model, rows, rows) == pytest.approx(difference, abs=0.011)
+
+
+def test_rows_with_values_that_are_taken_for_others_are_known() -> None:
+    class Encoder:
+        def mistaken(self, name: str, words: list[str], values: Any) -> Any:
+            return np.isin(values.astype(str), words[1:])
+
+    model: Any = SimpleNamespace(encoder=Encoder())
+    raw = {
+        "user": np.array([b"a", b"b", b"c"], object),
+        "seen": np.array([[b"x", b"x"], [b"x", b"z"], [b"z", b"y"]], object),
+        "price": np.zeros(3, np.float32),
+    }
+    words = {"user": ["a", "b"], "seen": ["x", "y"]}
+    assert validation.taken_for_others(model, words, raw).tolist() == [False, True, True]
+    model.encoder = None
+    assert not validation.taken_for_others(model, words, raw).any()
+    assert validation.raw_against_ids(model, {"user": raw["user"][:0]}, {}) == 0
 
 
 def test_a_feature_that_is_unknown_in_nearly_all_rows_is_named() -> None:

@@ -99,6 +99,14 @@ def test_five_rows_are_undecided_and_told(inputs: Any, tmp_path: pathlib.Path, p
         )
 
 
+@pytest.mark.fault("the judged split has five rows", "not pushed")
+def test_five_rows_are_refused_by_default(inputs: Any, tmp_path: pathlib.Path) -> None:
+    blessing, report = judge(inputs(5), {}, tmp_path)
+    assert blessing.get_int_custom_property("blessed") == 0
+    (constant,) = (v for v in report["verdicts"] if v["key"] == "gates.min_gain_over_constant")
+    assert (constant["passed"], constant["undecided"]) == (False, True)
+
+
 def test_many_rows_decide(inputs: Any, tmp_path: pathlib.Path) -> None:
     gates: dict[str, Any] = {**WIDE, **EXACT}
     gates["slices"] = {"user": {"min_gauc": 0.3}, "user = new": {"min_auc": 0.3}}
@@ -123,6 +131,22 @@ def test_many_rows_decide(inputs: Any, tmp_path: pathlib.Path) -> None:
     assert lost["interval"] == pytest.approx([0, 0], abs=1e-9)
     assert by_key["GAUC, user = seen", "gates.slices.user.min_gauc"]["passed"]
     assert by_key["AUC, user = new", "gates.slices.user = new.min_auc"]["undecided"]
+
+
+def test_very_many_rows_are_judged_by_users(inputs: Any, tmp_path: pathlib.Path) -> None:
+    given = inputs(1500)
+    _, whole = judge(given, {**WIDE, **EXACT}, tmp_path / "whole")
+    _, some = judge(given, {**WIDE, **EXACT, "most_rows": 1_000}, tmp_path / "some")
+    assert whole["rows"] == 1500
+    assert 0 < some["rows"] <= 1_000
+    every, few = (each["evidence"]["users"]["users"] for each in (whole, some))
+    assert few < every
+    told = f"{some['rows']:,} of the 1,500 rows of the"
+    assert any(line.startswith(told) for line in some["warnings"])
+    assert not any("are judged" in line for line in whole["warnings"])
+    assert some["stages"]["shipped"]["auc"] == pytest.approx(
+        whole["stages"]["shipped"]["auc"], abs=0.1
+    )
 
 
 def test_a_further_target_is_judged_by_every_gate_on_a_file(

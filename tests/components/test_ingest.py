@@ -14,9 +14,11 @@ import pytest
 import tensorflow as tf
 import yaml
 
-from ranklite.components.log_example_gen import IngestError, writer
+from ranklite.components.log_example_gen import IngestError, connection, writer
+from ranklite.components.log_example_gen import ingest as ingest_module
 from ranklite.components.log_example_gen.config import IngestConfig
-from ranklite.components.log_example_gen.ingest import ingest, input_digest
+from ranklite.components.log_example_gen.ingest import ingest
+from ranklite.components.log_example_gen.input_files import input_digest
 from ranklite.models import progress
 from ranklite.pipeline.config.run_config import load_config
 
@@ -109,6 +111,38 @@ def test_the_same_log_gives_the_same_examples(tmp_path: pathlib.Path) -> None:
     assert contents[0] == contents[1]
 
 
+def test_a_wide_log_gives_the_same_examples(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is quadratic in columns is left out of DuckDB's plans; values are the same."""
+    write(tmp_path, lines())
+    plain = run(tmp_path, config())
+    files = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.gz")}
+    asked: list[int] = []
+
+    def connected(*arguments: Any, **settings: Any) -> Any:
+        con = connection.connect(*arguments, **settings)
+        [(disabled,)] = con.execute("SELECT current_setting('disabled_optimizers')").fetchall()
+        asked.append("common_subexpressions" in disabled)
+        return con
+
+    monkeypatch.setattr(ingest_module, "connect", connected)
+    for least, left_out in ((4, False), (3, True)):
+        monkeypatch.setattr(connection, "WIDE", least)
+        asked.clear()
+        again = run(tmp_path, config())
+        assert asked == [left_out]
+        assert again["splits"] == plain["splits"]
+        assert {path: path.read_bytes() for path in files} == files
+
+
+def test_names_that_differ_in_case_are_refused(tmp_path: pathlib.Path) -> None:
+    write(tmp_path, ["1,a,2,x,3,b"], HEADER + ",U")
+    features = [*BASE["features"]["features"], {"kind": "categorical", "name": "U"}]
+    with pytest.raises(IngestError, match="'u', 'U' differ in letter case only"):
+        run(tmp_path, config(features={"features": features}))
+
+
 def test_a_hash_split_keeps_a_key_together(tmp_path: pathlib.Path) -> None:
     write(tmp_path, lines(200))
     settings = config(split={"by": "hash", "key": "u", "eval": 0.3, "test": 0.3})
@@ -198,6 +232,7 @@ def test_another_dialect(tmp_path: pathlib.Path) -> None:
     assert sum(row["label"][0] for row in result) == 20
 
 
+@pytest.mark.fault("rows cannot be read", "each costs one row, with file, line and reason")
 def test_bad_rows_go_to_the_rejects_file(tmp_path: pathlib.Path) -> None:
     write(tmp_path, [*lines(97), "1,u,1,a,oops", "maybe,u,1,a,2", "1,u,x,a,2"])
     report = run(tmp_path, config(source={"files": "log.csv", "max_bad_rows": 0.05}))
@@ -242,9 +277,12 @@ def test_invalid_json_lines_are_rejects_with_their_line(tmp_path: pathlib.Path) 
             lines(),
             HEADER,
             {"source": {"files": "log.csv", "query": "SELECT * FROM read_csv('/etc/passwd')"}},
-            "disabled by configuration",
+            "a run knows logs alone",
         ),
     ],
+)
+@pytest.mark.fault(
+    "a log or its configuration is of no use", "an error that says why; nothing is written"
 )
 def test_a_useless_log_has_an_error_of_its_own(
     tmp_path: pathlib.Path, rows: list[str], header: str, changes: dict[str, Any], message: str
@@ -261,6 +299,7 @@ def test_an_empty_file(tmp_path: pathlib.Path) -> None:
         run(tmp_path, config())
 
 
+@pytest.mark.fault("a link leads out of the data folder", "refused")
 def test_a_link_out_of_the_data_folder_is_refused(tmp_path: pathlib.Path) -> None:
     inside = tmp_path / "data"
     inside.mkdir()
@@ -364,3 +403,13 @@ def test_items_keep_their_last_name(tmp_path: pathlib.Path) -> None:
 def test_names_need_items() -> None:
     with pytest.raises(ValueError, match="give the key `item` too"):
         config(item_label="title")
+
+
+@pytest.mark.fault("an ingestion is killed", "what it left goes with the next")
+def test_what_a_killed_ingestion_left_goes_with_the_next(tmp_path: pathlib.Path) -> None:
+    write(tmp_path, lines())
+    left = tmp_path / "rejects" / ".work-abc"
+    left.mkdir(parents=True)
+    (left / "copy").write_text("of the log")
+    run(tmp_path, config())
+    assert not left.exists()

@@ -43,7 +43,7 @@ def score(raw: dict[str, Any]) -> Any:
 def judge(tmp_path: pathlib.Path, rows: list[dict[str, Any]], limit: float | None = 1e-5) -> Any:
     path = tmp_path / "log_rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return log_parity.verdicts(limit, str(path), COLUMNS, JUDGED, score)
+    return log_parity.verdicts(limit, str(path), COLUMNS, JUDGED, np.asarray, score)
 
 
 def test_rows_that_arrived_as_they_were_logged_pass(tmp_path: pathlib.Path) -> None:
@@ -86,4 +86,6 @@ def test_a_value_that_changes_no_score_is_named_too(tmp_path: pathlib.Path) -> N
 def test_without_rows_or_limit_there_is_no_verdict(tmp_path: pathlib.Path) -> None:
     assert judge(tmp_path, []) == []
     assert judge(tmp_path, ROWS, limit=None) == []
-    assert log_parity.verdicts(1e-5, str(tmp_path / "none"), COLUMNS, JUDGED, score) == []
+    assert (
+        log_parity.verdicts(1e-5, str(tmp_path / "none"), COLUMNS, JUDGED, np.asarray, score) == []
+    )

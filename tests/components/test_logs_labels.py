@@ -116,6 +116,7 @@ def test_labels_that_are_none(tmp_path: pathlib.Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("expression", ["u", ' "u" ', '"It""em"'])
+@pytest.mark.fault("a feature reads the label's column", "refused when the configuration is read")
 def test_a_label_that_a_feature_reads_is_refused(expression: str) -> None:
     features = {"u": "string", "f": {"kind": "categorical", "column": 'It"em'}}
     with pytest.raises(ValueError, match="is the label, and a feature reads it"):

@@ -77,6 +77,7 @@ def test_texts(tmp_path: pathlib.Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.fault("a time is none", "one reject")
 def test_one_bad_time_is_one_reject(tmp_path: pathlib.Path, kind: str) -> None:
     good = [{"u": "a", "ts": str(MOMENT)}] * 5
     first = 7 if kind == "csv" else 6

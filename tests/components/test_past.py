@@ -14,6 +14,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from ranklite.components.file_validator import states
+from ranklite.components.file_validator.judged_split import JudgedSplit
 from ranklite.components.log_example_gen import IngestError
 from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.components.log_example_gen.ingest import ingest
@@ -280,7 +281,13 @@ def test_a_file_is_measured_on_other_states(tmp_path: pathlib.Path) -> None:
     records = read_records([str(path) for path in (tmp_path / "test").glob("*")])
     labels, model = np.array([row.label for row in rows[32:]], np.float32), _SeenLast()
     measured = states.measure(
-        str(tmp_path), model, columns, raw_inputs(records, columns), labels, np.array(["ann"] * 8)
+        str(tmp_path),
+        JudgedSplit(8),
+        model,
+        columns,
+        raw_inputs(records, columns),
+        labels,
+        np.array(["ann"] * 8),
     )
     # At its session's start the user had no event; at request the last label is known.
     last = np.array([row.label for row in rows[31:39]])

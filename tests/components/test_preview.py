@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ranklite.components.log_example_gen import IngestError
+from ranklite.components.log_example_gen import preview as preview_module
 from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.components.log_example_gen.preview import ROWS, preview
 
@@ -47,6 +48,17 @@ def test_what_is_read_is_shown(tmp_path: pathlib.Path) -> None:
         "  tags: lists of string, missing in 1 of 3 rows, such as '[a, b]', '[c]'",
         "  price: float32, missing in 1 of 3 rows, such as '-2.0', '1.5'",
     ]
+
+
+def test_columns_are_looked_at_in_groups(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, [f"{k % 2},u{k % 150},{k},x|y,,{1_700_000_000 + k}" for k in range(200)])
+    together = list(preview(config(), str(tmp_path)))
+    assert "  item: int64, such as '0', '1', '10'" in together  # of the first hundred
+    assert "  price: float32, missing in all 200 rows" in together
+    monkeypatch.setattr(preview_module, "_AT_ONCE", 3)
+    assert list(preview(config(), str(tmp_path))) == together
 
 
 def test_only_first_rows_are_read(tmp_path: pathlib.Path) -> None:

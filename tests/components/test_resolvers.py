@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import pathlib
 from typing import Any
 
 import pytest
 from tfx.types import standard_artifacts
 
+from ranklite.components.comparable import properties
 from ranklite.components.resolvers import (
     LastAcceptedStatistics,
     LastPushedCheckpoint,
     LastPushedModel,
 )
+from ranklite.models.features.feature_set import FeatureSet
+
+
+@pytest.fixture(autouse=True)
+def _folders(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all artifacts: one whose folder is gone is compared with nothing."""
+    monkeypatch.chdir(tmp_path)
+    for name in (*(f"model/{number}" for number in range(10)), *"abc"):
+        (tmp_path / name).mkdir(parents=True)
 
 
 def model(number: int, digest: str = "same") -> Any:
@@ -25,15 +36,20 @@ def pushed(model_id: int, done: int = 1) -> Any:
     artifact = standard_artifacts.PushedModel()
     artifact.set_int_custom_property("pushed", done)
     artifact.set_int_custom_property("model_id", model_id)
+    artifact.set_int_custom_property("stage_report_id", model_id)
+    artifact.id = model_id + 100
     return artifact
 
 
-def last_pushed(current: Any, models: list[Any], pushes: list[Any]) -> list[int]:
-    resolved = LastPushedModel().resolve_artifacts(
-        None, {"current": [current], "candidates": models, "pushed": pushes}
-    )
+def resolved_last(current: Any, models: list[Any], pushes: list[Any]) -> dict[str, list[int]]:
+    channels = {"candidates": models, "pushed": pushes, "reports": models}
+    resolved = LastPushedModel().resolve_artifacts(None, {"current": [current], **channels})
     assert resolved is not None
-    return [artifact.id for artifact in resolved["candidates"]]
+    return {key: [artifact.id for artifact in resolved[key]] for key in ("candidates", "reports")}
+
+
+def last_pushed(current: Any, models: list[Any], pushes: list[Any]) -> list[int]:
+    return resolved_last(current, models, pushes)["candidates"]
 
 
 def test_a_first_run_has_nothing_to_compare_with() -> None:
@@ -49,6 +65,12 @@ def test_the_newest_other_pushed_model_is_taken() -> None:
     assert last_pushed(model(4), models, [pushed(1), pushed(2), pushed(4)]) == [2]
 
 
+def test_a_model_whose_folder_is_gone_is_not_a_baseline() -> None:
+    pathlib.Path("model/2").rmdir()
+    models = [model(1), model(2), model(3)]
+    assert last_pushed(model(3), models, [pushed(1), pushed(2)]) == [1]
+
+
 def test_a_refused_model_is_not_a_baseline() -> None:
     assert last_pushed(model(3), [model(1), model(2)], [pushed(1), pushed(2, done=0)]) == [1]
 
@@ -56,6 +78,43 @@ def test_a_refused_model_is_not_a_baseline() -> None:
 def test_a_model_on_other_features_is_not_a_baseline() -> None:
     models = [model(1), model(2, "other")]
     assert last_pushed(model(3), models, [pushed(1), pushed(2)]) == [1]
+
+
+def reading(number: int, *features: dict[str, Any]) -> Any:
+    artifact = model(number)
+    for name, value in properties(FeatureSet.model_validate({"features": features})).items():
+        artifact.set_string_custom_property(name, value)
+    return artifact
+
+
+USER, ITEM = ({"name": name, "kind": "categorical"} for name in ("user", "item"))
+PRICE = {"name": "price", "kind": "numeric"}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "comparable"),
+    [
+        ([USER], [USER], True),
+        ([USER], [USER, ITEM], True),  # one came: the rows hold all that the old model reads
+        ([USER, ITEM], [ITEM, USER], True),
+        ([USER, ITEM], [USER], False),  # one went
+        ([ITEM], [{**ITEM, "dtype": "int64"}], False),
+        ([PRICE, USER], [PRICE, ITEM, USER], True),
+    ],
+)
+def test_a_model_is_compared_where_the_rows_hold_what_it_reads(
+    before: list[Any], now: list[Any], comparable: bool
+) -> None:
+    models = [reading(1, *before), reading(2, *now)]
+    assert last_pushed(models[1], models, [pushed(1)]) == [1] * comparable
+
+
+def test_figures_of_the_last_push_need_no_common_rows() -> None:
+    models = [reading(1, USER, ITEM), reading(2, USER), reading(3, USER)]
+    pushes = [pushed(2), pushed(1), pushed(3, done=0)]
+    assert resolved_last(models[2], models, pushes[1:]) == {"candidates": [], "reports": [1]}
+    assert resolved_last(models[2], models, pushes) == {"candidates": [2], "reports": [2]}
+    assert resolved_last(models[1], models, pushes) == {"candidates": [], "reports": [1]}
 
 
 def last_checkpoint(examples_id: int, models: list[Any], pushes: list[Any]) -> list[int]:

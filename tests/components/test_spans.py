@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import pathlib
 import re
+from collections.abc import Callable
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ranklite.components.log_example_gen import spans
+from ranklite.components.log_example_gen import IngestError, spans
 from ranklite.components.log_example_gen.config import IngestConfig
-from ranklite.components.log_example_gen.ingest import ingest, input_digest
+from ranklite.components.log_example_gen.ingest import ingest
+from ranklite.components.log_example_gen.input_files import input_digest
+from tests.divided_logs import same_error
 
 FEATURES = {"features": [{"kind": "categorical", "name": "u"}]}
 DATED = "logs/clicks-{YYYY}-{MM}-{DD}*.csv"
@@ -143,3 +149,60 @@ def test_the_report_names_the_spans(data: pathlib.Path) -> None:
     assert report["spans"] == ["2026-11-20", "2026-11-21"]
     assert json.loads(json.dumps(report))["splits"]["train"]["rows"] > 0
     assert spans.number("2026-11-21") == 20_778
+
+
+# What a newest span that is empty may look like, and one of another format.
+EMPTY: dict[str, Callable[[pathlib.Path], Any]] = {
+    "2.csv": lambda path: path.write_text("y,u\n"),
+    "2.jsonl": lambda path: path.write_text("\n"),
+    "2.csv.gz": lambda path: path.write_bytes(gzip.compress(b"y,u\n\n")),
+    "2.parquet": lambda path: pq.write_table(pa.table({"y": [1], "u": ["a"]})[:0], path),
+    "2.tsv": lambda path: path.write_bytes(b""),
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+@pytest.mark.fault("the newest span of a log is empty", "refused, though its window has rows")
+def test_a_newest_span_without_rows_is_refused(tmp_path: pathlib.Path, name: str) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "1.csv").write_text("y,u\n" + "".join(f"{k % 2},u{k}\n" for k in range(20)))
+    EMPTY[name](data / name)
+    settings = config("{SPAN}.*")
+    told = same_error(settings, data, tmp_path, IngestError)
+    assert told == (
+        f"the newest span, 2, has no rows: {name} holds a header at the most. What else would be "
+        "read is of 1. Write the span again, or read up to an earlier one by `--span`"
+    )
+    (data / "2.b.csv").write_text("y,u\n1,u1\n")  # one of its files has a row
+    if not name.endswith(".tsv"):  # a file of no bytes is refused by itself
+        ingest(settings, str(data), str(data / "rejects"), lambda split: str(data / "out" / split))
+    ingest(settings.at("1"), str(data), str(data / "rejects"), lambda split: str(data / split))
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.fault("the newest span of a log lacks a column", "refused, though its window has it")
+def test_a_column_that_vanished_from_the_newest_span(tmp_path: pathlib.Path, kind: str) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+
+    def write(name: str, *columns: str) -> None:
+        table = pa.table({column: [str(k % 2) for k in range(20)] for column in columns})
+        if kind == "parquet":
+            pq.write_table(table, data / f"{name}.parquet")
+        else:
+            table.to_pandas().to_csv(data / f"{name}.csv", index=False)
+
+    write("1", "y", "u")
+    write("2a", "y")
+    settings = config([f"{{SPAN}}.{kind}", f"{{SPAN}}a.{kind}"])
+    told = same_error(settings, data, tmp_path, IngestError)
+    assert told == (
+        "no file of the newest span, 2, has the column 'u', which files of earlier spans have: "
+        "write the span again, or take the column out of the configuration"
+    )
+    write("1", "y")  # none has it
+    told = same_error(settings, data, tmp_path / "none", IngestError)
+    assert told == "the log has no column 'u'; it has y"
+    write("2a", "y", "u")  # the log grows a column
+    ingest(settings, str(data), str(data / "rejects"), lambda split: str(data / "out" / split))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import hashlib
 import json
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -14,12 +14,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tf_keras as keras
 
-from ranklite.components.trainer import module
+from ranklite.components import unfinished
+from ranklite.components.trainer import expected, module
+from ranklite.components.trainer.workers import free_ports
+from ranklite.models.architectures import file_limit
 from ranklite.models.architectures.checkpoint import MODEL_FILE, Checkpoint
 from ranklite.models.architectures.deepfm import DeepFMConfig
+from ranklite.models.architectures.file_limit import FileTooLarge
+from ranklite.models.compression.file_size import Expected
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.training import fit as training
+from ranklite.models.training import resume
 from ranklite.models.training.config import TrainingConfig
 
 FEATURES = FeatureSet.model_validate({"features": [{"kind": "categorical", "name": "user"}]})
@@ -64,6 +71,31 @@ def test_writes_a_checkpoint_of_what_it_measured(clicks: Any, fn_args: Any) -> N
         assert checkpoint.metrics[name] == pytest.approx(value, rel=1e-6)
     assert checkpoint.metrics["steps"] == 2 * (2000 // 256)
     assert {"train", "validation"} <= set(os.listdir(fn_args.model_run_dir))
+
+
+def test_a_model_that_no_file_can_hold_is_refused_before_it_is_built(
+    fn_args: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_limit, "LARGEST", 1_000)
+    monkeypatch.setattr(training, "fit", lambda *_, **__: pytest.fail("it trains"))
+    with pytest.raises(FileTooLarge, match="can take 1 kB: user"):
+        module.run_fn(fn_args)
+    assert not os.path.exists(fn_args.serving_model_dir)
+
+
+def test_large_files_are_told_before_training(
+    fn_args: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(training, "fit", lambda *_, **__: 1 / 0)
+    told = []
+    for max_bytes in (1_000, 10**9):
+        caplog.clear()
+        to_ship = expected.expected(Expected(FEATURES, (), max_bytes))
+        with to_ship, pytest.raises(ZeroDivisionError):
+            module.run_fn(fn_args)
+        told.append([record.getMessage() for record in caplog.records])
+    assert any(line.startswith("attention: the shipped file takes") for line in told[0])
+    assert not any("file takes" in line for line in told[1])
 
 
 def test_a_bfloat16_training_ends_in_a_float32_checkpoint(clicks: Any, fn_args: Any) -> None:
@@ -131,6 +163,56 @@ def test_only_the_chief_writes(fn_args: Any, monkeypatch: pytest.MonkeyPatch) ->
     assert not os.path.exists(fn_args.serving_model_dir)
 
 
+class Interrupted(Exception):
+    """Ends a training from within."""
+
+
+def test_a_killed_training_resumes_and_a_strangers_does_not(
+    clicks: Any,
+    fn_args: Any,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(resume, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(resume, "MOST_SHARE", 1e9)
+    began: list[int] = []
+    fit, last = training.fit, [1]
+
+    def interrupted(*args: Any, **kwargs: Any) -> Any:
+        def begin(epoch: int, logs: Any = None) -> None:
+            began.append(epoch)
+            if epoch == last[0]:
+                raise Interrupted
+
+        watch = keras.callbacks.LambdaCallback(on_epoch_begin=begin)
+        return fit(*args, callbacks=[watch], **kwargs)
+
+    monkeypatch.setattr(training, "fit", interrupted)
+
+    def run(execution: int, ends_in: int, **changes: Any) -> list[int]:
+        began.clear()
+        last[0] = ends_in
+        settings = TrainingConfig(batch_size=256, epochs=2, learning_rate=0.05, **changes)
+        fn_args.custom_config["training"] = settings.model_dump_json()
+        fn_args.model_run_dir = str(tmp_path / "Trainer" / "model_run" / str(execution))
+        os.makedirs(fn_args.model_run_dir, exist_ok=True)
+        module.run_fn(fn_args)
+        return list(began)
+
+    kept = tmp_path / "Trainer" / "model_run" / unfinished.FOLDER
+    with pytest.raises(Interrupted):
+        run(1, 1)
+    (first,) = os.listdir(kept)
+    with pytest.raises(Interrupted):
+        run(2, 0, ridge=1.0)  # other settings: from the start, and what was left is of no use
+    assert os.listdir(kept) == []
+    with pytest.raises(Interrupted):
+        run(3, 1)
+    assert os.listdir(kept) == [first]
+    assert run(4, -1) == [1]
+    assert not kept.exists()
+
+
 def test_missing_configuration_is_named(fn_args: Any) -> None:
     del fn_args.custom_config["training"]
     message = r"no 'training' \(it has .*'model'\]\): give it TrainingConfig\.model_dump_json"
@@ -146,23 +228,23 @@ def test_pattern_without_files_is_named(fn_args: Any) -> None:
 
 WORKER = """
 import json, sys, types
+import tensorflow as tf
 from ranklite.components.trainer import module
 from ranklite.models.features.layout import FeatureLayout
 arguments, layout = json.loads(sys.argv[1])
-module.layout_from_transform = lambda folder, features: FeatureLayout.from_dict(layout)
+
+def read(folder, features):
+    tf.constant(1) + 1  # as reading a graph does: strategies want to be there before
+    return FeatureLayout.from_dict(layout)
+
+module.layout_from_transform = read
 module.run_fn(types.SimpleNamespace(**arguments))
 """
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        return int(probe.getsockname()[1])
-
-
 def train_in_processes(clicks: Any, arguments: SimpleNamespace, workers: int) -> Checkpoint:
     """Runs the Trainer's function once a worker, each in a process of its own."""
-    cluster = {"worker": [f"localhost:{free_port()}" for _ in range(workers)]}
+    cluster = {"worker": [f"localhost:{port}" for port in free_ports(workers)]}
     processes = []
     for index in range(workers):
         settings = {"cluster": cluster, "task": {"type": "worker", "index": index}}
@@ -180,28 +262,42 @@ def train_in_processes(clicks: Any, arguments: SimpleNamespace, workers: int) ->
                 text=True,
             )
         )
-    printed = [process.communicate(timeout=120)[0] for process in processes]
+
+    def printed_by(process: subprocess.Popen[str]) -> str:
+        try:
+            return process.communicate(timeout=300)[0]
+        finally:
+            if process.returncode != 0:  # the others would wait for it
+                for each in processes:
+                    each.kill()
+
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        printed = list(pool.map(printed_by, processes))
     assert [process.returncode for process in processes] == [0] * workers, printed
     return Checkpoint.load(arguments.serving_model_dir)
 
 
 @pytest.mark.e2e
-def test_two_workers_train_the_model_of_one(
-    clicks: Any, fn_args: Any, tmp_path: pathlib.Path
+@pytest.mark.slow
+@pytest.mark.parametrize(("count", "shard_tables"), [(2, False), (2, True), (4, True)])
+def test_workers_train_the_model_of_one(
+    clicks: Any, fn_args: Any, tmp_path: pathlib.Path, count: int, shard_tables: bool
 ) -> None:
     # Batch normalization and dropout see a worker's share of the batch: they would differ.
     model = MODEL.model_copy(update={"batch_norm": False, "dropout": 0.0})
     settings = {"batch_size": 256, "epochs": 1, "learning_rate": 0.05, "oov_rate": 0.0}
     trained = []
-    for workers, strategy in ((1, "none"), (2, "multi_worker")):
-        training_config = TrainingConfig(**settings, strategy=strategy)
+    sharded = {"strategy": "multi_worker", "shard_tables": shard_tables}
+    for workers, changes in ((1, {}), (count, sharded)):
+        training_config = TrainingConfig(**settings, **changes)
         fn_args.custom_config |= {
             "model": model.model_dump_json(),
             "training": training_config.model_dump_json(),
         }
-        fn_args.serving_model_dir = str(tmp_path / strategy)
-        fn_args.model_run_dir = str(tmp_path / f"{strategy}-logs")
+        fn_args.serving_model_dir = str(tmp_path / f"{workers}")
+        fn_args.model_run_dir = str(tmp_path / f"{workers}-logs")
         trained.append(train_in_processes(clicks, fn_args, workers))
     assert trained[1].metrics["steps"] == trained[0].metrics["steps"] > 0
+    assert trained[1].metrics["log_loss"] == pytest.approx(trained[0].metrics["log_loss"], abs=1e-5)
     for one, two in zip(*(c.model.get_weights() for c in trained), strict=True):
         np.testing.assert_allclose(one, two, atol=1e-4)

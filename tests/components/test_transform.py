@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.dsl.components.common.importer import Importer
 from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
@@ -17,9 +16,9 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import transform_pb2
 from tfx.types import standard_artifacts
 
-from ranklite.components.artifact_types import ROWS_FILE
 from ranklite.components.schema_from_config.component import SchemaFromConfig
 from ranklite.components.schema_from_config.statistics import statistics_options
+from ranklite.components.statistics_gen.component import StatisticsGen
 from ranklite.components.transform.component import Transform
 from ranklite.components.validation_gate.component import ValidationGate
 from ranklite.components.validation_gate.config import ValidationConfig
@@ -27,6 +26,7 @@ from ranklite.components.validation_gate.validation import DataRefused
 from ranklite.models import progress
 from ranklite.models.features.constants import layout_from_transform, read_constants
 from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.features.row_counts import ROWS_FILE
 from ranklite.pipeline.local.beam_progress import counted
 
 FEATURES = FeatureSet.model_validate(
@@ -87,7 +87,9 @@ def run(folder: pathlib.Path, train: list[Row], **validation: Any) -> pathlib.Pa
         properties={"split_names": '["train", "eval"]'},
     ).with_id("Examples")
     examples = importer.outputs["result"]
-    statistics = StatisticsGen(examples=examples, stats_options=statistics_options(FEATURES))
+    statistics = StatisticsGen(
+        examples=examples, stats_options=statistics_options(FEATURES), code_digest=""
+    )
     config = ValidationConfig(**validation).model_dump_json()
     schema = SchemaFromConfig(
         statistics=statistics.outputs["statistics"],

@@ -18,7 +18,7 @@ from ranklite.components.schema_from_config.schema import build_schema
 from ranklite.components.schema_from_config.statistics import statistics_options
 from ranklite.components.validation_gate.config import Comparison, ValidationConfig
 from ranklite.components.validation_gate.executor import Executor
-from ranklite.components.validation_gate.rules import broken_rules
+from ranklite.components.validation_gate.rules import broken_rules, replaced_values
 from ranklite.components.validation_gate.validation import DataRefused, refuse, validate
 from ranklite.models.features.feature_set import FeatureSet
 
@@ -79,6 +79,7 @@ def test_good_data_pass() -> None:
         ({"extra": ["new"] * 100}, "train: extra: New column: "),
     ],
 )
+@pytest.mark.fault("data break the schema", "stopped before training")
 def test_data_that_break_the_schema(columns: dict[str, Any], message: str) -> None:
     with pytest.raises(DataRefused, match=message):
         check(**columns)
@@ -93,6 +94,7 @@ def test_data_that_break_the_schema(columns: dict[str, Any], message: str) -> No
         ({"item": [None] * 100}, "item: Column dropped: "),
     ],
 )
+@pytest.mark.fault("data break an imported schema", "stopped before training")
 def test_data_that_break_an_imported_schema(columns: dict[str, Any], message: str) -> None:
     # What a user would keep: a closed domain of `item`, all columns required.
     schema = tfdv.infer_schema(tfdv.generate_statistics_from_dataframe(frame()))
@@ -122,6 +124,7 @@ def test_every_split_is_looked_at_and_every_reason_is_given() -> None:
     assert "schema_file" in lines[-1]
 
 
+@pytest.mark.fault("a feature drifts", "stopped before training, with values of both nights")
 def test_drift_against_the_last_accepted_data() -> None:
     drifted = ["i0"] * 100
     check(item=drifted)  # nothing to compare with
@@ -134,6 +137,121 @@ def test_drift_against_the_last_accepted_data() -> None:
     check(ValidationConfig(drift=Comparison()), statistics(), item=drifted)
     tolerant = ValidationConfig(drift=Comparison(threshold=0.3, features={"item": 0.9}))
     check(tolerant, statistics(), item=drifted)
+
+
+def told(baseline: Any = None, config: ValidationConfig = CONFIG, **columns: Any) -> str:
+    """Why a second night is refused."""
+    with pytest.raises(DataRefused) as refused:
+        check(config, baseline if baseline is not None else statistics(), **columns)
+    return str(refused.value)
+
+
+def test_the_values_of_both_nights_are_told() -> None:
+    assert ("is: i0; last accepted: 5 values, 'i0' in 20.0%; now: 1 value, 'i0' in 100.0%") in told(
+        item=["i0"] * 100
+    )
+    assert ("last accepted: 10 values, '77' in none or few; now: 1 value, '77' in 100.0%") in told(
+        user=[77] * 100
+    )
+    assert ("last accepted: 0 to 9.9, mean 4.95; now: 990 to 991, mean 990.5") in told(
+        price=[990.0, 991.0] * 50
+    )
+    assert "last accepted: 5 values" in told(item=[None] * 100)
+    assert "now: no such column" in told(item=[None] * 100)
+    with pytest.raises(DataRefused) as first:
+        check(item=[None] * 100)  # there is no other night
+    assert "last accepted" not in str(first.value)
+
+
+def test_values_that_go_missing_are_a_drift() -> None:
+    holes = [None if k % 5 < 2 else k / 10 for k in range(100)]
+    words = told(price=holes, config=ValidationConfig(drift=Comparison(features={"price": 0.35})))
+    assert (
+        "price: Values went missing: its share of missing values rose by 0.400, above 0.35 "
+        "(validation.drift); last accepted: 0 to 9.9, mean 4.95; now: 0.2 to 9.9, mean 5.05, "
+        "missing in 40.0%"
+    ) in words
+    loose = Comparison(threshold=0.45)
+    check(ValidationConfig(drift=loose), statistics(), item=[None] * 40 + ["i0", "i1"] * 30)
+    check(baseline=statistics(price=holes))  # that they come back is none
+    check(ValidationConfig(drift=Comparison()), statistics(), price=holes)
+
+
+@pytest.mark.parametrize(
+    ("rates", "most", "words"),
+    [
+        ((50, 85), 4.0, "the odds of label 1 rose 5.7 times, 4 allowed"),
+        ((85, 50), 4.0, "the odds of label 1 fell 5.7 times, 4 allowed"),
+        ((50, 75), 4.0, None),
+        ((50, 85), 6.0, None),
+        ((50, 85), None, None),
+        ((1, 6), 4.0, None),  # one row in a hundred: that may be chance
+    ],
+)
+@pytest.mark.fault("the rate of the label changes", "stopped before training")
+def test_the_rate_of_the_label(
+    rates: tuple[int, int], most: float | None, words: str | None
+) -> None:
+    before, now = ([1.0] * rate + [0.0] * (100 - rate) for rate in rates)
+    config = ValidationConfig(max_label_odds=most)
+    if words is None:
+        check(config, statistics(label=before), label=now)
+        return
+    refused = told(statistics(label=before), config, label=now)
+    assert f"train: label: Label rate changed: {words}" in refused
+    assert f"last accepted: 0 to 1, mean {rates[0] / 100:g}; now" in refused
+    assert "max_label_odds" in refused.splitlines()[-1]
+
+
+@pytest.mark.fault("all ids of a night are new ones", "stopped before training")
+def test_values_that_are_all_new_are_seen_though_each_was_rare() -> None:
+    many = statistics(user=list(range(100)))  # a share of 0.01 each: no single one drifts far
+    tolerant = ValidationConfig(drift=Comparison(threshold=0.3))
+    check(tolerant, many, user=list(range(100)))
+    check(tolerant, many, user=list(range(80, 180)))  # a fifth is left
+    with pytest.raises(DataRefused) as refused:
+        check(tolerant, many, user=list(range(95, 195)))
+    assert (
+        "train: user: Values replaced: of the frequent values of the last accepted data, which "
+        "100.0% of its rows had, 5.0% is left; at least 10.0% is asked for"
+    ) in str(refused.value)
+    check(ValidationConfig(overlap={"user": 0.04}), many, user=list(range(95, 195)))
+    check(ValidationConfig(min_overlap=0.0), many, user=list(range(1000, 1100)))
+
+
+def test_values_that_are_all_rare_are_not_compared() -> None:
+    """Of 100,000 sessions the frequent ones have a hundredth of the rows: nothing is known."""
+
+    def sessions(label: str) -> statistics_pb2.DatasetFeatureStatisticsList:
+        made = statistics_pb2.DatasetFeatureStatisticsList()
+        feature = made.datasets.add(num_examples=100_000).features.add(name="session")
+        feature.type = statistics_pb2.FeatureNameStatistics.STRING
+        values = feature.string_stats
+        values.unique = values.common_stats.tot_num_values = 100_000
+        for number in range(1000):
+            values.rank_histogram.buckets.add(label=f"{label}{number}", sample_count=1)
+        return made
+
+    assert list(replaced_values(sessions("a"), sessions("b"), CONFIG)) == []
+
+
+def test_a_value_beyond_the_frequent_ones_may_still_be_there() -> None:
+    """The overlap is never too small: what is not listed may have the share of the last listed."""
+
+    def listed(labels: str, unique: int) -> statistics_pb2.DatasetFeatureStatisticsList:
+        made = statistics_pb2.DatasetFeatureStatisticsList()
+        feature = made.datasets.add(num_examples=100).features.add(name="item")
+        feature.type = statistics_pb2.FeatureNameStatistics.STRING
+        feature.string_stats.unique = unique
+        feature.string_stats.common_stats.tot_num_values = 100
+        for label in labels:
+            feature.string_stats.rank_histogram.buckets.add(label=label, sample_count=20)
+        return made
+
+    before = listed("abc", 3)
+    assert list(replaced_values(listed("xyz", 9), before, CONFIG)) == []
+    [(name, word, _)] = replaced_values(listed("xyz", 3), before, CONFIG)
+    assert (name, word) == ("item", "Values replaced")
 
 
 def test_a_feature_that_is_new_or_changed_its_type_has_no_drift() -> None:

@@ -118,6 +118,7 @@ def test_a_model_of_shuffled_labels_is_refused(log: Log, tmp_path: pathlib.Path)
     assert not judged.verdict("min_gain_over_constant")["passed"]
 
 
+@pytest.mark.fault("labels are shuffled", "not pushed")
 def test_a_model_that_learned_from_shuffled_labels_is_refused(
     log: Log, tmp_path: pathlib.Path
 ) -> None:
@@ -127,6 +128,7 @@ def test_a_model_that_learned_from_shuffled_labels_is_refused(
     assert not judged.verdict("min_gain_over_constant")["passed"]
 
 
+@pytest.mark.fault("a model gives every row the same score", "not pushed")
 def test_a_constant_is_refused(log: Log, honest: Made, tmp_path: pathlib.Path) -> None:
     data, checkpoint = honest
     constant = with_weights(checkpoint, lambda weight: weight * 0)
@@ -140,6 +142,7 @@ def test_a_constant_is_refused(log: Log, honest: Made, tmp_path: pathlib.Path) -
     assert not distinct["passed"]
 
 
+@pytest.mark.fault("all scores are NaN", "not pushed")
 def test_a_file_whose_scores_are_no_numbers_is_refused(
     log: Log, honest: Made, tmp_path: pathlib.Path
 ) -> None:

@@ -22,6 +22,7 @@ import tensorflow_data_validation as tfdv
 import tensorflow_transform as tft
 from ai_edge_litert.interpreter import Interpreter
 from tensorflow_transform import beam as tft_beam
+from tensorflow_transform import impl_helper
 from tensorflow_transform.tf_metadata.dataset_metadata import DatasetMetadata
 
 from ranklite.components.file_validator.validation import raw_rows_with_gaps
@@ -32,6 +33,7 @@ from ranklite.components.schema_from_config.statistics import statistics_options
 from ranklite.components.validation_gate.config import Comparison, ValidationConfig
 from ranklite.models.compression.sizes import NotCompressible, check_item_columns
 from ranklite.models.features import raw_values
+from ranklite.models.features.analysis import Analysis
 from ranklite.models.features.arrow import encode
 from ranklite.models.features.constants import (
     PreprocessingConstants,
@@ -46,6 +48,7 @@ from ranklite.models.features.layout import PADDING_ROW, RESERVED_ROWS
 from ranklite.models.features.raw_column import RawColumn
 from ranklite.models.features.raw_signature import RawFeatures
 from ranklite.models.features.transform import preprocessing_fn
+from ranklite.models.features.transform_graph import TransformGraph
 from ranklite.pipeline.digest import code_digest
 from tests.other_package import toy_installed
 
@@ -130,18 +133,26 @@ class Case:
         ]
         return sorted(records, key=_row_number)
 
+    @property
+    def spec(self) -> dict[str, tf.io.VarLenFeature]:
+        """Of the Examples' columns that Transform reads."""
+        columns = self.features.raw_columns
+        spec = {column.name: tf.io.VarLenFeature(TENSORS[column.dtype]) for column in columns}
+        return {
+            **spec,
+            "label": tf.io.VarLenFeature(tf.float32),
+            "row": tf.io.VarLenFeature(tf.string),
+        }
+
     @functools.cached_property
     def graph(self) -> str:
         """Folder of the transform graph."""
         folder = str(self.folder / "graph")
-        columns = self.features.raw_columns
-        spec = {column.name: tf.io.VarLenFeature(TENSORS[column.dtype]) for column in columns}
-        spec |= {"label": tf.io.VarLenFeature(tf.float32), "row": tf.io.VarLenFeature(tf.string)}
-        rows = [_values(record, spec) for record in self.records]
+        rows = [_values(record, self.spec) for record in self.records]
         with tft_beam.Context(temp_dir=tempfile.mkdtemp(dir=self.folder)):
             function = (
                 rows,
-                DatasetMetadata.from_feature_spec(spec),
+                DatasetMetadata.from_feature_spec(self.spec),
             ) | tft_beam.AnalyzeDataset(lambda inputs: preprocessing_fn(inputs, self.features))
             function | tft_beam.WriteTransformFn(folder)
         return folder
@@ -293,6 +304,35 @@ def test_the_schema_promises_the_columns_and_the_data_keep_it(case: Case) -> Non
         of_log = column.past is None  # what is computed from the past grows with it
         assert entries[column.name].HasField("drift_comparator") == of_log
         assert (entries[column.name].value_count.max == 1) != column.is_list
+
+
+def test_without_beam_the_same_is_learned(case: Case, tmp_path: pathlib.Path) -> None:
+    """A kind whose analyzers need Beam would have every run of it on Beam."""
+    specs = impl_helper.get_type_specs_from_feature_specs(case.spec)
+    given = tf.io.parse_example(case.records, case.spec)
+
+    def preprocess(inputs: dict[str, Any]) -> dict[str, tf.Tensor]:
+        return preprocessing_fn(inputs, case.features)
+
+    analysis = Analysis(preprocess, specs)
+    batch = {name: tensor.numpy() for name, tensor in analysis.inputs(given).items()}
+    graph = TransformGraph(
+        preprocess, specs, analysis.run([batch], str(tmp_path)), str(tmp_path / "graph")
+    )
+    ours = dataclasses.asdict(read_constants(str(tmp_path / "graph"), case.features))
+    expected = dataclasses.asdict(read_constants(case.graph, case.features))
+    for what in ("means", "stds"):
+        assert ours.pop(what) == pytest.approx(expected.pop(what), abs=1e-6)
+    assert ours == expected
+    beam = case.layer(dict(given))
+    for name, tensor in graph(given).items():
+        if tensor.dtype == tf.float32:
+            np.testing.assert_allclose(tensor, beam[name], atol=1e-6)
+        else:
+            np.testing.assert_array_equal(tensor, beam[name])
+    again = tft.TFTransformOutput(str(tmp_path / "graph")).transform_features_layer()(dict(given))
+    for name, tensor in graph(given).items():
+        np.testing.assert_array_equal(tensor, again[name])
 
 
 def test_ids_and_numbers_fit_into_the_layout(case: Case) -> None:

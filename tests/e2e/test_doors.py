@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import yaml
 
+from benchmarks.small_run import SETTINGS
 from ranklite.pipeline.local.synthetic import LOG_FILE, generate
 from tests.other_package import TOYS, installed
-from tests.small_runs import SETTINGS
 
 pytestmark = pytest.mark.e2e
 

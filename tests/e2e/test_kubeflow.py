@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import html
 import io
 import json
 import pathlib
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
 
 from ranklite.pipeline.cli.main import main
 from ranklite.pipeline.config.run_config import load_config
 from ranklite.pipeline.kubeflow import storage
 from ranklite.pipeline.kubeflow.compiler import compile_pipeline
-from ranklite.pipeline.kubeflow.run_record import failures
+from ranklite.pipeline.kubeflow.run_record import Failure, failures
 from ranklite.pipeline.local.runner import outcome
 from ranklite.pipeline.local.tensorboard import arrange
 from ranklite.pipeline.runs.folders import Folders
@@ -32,6 +37,7 @@ pytestmark = pytest.mark.e2e
 
 BUCKET = "minio://bucket"
 PUSHED = f"{BUCKET}/root/nightly/pushed"
+Change = Callable[[pd.DataFrame], pd.DataFrame]  # of a night's log
 
 
 @dataclasses.dataclass
@@ -43,14 +49,18 @@ class Cluster:
     backend: Backend
 
     def __post_init__(self) -> None:
+        self.configure()
+        self.data.mkdir()
+
+    def configure(self, **changes: Any) -> None:
+        """Writes the configuration."""
         settings = nightly.settings(
             image="ranklite:test",
             pipeline_root=f"{BUCKET}/root",
             data=f"{BUCKET}/logs",
             defaults={"timeout": "10m"},
         )
-        self.config.write_text(yaml.safe_dump(settings), encoding="utf-8")
-        self.data.mkdir()
+        self.config.write_text(yaml.safe_dump({**settings, **changes}), encoding="utf-8")
 
     @property
     def config(self) -> pathlib.Path:
@@ -66,9 +76,12 @@ class Cluster:
         (self.data / name).write_text(text)
         self.store.objects[f"bucket/logs/{name}"] = text.encode()
 
-    def compiled(self) -> dict[str, Any]:
+    def compiled(self, **changes: Any) -> dict[str, Any]:
+        """The pipeline of a configuration that differs by some keys."""
         path = str(self.folder / "nightly.pipeline.yaml")
+        self.configure(**changes)
         compile_pipeline(load_config(str(self.config)), path)
+        self.configure()
         return load(path)
 
     def run_locally(self, span: str) -> bytes:
@@ -98,6 +111,36 @@ class Cluster:
         assert content is not None
         return content
 
+    def kept(self) -> dict[str, bytes | None]:
+        """What later nights recall, and the versions: a night that fails changes none of it."""
+        home = f"{BUCKET}/root/nightly"
+        return {
+            f"{folder}/{name}": storage.read(f"{home}/{folder}/{name}")
+            for folder in ("history", "pushed")
+            for name in storage.files(f"{home}/{folder}")
+        }
+
+    def schema(self, feature: str) -> bytes:
+        """That of an accepted night, with the values of a feature closed."""
+        artifacts = f"{BUCKET}/root/nightly/artifacts"
+        name = next(n for n in storage.files(artifacts) if n.endswith("/schema.pbtxt"))
+        content = storage.read(f"{artifacts}/{name}") or b""
+        schema = text_format.Parse(content, schema_pb2.Schema())
+        (entry,) = (each for each in schema.feature if each.name == feature)
+        entry.ClearField("drift_comparator")
+        for path in self.data.iterdir():
+            values = pd.read_csv(path)[feature].unique()
+            entry.string_domain.value.extend(set(values) - {*entry.string_domain.value})
+        return text_format.MessageToString(schema).encode()
+
+    def failures(self) -> list[Failure]:
+        """The tasks of the newest run that failed."""
+        run, artifacts = f"run-{self.backend.runs}", f"{BUCKET}/root/nightly/artifacts"
+        (folder,) = {
+            name.partition(f"{run}/")[0] for name in storage.files(artifacts) if f"{run}/" in name
+        }
+        return failures(f"{artifacts}/{folder}{run}")
+
     def recalled(self, slot: str) -> dict[str, Any]:
         content = storage.read(f"{BUCKET}/root/nightly/history/{slot}.json")
         assert content is not None
@@ -115,13 +158,18 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield Cluster(folder, store, Backend(store, folder / "disks"))
 
 
+_COUNTED = re.compile(r"(?<=quantize_annotate)_\d+")
+
+
 def arrays(content: bytes) -> dict[str, np.ndarray[Any, Any]]:
-    """All arrays of a checkpoint, by name."""
+    """All arrays of a checkpoint, by name; tfmot counts what it wrapped in a process before."""
     result = {}
     with h5py.File(io.BytesIO(content)) as file:
         file.visititems(
             lambda name, node: (
-                result.update({name: node[()]}) if isinstance(node, h5py.Dataset) else None
+                result.update({_COUNTED.sub("", name): node[()]})
+                if isinstance(node, h5py.Dataset)
+                else None
             )
         )
     return result
@@ -185,10 +233,98 @@ def test_two_nights(cluster: Cluster) -> None:
     assert set(states.values()) == {"cached"}, states
 
 
+def all_from(column: str, value: Any) -> Change:
+    return lambda log: log.assign(**{column: value})
+
+
+def differing(log: pd.DataFrame) -> pd.DataFrame:
+    """Other ids, another device, prices that are gone, ages beyond all, far more clicks."""
+    often = (np.arange(len(log)) % 10 > 0).astype(int)
+    return log.assign(
+        user=log.user.map("new-{}".format),
+        device="fridge",
+        price=log.price.where(log.index % 2 == 0),
+        age=log.age + 1000,
+        click=np.where(log.click == 1, 1, often),
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "changes", "task", "words"),
+    [
+        (
+            lambda log: log.drop(columns="item"),
+            {},
+            "LogExampleGen",
+            ["no file of the newest span, 2026-01-22, has the column 'item'", "write the span"],
+        ),
+        (
+            all_from("item", "a-text"),
+            {},
+            "LogExampleGen",
+            [
+                "3000 of 9000 rows (33.33%) cannot be read, more than source.max_bad_rows",
+                "item: not an integer: 'a-text'",
+                f"All of them are in {BUCKET}/root/nightly/rejects/rejects.csv. Mend the log",
+            ],
+        ),
+        (
+            lambda log: log.head(0),
+            {},
+            "LogExampleGen",
+            ["the newest span, 2026-01-22, has no rows", "of 2026-01-21", "`--span`"],
+        ),
+        (
+            differing,
+            {"source": {"files": "clicks-{YYYY}-{MM}-{DD}.csv", "window": 1}},
+            "ValidationGate",
+            [
+                "train: user: Values replaced: ",
+                "train: device: High Linfty distance",
+                "now: 1 value, 'fridge' in 100.0%",
+                "train: price: Values went missing: ",
+                "missing in ",
+                "train: age: High approximate Jensen-Shannon",
+                "train: label: Label rate changed: the odds of label 1 rose ",
+                "; last accepted: 0 to 1, mean 0.",
+                "validation.max_label_odds",
+                "Mend the log, or, if the change is meant, loosen `validation`",
+            ],
+        ),
+        (
+            all_from("device", "fridge"),
+            {"schema_file": f"{BUCKET}/schemas/devices.pbtxt"},
+            "ValidationGate",
+            ["device: Unexpected string values: ", "fridge", "another schema in `schema_file`"],
+        ),
+    ],
+    ids=["column gone", "type changed", "empty span", "drift", "schema"],
+)
+@pytest.mark.fault("a night on Kubeflow differs", "stopped at its task, with feature and values")
+def test_a_night_that_differs(
+    cluster: Cluster, change: Change, changes: dict[str, Any], task: str, words: list[str]
+) -> None:
+    before = cluster.kept()
+    name = f"bucket/logs/clicks-{SPANS[2]}.csv"
+    good = cluster.store.objects[name]
+    cluster.store.objects["bucket/schemas/devices.pbtxt"] = cluster.schema("device")
+    log = change(pd.read_csv(io.BytesIO(good)))
+    cluster.store.objects[name] = log.to_csv(index=False).encode()
+    try:
+        with pytest.raises(TaskFailed, match=f"^{task}: "):
+            cluster.backend.run(cluster.compiled(**changes))
+    finally:
+        cluster.store.objects[name] = good
+    assert cluster.kept() == before
+    (failed,) = cluster.failures()
+    assert failed.task == task
+    assert [each for each in words if each not in failed.reason] == [], failed.reason
+    page = html.unescape((storage.read(str(failed.page)) or b"").decode())
+    assert words[0] in page
+
+
 def test_a_night_of_clicks_only_is_refused_and_changes_nothing(cluster: Cluster) -> None:
-    before = {
-        slot: cluster.recalled(slot) for slot in ("LastAcceptedStatistics", "LastPushedModel")
-    }
+    before = cluster.kept()
     name = f"bucket/logs/clicks-{SPANS[2]}.csv"
     good = cluster.store.objects[name]
     header, *lines = good.decode().splitlines(keepends=True)
@@ -199,19 +335,14 @@ def test_a_night_of_clicks_only_is_refused_and_changes_nothing(cluster: Cluster)
             cluster.backend.run(cluster.compiled())
     finally:
         cluster.store.objects[name] = good
-    assert {slot: cluster.recalled(slot) for slot in before} == before
-    run = f"run-{cluster.backend.runs}"
-    artifacts = f"{BUCKET}/root/nightly/artifacts"
-    (folder,) = {
-        name.partition(f"{run}/")[0] for name in storage.files(artifacts) if f"{run}/" in name
-    }
-    (kept,) = failures(f"{artifacts}/{folder}{run}")
+    assert cluster.kept() == before
+    (kept,) = cluster.failures()
     assert kept.task == "LogExampleGen"
     assert "have label 1" in kept.reason
     assert kept.page is not None
     page = (storage.read(kept.page) or b"").decode()
     assert f"LogExampleGen failed: {kept.first_line}"[:60] in page
-    assert f"nightly kubeflow run {run}</h1>" in page
+    assert f"nightly kubeflow run run-{cluster.backend.runs}</h1>" in page
 
 
 def test_rejects_of_a_refused_log_are_kept(cluster: Cluster) -> None:

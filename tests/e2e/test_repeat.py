@@ -15,25 +15,24 @@ import pytest
 import yaml
 from tfx.types import artifact_utils, standard_artifacts
 
+from benchmarks import small_run
 from ranklite.components.artifact_types import SeedFigures
 from ranklite.components.seed_repeats import executor
 from ranklite.pipeline.cli.main import main
 from ranklite.pipeline.local.runner import Outcome
 from ranklite.pipeline.local.synthetic import generate
-from tests import small_runs
 from tests.small_runs import finished_run
 
 pytestmark = pytest.mark.e2e
 
 ROOT = pathlib.Path(__file__).parents[2]
 SETTINGS = {
-    **small_runs.SETTINGS,
+    **small_run.SETTINGS,
     "name": "seeded",
     "training": {"epochs": 2, "batch_size": 64},
     "tune": {"trials": 2, "keys": ["training.learning_rate"]},
     "repeat": 3,
-    # 600 rows and two epochs may not tell
-    "gates": {**small_runs.GATES, "min_gain_over_constant": None},
+    "gates": small_run.GATES,
 }
 
 

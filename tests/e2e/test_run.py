@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import functools
 import io
 import json
 import os
@@ -13,7 +14,6 @@ import platform
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -28,12 +28,15 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.utils import io_utils
 
+from ranklite.components.log_example_gen.input_files import input_digest
+from ranklite.components.trainer.workers import free_ports
 from ranklite.models.evaluation import metrics
 from ranklite.models.serving.scorer import Scorer
 from ranklite.models.serving.versions import versions
 from ranklite.pipeline.cli.main import main
 from ranklite.pipeline.comparison.recipes import load_trials
 from ranklite.pipeline.config.run_config import load_config
+from ranklite.pipeline.local import standing
 from ranklite.pipeline.local.runner import Outcome, outcome
 from ranklite.pipeline.local.synthetic import LOG_FILE, generate
 from ranklite.pipeline.local.tensorboard import MODEL_RUN, arrange, training_logs
@@ -96,11 +99,11 @@ class Workspace:
         loaded: dict[str, Any] = yaml.safe_load(pathlib.Path(self.config).read_text())
         return loaded
 
-    def run(self) -> tuple[int, str]:
+    def run(self, *more: str) -> tuple[int, str]:
         """A run in this process: its exit code and what it printed."""
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            code = main(self.arguments)
+            code = main([*self.arguments, *more])
         return code, printed.getvalue()
 
     def kill_in(self, stage: str, code: pathlib.Path = ROOT) -> list[str]:
@@ -158,6 +161,7 @@ def finished(workspace: Workspace) -> tuple[Workspace, str]:
     return workspace, printed
 
 
+@pytest.mark.fault("a run is killed in a stage", "resumed; the same bytes")
 def test_a_killed_run_goes_on_from_its_finished_stages(
     finished: tuple[Workspace, str],
 ) -> None:
@@ -208,7 +212,7 @@ def test_a_pushed_version_tells_where_it_comes_from(finished: tuple[Workspace, s
     assert nodes[-1] == "Exporter.quantized"
     assert {"Transform", "Trainer", "Pruner", "Quantizer"} < set(nodes)
     ours = {step.node for step in result.steps if step.code_digest}
-    assert ours == set(nodes) - {"StatisticsGen"}
+    assert ours == set(nodes)
     assert result.config["name"] == "e2e"
     killed = [refused for refused in result.refused if refused["number"] <= len(KILLED_IN)]
     assert len(killed) == len(KILLED_IN)
@@ -228,10 +232,41 @@ def test_a_pushed_version_tells_where_it_comes_from(finished: tuple[Workspace, s
     assert str(workspace.folder) not in json.dumps(metadata)
 
 
+def test_a_run_with_nothing_new_starts_none(finished: tuple[Workspace, str]) -> None:
+    workspace, first = finished
+    (workspace.data / LOG_FILE).touch()
+    before = len(all_runs(Folders(workspace.runs, "e2e").metadata, "e2e"))
+    source = f"""
+import sys
+from ranklite.pipeline.cli.main import main
+code = main({workspace.arguments!r})
+assert "tensorflow" not in sys.modules and "tfx" not in sys.modules
+sys.exit(code)
+"""
+    ended = subprocess.run([sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True)
+    printed = ended.stdout
+    assert ended.returncode == 0, printed + ended.stderr
+    assert f"nothing changed since run {before}, which stands" in printed
+    assert set(workspace.states().values()) != {"cached"}
+    assert len(all_runs(Folders(workspace.runs, "e2e").metadata, "e2e")) == before
+    tables = first[first.index("\nstage ") : first.index("\npushed ")]
+    assert tables in printed
+    model = pathlib.Path(workspace.pushed, "1", "model.tflite")
+    content = model.read_bytes()
+    config, folders = load_config(workspace.config), Folders(workspace.runs, "e2e")
+    inputs = standing.inputs(config, str(workspace.data), workspace.pushed)
+    assert inputs is not None
+    log = functools.partial(input_digest, config.ingest, str(workspace.data))
+    assert standing.standing_run(folders, inputs, log, workspace.pushed) is not None
+    model.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert standing.standing_run(folders, inputs, log, workspace.pushed) is None
+    model.write_bytes(content)
+
+
 def test_an_unchanged_run_is_served_from_the_cache(finished: tuple[Workspace, str]) -> None:
     workspace, _ = finished
     (workspace.data / LOG_FILE).touch()
-    code, printed = workspace.run()
+    code, printed = workspace.run("--name", "again")
     assert code == 0
     folders = Folders(workspace.runs, "e2e")
     for run in all_runs(folders.metadata, "e2e"):  # what runs now is found where it will be
@@ -400,9 +435,7 @@ def test_a_search_ships_the_best_recipe_within_the_budget(
 @contextlib.contextmanager
 def tensorboard(runs: str, awaited: list[str]) -> Iterator[str]:
     """`ranklite tensorboard`; yields its address once it has read what is awaited."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
+    [port] = free_ports(1)
     process = subprocess.Popen(
         [
             sys.executable,
@@ -511,7 +544,7 @@ def test_old_runs_go_and_the_next_one_finds_what_it_needs(
     assert result.logs["files"]
 
 
-def test_parquet_through_beam_with_the_schema_of_an_accepted_run(
+def test_parquet_on_an_engine_with_the_schema_of_an_accepted_run(
     finished: tuple[Workspace, str], tmp_path: pathlib.Path
 ) -> None:
     workspace, _ = finished
@@ -531,16 +564,16 @@ def test_parquet_through_beam_with_the_schema_of_an_accepted_run(
     )
     settings = {
         **workspace.settings(),
-        "name": "beam",
-        "source": {"files": "*.parquet", "engine": "beam"},
+        "name": "parts",
+        "source": {"files": "*.parquet"},
+        "engine": {"kind": "local", "workers": 2},
         "label": "label",
         "split": {"by": "hash", "key": "user", "eval": 0.2},
         "schema_file": str(schema_file),
-        "beam": {"pipeline_args": ["--runner=DirectRunner", "--direct_num_workers=1"]},
         "compression": [{"technique": "quantize", "epochs": 0}],
     }
     del settings["timestamp"], settings["item_label"]
-    config = tmp_path / "beam.yaml"
+    config = tmp_path / "parts.yaml"
     config.write_text(yaml.safe_dump(settings), encoding="utf-8")
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
@@ -549,6 +582,6 @@ def test_parquet_through_beam_with_the_schema_of_an_accepted_run(
         )
     assert code == 0, printed.getvalue()
     assert "ImportSchemaGen" in printed.getvalue()
-    report = json.loads((tmp_path / "beam/pushed/1/report.json").read_text())
+    report = json.loads((tmp_path / "parts/pushed/1/report.json").read_text())
     assert 0.1 * ROWS < report["rows"] < 0.3 * ROWS
     assert report["stages"]["shipped"]["auc"] > 0.5

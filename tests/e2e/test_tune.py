@@ -14,6 +14,7 @@ import sys
 import pytest
 import yaml
 
+from benchmarks import small_run
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.pipeline.cli.main import main
 from ranklite.pipeline.config.run_config import RunConfig
@@ -21,18 +22,17 @@ from ranklite.pipeline.local.runner import Outcome
 from ranklite.pipeline.local.synthetic import generate
 from ranklite.pipeline.local.tensorboard import arrange
 from ranklite.pipeline.runs.lineage import trace
-from tests import small_runs
 from tests.small_runs import finished_run
 
 pytestmark = pytest.mark.e2e
 
 ROOT = pathlib.Path(__file__).parents[2]
 SETTINGS = {
-    **small_runs.SETTINGS,
+    **small_run.SETTINGS,
     "name": "tuned",
     "training": {"epochs": 2, "batch_size": 64, "learning_rate": 1e-5},
     "tune": {"trials": 4, "keys": ["model.embedding_dim", "training.learning_rate"]},
-    "gates": small_runs.GATES,
+    "gates": small_run.GATES,
 }
 
 
@@ -116,6 +116,6 @@ def test_a_run_that_searches_its_settings(tmp_path: pathlib.Path) -> None:
     }
 
     with contextlib.redirect_stdout(io.StringIO()):
-        assert main(arguments) == 0
+        assert main([*arguments, "--name", "again"]) == 0
     states = {node: stage.state for node, stage in finished_run(tmp_path, "tuned").stages.items()}
     assert states["SettingsSearch"] == states["Trainer"] == states["Quantizer"] == "cached"

@@ -97,6 +97,11 @@ def test_its_bill_of_materials_is_valid_and_complete() -> None:
     installed = printed("python", "-c", _INSTALLED).split()
     assert {f"pkg:pypi/{name}" for name in installed} - purls == {"pkg:pypi/ranklite"}
     assert {"pkg:deb/debian/libc6", "pkg:deb/debian/python3.13"} <= purls
+    lock = (ROOT / "requirements" / "image.txt").read_text().splitlines()
+    pins = {line.split(" ")[0].rstrip(";") for line in lock if "==" in line and line[0].isalnum()}
+    python = [entry for entry in listed if entry["purl"].startswith("pkg:pypi/")]
+    assert {f"{entry['name']}=={entry['version']}" for entry in python} - pins == set()
+    assert sum("licenses" in entry for entry in python) > 0.95 * len(python)
     assert (ROOT / "sbom.cdx.json").read_text() == text  # the build puts it beside the image, too
 
 

@@ -118,7 +118,7 @@ def test_wrong_model_sizes(wrong: dict[str, Any]) -> None:
         {"embedding_l2": -1e-9},
         {"embedding_l2": float("inf")},
         {"oov_rate": 1.0},
-        {"precision": "float16"},
+        {"precision": "float64"},
         {"strategy": "tpu"},
         {"shuffle_rows": 0},
         {"seed": -1},

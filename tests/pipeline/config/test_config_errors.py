@@ -108,6 +108,7 @@ def test_a_document_that_is_no_mapping(text: str) -> None:
     assert line.startswith("my.yaml: a mapping of keys is expected")
 
 
+@pytest.mark.fault("a YAML file asks for code to be run", "refused; nothing runs")
 def test_no_code_is_executed() -> None:
     (line,) = errors("inputs: !!python/object/apply:os.system ['true']\n")
     assert "not valid YAML" in line

@@ -24,6 +24,12 @@ def test_a_table_is_chosen_under_model() -> None:
     assert config.model.table.model_dump() == table
 
 
+def test_rows_that_no_file_can_hold_are_refused() -> None:
+    model = {"embedding_dim": 16, "table": {"kind": "hashed", "rows": 40_000_000}}
+    with pytest.raises(ValidationError, match=r"would take 2\.72 GB, and a file of TFLite"):
+        RunConfig.model_validate({**BASE, "model": model})
+
+
 @pytest.mark.parametrize(
     "table", [{"kind": "truncated", "values": [3]}, {"kind": "pruned", "rows": 3}]
 )

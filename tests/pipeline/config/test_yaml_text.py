@@ -75,6 +75,9 @@ def test_scalars_are_those_of_yaml_1_2(text: str, value: object) -> None:
         ("{epochs: 3}", "&a {epochs: 3, b: *a}", "my.yaml:10: not valid YAML: an alias stands"),
         ("{epochs: 3}", "[" * 900 + "]" * 900, "not valid YAML: lists and mappings are more than"),
         ("{epochs: 3}", "[" * 80 + "]" * 80, "my.yaml:10: not valid YAML: lists and mappings"),
+        ("epochs: 3", "epochs: !!timestamp 3x", "my.yaml:10: not valid YAML: '3x' is no !!timest"),
+        ("epochs: 3", "epochs: !!bool 3x", "my.yaml:10: not valid YAML: '3x' is no !!bool"),
+        ("epochs: 3", "epochs: !!int 3x", "my.yaml:10: not valid YAML: '3x' is no !!int"),
         ("{epochs: 3}", "{[1]: 3}", "my.yaml:10: not valid YAML: a key is to be one word"),
         ("{epochs: 3}", "!!python/object:os.system {}", "my.yaml:10: not valid YAML: could not"),
         ("name: user", "name: self", "my.yaml:9: features.*'self' cannot be the name"),
@@ -82,6 +85,7 @@ def test_scalars_are_those_of_yaml_1_2(text: str, value: object) -> None:
         ("name: user", "name: class", "my.yaml:9: features.*'class' cannot be the name"),
     ],
 )
+@pytest.mark.fault("a YAML file is hostile or broken", "refused with its line")
 def test_what_no_person_meant_is_refused(
     tmp_path: pathlib.Path, old: str, new: str, message: str
 ) -> None:
@@ -89,6 +93,7 @@ def test_what_no_person_meant_is_refused(
         load(tmp_path, GOOD.replace(old, new))
 
 
+@pytest.mark.fault("a YAML file is an alias bomb", "refused at once")
 def test_an_alias_bomb_is_refused_at_once(tmp_path: pathlib.Path) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 10)}]" for k in range(1, 12)]

@@ -242,21 +242,26 @@ def test_other_seeds_are_a_task(tmp_path: pathlib.Path) -> None:
     assert "cachingOptions" in tasks["SeedRepeats"]
 
 
+def test_an_engine_is_told_to_the_tasks_that_it_works_for(tmp_path: pathlib.Path) -> None:
+    config = configuration(tmp_path, engine={"kind": "local", "workers": 3})
+    compile_pipeline(config, str(tmp_path / "pipeline.yaml"))
+    arguments = {
+        name: [arg for arg in container["args"] if arg.startswith("--engine=")]
+        for name, container in containers(load(str(tmp_path / "pipeline.yaml"))).items()
+    }
+    told = {name: given for name, given in arguments.items() if given}
+    expected = ['--engine={"kind":"local","workers":3}']
+    assert told == dict.fromkeys(("LogExampleGen", "StatisticsGen", "Transform"), expected)
+
+
 @pytest.mark.parametrize(
     ("kubeflow", "changes", "why"),
     [
         ({"image": None}, {}, "kubeflow.image is not set.*--image"),
         ({"pipeline_root": "/mnt/nfs"}, {}, "'/mnt/nfs' is no URI that Kubeflow keeps"),
         ({"tasks": {"Trainr": {"cpu": 1}}}, {}, "no task 'Trainr'; there are Evaluator"),
-        (
-            {},
-            {
-                "source": {"files": "*.parquet", "engine": "beam"},
-                "split": {"by": "hash"},
-                "features": [{"name": name, "kind": "categorical"} for name in ("user", "item")],
-            },
-            "engine: beam is not supported on Kubeflow yet",
-        ),
+        ({}, {"engine": {"kind": "ray"}}, "engine.kind: ray is not supported on Kubeflow"),
+        ({}, {"engine": {"kind": "spark", "master": "yarn"}}, "kind: spark is not supported"),
     ],
 )
 def test_what_cannot_run_there_is_refused(

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from ranklite.components.log_example_gen import IngestError
+from ranklite.components.manifest import DamagedArtifact
 from ranklite.models import progress
 from ranklite.models.serving.versions import write_version
 from ranklite.pipeline.kubeflow import entrypoint, storage, task_artifacts, task_folders
@@ -93,6 +95,33 @@ def push(bucket: str, content: bytes, keep: int | None = None) -> list[str]:
     return storage.files(f"{bucket}/pushed")
 
 
+def test_an_error_names_the_rejects_where_they_are_kept(bucket: str) -> None:
+    parameters = {"rejects_dir": f"{bucket}/rejects"}
+    with (
+        pytest.raises(IngestError, match=r"^all of them are in gs://bucket/rejects/rejects\.csv$"),
+        task_folders.local_folders(parameters),
+    ):
+        raise IngestError(f"all of them are in {parameters['rejects_dir']}/rejects.csv")
+
+
+def test_a_schema_is_fetched(bucket: str) -> None:
+    storage.write(f"{bucket}/schemas/clicks.pbtxt", b"feature {}")
+    parameters = {"schema_file": f"{bucket}/schemas/clicks.pbtxt"}
+    with task_folders.local_folders(parameters):
+        path = pathlib.Path(parameters["schema_file"])
+        assert (path.name, path.read_bytes()) == ("clicks.pbtxt", b"feature {}")
+    assert not path.exists()
+    in_image = {"schema_file": "/home/ranklite/clicks.pbtxt"}
+    with task_folders.local_folders(in_image):
+        assert in_image == {"schema_file": "/home/ranklite/clicks.pbtxt"}
+    absent = {"schema_file": f"{bucket}/schemas/none.pbtxt"}
+    with (
+        pytest.raises(FileNotFoundError, match=r"there is no gs://bucket/schemas/none\.pbtxt"),
+        task_folders.local_folders(absent),
+    ):
+        pass
+
+
 def test_versions_are_numbered_on_and_equal_ones_not_repeated(bucket: str) -> None:
     assert push(bucket, b"one") == ["1/model.json", "1/model.tflite"]
     assert push(bucket, b"one") == ["1/model.json", "1/model.tflite"]
@@ -103,6 +132,7 @@ def test_versions_are_numbered_on_and_equal_ones_not_repeated(bucket: str) -> No
     ]
 
 
+@pytest.mark.fault("a task on Kubeflow fails", "its rejects are kept, no version is seen")
 def test_a_failed_task_publishes_its_rejects_and_no_version(bucket: str) -> None:
     parameters = {"push_destination": f"{bucket}/pushed", "rejects_dir": f"{bucket}/rejects"}
     with pytest.raises(RuntimeError), task_folders.local_folders(parameters):  # noqa: PT012
@@ -145,6 +175,7 @@ def test_a_pod_says_in_plain_lines_how_far_its_task_is(
 
 
 @pytest.mark.slow
+@pytest.mark.fault("a task on Kubeflow hangs", "stopped at its timeout")
 def test_a_task_that_takes_too_long_is_stopped() -> None:
     code = (
         "import time; from ranklite.pipeline.kubeflow import entrypoint as e; "
@@ -184,3 +215,24 @@ def test_outputs_of_kubeflow_s_own_are_left_alone() -> None:
     task = {"outputs": {"artifacts": {"model": ours, "executor-logs": logs}}}
     task_artifacts.drop_foreign_outputs(task)
     assert task["outputs"]["artifacts"] == {"model": ours}
+
+
+@pytest.mark.fault(
+    "an artifact in object storage is damaged", "the task that reads it stops, and names it"
+)
+def test_what_a_task_made_is_held_to_its_manifest(bucket: str, tmp_path: pathlib.Path) -> None:
+    uri = f"{bucket}/runs/1/Trainer/model"
+    output = {"artifacts": {"model": {"artifacts": [{"uri": uri}]}}}
+    uris = task_artifacts.to_mounts({"outputs": output})
+    weights = tmp_path / "mounts/gcs/bucket/runs/1/Trainer/model/weights"
+    weights.write_bytes(b"weights")
+    task_artifacts.keep_manifests(output, uris)
+    assert storage.files(f"{bucket}/runs/1") == ["Trainer/.model.manifest.json"]
+    task = {"inputs": {"artifacts": {"model": {"artifacts": [{"uri": uri}]}}}}
+    uris = task_artifacts.to_mounts(task)
+    task_artifacts.check_inputs(task, uris)
+    weights.write_bytes(b"weight")
+    with pytest.raises(DamagedArtifact, match="weights is damaged: it has 6 bytes and had 7"):
+        task_artifacts.check_inputs(task, uris)
+    storage.remove(f"{bucket}/runs/1")  # of an earlier version there are none
+    task_artifacts.check_inputs(task, uris)

@@ -15,6 +15,8 @@ import tensorflow as tf
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2, statistics_pb2
 
+from ranklite.components.engines.current import current_engine
+from ranklite.components.engines.local import Local
 from ranklite.components.run_logs import FAILED
 from ranklite.components.run_report.current import current_run
 from ranklite.pipeline.config.run_config import load_config
@@ -28,6 +30,7 @@ RUN = "minio://bucket/root/synthetic/artifacts/synthetic/run-7"
 EXECUTION = "0a1b2c3d-0000-4000-8000-0123456789ab"
 TASKS = ["LogExampleGen", "StatisticsGen", "SchemaFromConfig", "ValidationGate", "Trainer"]
 TASKS += ["Pusher"]
+ENGINE = Local(workers=3).model_dump_json()
 ABOUT = {"config": load_config("configs/synthetic.yaml").model_dump(mode="json"), "tasks": TASKS}
 
 
@@ -165,7 +168,8 @@ def test_the_program_of_a_pod_keeps_it(store: ObjectStore, monkeypatch: pytest.M
     seen = []
 
     def run(args: Any, beam_args: Any, given: dict[str, Any]) -> None:
-        seen.append((copy.deepcopy(given["inputs"]["parameterValues"]), current_run()))
+        parameters = copy.deepcopy(given["inputs"]["parameterValues"])
+        seen.append((parameters, current_run(), current_engine()))
         raise ValueError("no rows")
 
     monkeypatch.setattr(entrypoint, "_run_task", run)
@@ -174,8 +178,10 @@ def test_the_program_of_a_pod_keeps_it(store: ObjectStore, monkeypatch: pytest.M
     arguments = ["--executor_class_path", "x.Executor", "--history", "minio://bucket/history"]
     given = ["--json_serialized_invocation_args", json.dumps(first)]
     with pytest.raises(ValueError, match="no rows"):
-        entrypoint.main([*arguments, *given, f"--run={json.dumps(ABOUT)}"])
-    ((parameters, about),) = seen
+        entrypoint.main([*arguments, *given, f"--run={json.dumps(ABOUT)}", f"--engine={ENGINE}"])
+    ((parameters, about, engine),) = seen
+    assert engine == Local(workers=3)
+    assert current_engine() is None
     assert parameters == {}
     assert about is not None
     assert about.title.endswith("synthetic kubeflow run wide tower")

@@ -154,6 +154,7 @@ def test_more_objects_than_an_answer_holds(server: ObjectStore, tmp_path: pathli
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 0])
+@pytest.mark.fault("object storage fails for a moment", "repeated")
 def test_what_fails_for_a_moment_is_repeated(
     server: ObjectStore, faults: Faults, waits: list[float], status: int
 ) -> None:
@@ -232,6 +233,7 @@ def test_a_server_that_is_not_there_is_named(
         ("gs://bucket/root", ("GOOGLE_APPLICATION_CREDENTIALS", "gcloud auth", "identity")),
     ],
 )
+@pytest.mark.fault("credentials are missing", "told within seconds")
 def test_missing_credentials_are_told_within_seconds(
     uri: str, named: tuple[str, ...], tmp_path: pathlib.Path
 ) -> None:

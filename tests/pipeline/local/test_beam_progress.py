@@ -13,8 +13,8 @@ import pytest
 from apache_beam.io import tfrecordio
 from tfx_bsl.public.tfxio import TFExampleRecord
 
-from ranklite.components.artifact_types import ROWS_FILE
 from ranklite.models import progress
+from ranklite.models.features.row_counts import ROWS_FILE
 from ranklite.pipeline.local.beam_progress import counted
 
 SPLITS = {"train": 230, "eval": 120}

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from absl import logging as absl_logging
 
+from ranklite.pipeline.config.run_config import load_config
 from ranklite.pipeline.local import runner as local_runner
 from ranklite.pipeline.runs import logs
 from ranklite.pipeline.runs.logs import KEPT, new_folder, newest, stage_logs
@@ -117,23 +118,30 @@ def test_a_failure_names_the_file_of_its_stage(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Runner:
+        def __init__(
+            self, stages: Any, enter: Any, processes: Any, jobs: int, alone: tuple[str, ...]
+        ) -> None:
+            assert (processes, jobs) == (None, 0)
+            self.stages, self.enter = stages, enter
+
         def run(self, dag: Any) -> None:
-            absl_logging.info("Component %s is running.", "StatisticsGen")
-            absl_logging.info("Component %s is finished.", "StatisticsGen")
-            absl_logging.info("Component %s is running.", "Trainer")
+            self.enter(self.stages.begin("StatisticsGen"))
+            self.stages.end("StatisticsGen")
+            self.enter(log := self.stages.begin("Trainer"))
+            self.stages.fail("Trainer", log)
             raise RuntimeError("the loss became nan [while running 'Map']")
 
-    module = "tfx.orchestration.local.local_dag_runner"
-    monkeypatch.setitem(sys.modules, module, SimpleNamespace(LocalDagRunner=Runner))
+    module = "ranklite.pipeline.local.dag_runner"
+    monkeypatch.setitem(sys.modules, module, SimpleNamespace(DagRunner=Runner, execute=None))
     monkeypatch.setattr(
         local_runner, "build", lambda *args: SimpleNamespace(components=["StatisticsGen"] * 3)
     )
     monkeypatch.setattr(logs, "time", SimpleNamespace(strftime=lambda form: "now"))
-    config: Any = SimpleNamespace(name="shop")
+    config: Any = load_config(str(pathlib.Path(__file__).parents[3] / "configs/synthetic.yaml"))
     folders, out = local_runner.Folders(str(tmp_path), "shop"), io.StringIO()
     new = Run("shop", 1, datetime.datetime.now(datetime.timezone.utc), {})
     with pytest.raises(local_runner.StageFailed) as failure:
-        local_runner._run(config, folders, new, "data", "", False, True, out)
+        local_runner._run(config, folders, new, "data", "", False, True, 0, out)
     file = tmp_path / "shop/logs/now/02-Trainer.log"
     assert str(failure.value).splitlines() == [
         "Trainer failed: the loss became nan",

@@ -13,7 +13,8 @@ from absl import logging as absl_logging
 
 from ranklite.models import progress
 from ranklite.models.progress import Report
-from ranklite.pipeline.local.progress import Display, StageProgress, fitted
+from ranklite.pipeline.local.progress import Display, fitted
+from ranklite.pipeline.local.stages import Stages
 
 LEFT = "  about 4.0 h left"
 
@@ -221,14 +222,14 @@ def test_a_run_outlives_what_reads_its_lines(clock: Clock) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
 
 
-def announce(cached: bool = False) -> None:
-    """Says what the local runner says of two stages that end and one that does not."""
-    absl_logging.info("Component %s is running.", "StatisticsGen")
-    absl_logging.info("Component %s is finished.", "StatisticsGen")
-    absl_logging.info("Component %s is running.", "Trainer")
+def announce(stages: Stages) -> None:
+    """Two stages that end and one that does not."""
+    stages.begin("StatisticsGen")
+    stages.end("StatisticsGen")
+    stages.begin("Trainer")
     absl_logging.info("A cached execution %d is used.", 7)
-    absl_logging.info("Component %s is finished.", "Trainer")
-    absl_logging.info("Component %s is running.", "BudgetSearch")
+    stages.end("Trainer")
+    stages.begin("BudgetSearch")
     logging.getLogger("ranklite.models.compression.search").info(
         "trial %d/%d, %s", 1, 2, "narrow: AUC 0.8"
     )
@@ -247,11 +248,11 @@ def info() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("info")
-def test_stages_are_those_that_the_runner_announces(clock: Clock) -> None:
-    out, files = io.StringIO(), list[str]()
-    stages = StageProgress(3, Display(out, live=False, clock=clock), files.append)
+def test_stages_are_told_as_they_begin_and_end(clock: Clock) -> None:
+    out, ended = io.StringIO(), list[bool]()
+    stages = Stages(3, Display(out, live=False, clock=clock), lambda: ended.append(True))
     with stages.watching():
-        announce()
+        announce(stages)
     assert out.getvalue().splitlines() == [
         "[ 1/3] StatisticsGen ...",
         "[ 1/3] StatisticsGen                   0.0 s",
@@ -260,8 +261,34 @@ def test_stages_are_those_that_the_runner_announces(clock: Clock) -> None:
         "[ 3/3] BudgetSearch ...",
         "        trial 1/2, narrow: AUC 0.8",
     ]
-    assert files == ["01-StatisticsGen", "", "02-Trainer", "", "03-BudgetSearch"]
-    assert (stages.current, stages.seconds) == ("BudgetSearch", {"StatisticsGen": 0, "Trainer": 0})
+    assert ended == [True]
+    assert stages.seconds == {"StatisticsGen": 0, "Trainer": 0}
+    assert stages.begin("Pusher") == "04-Pusher"
+    stages.fail("Pusher", "04-Pusher")
+    stages.fail("BudgetSearch", "03-BudgetSearch")  # stopped, since the Pusher failed
+    assert stages.failed == ("Pusher", "04-Pusher")
+
+
+def test_stages_that_run_at_once_have_a_line_that_names_them(
+    terminal: Terminal, clock: Clock
+) -> None:
+    stages = Stages(3, Display(terminal, live=True, clock=clock))
+    stages.begin("Pruner")
+    clock.now += 2
+    stages.begin("Exporter.float")
+    stages.show("Pruner", Report("epoch 1/2", 0.5, None, {"auc": 0.8}, False))
+    stages.begin("Evaluator")
+    assert terminal.screen() == [
+        "[ 1/3] Pruner + Exporter.float, Evaluator  2 s  epoch 1/2  auc 0.8000"
+    ]
+    clock.now += 1
+    stages.end("Exporter.float")
+    stages.end("Pruner")
+    assert terminal.screen() == [
+        "[ 2/3] Exporter.float                  1.0 s",
+        "[ 1/3] Pruner                          3.0 s  auc 0.8000",
+        "[ 3/3] Evaluator  1 s",
+    ]
 
 
 @pytest.mark.usefixtures("info")
@@ -271,9 +298,9 @@ def test_nothing_is_left_behind_by_a_run_that_stops(
 ) -> None:
     root, threads = logging.getLogger(), threading.active_count()
     before = list(root.handlers)
-    stages = StageProgress(3, Display(terminal, live=True), lambda stage: None)
+    stages = Stages(3, Display(terminal, live=True))
     with pytest.raises(error), stages.watching():  # noqa: PT012
-        announce()
+        announce(stages)
         assert threading.active_count() == threads + 1
         raise error
     assert threading.active_count() == threads

@@ -14,6 +14,7 @@ from ranklite.pipeline.comparison.runs import catalogue
 from ranklite.pipeline.config.renamed import RenamedKey
 from ranklite.pipeline.config.run_config import load_config
 from ranklite.pipeline.runs import lineage
+from ranklite.pipeline.runs.folders import Folders
 from ranklite.pipeline.runs.nodes import RENAMED, current_name
 from ranklite.pipeline.runs.retention import free
 from ranklite.pipeline.runs.store import latest_run, note_failure
@@ -93,8 +94,8 @@ def test_an_earlier_file_leads_back(runs: pathlib.Path, capsys: pytest.CaptureFi
 
 
 def test_what_an_earlier_stage_left_is_removed(runs: pathlib.Path) -> None:
-    store, artifacts = runs / "mine/metadata.sqlite", runs / "mine/artifacts"
-    freed = free(str(store), str(artifacts), "mine", 1)
+    artifacts = runs / "mine/artifacts"
+    freed = free(Folders(str(runs), "mine"), 1)
     assert freed.size == len("the model") + 10
     assert not list(artifacts.glob("LiteConverter.float/model/*"))
     assert (artifacts / "report/report.json").exists()

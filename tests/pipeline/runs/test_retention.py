@@ -10,6 +10,7 @@ import pytest
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from ranklite.pipeline.cli.main import main
+from ranklite.pipeline.runs.folders import Folders
 from ranklite.pipeline.runs.retention import free
 from tests.recorder import Recorder
 
@@ -18,6 +19,7 @@ class Past:
     """A pipeline's folder with runs in it."""
 
     def __init__(self, root: pathlib.Path) -> None:
+        self.runs = root
         self.artifacts = root / "mine" / "artifacts"
         self.artifacts.mkdir(parents=True)
         self.store = root / "mine" / "metadata.sqlite"
@@ -50,7 +52,7 @@ class Past:
         return str(path)
 
     def free(self, keep: int, **options: Any) -> Any:
-        return free(str(self.store), str(self.artifacts), "mine", keep, **options)
+        return free(Folders(str(self.runs), "mine"), keep, **options)
 
     @property
     def models(self) -> list[str]:
@@ -113,6 +115,7 @@ def test_nothing_outside_of_the_artifacts_is_removed(past: Past, tmp_path: pathl
     assert past.models == ["model3"]
 
 
+@pytest.mark.fault("`ranklite clean` is killed halfway", "the next one finishes it")
 def test_a_removal_that_was_stopped_is_finished_by_the_next(past: Past) -> None:
     past.run()
     past.run()
@@ -139,6 +142,52 @@ def test_what_a_failed_stage_left_goes_too(past: Past) -> None:
     assert past.free(1).runs == []
 
 
+def test_what_was_put_aside_goes_too(past: Past) -> None:
+    past.run()
+    aside = past.artifacts / "Trainer" / "model" / "7.damaged"
+    aside.mkdir(parents=True)
+    assert past.free(1, dry_run=True).folders == [str(aside)]
+    past.free(1)
+    assert not aside.exists()
+
+
+@pytest.mark.fault(
+    "one pipeline's store is damaged", "clean and compare do the others, and name it"
+)
+def test_a_store_that_cannot_be_read_does_not_keep_others(
+    past: Past, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    past.run()
+    past.run()
+    (tmp_path / "a-damaged-one").mkdir()
+    (tmp_path / "a-damaged-one" / "metadata.sqlite").write_bytes(b"no database" * 100)
+    assert main(["clean", "--runs", str(tmp_path), "--keep", "1"]) == 1
+    printed = capsys.readouterr()
+    assert "of #1 removed" in printed.out
+    assert "a-damaged-one/metadata.sqlite cannot be read as a metadata store" in printed.err
+    assert "CREATE TABLE" not in printed.err
+    assert main(["compare", "--list", "--runs", str(tmp_path)]) == 0
+    assert "mine#2" in capsys.readouterr().out
+
+
+def test_what_no_training_resumes_from_any_more_goes(past: Past) -> None:
+    """Of the newest run it stays: the same command goes on from it."""
+    past.run()
+    for node in ("Trainer", "Quantizer"):
+        folder = past.artifacts / node / "model_run" / ".unfinished" / "0123456789abcdef"
+        folder.mkdir(parents=True)
+        (folder / "1.npz").write_bytes(b"x" * 1000)
+    killed = past.context()
+    past.execution(killed, "Trainer", mlmd.Execution.RUNNING, {})
+    freed = past.free(5)
+    assert (freed.leftovers, freed.size, freed.runs) == (1, 1000, [])
+    left = sorted(path.parts[-5] for path in past.artifacts.rglob("*.npz"))
+    assert left == ["Trainer"]
+    past.run()
+    assert past.free(5).leftovers == 1
+    assert not list(past.artifacts.rglob("*.npz"))
+
+
 def test_the_command(
     past: Past, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -151,6 +200,10 @@ def test_the_command(
     assert "of #1 removed" in capsys.readouterr().out
     assert main(arguments) == 0
     assert "mine: nothing to remove" in capsys.readouterr().out
+    (past.artifacts / "Trainer" / "model_run" / ".unfinished" / "1").mkdir(parents=True)
+    assert main(arguments) == 0
+    said = "mine: 1 folders, 0.0 MB of killed trainings that nothing resumes removed"
+    assert said in capsys.readouterr().out
     assert main([*arguments, "--config", "configs/frappe.yaml"]) == 1
     assert "no run of frappe" in capsys.readouterr().err
     with pytest.raises(SystemExit):

@@ -25,6 +25,8 @@ READY   := $(MADE)$(SUMS)
 KOTLIN  := tests/kotlin/node_modules/.package-lock.json
 LITERT  := examples/web/node_modules/.package-lock.json
 KFP     := $(VENV)-kfp
+AUDIT   := $(VENV)-audit
+AUDITED := $(AUDIT)/.ready-$(notdir $(PYTHON))-$(shell cat requirements/audit.txt 2>/dev/null | cksum | cut -d' ' -f1)
 KFPSUMS := $(KFP)/.ready-$(notdir $(PYTHON))-$(shell cat requirements/kfp-local.txt 2>/dev/null | cksum | cut -d' ' -f1)
 LABELS   = --build-arg VERSION=$$(sed -n 's/^version = //p' setup.cfg) \
            --build-arg REVISION=$$(git describe --always --dirty --abbrev=40 2>/dev/null || echo unknown)
@@ -34,7 +36,7 @@ COMPILE  = uv pip compile --generate-hashes --no-emit-index-url --no-emit-find-l
 export TF_USE_LEGACY_KERAS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup image serve-image kubeflow-test run demo validate test test-newest unit slow e2e lint format tensorboard lock clean
+.PHONY: help setup image serve-image kubeflow-test run demo bench faults kills audit validate test test-newest unit slow e2e lint format tensorboard lock clean
 
 help: ## List the targets
 	@echo "RankLite: from interaction logs to a small, fast, gated TFLite ranking model."
@@ -74,6 +76,9 @@ validate: setup ## Check a configuration without running it: CONFIG=<yaml>
 test: lint unit slow e2e ## Lint, types, unit tests, slower ones, whole runs, coverage of at least 90 %
 	@$(BIN)/coverage report --fail-under=90
 
+bench: setup ## Measure speed against peers and limits: tables, and JSON in runs/bench; DATA=<folder> for real logs
+	@$(BIN)/python -m benchmarks.all --out $(RUNS)/bench $(if $(DATA),--data $(DATA)) $(ARGS)
+
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -98,6 +103,21 @@ $(KOTLIN): tests/kotlin/package-lock.json
 e2e: setup ## Whole pipeline runs
 	@$(BIN)/python -m pytest -m e2e -q -n $(JOBS) --dist loadfile --durations=10 --cov --cov-append --cov-report=
 
+faults: setup ## Break what can break, and write what became of it: docs/reliability.md
+	@$(BIN)/python -m pytest -m fault -q -n $(JOBS) --dist loadfile --fault-table docs/reliability.md $(ARGS)
+
+kills: setup ## Kill runs at moments over all stages and searches: docs/reliability.md; half an hour
+	@$(BIN)/python -m benchmarks.kills --table docs/reliability.md $(ARGS)
+
+audit: $(AUDITED) ## Ask OSV for known holes in what the locks pin: docs/security.md
+	@requirements/audit $(AUDIT)/bin/pip-audit
+
+# pip-audit, beside the stack.
+$(AUDITED): requirements/audit.txt
+	@$(PYTHON) -m venv --clear $(AUDIT)
+	@$(AUDIT)/bin/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r requirements/audit.txt
+	@touch $@
+
 test-newest: ## The same on the newest stack, in a Debian 13 root (as root); PYTHON=<3.11, 3.12> takes that one
 	@PYTHON='$(ASKED)' .ci/newest make test
 
@@ -110,6 +130,8 @@ image: ## Build the container image for Kubeflow: IMAGE=<registry/name:tag> [BAS
 serve-image: ## Build the container image of `ranklite serve`: SERVER=<registry/name:tag> [BASE=<an image with Python>]
 	@command -v $(DOCKER) >/dev/null 2>&1 || { echo "make serve-image needs docker, or podman: DOCKER=podman" >&2; exit 1; }
 	$(DOCKER) build -f serve.Dockerfile $(LABELS) $(if $(BASE),--build-arg BASE=$(BASE)) -t $(SERVER) .
+	@$(DOCKER) run --rm --entrypoint cat $(SERVER) /opt/ranklite/sbom.cdx.json >.sbom && mv .sbom sbom-serve.cdx.json
+	@echo "What is in it: sbom-serve.cdx.json"
 
 kubeflow-test: setup $(KFPSUMS) ## Build the image without docker; kfp runs two nights in it, on an S3 server (as root)
 	@.ci/image localhost/ranklite:test $(LABELS)
@@ -135,6 +157,7 @@ lock: setup ## Renew the locks from requirements/*.in; ARGS=--upgrade takes the 
 	@$(BIN)/$(COMPILE) setup.cfg requirements/serve.in --extra serve --python-version 3.11 --universal \
 	  --override requirements/tfx1.21.overrides -c requirements/tfx1.21.txt -o requirements/serve.txt
 	@$(BIN)/$(COMPILE) requirements/kfp-local.in --python-version 3.10 --universal -o requirements/kfp-local.txt
+	@$(BIN)/$(COMPILE) requirements/audit.in --python-version 3.10 --universal -o requirements/audit.txt
 
 clean: ## Remove the environment and the caches (not the runs)
-	rm -rf $(VENV) $(KFP) sbom.cdx.json *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf $(VENV) $(KFP) $(AUDIT) sbom.cdx.json sbom-serve.cdx.json *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -47,7 +47,7 @@ def techniques(settings: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     def student(**changes: Any) -> dict[str, Any]:
         return {**distill, "student": {**model, "dropout": 0.0, **changes}}
 
-    recipes = {
+    recipes: dict[str, list[dict[str, Any]]] = {
         "float": [],
         "float16": [{"technique": "quantize", "format": "float16"}],
         "dynamic_range": [{"technique": "quantize", "format": "dynamic_range"}],
@@ -106,7 +106,7 @@ def figures_of(config: str, arguments: argparse.Namespace) -> dict[str, dict[str
     from ranklite.pipeline.comparison import recipes
     from ranklite.pipeline.local.runner import run
 
-    outcome = run(config, arguments.runs, arguments.data)
+    outcome = run(config, arguments.data, arguments.runs)
     folder = outcome.stages["FileValidator"].folder("report")
     assert folder is not None
     report = json.loads(pathlib.Path(folder, "report.json").read_text(encoding="utf-8"))
@@ -133,8 +133,9 @@ def table(by_seed: list[dict[str, dict[str, float]]]) -> str:
     for name in by_seed[0]:
         cells = []
         for column in COLUMNS:
-            values = [figures[name].get(column) for figures in by_seed if name in figures]
-            if not values or values[0] is None:
+            found = [figures[name].get(column) for figures in by_seed if name in figures]
+            values = [value for value in found if value is not None]
+            if not values:
                 cells.append("")
             elif column in ("auc", "log_loss"):
                 cells.append(_mean(values))

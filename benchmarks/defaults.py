@@ -54,7 +54,7 @@ def judged(log: Log, seed: int) -> list[str]:
     start = time.perf_counter()
     whole, smaller = log.trained(seed)
     seconds = time.perf_counter() - start
-    target = export_target(log.config.target)
+    target = export_target(log.config.targets[0])
     constants = read_constants(log.graph, log.features, log.state)
     content = target.export(smaller, RawFeatures(log.features, constants, log.layout))
     scores["shipped"] = target.load(content).score(log.ids, SERVING_DEFAULT)

@@ -26,7 +26,7 @@ import ranklite.models  # noqa: F401  chooses Keras 2 before TensorFlow is impor
 import numpy as np  # isort: skip
 import tensorflow as tf  # isort: skip
 
-from ranklite.models.training import callbacks, data, fit as training  # isort: skip
+from ranklite.models.training import data, fit as training, telemetry  # isort: skip
 from ranklite.models.architectures.deepfm import DeepFMConfig
 from ranklite.models.training.config import TrainingConfig
 
@@ -55,11 +55,13 @@ def write(path: pathlib.Path, layout: FeatureLayout, rows: int, seed: int) -> st
     return str(path)
 
 
-HOOKS = ("set_model", "on_train_begin", "on_train_batch_begin", "on_train_batch_end")
-HOOKS += ("on_epoch_begin", "on_epoch_end", "on_train_end")
+HOOKS = (
+    *("set_model", "on_train_begin", "on_train_batch_begin", "on_train_batch_end"),
+    *("on_epoch_begin", "on_epoch_end", "on_train_end"),
+)
 
 
-class Timed(callbacks.Telemetry):
+class Timed(telemetry.Telemetry):
     """Counts the seconds that are spent inside of it, over all trainings."""
 
     seconds = 0.0
@@ -68,7 +70,7 @@ class Timed(callbacks.Telemetry):
 def _timed(name: str) -> Any:
     def hook(self: Timed, *args: Any, **kwargs: Any) -> None:
         start = time.perf_counter()
-        getattr(callbacks.Telemetry, name)(self, *args, **kwargs)
+        getattr(telemetry.Telemetry, name)(self, *args, **kwargs)
         Timed.seconds += time.perf_counter() - start
 
     return hook

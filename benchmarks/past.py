@@ -28,8 +28,10 @@ from tfx.orchestration.metadata import sqlite_metadata_connection_config  # isor
 from tfx.orchestration.pipeline import Pipeline  # isort: skip
 
 from ranklite.components.file_validator import states
+from ranklite.components.file_validator.judged_split import JudgedSplit
 from ranklite.components.log_example_gen.config import NEWEST
 from ranklite.models.architectures.checkpoint import Checkpoint
+from ranklite.models.compression.config import Search
 from ranklite.models.compression.recipe import apply
 from ranklite.models.compression.technique import Setting
 from ranklite.models.compression.techniques import technique
@@ -108,13 +110,14 @@ class Log:
             teachers.append(Checkpoint(teacher, self.layout, sizes, {}))
         setting = Setting(self.features, splits, training, teachers)
         smaller = whole
+        assert not isinstance(self.config.compression, Search), "a recipe, and no search for one"
         for step in self.config.compression:
             smaller = apply(technique(step), smaller, setting).model
         return whole, smaller
 
     def measured(self, checkpoint: Checkpoint) -> dict[str, dict[str, float]]:
         """Figures of the exported file: as configured, and by other state of the past."""
-        target = export_target(self.config.target)
+        target = export_target(self.config.targets[0])
         constants = read_constants(self.graph, self.features, self.state)
         content = target.export(checkpoint, RawFeatures(self.features, constants, self.layout))
         model = target.load(content)
@@ -128,8 +131,9 @@ class Log:
             }
         }
         assert SERVING_DEFAULT in model.signatures
+        every, columns = JudgedSplit(len(self.labels)), self.features.raw_columns
         return figures | states.measure(
-            self.state, model, self.features.raw_columns, self.raw, self.labels, self.users
+            self.state, every, model, columns, self.raw, self.labels, self.users
         )
 
     def boosted(self, seed: int) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """Ingestion with features of the past against without, on one CSV file; memory and seconds.
 
-    python -m benchmarks.past_ingest [--rows 1000000] [--repeat 3]
+    python -m benchmarks.past_ingest [--rows 1000000] [--repeat 3] [--json FILE]
 
 The log has 100,000 users, of whom one has 5 % of all rows, and 50,000 items. The features are a
 history of 20 items, counts and rates of items as of the day, and a user's rate. Each run is a
@@ -13,7 +13,6 @@ import argparse
 import concurrent.futures
 import multiprocessing
 import pathlib
-import resource
 import statistics
 import tempfile
 import time
@@ -21,6 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import report
+from benchmarks.ingest import peak_megabytes
+from benchmarks.report import Figure
 from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.models.reporting.tables import table
 
@@ -74,7 +76,7 @@ def _measure(data: str, out: str, features: list[dict[str, Any]]) -> tuple[float
     start = time.perf_counter()
     ingest(config(features), data, f"{out}/rejects", lambda s: f"{out}/{s}", state_dir=out)
     seconds = time.perf_counter() - start
-    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return seconds, peak_megabytes()
 
 
 def measured(data: pathlib.Path, features: list[dict[str, Any]]) -> tuple[float, float]:
@@ -92,6 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--json", metavar="FILE", help="write the figures there, too")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         data = pathlib.Path(name, "data")
@@ -116,6 +119,10 @@ def main() -> None:
         print(table([f"{arguments.rows:,} rows", "seconds", "range", "peak MB"], rows))
         without, past = (statistics.median(s for s, _ in runs[way]) for way in ways)
         print(f"ratio {past / without:.2f}")
+        if arguments.json:
+            what = f"{arguments.rows:,} rows with features of the past; the peer is without them"
+            figures = [Figure(what, past, without, without / past, "s")]
+            report.write(arguments.json, "past_ingest", figures)
 
 
 if __name__ == "__main__":

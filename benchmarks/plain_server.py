@@ -7,7 +7,6 @@ on one thread.
     python benchmarks/plain_server.py <folder with model.onnx and encoder.json> <port>
 """
 
-import json
 import pathlib
 import sys
 
@@ -16,6 +15,7 @@ import numpy as np
 import onnxruntime
 import pydantic
 import uvicorn
+from plain_encoder import PlainEncoder  # beside this file, which is run as a script
 
 
 class Item(pydantic.BaseModel):
@@ -57,38 +57,19 @@ class Model:
     """A session and what its inputs are made of.
 
     Args:
-      folder: With model.onnx and encoder.json: rows of the table by value, and the number's scale.
+      folder: With model.onnx and encoder.json.
     """
 
     def __init__(self, folder: pathlib.Path) -> None:
-        about = json.loads((folder / "encoder.json").read_text())
-        self.fields, self.mean, self.std = about["fields"], about["mean"], about["std"]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options)
-        [self.ids] = [i for i in self.session.get_inputs() if i.name == "ids"]
-        self.dtype = np.int32 if "int32" in self.ids.type else np.int64
-
-    def encoded(self, field: dict, value: object) -> list[int]:
-        """Rows of the table of a value, or of a list of them."""
-        rows = field["rows"]
-        if field["length"] == 1:
-            return [field["missing"] if value is None else rows.get(str(value), field["unseen"])]
-        known = [rows.get(part, field["unseen"]) for part in value][: field["length"]]
-        known = known or [field["missing"]]
-        return known + [0] * (field["length"] - len(known))
+        [ids] = [i for i in self.session.get_inputs() if i.name == "ids"]
+        self.encoder = PlainEncoder(folder, np.int32 if "int32" in ids.type else np.int64)
 
     def score(self, rows: list[dict]) -> np.ndarray:
         """Probabilities of rows."""
-        ids = [
-            [one for field in self.fields for one in self.encoded(field, row[field["name"]])]
-            for row in rows
-        ]
-        numbers = [
-            [0.0 if r["price"] is None else (r["price"] - self.mean) / self.std] for r in rows
-        ]
-        feeds = {"ids": np.array(ids, self.dtype), "numeric": np.array(numbers, np.float32)}
-        return 1 / (1 + np.exp(-self.session.run(None, feeds)[0][:, 0]))
+        return 1 / (1 + np.exp(-self.session.run(None, self.encoder.encoded(rows))[0][:, 0]))
 
 
 app = fastapi.FastAPI()

@@ -21,7 +21,7 @@ import ranklite.models  # noqa: F401  chooses Keras 2 before TensorFlow is impor
 
 import yaml  # isort: skip
 
-from ranklite.components.artifact_types import REPORT_FILE
+from ranklite.components.artifact_json import REPORT_FILE
 from ranklite.models.compression.seed_repeats import further_seeds
 from ranklite.models.evaluation.gates import AccuracyGates
 from ranklite.models.reporting.metric_names import METRICS

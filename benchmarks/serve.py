@@ -35,37 +35,13 @@ import ranklite.models  # noqa: F401  chooses Keras 2 before TensorFlow is impor
 
 import numpy as np  # isort: skip
 
+from benchmarks.scorer_models import OF_USER, VOCABULARIES, push, row, shop, write_encoder
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.architectures.deepfm import DeepFMConfig, build_deepfm
-from ranklite.models.export.tflite_convert import to_tflite
-from ranklite.models.features.constants import PreprocessingConstants
-from ranklite.models.features.feature_set import FeatureSet
-from ranklite.models.features.layout import FeatureLayout
-from ranklite.models.features.raw_signature import RawFeatures
 from ranklite.models.reporting.tables import table
-from ranklite.models.serving.versions import write_version
 
 PEERS = ("fastapi", "onnxruntime", "tf2onnx", "onnx<1.17", "uvicorn", "httptools", "uvloop")
-USERS, ITEMS, CANDIDATES, BODIES = 5000, 5000, 1000, 64
-MEAN, STD = 20.0, 10.0
-VOCABULARIES = {
-    "user": [f"u{k}" for k in range(USERS)],
-    "item": [str(k) for k in range(1, ITEMS + 1)],
-    "category": [f"c{k}" for k in range(30)],
-    "device": ["phone", "tablet", "desktop"],
-    "hour": [str(k) for k in range(24)],
-    "tags": [f"tag{k}" for k in range(50)],
-}
-FEATURES = [
-    {"name": "user", "kind": "categorical"},
-    {"name": "item", "kind": "categorical", "dtype": "int64"},
-    {"name": "category", "kind": "categorical"},
-    {"name": "device", "kind": "categorical"},
-    {"name": "hour", "kind": "categorical", "dtype": "int64"},
-    {"name": "tags", "kind": "multi_categorical", "max_length": 4, "separator": "|"},
-    {"name": "price", "kind": "numeric"},
-]
-OF_USER = ("user", "device", "hour")
+ITEMS, CANDIDATES, BODIES = 5000, 1000, 64
 # What is asked for, of which path, with how many rows, by how many connections at once.
 LOADS = (
     ("1 row, 1 client", "/score", 1, 1),
@@ -91,51 +67,21 @@ end
 
 def export(folder: pathlib.Path, peers: str) -> None:
     """Writes `pushed/1`, `model.onnx` and `encoder.json`."""
-    features = FeatureSet.model_validate({"features": FEATURES})
-    sizes = [
-        (name, 4 if name == "tags" else 1, len(values)) for name, values in VOCABULARIES.items()
-    ]
-    layout = FeatureLayout.build(sizes, ["price"])
+    features, layout, raw = shop(VOCABULARIES)
     config = DeepFMConfig(embedding_dim=16, hidden_units=(64, 32), embedding_stddev=0.05)
     checkpoint = Checkpoint(build_deepfm(layout, config), layout, config)
-    constants = PreprocessingConstants(VOCABULARIES, {"price": MEAN}, {"price": STD}, {})
-    content = to_tflite(checkpoint, RawFeatures(features, constants, layout))
-    about = {"features": [column.entry() for column in features.raw_columns]}
-    write_version(str(folder / "pushed"), {"model.tflite": content}, {"model": about})
+    push(folder / "pushed", checkpoint, features, raw)
     sys.path.append(peers)
     import tf2onnx
 
     tf2onnx.convert.from_keras(checkpoint.model, output_path=str(folder / "model.onnx"))
-    fields = [
-        {
-            "name": field.name,
-            "length": field.length,
-            "missing": field.missing_row,
-            "unseen": field.oov_row,
-            "rows": {v: field.offset + 2 + k for k, v in enumerate(VOCABULARIES[field.name])},
-        }
-        for field in layout.fields
-    ]
-    encoder = {"fields": fields, "mean": MEAN, "std": STD}
-    (folder / "encoder.json").write_text(json.dumps(encoder))
+    write_encoder(folder, layout)
 
 
 def bodies(path: str, rows: int, random: np.random.Generator) -> Iterator[dict[str, Any]]:
     """What is sent, again and again."""
-
-    def row() -> dict[str, Any]:
-        return {
-            "user": f"u{random.integers(USERS * 1.1)}",  # some are unseen
-            "item": int(random.integers(1, ITEMS)),
-            "category": f"c{random.integers(30)}",
-            "device": ["phone", "tablet", None][random.integers(3)],
-            "hour": int(random.integers(24)),
-            "tags": [f"tag{k}" for k in random.integers(0, 50, random.integers(5))],
-            "price": None if random.random() < 0.1 else round(float(random.gamma(2, 10)), 2),
-        }
-
     for _ in range(BODIES):
-        some = [row() for _ in range(rows)]
+        some = [row(random, ITEMS) for _ in range(rows)]
         if path == "/score":
             yield {"rows": some}
         else:

@@ -32,8 +32,10 @@ FIGURES = {
     "gzip_bytes": ("gzipped", "{:,.0f}"),
     "latency_512_us": ("us/row, batch 512", "{:.2f}"),
 }
-PACKAGES = ("tfx", "tensorflow", "tf-keras", "tensorflow-model-analysis", "apache-beam", "kfp")
-PACKAGES += ("protobuf", "numpy", "pyarrow", "duckdb", "ai-edge-litert")
+PACKAGES = (
+    *("tfx", "tensorflow", "tf-keras", "tensorflow-model-analysis", "apache-beam", "kfp"),
+    *("protobuf", "numpy", "pyarrow", "duckdb", "ai-edge-litert"),
+)
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Ranking candidates for one user: a history that is encoded once against one a candidate.
 
-    python benchmarks/top_k.py [--items 10000] [--before <checkout>] [--json <file>]
+    python -m benchmarks.top_k [--items 10000] [--before <checkout>] [--json <file>]
 
 Exports calibrated int8 files of a DeepFM with a history of 20 events, for each encoder, and times
 them in turns on one thread. Rows are generated and weights are random: they do not matter to speed.
@@ -212,20 +212,21 @@ def measured(encoder: str, folder: str, before: str | None, items: int, rounds: 
     once = generated(items, users=1)
     repeated = {n: np.repeat(v, items, axis=0) if len(v) == 1 else v for n, v in once.items()}
     scores = [now[0].score(rows, SERVING_RAW) for rows in (once, repeated)]
-    np.testing.assert_array_equal(*scores)
+    np.testing.assert_array_equal(scores[0], scores[1])
     many = f"{items:,} candidates"
-    ways = (calls(now, rows, SERVING_RAW) for rows in (repeated, once))
-    result = [compared(f"{many}: repeated / once", *ways, rounds)]
+    first, second = (calls(now, rows, SERVING_RAW) for rows in (repeated, once))
+    result = [compared(f"{many}: repeated / once", first, second, rounds)]
     if before:
-        ways = (calls(files, once, SERVING_RAW) for files in (now, then))
-        result.append(compared(f"{many}: now / before", *ways, rounds))
+        first, second = (calls(files, once, SERVING_RAW) for files in (now, then))
+        result.append(compared(f"{many}: now / before", first, second, rounds))
         for count in (1, TOGETHER):
             for signature in (SERVING_RAW, SERVING_DEFAULT):
                 is_raw = signature == SERVING_RAW
                 rows = generated(count, count) if is_raw else inputs(now[0], count)
-                ways = (calls(files, rows, signature, MANY // count) for files in (now, then))
+                times = MANY // count
+                first, second = (calls(files, rows, signature, times) for files in (now, then))
                 what = f"{count} users, {signature}: now / before"
-                result.append(compared(what, *ways, rounds))
+                result.append(compared(what, first, second, rounds))
     return result
 
 
@@ -270,7 +271,19 @@ def main() -> int:
     ]
     print(table(["encoder", "", "ms", "ms", "ratio", "by round"], rows))
     if arguments.json:
-        pathlib.Path(arguments.json).write_text(json.dumps(figures, indent=1), encoding="utf-8")
+        from benchmarks.report import Figure  # an earlier checkout, which exports, has none
+        from benchmarks.report import write as write_report
+
+        write_report(
+            arguments.json,
+            "top_k",
+            [
+                Figure(f"{encoder}: {each['what']}", second, first, each["ratio"], "ms")
+                for encoder, comparisons in figures.items()
+                for each in comparisons
+                for first, second in [each["milliseconds"]]
+            ],
+        )
     return 0
 
 

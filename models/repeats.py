@@ -12,6 +12,9 @@ def twice(names: Iterable[str]) -> list[str]:
     Args:
       names: However many: it takes one pass.
 
+    Returns:
+      Nothing where all differ.
+
     Example:
         >>> twice(["user", "item", "hour", "user"])
         ['user']

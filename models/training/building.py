@@ -13,7 +13,7 @@ import tf_keras as keras
 from ranklite.models.architectures import family, file_limit
 from ranklite.models.architectures.family import FamilySettings
 from ranklite.models.features.layout import FeatureLayout
-from ranklite.models.training import runtime, sharded
+from ranklite.models.training import peers, runtime, sharded
 from ranklite.models.training.config import TrainingConfig
 from ranklite.models.training.lazy_adam import local
 
@@ -37,11 +37,7 @@ def _multi_worker() -> tf.distribute.Strategy:
 
 def is_chief(model: keras.Model) -> bool:
     """Whether this process is the one of its cluster that writes what was trained."""
-    resolver = model.distribute_strategy.cluster_resolver
-    if resolver is None or not resolver.cluster_spec():
-        return True
-    spec = resolver.cluster_spec().as_dict()
-    return (resolver.task_type, resolver.task_id) == ("chief" if "chief" in spec else "worker", 0)
+    return peers.place(model.distribute_strategy).rank == 0
 
 
 @contextmanager

@@ -64,14 +64,16 @@ class Validation(keras.callbacks.Callback):
         self._epoch = 0
         self._rows, self._best_from = rows, best_from
         self._waited = 0
-        self._started = 0.0
+        self._started: float | None = None
+        self._before = 0.0  # seconds that an earlier run spent in the epoch that goes on
         self.best: dict[str, float] = {}
         self.best_epoch = -1
         self.weights: list[npt.NDArray[np.float32]] = []
         self.train_seconds = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._epoch, self._started = epoch, time.monotonic()
+        self._epoch, self._started = epoch, time.monotonic() - self._before
+        self._before = 0.0
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         if not math.isfinite(logs["loss"]):
@@ -85,11 +87,16 @@ class Validation(keras.callbacks.Callback):
         return TrainingFailed(f"{what}: lower learning_rate (it is {rate}){cause}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        seconds = time.monotonic() - self._started
+        seconds = self._under_way()
+        self._started = None
         self.train_seconds += seconds
         with self._averaged():
             measured = self._measure()
             self._note(epoch, logs, measured, seconds)
+
+    def _under_way(self) -> float:
+        """Seconds of the epoch that goes on; 0 between two."""
+        return 0.0 if self._started is None else time.monotonic() - self._started
 
     @contextlib.contextmanager
     def _averaged(self) -> Iterator[None]:
@@ -144,13 +151,14 @@ class Validation(keras.callbacks.Callback):
 
     def state(self) -> Arrays:
         numbers = {"waited": self._waited, "epoch": self.best_epoch, "seconds": self.train_seconds}
+        numbers["before"] = self._under_way()
         figures = {f"best/{name}": value for name, value in self.best.items()}
         weights = {f"weights/{k}": weight for k, weight in enumerate(self.weights)}
         return {name: np.asarray(v) for name, v in {**numbers, **figures, **weights}.items()}
 
     def resume(self, state: Arrays) -> None:
         self._waited, self.best_epoch = int(state["waited"]), int(state["epoch"])
-        self.train_seconds = float(state["seconds"])
+        self.train_seconds, self._before = float(state["seconds"]), float(state["before"])
         best = (name for name in state if name.startswith("best/"))
         self.best = {name.removeprefix("best/"): float(state[name]) for name in best}
         weights = sum(name.startswith("weights/") for name in state)
@@ -197,24 +205,25 @@ class Steps(keras.callbacks.Callback):
         self._epochs, self._steps, self._rows = training.epochs, steps, rows
         self._may_stop = training.patience < training.epochs
         self._epoch = 0
-        self._first = 0.0
+        self._first: tuple[int, float] | None = None  # step and time that the rate counts from
         self._auc: dict[str, float] = {}
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._epoch = epoch
+        self._epoch, self._first = epoch, None
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         if not progress.reported():
             return
         now = time.monotonic()
-        if not batch:
-            self._first = now  # the first step waits for the shuffle buffer and for tracing
+        if self._first is None:  # the first step waits for the shuffle buffer and for tracing
+            self._first = batch, now
+        steps, seconds = batch - self._first[0], now - self._first[1]
         last = batch + 1 == self._steps
         progress.report(
             f"epoch {self._epoch + 1}/{self._epochs}, "
             + ("validating" if last else f"step {batch + 1}/{self._steps}"),
             (self._epoch * self._steps + batch + 1) / (self._epochs * self._steps),
-            rows_per_second=batch * self._rows / (now - self._first) if batch else None,
+            rows_per_second=steps * self._rows / seconds if steps else None,
             figures={"loss": logs["loss"], **self._auc},
             at_most=self._may_stop,
         )

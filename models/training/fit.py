@@ -14,7 +14,7 @@ import tf_keras as keras
 from ranklite.models import progress
 from ranklite.models.evaluation import metrics
 from ranklite.models.features.layout import FeatureLayout
-from ranklite.models.training import data, resume, rules, runtime, sharded, suspects
+from ranklite.models.training import checkpoints, data, resume, rules, runtime, sharded, suspects
 from ranklite.models.training.building import as_float32, build, is_chief, strategy
 from ranklite.models.training.callbacks import Cosine, Steps, TrainingFailed, Validation
 from ranklite.models.training.config import TrainingConfig
@@ -199,29 +199,32 @@ def fit(
         ranking.compile(chosen)
         # Made by the first step instead, it would be traced once more without making them.
         ranking.optimizer._create_all_weights(ranking.trainable_variables)
-    checkpoints = resume.Checkpoints(
-        resume.next_path() if training.strategy == "none" else None,
+    tables = sharded.shards(model).values()
+    kept = checkpoints.Checkpoints(
+        resume.next_path(),
+        model.distribute_strategy,
         [
             *model.weights,
             *_variables(ranking.optimizer),
             ranking.optimizer.lr,
             *(average.variables if average is not None else ()),
-            *drawn,
+            *(variable for shard in tables for variable in (shard.values, *shard.slots.values())),
         ],
+        drawn,
         [part for part in everything if isinstance(part, resume.Resumable)],
     )
-    checkpoints.resume()
-    for _ in range(checkpoints.epochs):
-        iter(batches)  # each pass has an order of its own, drawn when it begins
-    if not checkpoints.ended and checkpoints.epochs < training.epochs:
+    kept.resume()
+    if not kept.ended and kept.epochs < training.epochs:
+        ranking.first_step = kept.steps
         ranking.fit(
-            batches,
-            initial_epoch=checkpoints.epochs,
+            kept.remaining(batches, training.epochs),
+            initial_epoch=kept.epochs,
             epochs=training.epochs,
-            callbacks=[*everything, checkpoints],
+            steps_per_epoch=steps,
+            callbacks=[*everything, kept],
             verbose=1 if sys.stdout.isatty() and not progress.reported() else 0,
         )
-    history = checkpoints.history
+    history = kept.history
     if keep_best and validation.weights:
         sharded.set_weights(model, validation.weights)
         final, best_epoch = validation.best, validation.best_epoch + 1

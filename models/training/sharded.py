@@ -27,6 +27,7 @@ import numpy.typing as npt
 import tensorflow as tf
 import tf_keras as keras
 
+from ranklite.models.training import peers
 from ranklite.models.training.lazy_adam import LazyAdam
 
 _CHUNK = 65_536  # rows of a worker that are collected at a time
@@ -182,13 +183,7 @@ def divided(model: keras.Model, strategy: tf.distribute.Strategy) -> keras.Model
       model: A plain model, the same in each worker.
       strategy: Of the workers, with one device each.
     """
-    resolver = strategy.cluster_resolver
-    tasks = [
-        (kind, k)
-        for kind in ("chief", "worker")
-        for k in range(len(resolver.cluster_spec().as_dict().get(kind, ())))
-    ]
-    rank, of = tasks.index((resolver.task_type, resolver.task_id)), len(tasks)
+    rank, of = peers.place(strategy)
     held = {
         layer.name: Shard(layer.get_weights()[0], rank, of)
         for layer in model.layers

@@ -23,12 +23,16 @@ class RankingModel(tfrs.Model):
     Args:
       logits: From features to the logit z [B, 1].
       average: Takes part in every step, where weights are averaged.
+
+    Attributes:
+      first_step: Which step of its first epoch `fit` begins with: not 0 where a training resumes.
     """
 
     def __init__(self, logits: keras.Model, average: WeightAverage | None = None) -> None:
         super().__init__()
         self.logits = logits
         self._average = average
+        self.first_step = 0
         self._gradient_norm = keras.metrics.Mean("gradient_norm")
         self.task = tfrs.tasks.Ranking(
             loss=keras.losses.BinaryCrossentropy(
@@ -80,3 +84,13 @@ class RankingModel(tfrs.Model):
             zip(gradients, weights, strict=True), experimental_aggregate_gradients=False
         )
         return {metric.name: metric.result() for metric in self.metrics}
+
+    def _maybe_load_initial_counters_from_ckpt(
+        self, steps_per_epoch: int, initial_epoch: int
+    ) -> tuple[int, int]:
+        """The epoch and the step that `fit` begins with: `fit` asks its model, but has no argument.
+
+        Keras's own way here is for its `BackupAndRestore`, which knows neither of our order of rows
+        nor of our callbacks.
+        """
+        return initial_epoch, self.first_step

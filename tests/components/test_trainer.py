@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -25,8 +26,8 @@ from ranklite.models.architectures.deepfm import DeepFMConfig
 from ranklite.models.architectures.file_limit import FileTooLarge
 from ranklite.models.compression.file_size import Expected
 from ranklite.models.features.feature_set import FeatureSet
+from ranklite.models.training import checkpoints
 from ranklite.models.training import fit as training
-from ranklite.models.training import resume
 from ranklite.models.training.config import TrainingConfig
 
 FEATURES = FeatureSet.model_validate({"features": [{"kind": "categorical", "name": "user"}]})
@@ -173,8 +174,8 @@ def test_a_killed_training_resumes_and_a_strangers_does_not(
     tmp_path: pathlib.Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(resume, "LEAST_SECONDS", 0.0)
-    monkeypatch.setattr(resume, "MOST_SHARE", 1e9)
+    monkeypatch.setattr(checkpoints, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "MOST_SHARE", 1e9)
     began: list[int] = []
     fit, last = training.fit, [1]
 
@@ -227,11 +228,21 @@ def test_pattern_without_files_is_named(fn_args: Any) -> None:
 
 
 WORKER = """
-import json, sys, types
+import functools, json, os, signal, sys, types
 import tensorflow as tf
+import tf_keras as keras
 from ranklite.components.trainer import module
 from ranklite.models.features.layout import FeatureLayout
-arguments, layout = json.loads(sys.argv[1])
+from ranklite.models.training import checkpoints, fit
+arguments, layout, kill = json.loads(sys.argv[1])
+checkpoints.LEAST_SECONDS, checkpoints.MOST_SHARE, checkpoints.LOOK_STEPS = 0.0, 1e9, 2
+
+class Kill(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if self.model.optimizer.iterations == kill:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+fit.fit = functools.partial(fit.fit, callbacks=[Kill()])
 
 def read(folder, features):
     tf.constant(1) + 1  # as reading a graph does: strategies want to be there before
@@ -242,8 +253,20 @@ module.run_fn(types.SimpleNamespace(**arguments))
 """
 
 
-def train_in_processes(clicks: Any, arguments: SimpleNamespace, workers: int) -> Checkpoint:
-    """Runs the Trainer's function once a worker, each in a process of its own."""
+def train_in_processes(
+    clicks: Any, arguments: SimpleNamespace, workers: int, kill: int = -1
+) -> list[int]:
+    """Runs the Trainer's function once a worker, each in a process of its own.
+
+    Args:
+      clicks: The data.
+      arguments: Of the function.
+      workers: How many.
+      kill: Step after which they kill themselves.
+
+    Returns:
+      How each process ended; all are killed where one did not end well.
+    """
     cluster = {"worker": [f"localhost:{port}" for port in free_ports(workers)]}
     processes = []
     for index in range(workers):
@@ -252,9 +275,11 @@ def train_in_processes(clicks: Any, arguments: SimpleNamespace, workers: int) ->
             subprocess.Popen(
                 [
                     sys.executable,
+                    "-X",
+                    "faulthandler",
                     "-c",
                     WORKER,
-                    json.dumps([vars(arguments), clicks.layout.to_dict()]),
+                    json.dumps([vars(arguments), clicks.layout.to_dict(), kill]),
                 ],
                 env={**os.environ, "TF_CONFIG": json.dumps(settings), "TF_USE_LEGACY_KERAS": "1"},
                 stdout=subprocess.PIPE,
@@ -273,11 +298,11 @@ def train_in_processes(clicks: Any, arguments: SimpleNamespace, workers: int) ->
 
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         printed = list(pool.map(printed_by, processes))
-    assert [process.returncode for process in processes] == [0] * workers, printed
-    return Checkpoint.load(arguments.serving_model_dir)
+    codes = [process.returncode for process in processes]
+    assert set(codes) <= {0, -signal.SIGKILL}, printed
+    return codes
 
 
-@pytest.mark.e2e
 @pytest.mark.slow
 @pytest.mark.parametrize(("count", "shard_tables"), [(2, False), (2, True), (4, True)])
 def test_workers_train_the_model_of_one(
@@ -296,8 +321,33 @@ def test_workers_train_the_model_of_one(
         }
         fn_args.serving_model_dir = str(tmp_path / f"{workers}")
         fn_args.model_run_dir = str(tmp_path / f"{workers}-logs")
-        trained.append(train_in_processes(clicks, fn_args, workers))
+        assert train_in_processes(clicks, fn_args, workers) == [0] * workers
+        trained.append(Checkpoint.load(fn_args.serving_model_dir))
     assert trained[1].metrics["steps"] == trained[0].metrics["steps"] > 0
     assert trained[1].metrics["log_loss"] == pytest.approx(trained[0].metrics["log_loss"], abs=1e-5)
     for one, two in zip(*(c.model.get_weights() for c in trained), strict=True):
         np.testing.assert_allclose(one, two, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.fault("workers of a training are killed", "resumed; the same weights bit by bit")
+def test_workers_that_were_killed_resume(clicks: Any, fn_args: Any, tmp_path: pathlib.Path) -> None:
+    settings = TrainingConfig(
+        batch_size=256,
+        epochs=2,
+        learning_rate=0.05,
+        strategy="multi_worker",
+        shard_tables=True,
+    )
+    fn_args.custom_config["training"] = settings.model_dump_json()
+    weights = []
+    for place, kills in (("undisturbed", (-1,)), ("killed", (12, -1))):
+        for kill in kills:
+            fn_args.serving_model_dir = str(tmp_path / place / f"{kill}")
+            fn_args.model_run_dir = str(tmp_path / place / "model_run" / f"{kill}")
+            codes = train_in_processes(clicks, fn_args, 2, kill)
+            assert codes == ([0, 0] if kill < 0 else [-signal.SIGKILL] * 2)
+        assert unfinished.FOLDER not in os.listdir(tmp_path / place / "model_run")
+        weights.append(Checkpoint.load(fn_args.serving_model_dir).model.get_weights())
+    for one, two in zip(*weights, strict=True):
+        np.testing.assert_array_equal(one, two)

@@ -19,8 +19,8 @@ from ranklite.models.architectures.deepfm import DeepFMConfig
 from ranklite.models.compression.recipe import apply
 from ranklite.models.compression.technique import Setting
 from ranklite.models.compression.techniques import from_json
+from ranklite.models.training import checkpoints, in_memory, resume
 from ranklite.models.training import fit as training
-from ranklite.models.training import in_memory, resume
 from ranklite.models.training.config import TrainingConfig
 from ranklite.models.training.splits import Splits
 
@@ -28,21 +28,28 @@ MODEL = DeepFMConfig(
     embedding_dim=4, hidden_units=(16,), embedding_stddev=0.1, dropout=0.3, batch_norm=True
 )
 
-# Kills itself as an eviction would, without a last word, once epoch `argv[3]` is kept.
+# Kills itself as an eviction would, without a last word, in the third step after epoch `argv[3]`.
 KILLED = """
-import os, signal, sys, json
+import functools, os, signal, sys, json
 import numpy as np
+import tensorflow as tf
 from ranklite.models.architectures.deepfm import DeepFMConfig
 from ranklite.models.features.layout import FeatureLayout
-from ranklite.models.training import fit as training, in_memory, resume
+from ranklite.models.training import checkpoints, fit as training, in_memory, resume
 from ranklite.models.training.config import TrainingConfig
 import tf_keras as keras
 
 folder, place, kill, files = sys.argv[1], sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4])
-resume.LEAST_SECONDS, resume.MOST_SHARE = 0.0, 1e9
+checkpoints.LEAST_SECONDS, checkpoints.MOST_SHARE = 0.0, 1e9
+checkpoints.LOOK_STEPS = files["look"]
 layout = FeatureLayout.build([("user", 1, 40), ("item", 1, 30), ("tags", 3, 6)], ["x"])
 model = DeepFMConfig.model_validate_json(files["model"])
 settings = TrainingConfig.model_validate_json(files["training"])
+if settings.strategy == "mirrored":
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    devices = [device.name for device in tf.config.list_logical_devices("CPU")]
+    tf.distribute.MirroredStrategy = functools.partial(tf.distribute.MirroredStrategy, devices)
 
 class Kill(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
@@ -72,18 +79,21 @@ def run(folder: pathlib.Path, place: str, kill: int, given: dict[str, Any]) -> i
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "changes",
+    ("look", "changes"),
     [
-        {"schedule": "cosine", "ema": 0.9, "oov_rate": 0.1},
-        {"schedule": "plateau", "patience": 5, "embedding_l2": 0.01},
+        (50, {"schedule": "cosine", "ema": 0.9, "oov_rate": 0.1}),
+        (50, {"schedule": "plateau", "patience": 5, "embedding_l2": 0.01}),
+        (2, {"schedule": "cosine", "ema": 0.9, "oov_rate": 0.1}),
+        (2, {"strategy": "mirrored", "oov_rate": 0.1}),
     ],
 )
 @pytest.mark.fault("a training is killed twice", "resumed; the same weights bit by bit")
 def test_a_killed_training_gives_the_weights_of_an_undisturbed_one(
-    clicks: Any, tmp_path: pathlib.Path, changes: dict[str, Any]
+    clicks: Any, tmp_path: pathlib.Path, look: int, changes: dict[str, Any]
 ) -> None:
     settings = TrainingConfig(batch_size=256, epochs=5, learning_rate=0.05, **changes)
     given = {
+        "look": look,
         "train": clicks.train,
         "eval": clicks.eval,
         "model": MODEL.model_dump_json(),
@@ -138,9 +148,9 @@ class Interrupt(keras.callbacks.Callback):
 
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every epoch leaves a checkpoint."""
-    monkeypatch.setattr(resume, "LEAST_SECONDS", 0.0)
-    monkeypatch.setattr(resume, "MOST_SHARE", 1e9)
+    """Every look at the clock leaves a checkpoint."""
+    monkeypatch.setattr(checkpoints, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "MOST_SHARE", 1e9)
 
 
 def trained(clicks: Any, settings: TrainingConfig, *callbacks: Any) -> list[np.ndarray]:
@@ -149,6 +159,13 @@ def trained(clicks: Any, settings: TrainingConfig, *callbacks: Any) -> list[np.n
     return model.get_weights()
 
 
+@pytest.mark.parametrize(
+    ("look", "said"),
+    [
+        (50, "training resumes from epoch 2, which an earlier run finished"),
+        (2, "training resumes from step 2 of epoch 3"),
+    ],
+)
 @pytest.mark.parametrize(("held", "shuffled"), [(True, 2000), (False, 2000), (False, 700)])
 def test_resumes_with_rows_in_memory_and_with_rows_that_are_read(
     clicks: Any,
@@ -158,21 +175,24 @@ def test_resumes_with_rows_in_memory_and_with_rows_that_are_read(
     caplog: pytest.LogCaptureFixture,
     held: bool,
     shuffled: int,
+    look: int,
+    said: str,
 ) -> None:
     in_memory.clear()
+    monkeypatch.setattr(checkpoints, "LOOK_STEPS", look)
     if not held:
         monkeypatch.setattr(in_memory, "MOST_BYTES", 100)
     settings = TrainingConfig(batch_size=256, epochs=3, learning_rate=0.05, shuffle_rows=shuffled)
     undisturbed = trained(clicks, settings)
     folder = tmp_path / "work"
-    caplog.set_level("INFO", resume.__name__)
+    caplog.set_level("INFO", checkpoints.__name__)
     with pytest.raises(Interrupted), resume.kept(str(folder)):
         trained(clicks, settings, Interrupt(2))
     assert os.listdir(folder) == ["1.npz"]
     with resume.kept(str(folder)):
         resumed = trained(clicks, settings)
-    said = [record.getMessage() for record in caplog.records if record.name == resume.__name__]
-    assert said == ["training resumes from epoch 2, which an earlier run finished"]
+    told = [record.getMessage() for record in caplog.records if record.name == checkpoints.__name__]
+    assert told == [said]
     assert not folder.exists()
     for one, two in zip(undisturbed, resumed, strict=True):
         np.testing.assert_array_equal(one, two)
@@ -255,6 +275,8 @@ def test_so_does_a_fine_tuning(
     always: None,
     name: str,
 ) -> None:
+    """Also from the middle of an epoch."""
+    monkeypatch.setattr(checkpoints, "LOOK_STEPS", 2)
     settings = TrainingConfig(batch_size=256, epochs=1, learning_rate=0.05)
     model = training.build(clicks.layout, MODEL, settings)
     checkpoint = Checkpoint(model, clicks.layout, MODEL)

@@ -106,8 +106,12 @@ def spark_cluster(folder: pathlib.Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def ray_cluster() -> Iterator[str]:
-    """Two nodes of one CPU each; yields the head's address."""
+def ray_cluster(client_port: int | None = None) -> Iterator[str]:
+    """Two nodes of one CPU each; yields the head's address.
+
+    Args:
+      client_port: Of the head's server for Ray's client; None starts none.
+    """
     with _changed(RAY_USAGE_STATS_ENABLED="0", PYTHONPATH=_environment()["PYTHONPATH"]):
         import ray
         from ray.cluster_utils import Cluster
@@ -117,7 +121,8 @@ def ray_cluster() -> Iterator[str]:
             "object_store_memory": 80 << 20,
             "include_dashboard": False,
         }
-        cluster = Cluster(initialize_head=True, head_node_args=node)
+        client = {"ray_client_server_port": client_port} if client_port else {}
+        cluster = Cluster(initialize_head=True, head_node_args={**node, **client})
         try:
             cluster.add_node(num_cpus=1, object_store_memory=80 << 20)
             cluster.wait_for_nodes(START_SECONDS)
@@ -125,6 +130,46 @@ def ray_cluster() -> Iterator[str]:
         finally:
             ray.shutdown()  # who is connected to a node may not remove it
             cluster.shutdown()
+
+
+def lacks_namespaces() -> str | None:
+    """Why no process here can be kept from seeing a folder; None where one can."""
+    try:
+        subprocess.run([*_unshare(), "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        return f"no namespaces of mounts and processes: {error}"
+    return None
+
+
+def _unshare() -> list[str]:
+    """A command's beginning: mounts and processes of its own, which end with it."""
+    user = [] if os.geteuid() == 0 else ["--map-root-user"]
+    return ["unshare", *user, "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+
+
+@contextlib.contextmanager
+def ray_cluster_elsewhere(hidden: pathlib.Path, log: pathlib.Path) -> Iterator[str]:
+    """Two nodes that do not see a folder of this machine; yields the address for Ray's client.
+
+    Args:
+      hidden: What they see empty: what is a pod's own.
+      log: Receives what they print.
+    """
+    [port] = free_ports(1)
+    code = (
+        "import signal\n"
+        "from tests.engine_clusters import ray_cluster\n"
+        f"with ray_cluster({port}):\n"
+        "    print('they run', flush=True)\n"
+        "    signal.pause()\n"
+    )
+    hide = ["sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(hidden)]
+    command = [*_unshare(), *hide, sys.executable, "-c", code]
+    with _running(command, log, _environment()) as process:
+        until(lambda: "they run" in log.read_text() or process.poll() is not None)
+        if process.poll() is not None:
+            raise RuntimeError(log.read_text(errors="replace")[-2000:])
+        yield f"ray://127.0.0.1:{port}"
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -49,7 +50,10 @@ def _environment(**more: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _running(
-    command: list[str], log: pathlib.Path, environment: Mapping[str, str]
+    command: list[str],
+    log: pathlib.Path,
+    environment: Mapping[str, str],
+    end: signal.Signals = signal.SIGTERM,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process that ends with the context, or with this one."""
     with log.open("wb") as file:
@@ -59,7 +63,7 @@ def _running(
     try:
         yield process
     finally:
-        process.terminate()
+        process.send_signal(end)
         try:
             process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -165,7 +169,7 @@ def ray_cluster_elsewhere(hidden: pathlib.Path, log: pathlib.Path) -> Iterator[s
     )
     hide = ["sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(hidden)]
     command = [*_unshare(), *hide, sys.executable, "-c", code]
-    with _running(command, log, _environment()) as process:
+    with _running(command, log, _environment(), signal.SIGKILL) as process:
         until(lambda: "they run" in log.read_text() or process.poll() is not None)
         if process.poll() is not None:
             raise RuntimeError(log.read_text(errors="replace")[-2000:])

@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -152,28 +153,30 @@ def _unshare() -> list[str]:
 
 
 @contextlib.contextmanager
-def ray_cluster_elsewhere(hidden: pathlib.Path, log: pathlib.Path) -> Iterator[str]:
-    """Two nodes that do not see a folder of this machine; yields the address for Ray's client.
+def elsewhere(cluster: str, hidden: pathlib.Path, log: pathlib.Path) -> Iterator[str]:
+    """A cluster that does not see a folder of this machine; yields its address.
 
     Args:
-      hidden: What they see empty: what is a pod's own.
-      log: Receives what they print.
+      cluster: One of the contexts above, as it is called.
+      hidden: What the cluster sees empty: what is a pod's own.
+      log: Receives what it prints.
     """
-    [port] = free_ports(1)
     code = (
-        "import signal\n"
-        "from tests.engine_clusters import ray_cluster\n"
-        f"with ray_cluster({port}):\n"
-        "    print('they run', flush=True)\n"
+        "import pathlib, signal\n"
+        "from tests.engine_clusters import *\n"
+        f"with {cluster} as address:\n"
+        "    print('it runs at', address, flush=True)\n"
         "    signal.pause()\n"
     )
     hide = ["sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(hidden)]
     command = [*_unshare(), *hide, sys.executable, "-c", code]
     with _running(command, log, _environment(), signal.SIGKILL) as process:
-        until(lambda: "they run" in log.read_text() or process.poll() is not None)
-        if process.poll() is not None:
+        runs = re.compile(r"^it runs at (.+)$", re.MULTILINE)
+        until(lambda: runs.search(log.read_text()) or process.poll() is not None)
+        found = runs.search(log.read_text())
+        if not found:
             raise RuntimeError(log.read_text(errors="replace")[-2000:])
-        yield f"ray://127.0.0.1:{port}"
+        yield found[1]
 
 
 @contextlib.contextmanager
@@ -210,7 +213,7 @@ def script(code: str | pathlib.Path, log: pathlib.Path) -> Any:
     return _running([sys.executable, *given], log, _environment())
 
 
-def until(true: Callable[[], bool], seconds: float = START_SECONDS) -> None:
+def until(true: Callable[[], object], seconds: float = START_SECONDS) -> None:
     """Waits.
 
     Raises:

@@ -81,11 +81,11 @@ def opened(volume: str) -> Iterator[SharedFolder]:
     made = SharedFolder(tempfile.mkdtemp(dir=volume, prefix=PREFIX))
     alive = pathlib.Path(made.path, ALIVE)
     alive.touch()
-    _remove_left(volume, alive.stat().st_mtime)
     ended = threading.Event()
     beat = threading.Thread(target=_beat, args=(alive, ended), daemon=True)
     beat.start()
     try:
+        _remove_left(volume, _touched(alive))
         yield made
     finally:
         ended.set()

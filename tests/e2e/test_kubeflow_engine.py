@@ -1,15 +1,16 @@
-"""A cluster of Ray works for tasks on Kubeflow, whose own disks its workers do not see."""
+"""Clusters of Ray and Spark work for tasks on Kubeflow, whose own disks they do not see."""
 
 from __future__ import annotations
 
 import contextlib
 import pathlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
 
 import pytest
 import yaml
 
+from ranklite.components.trainer.workers import free_ports
 from ranklite.pipeline.config.run_config import load_config
 from ranklite.pipeline.kubeflow import storage
 from ranklite.pipeline.kubeflow.compiler import compile_pipeline
@@ -26,44 +27,40 @@ NEVER_EQUAL = {
     "transform_graph/transform_fn/saved_model.pb",
     "transform_graph/transform_fn/fingerprint.pb",
 }
-LACKS = engine_clusters.lacks_ray() or engine_clusters.lacks_namespaces()
+
+Files: TypeAlias = dict[str, dict[str, bytes]]  # of each task's artifacts
+Settings: TypeAlias = dict[str, Any]
 
 
-class Place:
-    """Object storage with three nights, pods, and a cluster that sees no pod's disk.
+class Kubeflow:
+    """Object storage with two nights, and pods.
 
     Attributes:
-      claim: The volume that pods and workers see.
-      disks: Where the pods' disks are.
-      backend: Runs tasks.
+      claim: A volume that all see.
+      disks: Where the pods' disks are, which no cluster sees.
     """
 
-    def __init__(self, folder: pathlib.Path, backend: Backend, ray: str) -> None:
-        self._folder, self.backend, self._ray = folder, backend, ray
+    def __init__(self, folder: pathlib.Path, backend: Backend) -> None:
+        self._folder, self._backend = folder, backend
         self.claim, self.disks = folder / "claim", folder / "disks"
 
-    def run(self, volume: pathlib.Path | None) -> dict[str, dict[str, bytes]]:
+    def run(self, engine: Settings | None = None, volume: pathlib.Path | None = None) -> Files:
         """Runs the tasks that an engine works for, and those before them.
 
         Args:
-          volume: Shared with the workers of Ray; None takes no engine.
-
-        Returns:
-          Files of each task's artifacts.
+          engine: Its settings.
+          volume: Shared with its workers.
         """
-        kubeflow: dict[str, Any] = {
-            "image": "ranklite:test",
-            "pipeline_root": "s3://bucket/root",
-            "data": "s3://bucket/logs",
-        }
-        settings = nightly.settings(**kubeflow)
-        if volume:
+        settings = nightly.settings(
+            image="ranklite:test", pipeline_root="s3://bucket/root", data="s3://bucket/logs"
+        )
+        if engine:
+            settings["engine"] = engine
             settings["kubeflow"]["shared_volume"] = {"claim": "ranklite", "path": str(volume)}
-            settings["engine"] = {"kind": "ray", "address": self._ray}
         config, compiled = self._folder / "config.yaml", str(self._folder / "pipeline.yaml")
         config.write_text(yaml.safe_dump(settings), encoding="utf-8")
         compile_pipeline(load_config(str(config)), compiled)
-        outputs = self.backend.run(_up_to(load(compiled), ON_ENGINE))
+        outputs = self._backend.run(_up_to(load(compiled), ON_ENGINE))
         return {
             task: {
                 f"{key}/{name}": storage.read(f"{artifact['uri']}/{name}") or b""
@@ -85,41 +82,77 @@ def _up_to(document: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return document
 
 
+@contextlib.contextmanager
+def _ray(hidden: pathlib.Path, folder: pathlib.Path) -> Iterator[Settings]:
+    if why := engine_clusters.lacks_ray():
+        pytest.skip(why)
+    [port] = free_ports(1)
+    with engine_clusters.elsewhere(f"ray_cluster({port})", hidden, folder / "log"):
+        yield {"kind": "ray", "address": f"ray://127.0.0.1:{port}"}
+
+
+@contextlib.contextmanager
+def _spark(hidden: pathlib.Path, folder: pathlib.Path) -> Iterator[Settings]:
+    if why := engine_clusters.lacks_spark():
+        pytest.skip(why)
+    cluster = f"spark_cluster(pathlib.Path({str(folder)!r}))"
+    with engine_clusters.elsewhere(cluster, hidden, folder / "log") as master:
+        yield {"kind": "spark", "master": master, "options": engine_clusters.SPARK_OPTIONS}
+
+
+CLUSTERS: dict[
+    str, Callable[[pathlib.Path, pathlib.Path], contextlib.AbstractContextManager[Settings]]
+] = {"ray": _ray, "spark": _spark}
+
+
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    if LACKS:
-        pytest.skip(LACKS)
-    folder = tmp_path_factory.mktemp("engine")
-    with contextlib.ExitStack() as stack:
-        store = stack.enter_context(object_store())
-        patch = stack.enter_context(pytest.MonkeyPatch.context())
+def kubeflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubeflow]:
+    folder = tmp_path_factory.mktemp("kubeflow")
+    with object_store() as store, pytest.MonkeyPatch.context() as patch:
         for name, value in store.environment.items():
             patch.setenv(name, value)
         storage._store.cache_clear()
-        stack.callback(storage._store.cache_clear)
-        for name in ("claim", "disks"):
-            (folder / name).mkdir()
         for number in range(2):
             name, text = nightly.log(folder / "all", number)
             store.objects[f"bucket/logs/{name}"] = text.encode()
-        hidden, log = folder / "disks", folder / "ray.log"
-        address = stack.enter_context(engine_clusters.ray_cluster_elsewhere(hidden, log))
-        yield Place(folder, Backend(store, folder / "disks"), address)
+        for name in ("claim", "disks"):
+            (folder / name).mkdir()
+        yield Kubeflow(folder, Backend(store, folder / "disks"))
+    storage._store.cache_clear()
 
 
-def test_a_cluster_writes_what_a_pod_writes(place: Place) -> None:
-    ours, theirs = place.run(place.claim), place.run(None)
+@pytest.fixture(scope="module")
+def plain(kubeflow: Kubeflow) -> Files:
+    return kubeflow.run()
+
+
+@pytest.fixture(scope="module")
+def engine(
+    request: pytest.FixtureRequest, kubeflow: Kubeflow, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Settings]:
+    if why := engine_clusters.lacks_namespaces():
+        pytest.skip(why)
+    with CLUSTERS[request.param](kubeflow.disks, tmp_path_factory.mktemp("cluster")) as settings:
+        yield settings
+
+
+@pytest.mark.parametrize("engine", CLUSTERS, indirect=True)
+def test_a_cluster_writes_what_a_pod_writes(
+    engine: Settings, kubeflow: Kubeflow, plain: Files
+) -> None:
+    written = kubeflow.run(engine, kubeflow.claim)
     for task in ON_ENGINE:
-        assert ours[task].keys() == theirs[task].keys()
-        names = sorted(theirs[task].keys() - NEVER_EQUAL)
-        assert [name for name in names if ours[task][name] != theirs[task][name]] == []
+        assert written[task].keys() == plain[task].keys()
+        names = sorted(plain[task].keys() - NEVER_EQUAL)
+        assert [name for name in names if written[task][name] != plain[task][name]] == []
         assert sum(name.endswith((".gz", ".pb")) for name in names) >= 2, names
-    assert list(place.claim.iterdir()) == []
+    assert list(kubeflow.claim.iterdir()) == []
 
 
-def test_a_volume_that_workers_do_not_see_is_told(place: Place) -> None:
-    volume = place.disks / "claim"
+@pytest.mark.parametrize("engine", ["ray"], indirect=True)
+def test_a_volume_that_workers_do_not_see_is_told(engine: Settings, kubeflow: Kubeflow) -> None:
+    volume = kubeflow.disks / "claim"
     volume.mkdir()
     with pytest.raises(TaskFailed, match=r"a worker of engine\.kind: ray cannot write in .*claim"):
-        place.run(volume)
+        kubeflow.run(engine, volume)
     assert list(volume.iterdir()) == []

@@ -89,6 +89,24 @@ def test_workers_have_to_see_it(engine: Engine, seen: bool, tmp_path: pathlib.Pa
             made.check_seen(engine)
 
 
+def test_the_program_of_a_pod_gives_it_to_the_task(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def run(args: Any, beam_args: Any, task: Any, shared: str) -> None:
+        seen.append((pathlib.Path(shared).parent, pathlib.Path(shared).is_dir()))
+        raise ValueError("no rows")
+
+    monkeypatch.setattr(entrypoint, "_run_task", run)
+    given = ["--executor_class_path=x.Executor", "--json_serialized_invocation_args={}"]
+    engine = ['--engine={"kind":"local","workers":2}', f"--shared={tmp_path}"]
+    with pytest.raises(ValueError, match="no rows"):
+        entrypoint.main([*given, "--history=/none", *engine])
+    assert seen == [(tmp_path, True)]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_task_past_its_timeout_leaves_none(tmp_path: pathlib.Path) -> None:
     code = (
         "import sys, time; from ranklite.pipeline.kubeflow import entrypoint as e; "

@@ -45,8 +45,9 @@ def lacks_ray() -> str | None:
 
 def _environment(**more: str) -> dict[str, str]:
     """What workers need: this checkout and the tests."""
-    path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
-    return {**os.environ, "PYTHONPATH": path, **more}
+    # TFX imports IPython, which adds a folder with another package `tests`.
+    ours = [path for path in sys.path if path and not path.endswith("IPython/extensions")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *ours]), **more}
 
 
 @contextlib.contextmanager

@@ -6,7 +6,9 @@ import contextlib
 import importlib.util
 import os
 import pathlib
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -43,13 +45,17 @@ def lacks_ray() -> str | None:
 
 def _environment(**more: str) -> dict[str, str]:
     """What workers need: this checkout and the tests."""
-    path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
-    return {**os.environ, "PYTHONPATH": path, **more}
+    # TFX imports IPython, which adds a folder with another package `tests`.
+    ours = [path for path in sys.path if path and not path.endswith("IPython/extensions")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *ours]), **more}
 
 
 @contextlib.contextmanager
 def _running(
-    command: list[str], log: pathlib.Path, environment: Mapping[str, str]
+    command: list[str],
+    log: pathlib.Path,
+    environment: Mapping[str, str],
+    end: signal.Signals = signal.SIGTERM,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process that ends with the context, or with this one."""
     with log.open("wb") as file:
@@ -59,7 +65,7 @@ def _running(
     try:
         yield process
     finally:
-        process.terminate()
+        process.send_signal(end)
         try:
             process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -106,8 +112,12 @@ def spark_cluster(folder: pathlib.Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def ray_cluster() -> Iterator[str]:
-    """Two nodes of one CPU each; yields the head's address."""
+def ray_cluster(client_port: int | None = None) -> Iterator[str]:
+    """Two nodes of one CPU each; yields the head's address.
+
+    Args:
+      client_port: Of the head's server for Ray's client; None starts none.
+    """
     with _changed(RAY_USAGE_STATS_ENABLED="0", PYTHONPATH=_environment()["PYTHONPATH"]):
         import ray
         from ray.cluster_utils import Cluster
@@ -117,7 +127,8 @@ def ray_cluster() -> Iterator[str]:
             "object_store_memory": 80 << 20,
             "include_dashboard": False,
         }
-        cluster = Cluster(initialize_head=True, head_node_args=node)
+        client = {"ray_client_server_port": client_port} if client_port else {}
+        cluster = Cluster(initialize_head=True, head_node_args={**node, **client})
         try:
             cluster.add_node(num_cpus=1, object_store_memory=80 << 20)
             cluster.wait_for_nodes(START_SECONDS)
@@ -125,6 +136,48 @@ def ray_cluster() -> Iterator[str]:
         finally:
             ray.shutdown()  # who is connected to a node may not remove it
             cluster.shutdown()
+
+
+def lacks_namespaces() -> str | None:
+    """Why no process here can be kept from seeing a folder; None where one can."""
+    try:
+        subprocess.run([*_unshare(), "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        return f"no namespaces of mounts and processes: {error}"
+    return None
+
+
+def _unshare() -> list[str]:
+    """A command's beginning: mounts and processes of its own, which end with it."""
+    user = [] if os.geteuid() == 0 else ["--map-root-user"]
+    return ["unshare", *user, "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+
+
+@contextlib.contextmanager
+def elsewhere(cluster: str, hidden: pathlib.Path, log: pathlib.Path) -> Iterator[str]:
+    """A cluster that does not see a folder of this machine; yields its address.
+
+    Args:
+      cluster: One of the contexts above, as it is called.
+      hidden: What the cluster sees empty: what is a pod's own.
+      log: Receives what it prints.
+    """
+    code = (
+        "import pathlib, signal\n"
+        "from tests.engine_clusters import *\n"
+        f"with {cluster} as address:\n"
+        "    print('it runs at', address, flush=True)\n"
+        "    signal.pause()\n"
+    )
+    hide = ["sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(hidden)]
+    command = [*_unshare(), *hide, sys.executable, "-c", code]
+    with _running(command, log, _environment(), signal.SIGKILL) as process:
+        runs = re.compile(r"^it runs at (.+)$", re.MULTILINE)
+        until(lambda: runs.search(log.read_text()) or process.poll() is not None)
+        found = runs.search(log.read_text())
+        if not found:
+            raise RuntimeError(log.read_text(errors="replace")[-2000:])
+        yield found[1]
 
 
 @contextlib.contextmanager
@@ -161,7 +214,7 @@ def script(code: str | pathlib.Path, log: pathlib.Path) -> Any:
     return _running([sys.executable, *given], log, _environment())
 
 
-def until(true: Callable[[], bool], seconds: float = START_SECONDS) -> None:
+def until(true: Callable[[], object], seconds: float = START_SECONDS) -> None:
     """Waits.
 
     Raises:

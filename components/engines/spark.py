@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import ipaddress
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -21,10 +23,11 @@ from ranklite.components.engines.engine import (
     check_importable,
     ignore,
 )
-from ranklite.components.engines.reachable import refused
+from ranklite.components.engines.reachable import own_host, refused
 from ranklite.extras import SPARK, MissingExtra
 
 _PYTHON = "spark.pyspark.python"
+_HOST_VARIABLES = {"SPARK_LOCAL_IP", "SPARK_LOCAL_HOSTNAME"}  # what Spark takes it from
 _MASTER = r"^(local(\[.+\])?|spark://[^,:/]+:\d+(,[^,:/]+:\d+)*|yarn|k8s://.+)$"
 
 
@@ -109,8 +112,8 @@ class Spark(Engine):
 
         running = SparkContext._active_spark_context
         if running is None:
-            self._reach()
             settings = {
+                **self._reached(),
                 "spark.app.name": "ranklite",
                 "spark.task.maxFailures": ATTEMPTS,
                 "spark.ui.showConsoleProgress": False,
@@ -139,16 +142,25 @@ class Spark(Engine):
             return f"local[1,{ATTEMPTS}]"
         return re.sub(r"^local\[([^,\]]+)\]$", rf"local[\1,{ATTEMPTS}]", self.master)
 
-    def _reach(self) -> None:
-        """Raises ConnectionError where no master listens: Spark itself gives up after a minute."""
+    def _reached(self) -> dict[str, str]:
+        """Where executors find this process: of a pod no other machine knows the host's name.
+
+        Raises:
+          ConnectionError: No master listens: Spark itself gives up after a minute.
+        """
         if not self.master.startswith("spark://"):
-            return
-        why = [refused(each) for each in self.master.removeprefix("spark://").split(",")]
+            return {}
+        masters = self.master.removeprefix("spark://").split(",")
+        why = [refused(each) for each in masters]
         if all(why):
             raise ConnectionError(
                 f"engine.master: no Spark master answers at {self.master} ({why[0]}): is it "
                 "running, and is that the address that it shows on its page?"
             )
+        host = own_host(masters[why.index(None)])
+        if not _HOST_VARIABLES.isdisjoint(os.environ) or _is_loopback(host):
+            return {}
+        return {"spark.driver.host": host}
 
     def _why(self, text: str) -> str:
         """Why Spark gave up, in a line."""
@@ -191,6 +203,10 @@ def _run(
     content = attempt(work, version, task)
     finished.add([number])
     return content
+
+
+def _is_loopback(host: str) -> bool:
+    return ipaddress.ip_address(host.strip("[]")).is_loopback
 
 
 def _text(value: str | int | float | bool) -> str:

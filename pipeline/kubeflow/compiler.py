@@ -79,13 +79,7 @@ def compile_pipeline(
             f"the pipeline root {root!r} is no URI that Kubeflow keeps artifacts in: gs://, s3:// "
             "or minio://"
         )
-    if config.engine and not config.engine.on_this_machine:
-        raise NotCompilable(
-            f"engine.kind: {config.engine.kind} is not supported on Kubeflow: the workers of a "
-            "cluster do not see the folders that a pod has of its storage. Use engine: "
-            "{kind: local}, whose processes share the pod, with kubeflow.tasks for its size; or "
-            "`ranklite run` beside the cluster, with --runs in a folder that its workers see"
-        )
+    _check_shared(config, logs)
     with tempfile.TemporaryDirectory() as work:
         document = _with_plain_names(_compile(config, work, image, root, logs))
     tasks = sorted(document["root"]["dag"]["tasks"])
@@ -101,11 +95,11 @@ def compile_pipeline(
     for name in tasks:
         _configure(document, name, config.kubeflow.task(name), history)
         if config.engine and name in _ON_ENGINE:
-            _container(document, name)["args"] += [f"--engine={config.engine.model_dump_json()}"]
+            _container(document, name)["args"] += _of_engine(config)
     _refuse_templates(document)
     documents = [document]
     announce(document, config.model_dump(mode="json"))
-    if config.kubeflow.secrets:
+    if config.kubeflow.secrets or config.kubeflow.shared_volume:
         documents.append(_platform(document, config))
     text = yaml.safe_dump_all(documents, sort_keys=True)
     storage.write(path, text.encode())
@@ -183,11 +177,17 @@ def _quiet() -> Iterator[None]:
         yield
 
 
+def _label(document: dict[str, Any], name: str) -> str:
+    """The executor of a task."""
+    task = document["root"]["dag"]["tasks"][name]
+    label: str = document["components"][task["componentRef"]["name"]]["executorLabel"]
+    return label
+
+
 def _container(document: dict[str, Any], name: str) -> dict[str, Any]:
     """The container of a task."""
-    task = document["root"]["dag"]["tasks"][name]
-    label = document["components"][task["componentRef"]["name"]]["executorLabel"]
-    container: dict[str, Any] = document["deploymentSpec"]["executors"][label]["container"]
+    executors = document["deploymentSpec"]["executors"]
+    container: dict[str, Any] = executors[_label(document, name)]["container"]
     return container
 
 
@@ -238,8 +238,38 @@ def _refuse_templates(document: dict[str, Any]) -> None:
                 )
 
 
+def _check_shared(config: RunConfig, logs: str) -> None:
+    """Refuses an engine whose workers would not see what a task reads and writes."""
+    if config.engine is None or config.engine.on_this_machine:
+        return
+    volume = config.kubeflow.shared_volume
+    if volume is None:
+        raise NotCompilable(
+            f"engine.kind: {config.engine.kind} needs kubeflow.shared_volume on Kubeflow: the "
+            "workers of a cluster do not see the folders of a pod. Name a ReadWriteMany claim that "
+            "pods and workers mount under one path, kubeflow.shared_volume: {claim: ranklite, "
+            "path: /mnt/ranklite}; or use engine: {kind: local}, whose processes share the pod, "
+            "with kubeflow.tasks for its size"
+        )
+    if not storage.is_remote(logs) and not volume.holds(logs):
+        raise NotCompilable(
+            f"kubeflow.data: {logs} is a folder, and the workers of engine.kind: "
+            f"{config.engine.kind} see those in kubeflow.shared_volume.path only: put the log "
+            f"below {volume.path}, or into object storage"
+        )
+
+
+def _of_engine(config: RunConfig) -> list[str]:
+    """Arguments of a task that an engine works for."""
+    assert config.engine is not None
+    arguments = [f"--engine={config.engine.model_dump_json()}"]
+    if config.kubeflow.shared_volume and not config.engine.on_this_machine:
+        arguments.append(f"--shared={config.kubeflow.shared_volume.path}")
+    return arguments
+
+
 def _platform(document: dict[str, Any], config: RunConfig) -> dict[str, Any]:
-    """What only Kubernetes understands: secrets as environment variables."""
+    """What only Kubernetes understands: secrets as environment variables, a mounted claim."""
     secrets = [
         {
             "secretName": secret.name,
@@ -247,7 +277,14 @@ def _platform(document: dict[str, Any], config: RunConfig) -> dict[str, Any]:
         }
         for secret in config.kubeflow.secrets
     ]
-    executors = {
-        label: {"secretAsEnv": secrets} for label in document["deploymentSpec"]["executors"]
+    executors: dict[str, dict[str, Any]] = {
+        label: {"secretAsEnv": secrets} if secrets else {}
+        for label in document["deploymentSpec"]["executors"]
     }
+    if volume := config.kubeflow.shared_volume:
+        # Every release reads `constant`; the older ones do not know `pvcNameParameter`.
+        mount = {"constant": volume.claim, "mountPath": volume.path}
+        for name in _ON_ENGINE:
+            executors[_label(document, name)]["pvcMount"] = [mount]
+    executors = {label: given for label, given in executors.items() if given}
     return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}

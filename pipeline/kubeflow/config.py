@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from ranklite.models.config import Name, Strict
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _GIGABYTES = {"M": 1e-3, "G": 1.0, "T": 1e3}
+_CLAIM = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_TAKEN = ("/", "/gcs", "/s3", "/minio", "/tmp")  # by the image and by Kubeflow's launcher
 
 
 def _parse(value: Any, units: dict[str, float], examples: str) -> Any:
@@ -32,6 +35,28 @@ def _gigabytes(value: Any) -> Any:
 
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 Gigabytes = Annotated[float, BeforeValidator(_gigabytes), Field(gt=0)]
+
+
+def _a_claim(name: str) -> str:
+    if not re.fullmatch(_CLAIM, name):
+        raise ValueError(
+            f"{name!r} is no claim that Kubeflow can mount: it also names the pod's volume, so "
+            "write small letters, digits and '-', 63 at most, without a dot"
+        )
+    return name
+
+
+def _a_mount(path: str) -> str:
+    if not path.startswith("/") or ":" in path or posixpath.normpath(path) != path:
+        raise ValueError(
+            f"{path!r} is no path to mount at: write an absolute one such as /mnt/ranklite, "
+            "without '..', ':' or a slash at its end"
+        )
+    if path in _TAKEN or path.startswith(("/gcs/", "/s3/", "/minio/")):
+        raise ValueError(
+            f"{path!r} is in use in the pods: write another one, such as /mnt/ranklite"
+        )
+    return path
 
 
 class AcceleratorConfig(Strict):
@@ -81,6 +106,23 @@ class SecretConfig(Strict):
     env: dict[str, Name]
 
 
+class SharedVolumeConfig(Strict):
+    """A volume that the workers of a cluster mount too, where the cluster works for a task.
+
+    Attributes:
+      claim: Name of a PersistentVolumeClaim in the namespace of the runs, with the access mode
+        ReadWriteMany.
+      path: Where the pods mount it; the workers mount it under the same path.
+    """
+
+    claim: Annotated[str, AfterValidator(_a_claim)]
+    path: Annotated[str, AfterValidator(_a_mount)]
+
+    def holds(self, path: str) -> bool:
+        """Whether a path lies in it."""
+        return f"{posixpath.normpath(path)}/".startswith(f"{self.path}/")
+
+
 class KubeflowConfig(Strict):
     """How the pipeline runs on Kubeflow.
 
@@ -92,6 +134,8 @@ class KubeflowConfig(Strict):
       tasks: What single tasks get in place of it, key by key, by the names that `ranklite kubeflow
         compile` lists; `Trainer` stands for `Trainer-teacher-0` too.
       secrets: Secrets that every task sees.
+      shared_volume: Mounted by the tasks that an engine works for; `engine` needs it where its
+        workers are not in the pod.
     """
 
     image: str | None = None
@@ -100,6 +144,7 @@ class KubeflowConfig(Strict):
     defaults: TaskConfig = TaskConfig()
     tasks: dict[str, TaskConfig] = {}
     secrets: tuple[SecretConfig, ...] = ()
+    shared_volume: SharedVolumeConfig | None = None
 
     def task(self, node: str) -> TaskConfig:
         """What a task gets."""

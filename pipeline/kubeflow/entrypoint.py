@@ -6,7 +6,8 @@ resolvers nor folders that outlive a run. So this program
 
     1. gives input artifacts the types that the pipeline was compiled with, and leaves outputs alone
        that Kubeflow adds,
-    2. replaces URIs by the mirrored folders,
+    2. replaces URIs by the mirrored folders; where a cluster works for the task, by folders on a
+       volume that its workers see, which inputs are copied to and outputs from,
     3. adds what the task recalls from earlier runs (`pipeline.history`),
     4. fetches the files of the log that the run reads, and gives the task local folders in place of
        remote ones,
@@ -39,6 +40,7 @@ from ranklite.pipeline.history import HISTORY_PROPERTY
 from ranklite.pipeline.kubeflow import (
     failure,
     run_record,
+    shared_folder,
     storage,
     task_artifacts,
     task_folders,
@@ -61,6 +63,9 @@ def _parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     )
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="stop the task after it")
     parser.add_argument("--engine", metavar="JSON", help="what works on the parts of the log")
+    parser.add_argument(
+        "--shared", metavar="PATH", help="volume that the engine's workers mount under this path"
+    )
     parser.add_argument("--run", metavar="JSON", help="what the first task keeps of the run")
     return parser.parse_known_args(argv)
 
@@ -78,13 +83,19 @@ def main(argv: Sequence[str]) -> None:
         keep = stack.enter_context(failure.kept(task, record))
         if record:
             stack.enter_context(current(record.about))
-        stack.enter_context(used(from_json(args.engine) if args.engine else None))
+        engine = from_json(args.engine) if args.engine else None
+        stack.enter_context(used(engine))
+        shared = stack.enter_context(shared_folder.opened(args.shared)) if args.shared else None
         if args.timeout:
-            _stop_after(args.timeout, args.executor_class_path, keep)
-        _run_task(args, beam_args, task)
+            _stop_after(args.timeout, args.executor_class_path, keep, shared)
+        if engine and shared:
+            shared.check_seen(engine)
+        _run_task(args, beam_args, task, shared.path if shared else None)
 
 
-def _run_task(args: argparse.Namespace, beam_args: list[str], task: dict[str, Any]) -> None:
+def _run_task(
+    args: argparse.Namespace, beam_args: list[str], task: dict[str, Any], shared: str | None
+) -> None:
     task_artifacts.name_types(task, json.loads(args.json_serialized_inputs_spec_args or "{}"))
     task_artifacts.drop_foreign_outputs(task)
     parameters = task.get("inputs", {}).get("parameterValues", {})
@@ -94,14 +105,15 @@ def _run_task(args: argparse.Namespace, beam_args: list[str], task: dict[str, An
         slot: copy.deepcopy(task["inputs"]["artifacts"][key]["artifacts"][0])
         for slot, key in history.get("keeps", {}).items()
     }
-    uris = task_artifacts.to_mounts(task)
+    uris = task_artifacts.to_mounts(task, shared)
     task_artifacts.check_inputs(task, uris)
-    with task_folders.local_folders(parameters) as pushed_to:
+    with task_folders.local_folders(parameters, shared) as pushed_to:
         with _progress(args.executor_class_path):
             output_file = _run(args, task, beam_args)
         output = json.loads(pathlib.Path(output_file).read_text(encoding="utf-8"))
         task_folders.name_pushed_version(output, pushed_to)
     task_artifacts.keep_manifests(output, uris)
+    task_artifacts.to_launcher(output, uris)
     task_artifacts.from_mounts(output, uris)
     pathlib.Path(output_file).write_text(json.dumps(output), encoding="utf-8")
     if task_artifacts.is_kept(output):
@@ -111,10 +123,17 @@ def _run_task(args: argparse.Namespace, beam_args: list[str], task: dict[str, An
             _log.info("later runs recall %s: %s", slot, artifact["uri"])
 
 
-def _stop_after(seconds: float, what: str, keep: Callable[[str], None]) -> None:
+def _stop_after(
+    seconds: float,
+    what: str,
+    keep: Callable[[str], None],
+    shared: shared_folder.SharedFolder | None = None,
+) -> None:
     def stop() -> None:
         print(f"{what} was stopped: it ran past {seconds:g} s", file=sys.stderr, flush=True)
         keep(f"it ran past its timeout of {seconds:g} s and was stopped")
+        if shared:
+            shared.remove()
         os._exit(TIMED_OUT)
 
     timer = threading.Timer(seconds, stop)

@@ -35,11 +35,16 @@ def is_remote(uri: str) -> bool:
     return uri.startswith(tuple(_MOUNTS))
 
 
-def mounted(uri: str) -> str:
-    """Where the launcher mirrors a URI; a path stays a path."""
+def mounted(uri: str, root: str | None = None) -> str:
+    """Where the launcher mirrors a URI; a path stays a path.
+
+    Args:
+      uri: The URI.
+      root: What it would be mirrored below; None takes the launcher's.
+    """
     for scheme, folder in _MOUNTS.items():
         if uri.startswith(scheme):
-            root = os.environ.get(MOUNTS_ENV, "/")
+            root = root or os.environ.get(MOUNTS_ENV, "/")
             return os.path.join(root, folder, uri[len(scheme) :])
     return uri
 

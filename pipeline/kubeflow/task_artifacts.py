@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -49,17 +50,39 @@ def _artifacts(task: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield from listed.get("artifacts", [])
 
 
-def to_mounts(task: dict[str, Any]) -> dict[str, str]:
-    """Replaces the URIs of a task's artifacts; returns them by the folder."""
+def to_mounts(task: dict[str, Any], shared: str | None = None) -> dict[str, str]:
+    """Replaces the URIs of a task's artifacts; returns them by the folder.
+
+    Args:
+      task: The executor's input; changed.
+      shared: A folder that workers see, which receives copies of the inputs; None takes the folders
+        of the launcher.
+    """
     uris = {}
     for artifact in _artifacts(task):
-        folder = storage.mounted(artifact["uri"])
+        folder = storage.mounted(artifact["uri"], shared)
         uris[folder] = artifact["uri"]
         artifact["uri"] = folder
     for listed in task.get("outputs", {}).get("artifacts", {}).values():
         for artifact in listed["artifacts"]:
             os.makedirs(artifact["uri"], exist_ok=True)
+    for listed in task.get("inputs", {}).get("artifacts", {}).values():
+        for artifact in listed.get("artifacts", []):
+            _copy(storage.mounted(uris[artifact["uri"]]), artifact["uri"])
     return uris
+
+
+def to_launcher(output: dict[str, Any], uris: dict[str, str]) -> None:
+    """Copies what a task made to where the launcher uploads it from, if it is not there."""
+    for listed in output.get("artifacts", {}).values():
+        for artifact in listed["artifacts"]:
+            if artifact["uri"] in uris:
+                _copy(artifact["uri"], storage.mounted(uris[artifact["uri"]]))
+
+
+def _copy(source: str, target: str) -> None:
+    if source != target and os.path.isdir(source):
+        shutil.copytree(source, target, copy_function=shutil.copyfile, dirs_exist_ok=True)
 
 
 def check_inputs(task: dict[str, Any], uris: dict[str, str]) -> None:

@@ -24,16 +24,19 @@ _SCHEMA = "schema_file"
 
 
 @contextlib.contextmanager
-def local_folders(parameters: dict[str, Any]) -> Iterator[tuple[str, str] | None]:
+def local_folders(
+    parameters: dict[str, Any], shared: str | None = None
+) -> Iterator[tuple[str, str] | None]:
     """Gives a task local folders in place of remote ones, and uploads what it left there.
 
     Args:
       parameters: Of the task; changed.
+      shared: A folder that workers see, to make them in; None takes one of the pod.
 
     Yields:
       The remote and the local folder of pushed versions, where the task pushes to a remote one.
     """
-    work = tempfile.mkdtemp(prefix="ranklite-")
+    work = tempfile.mkdtemp(prefix="ranklite-", dir=shared)
     try:
         if storage.is_remote(parameters.get(_DATA, "")):
             _fetch_log(parameters, os.path.join(work, "data"))

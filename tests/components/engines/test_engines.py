@@ -6,12 +6,13 @@ import multiprocessing
 import os
 import pathlib
 import signal
+import socket
 import sys
 from unittest import mock
 
 import pytest
 
-from ranklite.components.engines import ENGINES
+from ranklite.components.engines import ENGINES, spark
 from ranklite.components.engines.attempts import (
     MOST_BYTES,
     OtherVersion,
@@ -24,6 +25,7 @@ from ranklite.components.engines.attempts import (
 from ranklite.components.engines.engine import ATTEMPTS, Engine, WorkerLost
 from ranklite.components.engines.local import Local
 from ranklite.components.engines.ray import Ray
+from ranklite.components.engines.reachable import own_host
 from ranklite.components.engines.spark import Spark
 from ranklite.components.log_example_gen import IngestError
 from ranklite.components.trainer.workers import free_ports
@@ -201,6 +203,36 @@ def test_a_spark_master_that_is_not_there_is_told_at_once() -> None:
         ConnectionError, match=rf"no Spark master answers at spark://127.0.0.1:{port}"
     ):
         Spark(master=f"spark://127.0.0.1:{port}").map(work.square, [1])
+
+
+@pytest.mark.parametrize(
+    ("host", "environment", "settings"),
+    [
+        ("10.0.0.7", {}, {"spark.driver.host": "10.0.0.7"}),
+        ("[fd00::7]", {}, {"spark.driver.host": "[fd00::7]"}),
+        ("127.0.0.1", {}, {}),  # workers of other machines do not find it there
+        ("10.0.0.7", {"SPARK_LOCAL_HOSTNAME": "driver.example"}, {}),
+    ],
+)
+def test_spark_s_workers_are_told_an_address_and_no_name(
+    host: str, environment: dict[str, str], settings: dict[str, str]
+) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        mock.patch.dict(os.environ, environment),
+        mock.patch.object(spark, "own_host", return_value=host),
+    ):
+        master = f"spark://127.0.0.1:{listening.getsockname()[1]}"
+        assert Spark(master=master)._reached() == settings
+
+
+def test_the_own_address_is_what_the_other_side_sees() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        assert own_host(f"127.0.0.1:{port}") == "127.0.0.1"
+        connection, (host, _) = listening.accept()
+        connection.close()
+    assert host == "127.0.0.1"
 
 
 @pytest.mark.skipif(bool(engine_clusters.lacks_ray()), reason=str(engine_clusters.lacks_ray()))

@@ -33,6 +33,9 @@ KUBEFLOW: dict[str, Any] = {
     },
     "secrets": [{"name": "minio", "env": {"accesskey": "AWS_ACCESS_KEY_ID"}}],
 }
+ON_ENGINE = ("LogExampleGen", "StatisticsGen", "Transform")
+RAY = {"kind": "ray", "address": "ray://ranklite-head-svc:10001"}
+VOLUME = {"claim": "ranklite", "path": "/mnt/ranklite"}
 
 
 def configuration(folder: pathlib.Path, name: str = "synthetic", **changes: Any) -> RunConfig:
@@ -251,7 +254,65 @@ def test_an_engine_is_told_to_the_tasks_that_it_works_for(tmp_path: pathlib.Path
     }
     told = {name: given for name, given in arguments.items() if given}
     expected = ['--engine={"kind":"local","workers":3}']
-    assert told == dict.fromkeys(("LogExampleGen", "StatisticsGen", "Transform"), expected)
+    assert told == dict.fromkeys(ON_ENGINE, expected)
+
+
+@pytest.mark.parametrize(
+    ("data", "engine", "shares"),
+    [
+        ("s3://bucket/logs", RAY, True),
+        ("/mnt/ranklite/logs", RAY, True),
+        ("/mnt/ranklite/logs", {"kind": "local"}, False),
+    ],
+)
+def test_a_claim_is_mounted_where_an_engine_works(
+    data: str, engine: dict[str, Any], shares: bool, tmp_path: pathlib.Path
+) -> None:
+    kubeflow = {**KUBEFLOW, "data": data, "shared_volume": VOLUME}
+    path = tmp_path / "pipeline.yaml"
+    compile_pipeline(configuration(tmp_path, kubeflow=kubeflow, engine=engine), str(path))
+    _, platform = yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    mounts = {label: given["pvcMount"] for label, given in executors.items() if "pvcMount" in given}
+    mount = {"constant": "ranklite", "mountPath": "/mnt/ranklite"}
+    assert mounts == {f"{name}-executor": [mount] for name in ON_ENGINE}
+    assert all("secretAsEnv" in given for given in executors.values())
+    told = {
+        name: "--shared=/mnt/ranklite" in container["args"]
+        for name, container in containers(load(str(path))).items()
+    }
+    assert {name for name, is_told in told.items() if is_told} == (
+        set(ON_ENGINE) if shares else set()
+    )
+
+
+def test_a_claim_alone_is_mounted(tmp_path: pathlib.Path) -> None:
+    kubeflow = {**KUBEFLOW, "data": "/mnt/ranklite/logs", "shared_volume": VOLUME, "secrets": []}
+    path = tmp_path / "pipeline.yaml"
+    compile_pipeline(configuration(tmp_path, kubeflow=kubeflow), str(path))
+    _, platform = yaml.safe_load_all(path.read_text(encoding="utf-8"))
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert executors.keys() == {f"{name}-executor" for name in ON_ENGINE}
+
+
+@pytest.mark.parametrize(
+    ("volume", "why"),
+    [
+        ({"claim": "Ranklite"}, "'Ranklite' is no claim that Kubeflow can mount"),
+        ({"claim": "shared.ranklite"}, "without a dot"),
+        ({"claim": "c" * 64}, "63 at most"),
+        ({"path": "mnt"}, "'mnt' is no path to mount at: write an absolute one"),
+        ({"path": "/mnt/../etc"}, "without '..'"),
+        ({"path": "/mnt/ranklite/"}, "a slash at its end"),
+        ({"path": "/mnt/a:b"}, "'/mnt/a:b' is no path"),
+        ({"path": "/"}, "'/' is in use in the pods"),
+        ({"path": "/s3/bucket"}, "'/s3/bucket' is in use in the pods"),
+        ({"size": "5Gi"}, "size"),
+    ],
+)
+def test_a_wrong_volume_is_told(volume: dict[str, Any], why: str, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ConfigError, match=re.escape(why)):
+        configuration(tmp_path, kubeflow={"shared_volume": {**VOLUME, **volume}})
 
 
 @pytest.mark.parametrize(
@@ -260,8 +321,13 @@ def test_an_engine_is_told_to_the_tasks_that_it_works_for(tmp_path: pathlib.Path
         ({"image": None}, {}, "kubeflow.image is not set.*--image"),
         ({"pipeline_root": "/mnt/nfs"}, {}, "'/mnt/nfs' is no URI that Kubeflow keeps"),
         ({"tasks": {"Trainr": {"cpu": 1}}}, {}, "no task 'Trainr'; there are Evaluator"),
-        ({}, {"engine": {"kind": "ray"}}, "engine.kind: ray is not supported on Kubeflow"),
-        ({}, {"engine": {"kind": "spark", "master": "yarn"}}, "kind: spark is not supported"),
+        ({}, {"engine": RAY}, "engine.kind: ray needs kubeflow.shared_volume on Kubeflow"),
+        ({}, {"engine": {"kind": "spark", "master": "yarn"}}, "kind: spark needs kubeflow.shared"),
+        (
+            {"shared_volume": VOLUME, "data": "/mnt/ranklite-logs"},
+            {"engine": RAY},
+            "kubeflow.data: /mnt/ranklite-logs is a folder.* put the log below /mnt/ranklite, or",
+        ),
     ],
 )
 def test_what_cannot_run_there_is_refused(

@@ -167,7 +167,7 @@ def test_a_task_that_succeeds_when_it_is_repeated_did_not_fail(store: ObjectStor
 def test_the_program_of_a_pod_keeps_it(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
-    def run(args: Any, beam_args: Any, given: dict[str, Any]) -> None:
+    def run(args: Any, beam_args: Any, given: dict[str, Any], shared: None) -> None:
         parameters = copy.deepcopy(given["inputs"]["parameterValues"])
         seen.append((parameters, current_run(), current_engine()))
         raise ValueError("no rows")

@@ -104,18 +104,17 @@ class Ray(Engine):
         """Connects where this process is not connected.
 
         Raises:
-          ConnectionError: No cluster answers.
+          ConnectionError: No cluster answers there.
         """
         self.check()
         import ray
 
-        if ray.is_initialized():
-            return
         address = self.address.removeprefix("ray://")
         try:
             if ":" in address and (error := refused(address)):
                 raise error
-            ray.init(address=self.address, **self.options)
+            if not ray.is_initialized():
+                ray.init(address=self.address, **self.options)
         except (OSError, RuntimeError) as error:
             why = " ".join(str(error).split())[:200]
             raise ConnectionError(

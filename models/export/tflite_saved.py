@@ -27,8 +27,13 @@ from ranklite.models.export.tflite_strip import slim
 from ranklite.models.lifeline import end_with, lifeline
 
 _FILE, _REFUSED = "model.tflite", "refused.txt"  # beside the SavedModel
-# Of glibc: without it the size from which on blocks are given back grows to 32 MB.
-_GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 20)}
+_GIVE_BACK = {
+    # Of glibc: without it the size from which on blocks are given back grows to 32 MB.
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 20),
+    # With oneDNN TensorFlow has an allocator that gives nothing back; a converter computes nothing.
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+}
 _SHOWN = 2_000  # letters of what a process said that failed
 
 

@@ -87,6 +87,7 @@ def test_how_it_ended(
 ) -> None:
     def run(*_: object, env: Mapping[str, str], **__: Any) -> Any:
         assert env["MALLOC_MMAP_THRESHOLD_"] == "1048576"
+        assert env["TF_ENABLE_ONEDNN_OPTS"] == "0"
         if refused:
             (tmp_path / "refused.txt").write_text(refused)
         return subprocess.CompletedProcess([], code, stderr="the last line")

@@ -6,10 +6,8 @@ import dataclasses
 import json
 import logging
 import os
-from collections.abc import Sequence
 from typing import Any
 
-import tensorflow_transform as tft
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
@@ -22,6 +20,7 @@ from ranklite.components.file_validator import (
     log_parity,
     single_features,
     states,
+    transform_graph,
     validation,
 )
 from ranklite.components.file_validator.both_signatures import BothSignatures
@@ -34,17 +33,11 @@ from ranklite.models.evaluation.gates import GatesConfig
 from ranklite.models.evaluation.scored_rows import ScoredRows
 from ranklite.models.evaluation.verdicts import Verdict
 from ranklite.models.export.target import SERVING_RAW, is_quantized
-from ranklite.models.features.constants import read_constants
-from ranklite.models.features.examples import (
-    as_sparse,
-    raw_inputs,
-    row_identity,
-    transformed_inputs,
-)
+from ranklite.models.features.examples import raw_inputs, row_identity, transformed_inputs
 from ranklite.models.features.feature_set import FeatureSet
-from ranklite.models.features.layout import IDS, NUMERIC, TIMESTAMP
-from ranklite.models.features.raw_signature import words_by_column
+from ranklite.models.features.layout import IDS, TIMESTAMP
 from ranklite.models.features.slices import GROUP, evaluation_slices
+from ranklite.models.memory import give_back
 from ranklite.models.reporting import baseline_words, gate_words
 from ranklite.models.training.calibrated import calibrated, calibrated_scores
 
@@ -99,21 +92,29 @@ class Executor(base_executor.BaseExecutor):
         files = artifact_io.split_files(input_dict["transformed_examples"], split)
         columns = [*evaluation_slices(features), *([GROUP] if features.user else [])]
         judged = JudgedSplit.choose(files, has_users=bool(features.user), most=gates.most_rows)
-        ids, labels, texts = transformed_inputs(judged.records(files), checkpoint.layout, columns)
+        layout, figures = checkpoint.layout, checkpoint.metrics
+        ids, labels, texts = transformed_inputs(judged.records(files), layout, columns)
         groups = texts.pop(GROUP, None)
 
-        shipped = model_file.load(input_dict["model"])
-        target = model_file.target_in(model_file.folder(input_dict["model"]))
+        # Models of millions of rows are large: each is gone before the next one comes.
+        progress.report("scoring the checkpoint")
         quantized = is_quantized(checkpoint)
         calibration = model_file.calibration(input_dict["model"])
-        models = {"float": model_file.load(input_dict["float_model"])}
+        checkpoint = dataclasses.replace(checkpoint, calibration=calibration)
+        keras_scores = judged.scores(calibrated_scores(checkpoint, files))
+        noise = sqnr(checkpoint, _first(ids)) if quantized else {}
+        del checkpoint
+        give_back()
+        measured = {"float": input_dict["float_model"]}
         for artifact in repeated_inputs.artifacts("stage_model", input_dict):
-            models[artifact.get_string_custom_property("stage")] = model_file.load([artifact])
+            measured[artifact.get_string_custom_property("stage")] = [artifact]
         stages: dict[str, Any] = {}
         scores: dict[str, Any] = {}
-        for stage, model in models.items():
+        for stage, artifacts in measured.items():
             progress.report(f"measuring the {stage} file")
+            model = model_file.load(artifacts)
             stages[stage], scores[stage] = validation.measure(model, ids, labels, groups)
+            del model
         if input_dict.get("control_model"):
             evaluation = artifact_io.split_files(input_dict["transformed_examples"], "eval")
             control = calibrated(
@@ -121,9 +122,11 @@ class Executor(base_executor.BaseExecutor):
             )
             scores["control"] = judged.scores(calibrated_scores(control, files))
             stages["control"] = metrics.binary_metrics(labels, scores["control"])
+            del control
+            give_back()
         progress.report("measuring the shipped file")
-        own = dataclasses.replace(checkpoint, calibration=calibration)
-        keras_scores = judged.scores(calibrated_scores(own, files))
+        shipped = model_file.load(input_dict["model"])
+        target = model_file.target_in(model_file.folder(input_dict["model"]))
         if quantized:
             scores["quantized"] = keras_scores
             stages["quantized"] = metrics.binary_metrics(labels, keras_scores)
@@ -146,12 +149,12 @@ class Executor(base_executor.BaseExecutor):
             scores,
             keras_scores,
             judged_rows.score_blessed(blessed, records),
-            judged_rows.score_baselines(checkpoint.layout, train_files, ids),
+            judged_rows.score_baselines(layout, train_files, ids),
             BothSignatures(
                 raw,
                 features.raw_columns,
-                lambda given: _transformed(input_dict, features, given),
-                lambda: _words(input_dict, features),
+                lambda given: transform_graph.transformed(input_dict, features, given),
+                lambda: transform_graph.words(input_dict, features),
             ).difference,
             lambda model: log_parity.verdicts(
                 gates.max_log_parity,
@@ -169,9 +172,7 @@ class Executor(base_executor.BaseExecutor):
             stages[stage]["interval"] = result
         mistaken = input_dict["model"][0].get_float_custom_property(model_file.FALSE_MATCHES)
         verdicts += gates.verdict("max_false_matches", mistaken)
-        verdicts += validation.known_values(
-            gates.max_unseen, ids[IDS], checkpoint.layout, features.user
-        )
+        verdicts += validation.known_values(gates.max_unseen, ids[IDS], layout, features.user)
         last = artifact_io.folder_of(input_dict.get("last_report"))
         if last:
             verdicts += fall_verdicts(
@@ -219,17 +220,17 @@ class Executor(base_executor.BaseExecutor):
                 *gate_words.warnings([verdict.to_dict() for verdict in verdicts]),
                 *baseline_words.warnings(beaten),
             ],
-            "validation": {k: v for k, v in checkpoint.metrics.items() if _plain(v)},
-            "layout": checkpoint.layout.to_dict(),
+            "validation": {k: v for k, v in figures.items() if _plain(v)},
+            "layout": layout.to_dict(),
             "software": environment.versions(),
             "processor": environment.processor(),
             "evidence": validation.evidence(labels, scores)
             | {
                 "users": None if groups is None else users.spread(labels, groups),
                 "single_feature_auc": alone,
-                "unseen": validation.unseen(ids[IDS], checkpoint.layout),
+                "unseen": validation.unseen(ids[IDS], layout),
                 "tensors": shipped.constants(),
-                "sqnr_db": sqnr(checkpoint, _first(ids)) if quantized else {},
+                "sqnr_db": noise,
             },
         }
         (artifact,) = output_dict["report"]
@@ -258,23 +259,6 @@ class Executor(base_executor.BaseExecutor):
             blessing.set_int_custom_property("baseline_model_id", model.id)
         for sentence in (*gate_words.refusals(verdicts), *gate_words.warnings(verdicts)):
             _log.warning("%s", sentence)
-
-
-def _transformed(
-    input_dict: dict[str, list[Any]], features: FeatureSet, given: Sequence[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """What Transform makes of some rows, each time as one batch."""
-    graph = artifact_utils.get_single_uri(input_dict["transform_graph"])
-    layer = tft.TFTransformOutput(graph).transform_features_layer()
-    made = [layer(as_sparse(rows, features.raw_columns)) for rows in given]
-    return [{n: each[n].numpy() for n in (IDS, NUMERIC) if n in each} for each in made]
-
-
-def _words(input_dict: dict[str, list[Any]], features: FeatureSet) -> dict[str, list[str]]:
-    """The values that are looked up, by raw column."""
-    graph = artifact_utils.get_single_uri(input_dict["transform_graph"])
-    state = artifact_io.folder_of(input_dict.get("ingest_report"))
-    return words_by_column(features, read_constants(graph, features, state))
 
 
 def _first(inputs: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from ranklite.models.layers.per_channel import LEAST_RANGE, PerChannelDense, uni
 from ranklite.models.layers.quantizers import QuantizeWeights, unwrapped_variable, weight_names
 from ranklite.models.layers.row_quantization import RowQuantizedEmbedding, SummedProducts
 from ranklite.models.layers.tables import WRAPPED_LAYERS, table_layers
+from ranklite.models.memory import give_back
 
 
 class _AsAnnotated(tfmot.quantization.keras.QuantizeScheme):
@@ -148,6 +149,8 @@ def fake_quantized(checkpoint: Checkpoint, bits: Bits) -> keras.Model:
             unwrapped_variable(layer, inner, name).assign(getattr(source, name))
         if isinstance(layer, RowQuantizedEmbedding):
             layer.fit_unit()
+    del annotated
+    give_back()  # tfmot makes two models on the way
     return model
 
 

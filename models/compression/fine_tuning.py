@@ -10,6 +10,7 @@ import tf_keras as keras
 from ranklite.models.architectures.checkpoint import Checkpoint
 from ranklite.models.compression.invariants import left_by
 from ranklite.models.compression.technique import FineTuned, PostConditionFailed, Splits
+from ranklite.models.memory import give_back
 from ranklite.models.training import fit as _training
 from ranklite.models.training import rules
 from ranklite.models.training.config import TrainingConfig
@@ -91,6 +92,7 @@ def compress(
         best_from=technique.first_final_epoch(),
         optimizer=technique.optimizer(model, settings, rows),
     )
+    give_back()  # the optimizer has two numbers for each weight
     final = technique.strip(model)
     figures = technique.verify(start, final)
     for invariant in invariants:

@@ -20,6 +20,7 @@ from ranklite.models.compression.invariants import KeepZeros, masks
 from ranklite.models.compression.mixed_bits import choose_bits
 from ranklite.models.compression.technique import Compressed, Setting, Splits
 from ranklite.models.evaluation.metrics import binary_metrics, losses
+from ranklite.models.memory import give_back
 from ranklite.models.training import fit as training
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def quantize(
         return Compressed(file, rounded)
     trainings = 2 if config.control and setting.control and config.epochs else 1
     start = calibrated(technique, checkpoint, splits)
+    give_back()  # other forms
     before = start.metrics
     quantized = dataclasses.replace(
         start.form,
@@ -73,9 +75,13 @@ def quantize(
         if first_as_good(labels, [scores, start.scores]) == 0:
             figures["chosen"] = "trained"
             quantized = dataclasses.replace(trained, format=config.format)
+        del trained
     quantized.metrics.update(figures)
+    form = start.form
+    del start
+    give_back()  # the one that was not chosen
     with progress.part("control", trainings - 1, trainings):
-        control = train_control(technique, start.form, setting, log_dir=log_dir)
+        control = train_control(technique, form, setting, log_dir=log_dir)
     progress.report(figures={"auc": quantized.metrics["auc"]})
     return Compressed(quantized, control)
 

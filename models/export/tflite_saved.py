@@ -7,7 +7,6 @@ as they are freed, and all of them when it ends.
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 import gc
 import json
@@ -25,10 +24,16 @@ import tensorflow as tf
 from ranklite.models.export.target import NotExportable
 from ranklite.models.export.tflite_strip import slim
 from ranklite.models.lifeline import end_with, lifeline
+from ranklite.models.memory import give_back
 
 _FILE, _REFUSED = "model.tflite", "refused.txt"  # beside the SavedModel
-# Of glibc: without it the size from which on blocks are given back grows to 32 MB.
-_GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 20)}
+_GIVE_BACK = {
+    # Of glibc: without it the size from which on blocks are given back grows to 32 MB.
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 20),
+    # With oneDNN TensorFlow has an allocator that gives nothing back; a converter computes nothing.
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+}
 _SHOWN = 2_000  # letters of what a process said that failed
 
 
@@ -91,7 +96,7 @@ def apart(saved: Saved) -> bytes:
       RuntimeError: The process failed; the message has the end of what it said.
     """
     beside = os.path.dirname(saved.path)
-    _give_back()
+    give_back()
     with lifeline() as alive:
         process = subprocess.run(
             [sys.executable, "-m", __name__, str(alive)],
@@ -123,14 +128,6 @@ def _drop_weights(converter: Any) -> None:
         converter._trackable_obj = notes
         del loaded
         gc.collect()
-
-
-def _give_back() -> None:
-    """Returns what nothing in this process refers to, while another one needs memory."""
-    gc.collect()  # models are circles
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
-    if trim is not None:
-        trim(0)
 
 
 def main() -> None:

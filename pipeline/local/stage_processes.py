@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import logging
 import multiprocessing
 import os
@@ -172,6 +173,7 @@ class StageProcesses:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process decides what ends
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         self._leave()
+        gc.freeze()  # what is imported is no garbage: to look at it would copy its pages
         for stage, given in received(requests):
             handles = [reduction.recv_handle(requests) for _ in range(2)]
             if os.fork() == 0:

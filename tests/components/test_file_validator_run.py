@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import weakref
 from typing import Any
 
 import pytest
@@ -105,6 +106,28 @@ def test_five_rows_are_refused_by_default(inputs: Any, tmp_path: pathlib.Path) -
     assert blessing.get_int_custom_property("blessed") == 0
     (constant,) = (v for v in report["verdicts"] if v["key"] == "gates.min_gain_over_constant")
     assert (constant["passed"], constant["undecided"]) == (False, True)
+
+
+def test_no_checkpoint_is_held_beside_a_file(
+    inputs: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, load_file = artifact_io.load, model_file.load
+    seen, held = list[Any](), list[int]()
+
+    def loaded(models: list[Any]) -> Any:
+        checkpoint = load(models)
+        seen.append(weakref.ref(checkpoint.model))
+        return checkpoint
+
+    def loaded_file(models: list[Any]) -> Any:
+        held.append(sum(model() is not None for model in seen))
+        return load_file(models)
+
+    monkeypatch.setattr(artifact_io, "load", loaded)
+    monkeypatch.setattr(model_file, "load", loaded_file)
+    judge(inputs(5), EXACT, tmp_path)
+    assert len(seen) == 1
+    assert held == [0, 0, 0]  # the float one, the shipped one, the one pushed last
 
 
 def test_many_rows_decide(inputs: Any, tmp_path: pathlib.Path) -> None:

@@ -16,6 +16,7 @@ from ranklite.models.export import export_target, tflite_convert, tflite_saved
 from ranklite.models.export.target import NotExportable
 from ranklite.models.export.tflite_saved import Saved, apart
 from ranklite.models.features.layout import FeatureLayout
+from ranklite.models.memory import give_back
 from ranklite.models.training import runtime
 
 LAYOUT = FeatureLayout.build([("user", 1, 50), ("item", 1, 20)])
@@ -52,7 +53,7 @@ def test_the_rest_of_an_export_needs_no_model(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(tflite_convert, "APART", 0)
 
     def alone(saved: Saved) -> bytes:
-        tflite_saved._give_back()
+        give_back()
         assert kept() is None
         return saved.converted()
 
@@ -87,6 +88,7 @@ def test_how_it_ended(
 ) -> None:
     def run(*_: object, env: Mapping[str, str], **__: Any) -> Any:
         assert env["MALLOC_MMAP_THRESHOLD_"] == "1048576"
+        assert env["TF_ENABLE_ONEDNN_OPTS"] == "0"
         if refused:
             (tmp_path / "refused.txt").write_text(refused)
         return subprocess.CompletedProcess([], code, stderr="the last line")

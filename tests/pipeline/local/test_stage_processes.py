@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pathlib
 import signal
@@ -59,6 +60,8 @@ def work(given: Any) -> bytes:
         pathlib.Path(value).write_text(str(os.getpid()))
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         time.sleep(SECONDS)
+    elif kind == "frozen":
+        return str(gc.get_freeze_count()).encode()
     elif kind == "temporary":
         with tempfile.NamedTemporaryFile(delete=False) as file:
             return file.name.encode()
@@ -91,6 +94,11 @@ def test_each_stage_has_a_process_and_a_log_of_its_own(
     second, _, _ = done(processes, "", None)
     assert len({first, second, str(os.getpid()).encode()}) == 3
     assert entered.read_text() == "01-Stage"
+
+
+def test_a_stage_looks_for_no_garbage_in_what_all_share(processes: StageProcesses) -> None:
+    count, _, _ = done(processes, "frozen", None)
+    assert int(count) > len(gc.get_objects()) / 2
 
 
 def test_temporary_files_go_with_a_stage(processes: StageProcesses) -> None:

@@ -1,10 +1,12 @@
 """Ingestion in parts against ingestion in one piece: rows a second, and memory of a process.
 
-    python -m benchmarks.parts [--rows 1000000] [--files 8] [--workers 1 2] [--past] [--repeat 3]
+    python -m benchmarks.parts [--rows 1000000] [--files 8] [--workers 1 2] [--past] [--keyed]
+        [--repeat 3]
 
 The log has 100,000 users and 50,000 items, in CSV files. Each run is a process of its own, and its
 memory that of the largest of its processes, workers included. N workers have N cores, and one
-piece has all that are used. Runs take turns, and ratios are of the fastest ones.
+piece has all that are used. Runs take turns, and ratios are of the fastest ones. `--keyed` asks a
+query with a window by user, of shares by `source.partition_by` or of the whole log.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from benchmarks.ingest import peak_megabytes
 from benchmarks.report import Figure
 from ranklite.models.reporting.tables import table
 
+QUERY = "FROM logs QUALIFY row_number() OVER (PARTITION BY user ORDER BY time DESC, item) <= 200"
+
 
 def write_log(folder: pathlib.Path, rows: int, files: int) -> None:
     """Writes the log of `past_ingest` in files of one size, in the order of time."""
@@ -39,7 +43,7 @@ def write_log(folder: pathlib.Path, rows: int, files: int) -> None:
 
 
 def _measure(
-    data: str, out: str, features: list[dict[str, Any]], workers: int, cores: int
+    data: str, out: str, features: list[dict[str, Any]], workers: int, cores: int, keyed: bool
 ) -> tuple[float, float]:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     from ranklite.components.engines.local import Local
@@ -48,6 +52,8 @@ def _measure(
 
     config = past_ingest.config(features).model_dump()
     config["source"]["files"] = "log-*.csv"
+    if keyed:
+        config["source"] |= {"query": QUERY, "partition_by": "user" if workers else None}
     engine = Local(workers=workers) if workers else None
     start = time.perf_counter()
     ingest(
@@ -65,7 +71,7 @@ def _measure(
 
 
 def measured(
-    data: pathlib.Path, features: list[dict[str, Any]], workers: int, cores: int
+    data: pathlib.Path, features: list[dict[str, Any]], workers: int, cores: int, keyed: bool
 ) -> tuple[float, float]:
     """Seconds and peak megabytes of one ingestion on some cores; without workers, in one piece."""
     spawn = multiprocessing.get_context("spawn")
@@ -73,7 +79,7 @@ def measured(
         tempfile.TemporaryDirectory(dir=data.parent) as out,
         concurrent.futures.ProcessPoolExecutor(1, spawn) as process,
     ):
-        return process.submit(_measure, str(data), out, features, workers, cores).result()
+        return process.submit(_measure, str(data), out, features, workers, cores, keyed).result()
 
 
 def main() -> None:
@@ -83,6 +89,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=8)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--past", action="store_true", help="with features of the past")
+    parser.add_argument("--keyed", action="store_true", help="with a query by a key")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--json", metavar="FILE", help="write the figures there, too")
     arguments = parser.parse_args()
@@ -95,7 +102,7 @@ def main() -> None:
         for _ in range(arguments.repeat):
             for workers, results in runs.items():
                 cores = workers or max(arguments.workers)
-                results.append(measured(data, features, workers, cores))
+                results.append(measured(data, features, workers, cores, arguments.keyed))
     fastest = {workers: min(seconds for seconds, _ in each) for workers, each in runs.items()}
     shown, figures = [], []
     for workers, each in runs.items():

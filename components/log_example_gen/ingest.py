@@ -17,6 +17,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from ranklite.components.engines.engine import Engine
+from ranklite.components.engines.local import Local
 from ranklite.components.log_example_gen import (
     limits,
     log_rows,
@@ -31,9 +32,9 @@ from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.components.log_example_gen.connection import MEGABYTES, connect, is_wide
 from ranklite.components.log_example_gen.input_files import file_digests
 from ranklite.components.log_example_gen.item_labels import item_labels as item_labels_of
+from ranklite.components.log_example_gen.keyed_query import keeps_order
 from ranklite.components.log_example_gen.parts import run
 from ranklite.components.log_example_gen.point_in_time.columns import PastColumns
-from ranklite.components.log_example_gen.query_shape import keeps_order
 from ranklite.models import progress
 from ranklite.models.environment import cores
 from ranklite.models.features.past import VIEWS_FILE
@@ -75,6 +76,8 @@ def ingest(
     """
     with limits.told():
         newest_span.check_rows(config, data_root)
+        if engine is None and config.source.partition_by is not None:
+            engine = Local(workers=1)  # the same tasks, one by one in this process
         if engine is None:
             return _here(
                 config, data_root, rejects_dir, folder_of, item_labels, log_rows_file, state_dir
@@ -123,7 +126,7 @@ def _ingest(
     with (
         tempfile.TemporaryDirectory(dir=rejects_dir, prefix=_WORK) as work,
         contextlib.closing(
-            connect(config, data_root, work, megabytes, in_order=keeps_order(config.source.query))
+            connect(config, data_root, work, megabytes, in_order=keeps_order(config.source))
         ) as con,
     ):
         _announce(config, data_root)

@@ -12,6 +12,7 @@ import duckdb
 from ranklite.components.log_example_gen import reader
 from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.components.log_example_gen.connection import opened
+from ranklite.components.log_example_gen.keyed_query import keeps_order
 from ranklite.components.log_example_gen.log_table import (
     EARLIER,
     LABEL,
@@ -22,7 +23,6 @@ from ranklite.components.log_example_gen.log_table import (
     TIME,
 )
 from ranklite.components.log_example_gen.point_in_time.columns import PastColumns
-from ranklite.components.log_example_gen.query_shape import keeps_order
 from ranklite.models.features.layout import TIMESTAMP
 from ranklite.models.features.past import SECOND
 from ranklite.models.features.sql import name, quoted
@@ -46,7 +46,7 @@ def past_rows(
       means: Of the split that the model was trained on, by column: `past.means` of `model.json`.
     """
     config = config.model_copy(update={"negatives": None})  # rows to score are those of the log
-    with opened(config, data_root, keeps_order(config.source.query)) as (con, work):
+    with opened(config, data_root, keeps_order(config.source)) as (con, work):
         reader.load(con, config, data_root, work)
         reader.keep(con, config)
         past = PastColumns(con, config, work, judged="", means=means)

@@ -10,6 +10,8 @@ from ranklite.components.log_example_gen import IngestError, reader, rejects, sp
 from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.components.log_example_gen.connection import opened
 from ranklite.components.log_example_gen.log_table import LABEL, LOADED, LOG, TIME
+from ranklite.components.log_example_gen.parts.divide import keyed_tables
+from ranklite.components.log_example_gen.query_types import check_keys
 from ranklite.models.features.layout import MISSING_STRING
 from ranklite.models.features.raw_column import RawColumn
 from ranklite.models.features.sql import name
@@ -35,6 +37,8 @@ def preview(config: IngestConfig, data_root: str) -> Iterator[str]:
     """
     with opened(config, data_root) as (con, work):
         scans = reader.load(con, config, data_root, work, first=ROWS)
+        if config.source.partition_by is not None:
+            check_keys(con, keyed_tables(config), of_types=False)
         bad = rejects.listed(con, scans, data_root)
         [(rows,)] = con.execute(f"SELECT count(*) FROM {LOADED}").fetchall()
         reader.keep(con, config)

@@ -137,19 +137,14 @@ def make_tables(
     """
     result: dict[str, Mapping[str, tuple[str, str]]] = {}
     for table, scans in tables.items():
-        _note_rejects(con, scans)
         try:
-            rows, types = _rows(scans), {}
             if typed is None:
-                types = types_of(scans)
+                rows, types = rows_of(con, scans), types_of(scans)
                 columns = columns_of(con, source, rows, types)
                 result[table] = {column: (types[column], sql) for column, sql in columns.items()}
             else:
                 result[table] = typed[table]
-                nothing = ", ".join(
-                    f"NULL::{kind} AS {name(column)}" for column, (kind, _) in typed[table].items()
-                )
-                rows = f"SELECT {nothing} WHERE false UNION ALL BY NAME {rows}"
+                rows = rows_of(con, scans, typed[table])
             select = ", ".join(f"{sql} AS {name(c)}" for c, (_, sql) in result[table].items())
             con.execute(
                 f"CREATE OR REPLACE TEMP VIEW {name(table)} AS SELECT {select} FROM ({rows})"
@@ -157,6 +152,33 @@ def make_tables(
         except duckdb.Error as error:
             raise IngestError(f"table {table!r}: {reason_of(error)}") from error
     return result
+
+
+def rows_of(
+    con: duckdb.DuckDBPyConnection,
+    scans: list[Scan],
+    columns: Mapping[str, tuple[str, str]] | None = None,
+) -> str:
+    """SELECT of the rows of all files of a table, in their order.
+
+    Args:
+      con: Notes lines that are no JSON.
+      scans: The files.
+      columns: Of the table as of `make_tables`, where these may be some of its files.
+    """
+    _note_rejects(con, scans)
+    selects = [no_rows(columns)] if columns is not None else []
+    for scan in scans:
+        if scan.types:
+            good = f" WHERE {scan.wrong} = ''" if scan.wrong else ""
+            selects.append(f"SELECT {', '.join(map(name, scan.types))} FROM ({scan.sql}){good}")
+    return " UNION ALL BY NAME ".join(selects)
+
+
+def no_rows(columns: Mapping[str, tuple[str, str]]) -> str:
+    """SELECT of no row of a table that has these columns, as of `make_tables`."""
+    nothing = (f"NULL::{kind} AS {name(column)}" for column, (kind, _) in columns.items())
+    return f"SELECT {', '.join(nothing)} WHERE false"
 
 
 def _note_rejects(con: duckdb.DuckDBPyConnection, scans: list[Scan]) -> None:
@@ -167,13 +189,3 @@ def _note_rejects(con: duckdb.DuckDBPyConnection, scans: list[Scan]) -> None:
                 f"INSERT INTO {REJECTED} SELECT {quoted(scan.path)}, record, {WRONG} FROM (SELECT "
                 f"row_number() OVER () AS record, {WRONG} FROM ({scan.sql})) WHERE {WRONG} != ''"
             )
-
-
-def _rows(scans: list[Scan]) -> str:
-    """SELECT of the rows of all files of a table, in their order."""
-    return " UNION ALL BY NAME ".join(
-        f"SELECT {', '.join(map(name, scan.types))} FROM ({scan.sql})"
-        + (f" WHERE {scan.wrong} = ''" if scan.wrong else "")
-        for scan in scans
-        if scan.types
-    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import duckdb
@@ -24,11 +24,11 @@ from ranklite.components.log_example_gen.parsed_query import (
     selected,
     tables,
 )
+from ranklite.components.log_example_gen.query_expressions import CHANGING, SUBQUERY, found
 from ranklite.models.features.sql import name, quoted
 
 ROW_ORDER = ("join_order", "build_side_probe_side")  # which may put another table first
 _JOINS = ("INNER", "LEFT", "SEMI", "ANTI")
-_NOW = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
 _MODIFIERS = {
     "DISTINCT_MODIFIER": "DISTINCT",
     "ORDER_MODIFIER": "ORDER BY",
@@ -58,17 +58,20 @@ class Lookup(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """Of a query that is asked row by row.
+    """Of a query that is asked of parts of its first table.
 
     Attributes:
       table: The table that can be divided, in small letters.
-      lookups: What is joined to it.
+      lookups: What is joined to it, where it is asked row by row.
       joins: Whether anything is.
+      keys: Of a log that is divided by a key: the tables that are, in small letters, and the column
+        of each that has the key.
     """
 
     table: str
     lookups: tuple[Lookup, ...]
     joins: bool
+    keys: Mapping[str, str] = {}
 
 
 def shape(query: str) -> Shape:
@@ -89,26 +92,17 @@ def _shape(query: str) -> Shape:
     node = selected(query)["statements"][0]["node"]
     first = _first(node)
     if first in {each["key"].lower() for each in node["cte_map"]["map"]}:
-        raise _refused(f"WITH {first} reads the log: write it as a subquery of FROM", "the log")
+        what = f"WITH {first} reads the log: write it as a subquery of FROM"
+        raise refused(what, "the log", by_key=True)
     _check(node, first)
-    found = list(_lookups(node, first, node.get("cte_map")))
-    return Shape(first, tuple(each for each in found if each is not None), bool(found))
-
-
-def keeps_order(query: str | None) -> bool:
-    """Whether a query's rows are to be in the order of its first table, beside others."""
-    if query is None:
-        return False
-    try:
-        return shape(query).joins
-    except IngestError:
-        return False
+    joined = list(_lookups(node, first, node.get("cte_map")))
+    return Shape(first, tuple(each for each in joined if each is not None), bool(joined))
 
 
 def _first(node: Node) -> str:
     """The table that the FROM clause of a SELECT begins with."""
     if node["type"] != "SELECT_NODE":
-        raise _refused("UNION, INTERSECT or EXCEPT needs all rows of the log", "the log")
+        raise refused("UNION, INTERSECT or EXCEPT needs all rows of the log", "the log")
     source = node["from_table"]
     while source.get("type") in ("JOIN", "SUBQUERY"):
         if source["type"] == "JOIN":
@@ -116,15 +110,23 @@ def _first(node: Node) -> str:
         else:
             return _first(source["subquery"]["node"])
     if source.get("type") != "BASE_TABLE":
-        raise _refused("its FROM does not begin with a table of the log", "the log")
+        raise refused("its FROM does not begin with a table of the log", "the log")
     return str(source["table_name"]).lower()
 
 
-def _refused(what: str, table: str) -> IngestError:
+def refused(what: str, table: str, by_key: bool = False) -> IngestError:
+    """Why a query is not asked row by row.
+
+    Args:
+      what: Of the query.
+      table: That is divided.
+      by_key: Whether `source.partition_by` may help.
+    """
+    key = "divide the log by the key of that step (source.partition_by), " if by_key else ""
     return IngestError(
         f"source.query: {what}. With an `engine`, each worker reads a part of {table!r}, row by "
-        "row, and looks up other tables: run that step beforehand and read its result, or leave "
-        "`engine` out"
+        f"row, and looks up other tables: {key}run that step beforehand and read its result, or "
+        "leave `engine` out"
     )
 
 
@@ -132,82 +134,51 @@ def _check(node: Node, table: str) -> None:
     """Raises IngestError where a SELECT needs several rows of a table at once."""
     for modifier in node["modifiers"]:
         clause = _MODIFIERS.get(modifier["type"], modifier["type"])
-        raise _refused(f"{clause} over {table!r} needs all its rows", table)
+        by_key = clause == "DISTINCT"
+        raise refused(f"{clause} over {table!r} needs all its rows", table, by_key)
     for key, clause in _CLAUSES.items():
         if node.get(key):
-            raise _refused(f"{clause} over {table!r} needs all its rows", table)
+            raise refused(f"{clause} over {table!r} needs all its rows", table, key != "sample")
     if node["aggregate_handling"] == "FORCE_AGGREGATES":
-        raise _refused(f"GROUP BY ALL over {table!r} needs all its rows", table)
+        raise refused(f"GROUP BY ALL over {table!r} needs all its rows", table, by_key=True)
     for each in node["cte_map"]["map"]:
         if table in _tables(each["value"]):
-            raise _refused(
-                f"WITH {each['key']} reads {table!r}: write it as a subquery of FROM", table
+            raise refused(
+                f"WITH {each['key']} reads {table!r}: write it as a subquery of FROM",
+                table,
+                by_key=True,
             )
-    for expression in nodes([node["select_list"], node["where_clause"]]):
-        _check_expression(expression, table)
+    _check_expressions([node["select_list"], node["where_clause"]], table)
     _check_source(node["from_table"], table)
 
 
 def _check_source(source: Node, table: str) -> None:
     if source.get("sample"):
-        raise _refused(f"TABLESAMPLE of {table!r} needs all its rows", table)
+        raise refused(f"TABLESAMPLE of {table!r} needs all its rows", table)
     if source["type"] == "SUBQUERY":
         _check(source["subquery"]["node"], table)
     elif source["type"] == "JOIN":
         right = source["right"]
         if table in _tables(right):
-            raise _refused(f"a JOIN of {table!r} with itself needs all its rows", table)
+            raise refused(f"a JOIN of {table!r} with itself needs all its rows", table, by_key=True)
         if source["ref_type"] not in ("REGULAR", "DEPENDENT") or source["join_type"] not in _JOINS:
             kind = source["ref_type"] if source["ref_type"] != "REGULAR" else source["join_type"]
-            raise _refused(
+            raise refused(
                 f"a {kind} JOIN does not look up one row for each of {table!r}: write JOIN or LEFT "
                 "JOIN with USING, or with ON and an equality",
                 table,
             )
-        for expression in nodes(source["condition"]):
-            _check_expression(expression, table)
+        _check_expressions(source["condition"], table)
         _check_source(source["left"], table)
 
 
-def _check_expression(node: Node, table: str) -> None:
-    kind = node.get("class")
-    if kind == "WINDOW":
-        raise _refused(
-            f"the window function {node['function_name']}() over {table!r} needs all its rows",
-            table,
-        )
-    if kind == "SUBQUERY":
-        raise _refused(f"a subquery in an expression over {table!r}: write it as a JOIN", table)
-    if kind == "COLUMN_REF" and node["column_names"][-1].lower() in _NOW:
-        raise _refused(f"{node['column_names'][-1]} differs from worker to worker", table)
-    if kind == "FUNCTION":
-        function = node["function_name"].lower()
-        aggregates, changing, macros = _functions()
-        if function in aggregates:
-            raise _refused(f"{function}() over {table!r} needs all its rows", table)
-        if function in changing:
-            raise _refused(f"{function}() differs from worker to worker", table)
-        for definition in macros.get(function, ()):
-            for each in nodes(parsed(f"SELECT {definition}").get("statements", [])):
-                if each.get("function_name", "").lower() != function:
-                    _check_expression(each, table)
-
-
-@functools.cache
-def _functions() -> tuple[frozenset[str], frozenset[str], dict[str, tuple[str, ...]]]:
-    """Names of aggregates, of functions that give something else each time, and macros."""
-    with duckdb.connect() as con:
-        rows = con.execute(
-            "SELECT function_name, function_type, coalesce(stability, 'CONSISTENT'), "
-            "macro_definition FROM duckdb_functions()"
-        ).fetchall()
-    macros: dict[str, tuple[str, ...]] = {}
-    for function, kind, _, definition in rows:
-        if kind == "macro" and definition:
-            macros[function] = (*macros.get(function, ()), definition)
-    aggregates = frozenset(function for function, kind, *_ in rows if kind == "aggregate")
-    changing = frozenset(function for function, _, how, _ in rows if how != "CONSISTENT")
-    return aggregates, changing, macros
+def _check_expressions(tree: Any, table: str) -> None:
+    for each in found(tree):
+        if each.kind == SUBQUERY:
+            raise refused(f"{each.shown} over {table!r}: write it as a JOIN", table)
+        if each.kind == CHANGING:
+            raise refused(f"{each.shown} differs from worker to worker", table)
+        raise refused(f"{each.shown} over {table!r} needs all its rows", table, by_key=True)
 
 
 def _lookups(node: Node, table: str, ctes: Any) -> Iterator[Lookup | None]:
@@ -228,7 +199,7 @@ def _lookup(join: Node, table: str, ctes: Any) -> Lookup:
     called = right["alias"] or right.get("table_name", "")
     keys = list(join["using_columns"]) or list(_equal(join["condition"], called))
     if not keys:
-        raise _refused(
+        raise refused(
             f"the JOIN of {called or right['type'].lower()!r} has no equality with a column of it, "
             f"such as {table}.item = {called or 'items'}.item",
             table,
@@ -267,10 +238,11 @@ def check_unique(con: duckdb.DuckDBPyConnection, lookup: Lookup, table: str) -> 
     ).fetchone()
     if again:
         shown = ", ".join(f"{k} = {v!r}" for k, v in zip(lookup.keys, again, strict=True))
-        raise _refused(
+        raise refused(
             f"the JOIN of {lookup.shown!r} finds several rows of {shown}, in no order: keep one of "
             "them",
             table,
+            by_key=True,
         )
 
 

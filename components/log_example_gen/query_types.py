@@ -42,6 +42,42 @@ _STRICT = {  # by type that is asked for: what holds for a text that says a valu
 _INTEGERS = frozenset(
     {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
 )
+_WHOLE = _INTEGERS | {"UBIGINT", "HUGEINT", "UHUGEINT"}
+_OF_KEYS = {"VARCHAR", "an integer", "BOOLEAN", "DATE", "TIMESTAMP", "UUID"}
+
+
+def check_keys(
+    con: duckdb.DuckDBPyConnection, keys: Mapping[str, str], of_types: bool = True
+) -> None:
+    """Checks the columns that rows are divided by.
+
+    Args:
+      con: Has the tables, of all rows.
+      keys: Column by table.
+      of_types: Whether their types are to be those of a key: of some rows they are not known.
+
+    Raises:
+      IngestError: A table has no such column, or rows that the query takes for those of one key
+        would be in several shares, since their values are not written alike.
+    """
+    kinds: dict[str, str] = {}
+    for table, key in keys.items():
+        described = con.execute(f"DESCRIBE {name(table)}").fetchall()
+        types = {row[0].lower(): row[1] for row in described}
+        if key.lower() not in types:
+            has = ", ".join(row[0] for row in described)
+            raise IngestError(
+                f"source.partition_by: the table {table!r} has no column {key!r}; it has {has}"
+            )
+        kind = types[key.lower()]
+        kinds[f"{table}.{key}"] = "an integer" if kind in _WHOLE else kind
+    shown = ", ".join(f"{key} is {kind}" for key, kind in kinds.items())
+    if of_types and (len(set(kinds.values())) > 1 or not set(kinds.values()) <= _OF_KEYS):
+        raise IngestError(
+            f"source.partition_by: {shown}: a key is text, an integer, a date, a time, a boolean "
+            "or a UUID, and the same in all tables that it joins. Give the type of a column of "
+            "text in source.types, or write it alike"
+        )
 
 
 def types_of(scans: list[Scan]) -> dict[str, str]:

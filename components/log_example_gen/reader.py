@@ -16,6 +16,7 @@ from ranklite.components.log_example_gen.log_table import (
     EARLIER,
     LOADED,
     LOG,
+    PREFIX,
     ROW,
     SPLIT,
     WRONG,
@@ -31,6 +32,7 @@ from ranklite.models.features.sql import name, twins
 Matched: TypeAlias = Mapping[tuple[str, str], Sequence[str]]
 NUMBERED = "rowid + 1"  # of a row of `LOADED`: its number in the log
 NO_PIECES: Mapping[str, Piece] = {}
+NO_SCANS: Mapping[str, Scan] = {}
 _SAMPLE = 10_000  # lines, in which nearly every key shows
 
 
@@ -154,6 +156,7 @@ def scanned(
     first: int | None = None,
     typed: Mapping[str, TypedTables] | None = None,
     pieces: Mapping[str, Piece] = NO_PIECES,
+    divided: Mapping[str, Scan] = NO_SCANS,
 ) -> Iterator[tuple[str, Scan]]:
     """Split ("" where it is not by files) and scan of all that fills the table, in order.
 
@@ -167,6 +170,7 @@ def scanned(
       typed: Of a query over some of the files: by split that is asked for, what `make_tables`
         returned of all of them.
       pieces: What is read of files that are cut, by path.
+      divided: Of a query that is asked of a share of the rows: those of tables divided by key.
     """
     wanted = None if config.source.query else source_columns(config)
     for split, of_split in tables_of_splits(config, matched).items():
@@ -183,9 +187,30 @@ def scanned(
                 files.append(each)
         if config.source.query:
             of_query = typed[split] if typed is not None else None
-            yield split, query_scan(con, config.source, tables, split, of_query)
+            tables |= {table: [rows] for table, rows in divided.items()}
+            result = query_scan(con, config.source, tables, split, of_query)
+            if config.source.partition_by is not None:
+                result = _ordered(con, config, result, split)
+            yield split, result
         else:
             yield from ((split, each) for each in tables.get(LOGS, []))
+
+
+def _ordered(
+    con: duckdb.DuckDBPyConnection, config: IngestConfig, result: Scan, split: str
+) -> Scan:
+    """The result of a query in an order that its values alone decide: by time, and all columns."""
+    needed = [column for column in source_columns(config) if column in result.types]
+    if not needed:
+        return result  # whoever looks for the columns says so
+    first = [column for column in needed if column == config.timestamp]
+    kept = name(f"{PREFIX}ordered {split}")
+    with told_of(result):
+        con.execute(
+            f"CREATE TEMP TABLE {kept} AS SELECT {', '.join(map(name, needed))} FROM "
+            f"({result.sql}) ORDER BY {', '.join(map(name, dict.fromkeys(first + needed)))}"
+        )
+    return dataclasses.replace(result, sql=f"SELECT * FROM {kept}")
 
 
 def source_columns(config: IngestConfig) -> list[str]:

@@ -79,6 +79,10 @@ class SourceConfig(Strict):
       tables: Several of them by name, for a query: globs, or a mapping with `files` and how these
         are written.
       query: SQL (DuckDB's) over the tables; the table of `files` is called `logs`.
+      partition_by: Column of the table that the query's FROM begins with: its rows, and those of
+        tables that are joined by it, are divided by the hash of it, and the query is asked of each
+        share. So windows, groups and joins of this key are worked on share by share, on an
+        `engine` by all workers, with the same result without one.
       types: SQL type of columns that the query reads. A column of a text file has, unless it stands
         here, the type that gives every value back as it was written, else it is text.
       format: `csv`, `jsonl` or `parquet`; None goes by the file's name.
@@ -97,6 +101,7 @@ class SourceConfig(Strict):
     files: Globs | None = None
     tables: dict[Name, Globs | TableConfig] | None = None
     query: str | None = None
+    partition_by: Column | None = None
     types: dict[Column, SqlType] = {}
     format: Literal["csv", "jsonl", "parquet"] | None = None
     csv: CsvConfig = CsvConfig()
@@ -117,6 +122,11 @@ class SourceConfig(Strict):
             raise ValueError("`past_window` counts spans before those of `window`: give both")
         if self.types and self.query is None:
             raise ValueError("`types` is for the columns that a `query` reads")
+        if self.partition_by is not None and self.query is None:
+            raise ValueError(
+                "`partition_by` divides what a `query` reads: leave it out. Features of the past "
+                "(history, aggregate) divide rows by keys of their own"
+            )
         return self
 
     def globs(self) -> dict[str, tuple[str, ...]]:

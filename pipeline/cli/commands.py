@@ -46,7 +46,7 @@ def validate(args: argparse.Namespace) -> int:
     config = load_config(args.config)
     if args.data:
         config.check_files(args.data)
-    if config.engine and config.source.query:
+    if config.source.query and (config.engine or config.source.partition_by):
         from ranklite.components.log_example_gen.parts.divide import check_divisible
 
         check_divisible(config.ingest)

@@ -16,7 +16,7 @@ import pytest
 from ranklite.components.log_example_gen import IngestError, log_rows, writer
 from ranklite.components.log_example_gen.config import IngestConfig
 from ranklite.components.log_example_gen.log_table import NUMBER
-from ranklite.components.log_example_gen.parts import cut, divide, load, look
+from ranklite.components.log_example_gen.parts import cut, divide, load, look, part_rejects
 from ranklite.components.log_example_gen.parts.work import Job
 from ranklite.components.log_example_gen.piece import Piece
 from ranklite.components.log_example_gen.source import LOGS
@@ -270,7 +270,7 @@ def loaded(
     assert result.failure is None, result.failure
     with duckdb.connect() as con:
         rows = con.execute(f"SELECT * EXCLUDE ({NUMBER}) FROM read_parquet({result.files})")
-        return rows.fetchall(), list(load.rejects_of(job, number, 0))
+        return rows.fetchall(), list(part_rejects.read(load.folder_of(job, number)))
 
 
 def random_file(seed: int) -> tuple[str, bool]:

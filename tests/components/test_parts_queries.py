@@ -11,8 +11,10 @@ import pytest
 
 from ranklite.components.log_example_gen import IngestError, log_rows
 from ranklite.components.log_example_gen.config import IngestConfig
+from ranklite.components.log_example_gen.keyed_query import keeps_order
 from ranklite.components.log_example_gen.parts import divide
-from ranklite.components.log_example_gen.query_shape import keeps_order, shape
+from ranklite.components.log_example_gen.query_shape import shape
+from ranklite.components.log_example_gen.source import SourceConfig
 from tests.divided_logs import InProcess, same, same_error, written
 
 QUERY = """
@@ -157,7 +159,7 @@ def test_what_is_refused(query: str, reason: str) -> None:
         return
     with pytest.raises(IngestError, match=reason):
         shape(query)
-    assert not keeps_order(query)
+    assert not keeps_order(SourceConfig(files="x", query=query))
 
 
 def test_a_refusal_says_what_to_do(data: pathlib.Path, tmp_path: pathlib.Path) -> None:

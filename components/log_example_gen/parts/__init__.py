@@ -9,7 +9,9 @@ twice, be killed, or be skipped when a run starts again.
     look        whether a text file may be cut, and how many lines come before a piece
     cut         where large files are cut
     work        the work folder, and stages of tasks in it
+    keyed       rows of a query's tables by the hash of a key
     load        a part's rows, typed, as Parquet, and its rejects
+    part_rejects  those, in a file
     log         the rows of some parts, as the table that the rest of ingestion reads
     times       the first row of eval and of test, of a split by time
     counts      what is told of the splits

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from ranklite.components.log_example_gen import IngestError
 from ranklite.components.log_example_gen.config import IngestConfig
+from ranklite.components.log_example_gen.keyed_query import shape_of
 from ranklite.components.log_example_gen.log_table import EARLIER
 from ranklite.components.log_example_gen.parts import cut
 from ranklite.components.log_example_gen.piece import Piece
-from ranklite.components.log_example_gen.query_shape import shape
 from ranklite.components.log_example_gen.reader import NO_PIECES, Matched, tables_of_splits
 from ranklite.components.log_example_gen.source import LOGS
 
@@ -98,32 +98,39 @@ def groups(config: IngestConfig, matched: Matched, workers: int) -> list[Group]:
     Raises:
       IngestError: Of a query, it cannot be divided, or other tables are large.
     """
+    keys = keyed_tables(config)
     table = check_divisible(config) if config.source.query else LOGS
+    tables = tuple(keys) or (table,)
     splits = tables_of_splits(config, matched)
-    every = {split: tables.get(table, ()) for split, tables in splits.items()}
     if config.source.query:
-        _check_files(table, every, matched)
+        _check_files(config, tables, splits, matched)
     inputs = {
-        split: [Input(split, path, os.path.getsize(path)) for path in paths]
-        for split, paths in every.items()
+        (split, each): [
+            Input(split, path, os.path.getsize(path)) for path in of_split.get(each, ())
+        ]
+        for split, of_split in splits.items()
+        for each in tables
     }
-    sizes = {split: sum(each.size for each in of_split) for split, of_split in inputs.items()}
+    sizes = {key: sum(each.size for each in of) for key, of in inputs.items()}
     total = sum(sizes.values())
     count = max(workers, -(-total // PART_BYTES))
     if not config.source.query:
         return [Group(table, [each for of in inputs.values() for each in of], count, "", {})]
     return [
         Group(
-            table,
-            of_split,
-            max(1, round(count * sizes[split] / max(1, total)), -(-sizes[split] // PART_BYTES)),
+            each,
+            of,
+            max(1, round(count * sizes[key] / max(1, total)), -(-sizes[key] // PART_BYTES)),
             split,
-            {
+            {}
+            if keys
+            else {
                 (split, other): paths if other != table else ()
                 for other, paths in splits[split].items()
             },
         )
-        for split, of_split in inputs.items()
+        for key, of in inputs.items()
+        for split, each in [key]
     ]
 
 
@@ -169,10 +176,15 @@ def _is_whole(piece: Piece, of_file: Sequence[tuple[Piece, int]]) -> bool:
 
 def large_files(config: IngestConfig, divided: Sequence[Group]) -> list[cut.Large]:
     """The files that are cut, as far as they can be."""
+    tables: dict[str, set[str]] = {}
+    for group in divided:
+        for each in group.inputs:
+            tables.setdefault(each.path, set()).add(group.table)
     return [
         cut.begin(config, group.table, path, borders)
         for group in divided
         for path, borders in group.large()
+        if len(tables[path]) == 1  # others may be written otherwise
     ]
 
 
@@ -184,42 +196,74 @@ def tell_uncut(large: Sequence[cut.Large]) -> None:
             _log.warning("%s is not cut, and one worker reads all of it: %s", each.path, why)
 
 
+def keyed_tables(config: IngestConfig) -> dict[str, str]:
+    """Tables whose rows are divided by a key, the first one of the query first, and its column.
+
+    None without `source.partition_by`.
+
+    Raises:
+      IngestError: The query needs rows of several keys at once.
+    """
+    if config.source.partition_by is None:
+        return {}
+    tables = {table.lower(): table for _, table, _ in config.all_globs()}
+    keys = shape_of(config.source).keys
+    return {tables[table]: key for table, key in keys.items() if table in tables}
+
+
 def check_divisible(config: IngestConfig) -> str:
     """The table whose files are divided: the first one of the query.
 
     Raises:
-      IngestError: The query needs several of its rows at once, or reads another table first.
+      IngestError: The query needs several of its rows at once, or of several keys where the log is
+        divided by one, or reads another table first.
     """
-    first = shape(str(config.source.query)).table
+    first = shape_of(config.source).table
     tables = {table.lower(): table for _, table, _ in config.all_globs()}
     if first not in tables:
         raise IngestError(
             f"source.query: its FROM begins with {first!r}, which is no table of source.tables: "
-            "with an `engine`, the log's own table comes first, and is divided"
+            f"with {_how(config)}, the log's own table comes first, and is divided"
         )
     if config.split.by == "files" and tables[first] != LOGS:
         raise IngestError(
-            f"source.query: its FROM begins with {first!r}, and with a split by files and an "
-            f"`engine` it has to begin with {LOGS!r}, the table of each split's files"
+            f"source.query: its FROM begins with {first!r}, and with a split by files and "
+            f"{_how(config)} it has to begin with {LOGS!r}, the table of each split's files"
         )
     return tables[first]
 
 
-def _check_files(table: str, every: Mapping[str, Sequence[str]], matched: Matched) -> None:
-    """Raises IngestError where rows would be read twice, or other tables are large."""
-    later = {path for split, paths in every.items() if split != EARLIER for path in paths}
-    if later.intersection(every.get(EARLIER, ())):
+def _how(config: IngestConfig) -> str:
+    return "an `engine`" if config.source.partition_by is None else "`source.partition_by`"
+
+
+def _check_files(
+    config: IngestConfig,
+    tables: Sequence[str],
+    splits: Mapping[str, Mapping[str, Sequence[str]]],
+    matched: Matched,
+) -> None:
+    """Raises IngestError where rows would be read twice, or tables that are looked up are large."""
+    of_first = {split: of_split.get(tables[0], ()) for split, of_split in splits.items()}
+    later = {path for split, paths in of_first.items() if split != EARLIER for path in paths}
+    if later.intersection(of_first.get(EARLIER, ())):
         raise IngestError(
-            f"source.query: its FROM begins with {table!r}, whose file names have no span, and the "
-            "log grows by spans: with an `engine`, the table that has them comes first"
+            f"source.query: its FROM begins with {tables[0]!r}, whose file names have no span, and "
+            f"the log grows by spans: with {_how(config)}, the table that has them comes first"
         )
-    others = {path for (_, other), paths in matched.items() if other != table for path in paths}
+    others = {
+        path for (_, other), paths in matched.items() if other not in tables for path in paths
+    }
     size = sum(map(os.path.getsize, others))
     if size > LOOKUP_BYTES:
+        divided = ", ".join(map(repr, tables))
+        key = config.source.partition_by
         raise IngestError(
-            f"source.query: the tables besides {table!r} have {size / 1e6:,.0f} MB, and with an "
-            f"`engine` every worker reads them: up to {LOOKUP_BYTES / 1e6:,.0f} MB can be looked "
-            "up. Join the large ones beforehand, or leave `engine` out"
+            f"source.query: the tables besides {divided} have {size / 1e6:,.0f} MB, and with "
+            f"{_how(config)} every worker reads them: up to {LOOKUP_BYTES / 1e6:,.0f} MB can be "
+            f"looked up. Join the large ones by {repr(key) if key else 'the key of the log, '}"
+            f"{'' if key else 'which source.partition_by names'}, join them beforehand, or leave "
+            f"{'both `partition_by` and ' if key else ''}`engine` out"
         )
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import glob
-import json
 import os
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import duckdb
@@ -24,6 +23,8 @@ from ranklite.components.log_example_gen.log_table import (
     WRONG,
 )
 from ranklite.components.log_example_gen.newest_span import Absent
+from ranklite.components.log_example_gen.parts import part_rejects
+from ranklite.components.log_example_gen.parts.keyed import ShareTable
 from ranklite.components.log_example_gen.parts.times import TimeCounts, count
 from ranklite.components.log_example_gen.parts.work import PARQUET, Job, database, placed
 from ranklite.components.log_example_gen.piece import COPIED, Piece
@@ -33,7 +34,7 @@ from ranklite.components.log_example_gen.scans import Scan
 from ranklite.models.features.sql import quoted
 
 SCANNING, READING = "scanning", "reading"  # when something is found to be wrong, in this order
-_REJECTS, _UNREADABLE = "rejects.jsonl", "unreadable.pickle"
+_UNREADABLE = "unreadable.pickle"
 
 
 class LoadTask(NamedTuple):
@@ -45,6 +46,7 @@ class LoadTask(NamedTuple):
       matched: Its files.
       typed: Of a query: what its tables are, by split.
       pieces: As of `reader.scanned`.
+      tables: Of a query that is asked of a share of the rows: the tables that are divided by key.
     """
 
     job: Job
@@ -52,6 +54,7 @@ class LoadTask(NamedTuple):
     matched: reader.Matched
     typed: Mapping[str, TypedTables] | None = None
     pieces: Mapping[str, Piece] = reader.NO_PIECES
+    tables: Mapping[str, ShareTable] = {}
 
 
 @dataclasses.dataclass
@@ -84,7 +87,9 @@ class Loaded:
 def load(task: LoadTask) -> Loaded:
     """Reads a part."""
     job, result = task.job, Loaded()
-    folder = _folder(job, task.number)
+    folder = folder_of(job, task.number)
+    if task.tables:
+        job = dataclasses.replace(job, threads=1)  # which row comes first is then the same
     with placed(folder) as made:
         os.makedirs(made)
         with database(job) as (con, _):
@@ -94,6 +99,7 @@ def load(task: LoadTask) -> Loaded:
                 files: list[Scan] = []
                 needed = reader.source_columns(job.config)
                 with limit.counting():
+                    divided = {t: rows.scan(con, t) for t, rows in task.tables.items()}
                     scans = list(
                         reader.scanned(
                             con,
@@ -103,6 +109,7 @@ def load(task: LoadTask) -> Loaded:
                             files,
                             typed=task.typed,
                             pieces=task.pieces,
+                            divided=divided,
                         )
                     )
                     result.absent = [reader.absent_in(con, needed, each) for _, each in scans]
@@ -114,8 +121,7 @@ def load(task: LoadTask) -> Loaded:
             except ValueError as error:
                 result.failure = stage, error
                 return result
-            with open(os.path.join(made, _REJECTS), "w", encoding="utf-8") as file:
-                file.writelines(json.dumps(dataclasses.astuple(each)) + "\n" for each in listed)
+            part_rejects.write(made, listed)
             unreadable = {each.path: log_rows.unreadable(con, each) for each in result.scans}
             with open(os.path.join(made, _UNREADABLE), "wb") as out:
                 pickle.dump(unreadable, out)
@@ -171,26 +177,13 @@ def _moved(scan: Scan, before: str, after: str) -> Scan:
     return dataclasses.replace(scan, sql="", plain=moved)
 
 
-def _folder(job: Job, number: int) -> str:
+def folder_of(job: Job, number: int) -> str:
+    """Where a part's rows and rejects are."""
     return job.path(f"loaded-{number}")
-
-
-def rejects_of(job: Job, number: int, before: int) -> Iterator[rejects.Reject]:
-    """The rejects of a part, in their order.
-
-    Args:
-      job: Whose.
-      number: Of the part.
-      before: Rows of a query's result in the parts before it.
-    """
-    with open(os.path.join(_folder(job, number), _REJECTS), encoding="utf-8") as file:
-        for line in file:
-            each = rejects.Reject(*json.loads(line))
-            yield each if each.file else dataclasses.replace(each, line=each.line + before)
 
 
 def unreadable(job: Job, number: int) -> dict[str, set[int]]:
     """Numbers of the rows of each file of a part that DuckDB could not read."""
-    with open(os.path.join(_folder(job, number), _UNREADABLE), "rb") as file:
+    with open(os.path.join(folder_of(job, number), _UNREADABLE), "rb") as file:
         result: dict[str, set[int]] = pickle.load(file)
     return result

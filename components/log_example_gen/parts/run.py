@@ -21,9 +21,11 @@ from ranklite.components.log_example_gen.parts import (
     counts,
     cut,
     divide,
+    keyed,
     load,
     look,
     negatives,
+    part_rejects,
     past,
     places,
     rows_of_log,
@@ -85,6 +87,7 @@ def ingest(
         writer.SHARD_ROWS,
         divide.PART_BYTES,
         divide.CUT_BYTES,
+        keyed.SHARE_BYTES,
         engine.at_once(),
         bool(outputs.log_rows_file),
         bool(outputs.state_dir),
@@ -112,24 +115,16 @@ def _ingest(
     config = job.config
     with reader.unchanged(path for paths in matched.values() for path in paths):
         parts = _parts(stages, config, groups)
-        typed = tables.typed(stages, job, matched) if config.source.query else None
-        tasks = [
-            load.LoadTask(
-                job,
-                number,
-                part.matched,
-                {part.split: typed[part.split]} if typed is not None else None,
-                part.pieces,
-            )
-            for number, part in enumerate(parts)
-        ]
+        tasks, rejects_of = _to_load(stages, job, parts, matched)
         loaded = stages.run("loaded", load.load, tasks, "reading")
         _check(config, job.data_root, loaded)
     good = sum(each.good for each in loaded)
     buckets = max(job.buckets, len(parts), -(-good // SHARE_ROWS))
     job = dataclasses.replace(job, buckets=buckets)
-    before = _before(config, parts, loaded)
-    rejected = rejects.write(_rejects(job, before), good, config, outputs.rejects_dir)
+    before = _before(tasks, loaded)
+    folders = [(load.folder_of(job, number), rows) for number, rows in enumerate(before)]
+    folders += [(folder, 0) for folder in rejects_of]
+    rejected = rejects.write(_rejects(config, folders), good, config, outputs.rejects_dir)
     log = _divided(stages, job, loaded, before)
     counted = counts.count(stages, log, final=not config.sampled_negatives)
     splits.check(counted.described(config), config)
@@ -156,6 +151,26 @@ def _parts(
         cut.end(each, list(itertools.islice(looked, len(each.tasks))))
     divide.tell_uncut(large)
     return divide.parts(groups, cut.pieces(large))
+
+
+def _to_load(
+    stages: work.Stages, job: work.Job, parts: Sequence[divide.PartFiles], matched: reader.Matched
+) -> tuple[list[load.LoadTask], list[str]]:
+    """What reads the log, and folders with rejects of files that are read beforehand."""
+    if not job.config.source.query:
+        whole = [load.LoadTask(job, n, e.matched, None, e.pieces) for n, e in enumerate(parts)]
+        return whole, []
+    typed = tables.typed(stages, job, matched)
+    if job.config.source.partition_by is None:
+        return [
+            load.LoadTask(job, n, e.matched, {e.split: typed[e.split]}, e.pieces)
+            for n, e in enumerate(parts)
+        ], []
+    shares, folders = keyed.shares(stages, job, parts, matched, typed)
+    return [
+        load.LoadTask(job, n, e.others, {e.split: typed[e.split]}, tables=e.tables)
+        for n, e in enumerate(shares)
+    ], folders
 
 
 def _write(
@@ -224,23 +239,21 @@ def _check(config: IngestConfig, data_root: str, loaded: Sequence[load.Loaded]) 
             reader.check_columns(config, data_root, ones, loaded[0].head)
 
 
-def _before(
-    config: IngestConfig, parts: Sequence[divide.PartFiles], loaded: Sequence[load.Loaded]
-) -> list[int]:
+def _before(tasks: Sequence[load.LoadTask], loaded: Sequence[load.Loaded]) -> list[int]:
     """Of a query: how many rows its result, that of the same split, has before each part."""
     rows, result = Counter[str](), []
-    for part, each in zip(parts, loaded, strict=True):
-        result.append(rows[part.split] if config.source.query else 0)
-        rows[part.split] += each.rows
+    for task, each in zip(tasks, loaded, strict=True):
+        [split] = task.typed or [""]
+        result.append(rows[split] if task.typed is not None else 0)
+        rows[split] += each.rows
     return result
 
 
-def _rejects(job: work.Job, before: Sequence[int]) -> Iterator[rejects.Reject]:
+def _rejects(config: IngestConfig, folders: Sequence[tuple[str, int]]) -> Iterator[rejects.Reject]:
     """The rejects of all parts, in their order; a line of a table that all read is one."""
     last = None
-    of_parts = (load.rejects_of(job, number, rows) for number, rows in enumerate(before))
-    for each in heapq.merge(*of_parts):
-        if each != last or not (each.file and job.config.source.query):
+    for each in heapq.merge(*(part_rejects.read(*folder) for folder in folders)):
+        if each != last or not (each.file and config.source.query):
             yield each
         last = each
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ranklite.components.log_example_gen.keyed_query import shape_of
 from ranklite.components.log_example_gen.limits import QueryLimit
+from ranklite.components.log_example_gen.parts.divide import keyed_tables
 from ranklite.components.log_example_gen.parts.work import Job, Stages, database
 from ranklite.components.log_example_gen.query import TypedTables, make_tables
-from ranklite.components.log_example_gen.query_shape import check_unique, shape
+from ranklite.components.log_example_gen.query_shape import check_unique
+from ranklite.components.log_example_gen.query_types import check_keys
 from ranklite.components.log_example_gen.reader import Matched, tables_of_splits, told_of
 from ranklite.components.log_example_gen.scans import Scan, scan
 
@@ -32,8 +35,8 @@ def typed(stages: Stages, job: Job, matched: Matched) -> dict[str, TypedTables]:
       matched: All files.
 
     Raises:
-      IngestError: A table cannot be made of its files, or a key that rows are looked up by has
-        several rows.
+      IngestError: A table cannot be made of its files, a key that rows are looked up by has several
+        rows, or the key that they are divided by is absent or of a type that is none.
     """
     [result] = stages.run("tables", _typed, [_TablesTask(job, matched)], "tables")
     if isinstance(result, ValueError):
@@ -43,7 +46,7 @@ def typed(stages: Stages, job: Job, matched: Matched) -> dict[str, TypedTables]:
 
 def _typed(task: _TablesTask) -> dict[str, TypedTables] | ValueError:
     config, result = task.job.config, {}
-    of_query = shape(str(config.source.query))
+    of_query, keys = shape_of(config.source), keyed_tables(config)
     with database(task.job) as (con, scratch):
         limit = QueryLimit(con, config.source)
         try:
@@ -55,6 +58,7 @@ def _typed(task: _TablesTask) -> dict[str, TypedTables] | ValueError:
                         each = scan(con, path, kind, how, scratch, None)
                         scans.setdefault(table, []).append(each)
                 result[split] = make_tables(con, config.source, scans)
+                check_keys(con, keys)
                 with limit.counting(), told_of(_QUERY):
                     for lookup in of_query.lookups:
                         check_unique(con, lookup, of_query.table)

@@ -21,7 +21,7 @@ from ranklite.components.engines import handed_over
 from ranklite.components.engines.engine import Engine, ResultT, TaskT
 from ranklite.components.log_example_gen import connection
 from ranklite.components.log_example_gen.config import IngestConfig
-from ranklite.components.log_example_gen.query_shape import keeps_order
+from ranklite.components.log_example_gen.keyed_query import keeps_order
 from ranklite.models import progress
 
 PREFIX = ".parts-"  # of the name of a work folder
@@ -167,7 +167,7 @@ def database(job: Job) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
                 MEGABYTES,
                 job.threads,
                 job.work,
-                keeps_order(job.config.source.query),
+                keeps_order(job.config.source),
             )
         ) as con:
             yield con, scratch

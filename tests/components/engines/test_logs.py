@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
 
 from ranklite.components.engines.engine import Engine
 from ranklite.components.log_example_gen.config import IngestConfig
+from ranklite.components.log_example_gen.parts import keyed
+from tests import keyed_logs
 from tests.components import (
     test_parts,
     test_parts_negatives,
@@ -41,6 +43,7 @@ LOGS = {
     "jsonl": Log(test_parts.write_jsonl, functools.partial(test_parts.config, split=HASH)),
     "parquet": Log(test_parts.write_parquet, test_parts.config),
     "query": Log(test_parts_queries.write, test_parts_queries.config),
+    "keyed": Log(keyed_logs.write, keyed_logs.config),
     "past": Log(test_parts_past.write, test_parts_past.config),
     "negatives": Log(
         test_parts_negatives.write,
@@ -55,6 +58,13 @@ class Plain(NamedTuple):
     config: IngestConfig
     data: pathlib.Path
     written: Written
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_shares() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keyed, "SHARE_BYTES", keyed_logs.SHARE_BYTES)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +95,7 @@ def test_every_file_is_the_same(
 
 def test_logs_have_what_engines_could_get_wrong(plain: Callable[[str], Plain]) -> None:
     reports: dict[str, Any] = {name: plain(name).written[1] for name in LOGS}
-    for name in ("csv", "jsonl", "parquet", "query", "negatives"):
+    for name in ("csv", "jsonl", "parquet", "query", "keyed", "negatives"):
         assert sum(reports[name]["rejected"].values()) > 0, name
     assert reports["past"]["past"]
     assert reports["negatives"]["past"]

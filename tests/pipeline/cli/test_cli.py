@@ -52,6 +52,19 @@ def test_validate(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) ->
     assert f"{wrong}:1: split: this key is required" in error
 
 
+def test_validate_refuses_what_a_key_does_not_hold_together(
+    capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path
+) -> None:
+    text = pathlib.Path("configs/movielens.yaml").read_text(encoding="utf-8")
+    text = text.replace("  query:", "  partition_by: userId\n  query:")
+    config = tmp_path / "keyed.yaml"
+    config.write_text(text)
+    assert main(["validate", "--config", str(config)]) == 0
+    config.write_text(text.replace("USING (movieId)", "USING (movieId) ORDER BY timestamp"))
+    error = fails(capsys, "validate", "--config", str(config))
+    assert "ORDER BY over 'ratings' needs all its rows. With source.partition_by: userId" in error
+
+
 def test_run_without_data(capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path) -> None:
     arguments = ["run", "--config", "configs/movielens.yaml", "--runs", str(tmp_path)]
     assert "name their folder with --data" in fails(capsys, *arguments)

@@ -6,7 +6,8 @@ imported one with fixed shapes dense ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import collections
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -17,7 +18,8 @@ from ranklite.models.features.layout import (
     MISSING_INT64,
     MISSING_STRING,
 )
-from ranklite.models.features.rules import is_present
+from ranklite.models.features.raw_column import RawColumn
+from ranklite.models.features.rules import TOGETHER, is_present
 
 Constant = Callable[..., tf.Tensor]
 MISSING_OF = {
@@ -26,6 +28,35 @@ MISSING_OF = {
     tf.int32: MISSING_INT32,
     tf.float32: MISSING_FLOAT,
 }
+
+
+def raw_values(
+    inputs: Mapping[str, Any], columns: Sequence[RawColumn], constant: Constant = tf.constant
+) -> dict[str, tf.Tensor]:
+    """Raw columns as [B], or [B, length] of a list, missing values in their places.
+
+    Args:
+      inputs: Columns by name, sparse, ragged or dense; there may be others too.
+      columns: Those that are wanted.
+      constant: As `lists` takes it.
+    """
+    together: dict[tf.DType, list[str]] = collections.defaultdict(list)
+    for column in columns:
+        if column.length is None and isinstance(inputs[column.name], tf.SparseTensor):
+            together[inputs[column.name].dtype].append(column.name)
+    found: dict[str, tf.Tensor] = {}
+    for names in together.values():
+        if len(names) >= TOGETHER:
+            dense = scalars_together([inputs[name] for name in names])
+            found |= dict(zip(names, tf.unstack(dense, len(names), axis=1), strict=True))
+    return {
+        column.name: found[column.name]
+        if column.name in found
+        else scalars(inputs[column.name], constant)
+        if column.length is None
+        else lists(inputs[column.name], column.length, constant)
+        for column in columns
+    }
 
 
 def lists(column: Any, length: int, constant: Constant = tf.constant) -> tf.Tensor:

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
-from tensorflow_transform.analyzers import get_empy_vocabulary_dummy_value
 
-from ranklite.models.features import stored_state
+from ranklite.models.features import stored_state, vocabulary_files
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.layout import FeatureLayout
 from ranklite.models.features.vocabulary_feature import vocabulary_owners
@@ -97,18 +96,27 @@ class Learned:
 
     def vocabulary(self, name: str) -> list[str]:
         """The values of a vocabulary, most frequent first."""
-        words = self._output.vocabulary_by_name(name)
+        words = vocabulary_files.read(self._file(name))
         return [word.decode(errors=SURROGATES) for word in words]
 
     def has_values(self, name: str) -> bool:
         """Whether a vocabulary holds a value: an empty one holds TFT's word for nothing."""
-        file = self._output.vocabulary_file_by_name(name)
-        first = next(iter(tf.data.TFRecordDataset(file, compression_type="GZIP")))
-        return bool(first != get_empy_vocabulary_dummy_value(tf.string)[1])
+        if self.vocabulary_size(name) > 1:
+            return True
+        return vocabulary_files.read(self._file(name)) != [vocabulary_files.NOTHING]
 
     def vocabulary_size(self, name: str) -> int:
         """The number of values of a vocabulary."""
-        return int(self._output.vocabulary_size_by_name(name))
+        return vocabulary_files.size(self._file(name))
+
+    def _file(self, name: str) -> str:
+        # TFT has functions that read it, which trace a dataset anew each time.
+        file = self._output.vocabulary_file_by_name(name)
+        if file is None:
+            raise ValueError(
+                f"the transform graph has no vocabulary of {name}: run Transform again"
+            )
+        return str(file)
 
     @functools.cached_property
     def _constants(self) -> dict[str, np.ndarray[Any, Any]]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ranklite.models.features import row_counts, tfrecords
-from ranklite.models.features.columns import lists, scalars
+from ranklite.models.features.columns import raw_values
 from ranklite.models.features.layout import IDS, LABEL, NUMERIC, FeatureLayout
 from ranklite.models.features.raw_column import RawColumn
 
@@ -36,12 +36,7 @@ def raw_inputs(records: Sequence[bytes], columns: Sequence[RawColumn]) -> Arrays
     """
     spec = {column.name: tf.io.VarLenFeature(_DTYPES[column.dtype]) for column in columns}
     parsed = tf.io.parse_example(tf.constant(list(records), tf.string), spec)
-    arrays = {}
-    for column in columns:
-        values = parsed[column.name]
-        rows = scalars(values) if column.length is None else lists(values, column.length)
-        arrays[column.name] = rows.numpy()
-    return arrays
+    return {name: rows.numpy() for name, rows in raw_values(parsed, columns).items()}
 
 
 def transformed_inputs(
@@ -168,15 +163,13 @@ def as_sparse(raw: Arrays, columns: Sequence[RawColumn]) -> dict[str, tf.SparseT
         if column.dtype == "float32":
             present = ~np.isnan(rows)
         # Values move to the front of their list, as a log writes them.
-        where = np.argwhere(present)
-        counts = present.sum(axis=1)
-        position = np.concatenate([np.arange(n) for n in counts]) if len(where) else where[:, 0]
-        indices = np.stack([where[:, 0], position], axis=1).astype(np.int64)
+        order = np.cumsum(present, axis=1)
+        indices = np.stack([np.nonzero(present)[0], order[present] - 1], axis=1).astype(np.int64)
         values = rows[present]
         dtype = tf.string if values.dtype == np.object_ else None
         sparse[column.name] = tf.SparseTensor(
             indices.reshape(-1, 2),
             tf.constant(values.tolist(), dtype) if dtype else tf.constant(values),
-            [len(rows), max(1, int(counts.max(initial=0)))],
+            [len(rows), max(1, int(order.max(initial=0)))],
         )
     return sparse

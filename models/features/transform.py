@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import collections
 import functools
-from typing import Any
+import itertools
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 import tensorflow_transform as tft
 
 from ranklite.models.features import vocabulary
-from ranklite.models.features.columns import (
-    Constant,
-    lists,
-    scalars,
-    scalars_together,
-    text,
-)
+from ranklite.models.features.columns import raw_values, scalars, text
 from ranklite.models.features.constants import MEAN, VARIANCE, constant_name, moments
 from ranklite.models.features.feature_set import FeatureSet
 from ranklite.models.features.kind import FeatureKind
 from ranklite.models.features.layout import IDS, LABEL, NUMERIC, PADDING_ROW, RESERVED_ROWS
-from ranklite.models.features.rules import (
-    TOGETHER,
-    numeric_columns,
-    numeric_together,
-    present_or_zero,
-    standardize,
-    table_rows,
-)
+from ranklite.models.features.rules import TOGETHER, numeric_together, table_rows
 from ranklite.models.features.slices import (
     GROUP,
     HEAD,
@@ -44,7 +31,8 @@ from ranklite.models.features.slices import (
 from ranklite.models.features.vocabulary_feature import vocabulary_owners
 
 Tensors = dict[str, tf.Tensor]
-Ranks = dict[str, tuple[tf.Tensor, tf.Tensor]]
+Count: TypeAlias = "int | tf.Tensor"
+Ranks = dict[str, tuple[tf.Tensor, Count]]
 
 
 def preprocessing_fn(inputs: dict[str, Any], features: FeatureSet) -> Tensors:
@@ -65,7 +53,7 @@ def preprocessing_fn(inputs: dict[str, Any], features: FeatureSet) -> Tensors:
     if absent:
         raise KeyError(f"the examples have no column {absent}; they have {sorted(inputs)}")
     constant = functools.cache(tf.constant)
-    raw = _raw(inputs, features, constant)
+    raw = raw_values(inputs, features.raw_columns, constant)
     beside = [features.label, *features.slices, *([features.user] if features.user else [])]
     first = {name: scalars(inputs[name], constant) for name in dict.fromkeys(beside)}
     ids, ranks = _ids(raw, features)
@@ -77,54 +65,44 @@ def preprocessing_fn(inputs: dict[str, Any], features: FeatureSet) -> Tensors:
     return outputs | _evaluation_columns(raw, first, features, ranks)
 
 
-def _raw(inputs: dict[str, Any], features: FeatureSet, constant: Constant) -> Tensors:
-    """The raw columns, [B], or [B, length] of a list, missing values in their places."""
-    together: dict[tf.DType, list[str]] = collections.defaultdict(list)
-    for column in features.raw_columns:
-        if column.length is None and isinstance(inputs[column.name], tf.SparseTensor):
-            together[inputs[column.name].dtype].append(column.name)
-    found: Tensors = {}
-    for names in together.values():
-        if len(names) >= TOGETHER:
-            dense = scalars_together([inputs[name] for name in names])
-            found |= dict(zip(names, tf.unstack(dense, len(names), axis=1), strict=True))
-    return {
-        column.name: found[column.name]
-        if column.name in found
-        else scalars(inputs[column.name], constant)
-        if column.length is None
-        else lists(inputs[column.name], column.length, constant)
-        for column in features.raw_columns
-    }
-
-
 def _ids(raw: Tensors, features: FeatureSet) -> tuple[tf.Tensor, Ranks]:
     """The fused ids [B, S]; the rank of the user and of the item and its vocabulary's size."""
     found, sizes = _found(raw, features)
-    blocks, ranks = [], {}
-    offset = tf.constant(PADDING_ROW + 1, tf.int64)
-    offsets: dict[str, tf.Tensor] = {}
+    blocks: list[tf.Tensor] = []
+    ranks: Ranks = {}
+    offset: Count = PADDING_ROW + 1  # a number for as long as all sizes are
+    offsets: dict[str, Count] = {}
     for feature in features.id_features:
-        if feature.row_owner:
-            rows, first = found[feature.name], offsets[feature.row_owner]
-            blocks.append(table_rows(rows, first, feature.id_length, True, not feature.pools))
-            continue
-        offsets[feature.name] = offset
-        if feature.name in found:
-            rows, size = found[feature.name], sizes[feature.name]
+        if not feature.row_owner:
+            offsets[feature.name] = offset
+            if feature.name in sizes:
+                size = sizes[feature.name]
+            else:
+                keep = functools.partial(_keep, feature.name)
+                rows, size = feature.learn_ids(_inputs_of(feature, raw), keep)
+                found[feature.name] = tf.cast(rows, tf.int64)
+            if feature.name in (features.user, features.item):
+                rows = tf.reshape(found[feature.name], [-1])
+                ranks[feature.name] = (rows - RESERVED_ROWS, size)
+            offset += (size if isinstance(size, int) else tf.cast(size, tf.int64)) + RESERVED_ROWS
+    # Single values that stand side by side are put into their places together.
+    for is_single, some in itertools.groupby(features.id_features, lambda f: f.is_single_valued):
+        chosen = list(some)
+        firsts = [offsets[feature.row_owner or feature.name] for feature in chosen]
+        made = [tf.reshape(found[f.name], [-1, f.id_length]) for f in chosen]
+        if is_single:
+            is_known = all(isinstance(first, int) for first in firsts)
+            together = tf.constant(firsts, tf.int64) if is_known else tf.stack(firsts)
+            blocks.append(tf.concat(made, axis=1) + together)
         else:
-            keep = functools.partial(_keep, feature.name)
-            rows, values = feature.learn_ids(_inputs_of(feature, raw), keep)
-            rows = tf.cast(rows, tf.int64)
-            size = tf.cast(values, tf.int64)
-        if feature.name in (features.user, features.item):
-            ranks[feature.name] = (tf.reshape(rows, [-1]) - RESERVED_ROWS, size)
-        blocks.append(table_rows(rows, offset, feature.id_length, not feature.is_single_valued))
-        offset += size + RESERVED_ROWS
+            blocks += [
+                table_rows(rows, first, f.id_length, True, not (f.row_owner and f.pools))
+                for rows, first, f in zip(made, firsts, chosen, strict=True)
+            ]
     return tf.concat(blocks, axis=1), ranks
 
 
-def _found(raw: Tensors, features: FeatureSet) -> tuple[Tensors, Tensors]:
+def _found(raw: Tensors, features: FeatureSet) -> tuple[Tensors, dict[str, Count]]:
     """Rows [B, id_length] of all values with a vocabulary, by feature, and sizes by its owner.
 
     All are made of one analyzer and few operations: each costs a stage in Beam, and some tenth of a
@@ -133,18 +111,22 @@ def _found(raw: Tensors, features: FeatureSet) -> tuple[Tensors, Tensors]:
     owners = vocabulary_owners(features.id_features)
     words = {f.name: _words(f, raw) for f in features.id_features if f in owners or f.row_owner}
     paths = vocabulary.learn({f.vocabulary: words[f.name] for f in owners})
-    names: list[str] = []
-    ranks: list[tf.Tensor] = []
-    sizes: Tensors = {}
-    for owner in owners:
-        # Those that share it are looked up with it, in one table, which may be large.
-        users = [f.name for f in features.id_features if owner.name in (f.name, f.row_owner)]
-        together = tf.concat([words[name] for name in users], axis=1)
-        rank, sizes[owner.name] = vocabulary.look_up(together, paths[owner.name])
-        names += users
-        ranks.append(rank)
+    # Those that share a vocabulary are looked up with it, in one table, which may be large.
+    users = {owner.name: [owner.name] for owner in owners}
+    for feature in features.id_features:
+        if feature.row_owner:
+            users[feature.row_owner].append(feature.name)
+    names = [name for some in users.values() for name in some]
     if not names:
         return {}, {}
+    given = [tf.concat([words[name] for name in some], axis=1) for some in users.values()]
+    where = [paths[owner.name] for owner in owners]
+    if len(owners) >= TOGETHER:
+        ranks, counts = vocabulary.look_up_together(given, where)
+    else:
+        pairs = [vocabulary.look_up(*each) for each in zip(given, where, strict=True)]
+        ranks, counts = [rank for rank, _ in pairs], [count for _, count in pairs]
+    sizes = dict(zip(users, counts, strict=True))
     together = tf.concat([words[name] for name in names], axis=1)
     rows = vocabulary.rows(together, tf.concat(ranks, axis=1))
     lengths = [words[name].shape[1] for name in names]
@@ -158,30 +140,27 @@ def _words(feature: FeatureKind, raw: Tensors) -> tf.Tensor:
 
 def _numeric(raw: Tensors, features: FeatureSet) -> tf.Tensor:
     """The tensor `numeric`; one analyzer serves all columns, since each costs a Beam stage."""
-    numbers = features.numbers
-    values: list[tf.Tensor] = []
-    for feature in features.features:
-        if feature.numbers:
-            # In float64: the last digit in float32 depends on how the processor was fed.
-            precise = {
-                name: tf.cast(x, tf.float64) if x.dtype == tf.float32 else x
-                for name, x in _inputs_of(feature, raw).items()
-            }
-            values += [tf.cast(x, tf.float32) for x in feature.to_numbers(precise)]
+    numbers, precise = features.numbers, _precise(raw)
+    made = [f.to_numbers(_inputs_of(f, precise)) for f in features.features if f.numbers]
+    x = tf.stack([tf.cast(each, tf.float64) for some in made for each in some], axis=1)
+    x = tf.cast(x, tf.float32)
     wanted = [k for k, number in enumerate(numbers) if number.standardized]
     names = [numbers[k].name for k in wanted]
-    if len(values) >= TOGETHER:
-        x = tf.stack(values, axis=1)
-        if not wanted:
-            return numeric_together(numbers, x, x[:0, 0], x[:0, 0])
-        chosen = x if len(wanted) == len(values) else tf.gather(x, wanted, axis=1)
-        return numeric_together(numbers, x, *_moments(chosen, names))
-    made = {k: present_or_zero(x) for k, x in enumerate(values) if k not in wanted}
-    if wanted:
-        numbers_wanted = tf.stack([values[k] for k in wanted], axis=1)
-        columns = tf.unstack(standardize(numbers_wanted, *_moments(numbers_wanted, names)), axis=1)
-        made |= dict(zip(wanted, columns, strict=True))
-    return numeric_columns(numbers, values, [made[k] for k in range(len(numbers))])
+    if not wanted:
+        return numeric_together(numbers, x, x[:0, 0], x[:0, 0])
+    chosen = x if len(wanted) == len(numbers) else tf.gather(x, wanted, axis=1)
+    return numeric_together(numbers, x, *_moments(chosen, names))
+
+
+def _precise(raw: Tensors) -> Tensors:
+    """The columns in float64: the last digit in float32 depends on how the processor was fed."""
+    floats = [name for name, x in raw.items() if x.dtype == tf.float32]
+    single = [name for name in floats if raw[name].shape.rank == 1]
+    precise = {name: tf.cast(raw[name], tf.float64) for name in floats if name not in single}
+    if single:
+        together = tf.cast(tf.stack([raw[name] for name in single], axis=1), tf.float64)
+        precise |= dict(zip(single, tf.unstack(together, len(single), axis=1), strict=True))
+    return raw | precise
 
 
 def _moments(values: tf.Tensor, names: list[str]) -> tuple[tf.Tensor, tf.Tensor]:

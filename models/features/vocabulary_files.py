@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import os
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -163,6 +164,30 @@ def in_order(counts: dict[bytes, int], wanted: Wanted) -> list[bytes]:
     words.sort(reverse=True)
     words.sort(key=counts.__getitem__, reverse=True)  # keeps the order of equal ones
     return words[: wanted.size]
+
+
+@functools.cache
+def _of_file(counted: bool) -> Any:
+    """The words of a file, or how many there are; traced once, for files of any number."""
+
+    def read(path: tf.Tensor) -> tf.Tensor:
+        words = tf.data.TFRecordDataset(path, compression_type="GZIP")
+        if counted:
+            return words.reduce(tf.constant(0, tf.int64), lambda count, _: count + 1)
+        return words.batch(tf.int64.max).get_single_element()
+
+    return tf.function(read, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+
+
+def size(path: Any) -> int:
+    """How many words a file has."""
+    return int(_of_file(counted=True)(path))
+
+
+def read(path: str) -> list[bytes]:
+    """The words of a file, in their order; an empty vocabulary has `NOTHING`."""
+    words: list[bytes] = _of_file(counted=False)(path).numpy().tolist()
+    return words
 
 
 def write(path: str, words: Sequence[bytes]) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import tensorflow as tf
 import tf_keras as keras
 
 from ranklite.models.features.layout import PADDING_ROW, FeatureLayout
+
+# Lists of one length side by side from which on their means are computed together: each list is ten
+# operations, which every copy of a model traces and every export converts.
+_TOGETHER = 8
 
 
 def columns(inputs: tf.Tensor, start: int, count: int, training: bool | None = None) -> tf.Tensor:
@@ -110,9 +115,8 @@ class FieldPooling(keras.layers.Layer):
         pooled, start, first = [], single, 0
         if single:
             pooled.append(_cut(embeddings, 0, single, training))
-        lists = zip(self.lengths, self.pools, self.encoded, strict=True)
-        for length, pools, is_encoded in list(lists)[single:]:
-            values = columns(embeddings, start, length, training)
+        for length, pools, is_encoded, count in self._runs(single):
+            values = columns(embeddings, start, count * length, training)
             if is_encoded:
                 first += pools * length
             elif pools:
@@ -122,13 +126,23 @@ class FieldPooling(keras.layers.Layer):
                     pooled.append(_weighted_sum(values, weight))
                     first += length
             else:
-                present = tf.cast(ids[:, start : start + length] != PADDING_ROW, values.dtype)
-                weight = present / tf.maximum(tf.reduce_sum(present, axis=1, keepdims=True), 1)
-                pooled.append(_weighted_sum(values, weight))
-            start += length
+                here = ids[:, start : start + count * length]
+                pooled.append(_means(values, tf.cast(here != PADDING_ROW, values.dtype), count))
+            start += count * length
         if self.apart:
             return pooled
         return tf.concat(pooled, axis=1) if len(pooled) > 1 else pooled[0]
+
+    def _runs(self, single: int) -> list[tuple[int, int, bool, int]]:
+        """Length, pools and whether it is encoded of each list, and of how many like it at once."""
+        runs = []
+        lists = list(zip(self.lengths, self.pools, self.encoded, strict=True))[single:]
+        for (length, pools, is_encoded), some in itertools.groupby(lists):
+            count = len(list(some))
+            is_plain = not (pools or is_encoded or self.apart)
+            at_once = count if is_plain and count >= _TOGETHER else 1
+            runs += [(length, pools, is_encoded, at_once)] * (count // at_once)
+        return runs
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -138,6 +152,19 @@ class FieldPooling(keras.layers.Layer):
             "encoded": list(self.encoded),
             "apart": self.apart,
         }
+
+
+def _means(values: tf.Tensor, present: tf.Tensor, count: int) -> tf.Tensor:
+    """Of lists one after the other, [B, count * L, D], and [B, count * L] of 0 and 1, of what is
+    there -> [B, count, D]."""
+    if count == 1:
+        most = tf.maximum(tf.reduce_sum(present, axis=1, keepdims=True), 1)
+        return _weighted_sum(values, present / most)
+    width, dim = values.shape[1:]
+    values = tf.reshape(values, [-1, count, width // count, dim])
+    present = tf.reshape(present, [-1, count, width // count, 1])
+    weights = present / tf.maximum(tf.reduce_sum(present, axis=2, keepdims=True), 1)
+    return tf.reduce_sum(values * weights, axis=2)
 
 
 def _weighted_sum(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:

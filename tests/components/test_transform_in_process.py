@@ -21,7 +21,7 @@ from ranklite.components.engines.local import Local
 from ranklite.components.transform import in_process, module
 from ranklite.components.transform.executor import Executor
 from ranklite.models import progress
-from ranklite.models.features import transform
+from ranklite.models.features import columns, transform
 from ranklite.models.features.columns import scalars_together
 from ranklite.models.features.constants import layout_from_transform, read_constants
 from ranklite.models.features.feature_set import FeatureSet
@@ -172,12 +172,13 @@ def test_many_columns_are_made_together_and_the_same(
 ) -> None:
     taken: list[int] = []
 
-    def together(columns: list[Any]) -> Any:
-        taken.append(len(columns))
-        return scalars_together(columns)
+    def together(some: list[Any]) -> Any:
+        taken.append(len(some))
+        return scalars_together(some)
 
-    monkeypatch.setattr(transform, "TOGETHER", 1)
-    monkeypatch.setattr(transform, "scalars_together", together)
+    for each in (columns, transform):
+        monkeypatch.setattr(each, "TOGETHER", 1)
+    monkeypatch.setattr(columns, "scalars_together", together)
     transform_stage.write(tmp_path, SPLITS, TYPES)
     result = transform_stage.run(tmp_path, FEATURES, Executor(), "out")
     assert {1, 3, 6} <= set(taken)  # columns of int64, of texts and of numbers

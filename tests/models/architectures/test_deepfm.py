@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 from ranklite.models.architectures.deepfm import DeepFMConfig, build_deepfm
 from ranklite.models.features.layout import FeatureLayout
+from ranklite.models.layers import pooling
 from ranklite.models.layers.interactions import FactorizationMachine, FieldSum
 from ranklite.models.layers.pooling import FieldPooling
 
@@ -53,6 +54,18 @@ def test_pooling_averages_what_is_there_and_leaves_padding_out() -> None:
     embeddings = tf.constant([[[1.0], [2.0], [50.0], [50.0], [7.0], [9.0]]] * 2)
     pooled = FieldPooling((1, 3, 2))((ids, embeddings))
     np.testing.assert_array_equal(pooled[:, :, 0], [[1.0, 2.0, 8.0], [1.0, 26.0, 9.0]])
+
+
+def test_many_lists_are_averaged_together_and_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    lengths = (1, 1, 3, 3, 3, 2, 2)
+    ids = tf.constant(rng.integers(0, 3, (40, sum(lengths))), tf.int32)  # a third is padding
+    embeddings = tf.constant(rng.normal(size=(40, sum(lengths), 4)), tf.float32)
+    apart = FieldPooling(lengths)((ids, embeddings))
+    monkeypatch.setattr(pooling, "_TOGETHER", 2)
+    layer = FieldPooling(lengths)
+    assert [count for *_, count in layer._runs(2)] == [3, 2]
+    np.testing.assert_allclose(layer((ids, embeddings)), apart, rtol=1e-6, atol=1e-7)
 
 
 def test_pooling_of_an_empty_field_is_zero() -> None:

@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
+from tensorflow_transform import annotators
 from tensorflow_transform import beam as tft_beam
 from tensorflow_transform.tf_metadata.dataset_metadata import DatasetMetadata
 
-from ranklite.models.features import vocabulary
+from ranklite.models.features import vocabulary, vocabulary_files
 from ranklite.models.features.vocabulary_files import (
     NOTHING,
     Wanted,
     WriteVocabularies,
     in_order,
+    write,
 )
 
 WANTED = (
@@ -29,6 +31,29 @@ WANTED = (
     Wanted("both", min_count=2, size=5),
     Wanted("none", min_count=10_000),
 )
+
+
+def test_one_table_of_several_vocabularies_by_hand(tmp_path: pathlib.Path) -> None:
+    """A word of one of them is unseen by the others, and so is one that looks like a key."""
+    known = [[b"a", b"1.b"], [b"b", b"a", b"0.a"], [NOTHING]]
+    paths = [tf.constant(str(tmp_path / f"{k}.tfrecord.gz")) for k in range(len(known))]
+    for path, words in zip(paths, known, strict=True):
+        write(path.numpy().decode(), words)
+    asked = tf.constant([b"a", b"b", b"", b"1.b", b"0.a", b".b", b"c"])[:, None]
+
+    @tf.function(autograph=False)
+    def looked_up() -> Any:
+        with annotators.object_tracker_scope(annotators.ObjectTracker()):
+            given = [asked, tf.concat([asked, asked[::-1]], axis=1), asked]
+            return vocabulary.look_up_together(given, paths)
+
+    ranks, sizes = looked_up()
+    assert [int(size) for size in sizes] == [2, 3, 1]
+    assert ranks[0][:, 0].numpy().tolist() == [0, -1, -1, 1, -1, -1, -1]
+    assert ranks[1].numpy().T.tolist() == [[1, 0, -1, -1, 2, -1, -1], [-1, -1, 2, -1, -1, 0, 1]]
+    assert ranks[2][:, 0].numpy().tolist() == [-1] * 7
+    assert [vocabulary_files.read(path) for path in paths] == known
+    assert [vocabulary_files.size(path) for path in paths] == [2, 3, 1]
 
 
 def test_order_and_limits_by_hand() -> None:
@@ -103,6 +128,18 @@ def tfts(words: tf.Tensor) -> dict[str, tf.Tensor]:
     return result
 
 
+def ours_together(words: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The same from one table of all."""
+    paths = vocabulary.learn(dict.fromkeys(WANTED, words))
+    columns = [words[:, None]] * len(paths)
+    ranks, sizes = vocabulary.look_up_together(columns, list(paths.values()))
+    result = {}
+    for name, rank, size in zip(paths, ranks, sizes, strict=True):
+        result[name] = rank[:, 0]
+        result[f"{name}_size"] = tf.fill(tf.shape(words), tf.cast(size, tf.int64))
+    return result
+
+
 @pytest.fixture(scope="module")
 def graphs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Both, with the rows that they were learned from."""
@@ -112,7 +149,7 @@ def graphs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     rows = [{"x": [values[k]]} for k in (rng.random(600) ** 3 * len(values)).astype(int)]
     spec = {"x": tf.io.VarLenFeature(tf.string)}
     result: dict[str, Any] = {"rows": rows}
-    for name, function in (("ours", ours), ("tfts", tfts)):
+    for name, function in (("ours", ours), ("together", ours_together), ("tfts", tfts)):
         folder = str(tmp_path_factory.mktemp(name))
         with tft_beam.Context(temp_dir=tempfile.mkdtemp(), desired_batch_size=64):
             learned = (rows, DatasetMetadata.from_feature_spec(spec)) | tft_beam.AnalyzeDataset(
@@ -123,9 +160,10 @@ def graphs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return result
 
 
+@pytest.mark.parametrize("way", ["ours", "together"])
 @pytest.mark.parametrize("wanted", WANTED, ids=lambda wanted: wanted.name)
-def test_files_are_those_of_tft(graphs: dict[str, Any], wanted: Wanted) -> None:
-    mine, theirs = graphs["ours"], graphs["tfts"]
+def test_files_are_those_of_tft(graphs: dict[str, Any], wanted: Wanted, way: str) -> None:
+    mine, theirs = graphs[way], graphs["tfts"]
     words = list(mine.vocabulary_by_name(wanted.name))
     assert words == list(theirs.vocabulary_by_name(wanted.name))
     assert (words == [NOTHING]) == (wanted.name == "none")
@@ -136,11 +174,10 @@ def test_files_are_those_of_tft(graphs: dict[str, Any], wanted: Wanted) -> None:
     assert names == [wanted.file_name] * 2
 
 
-def test_ranks_and_sizes_are_those_of_tft(graphs: dict[str, Any]) -> None:
+@pytest.mark.parametrize("way", ["ours", "together"])
+def test_ranks_and_sizes_are_those_of_tft(graphs: dict[str, Any], way: str) -> None:
     asked = {"x": tf.sparse.from_dense([row["x"] for row in [*graphs["rows"], {"x": [b"unseen"]}]])}
-    mine, theirs = (
-        graphs[name].transform_features_layer()(dict(asked)) for name in ("ours", "tfts")
-    )
+    mine, theirs = (graphs[name].transform_features_layer()(dict(asked)) for name in (way, "tfts"))
     assert set(mine) == set(theirs)
     assert len(mine) == 2 * len(WANTED)
     for name in mine:

@@ -16,7 +16,6 @@ import concurrent.futures
 import multiprocessing
 import os
 import pathlib
-import resource
 import tempfile
 import time
 from typing import Any
@@ -24,6 +23,7 @@ from typing import Any
 from benchmarks import past_ingest, report
 from benchmarks.ingest import peak_megabytes
 from benchmarks.report import Figure
+from benchmarks.scale import largest
 from ranklite.models.reporting.tables import table
 
 QUERY = "FROM logs QUALIFY row_number() OVER (PARTITION BY user ORDER BY time DESC, item) <= 200"
@@ -56,18 +56,18 @@ def _measure(
         config["source"] |= {"query": QUERY, "partition_by": "user" if workers else None}
     engine = Local(workers=workers) if workers else None
     start = time.perf_counter()
-    ingest(
-        IngestConfig.model_validate(config),
-        data,
-        f"{out}/rejects",
-        lambda split: f"{out}/{split}",
-        log_rows_file=f"{out}/log_rows.jsonl",
-        state_dir=out,
-        engine=engine,
-    )
+    with largest(os.getpid()) as peaks:
+        ingest(
+            IngestConfig.model_validate(config),
+            data,
+            f"{out}/rejects",
+            lambda split: f"{out}/{split}",
+            log_rows_file=f"{out}/log_rows.jsonl",
+            state_dir=out,
+            engine=engine,
+        )
     seconds = time.perf_counter() - start
-    of_workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
-    return seconds, max(peak_megabytes(), of_workers)
+    return seconds, max(peak_megabytes(), max(peaks, default=0) / 1e6)
 
 
 def measured(

@@ -14,8 +14,8 @@ from typing import BinaryIO, cast
 import pyarrow as pa
 
 from ranklite.components.log_example_gen import IngestError
+from ranklite.models.compressed import FIRST, Compression, compression
 
-_MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
 _BOMS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _BLOCK = 1 << 20
 
@@ -33,11 +33,11 @@ def plain(path: str, encoding: str, folder: str, most: int | None = None) -> str
       IngestError: The file is empty, cut short or damaged, or its text is of another encoding.
     """
     with open(path, "rb") as file:
-        start = file.read(4)
+        start = file.read(FIRST)
     if not start:
         raise IngestError(f"{path} is empty")
-    compression = _compression(start)
-    if compression is None and encoding == "utf-8":
+    compressed = compression(start)
+    if compressed is None and encoding == "utf-8":
         other = next((name for bom, name in _BOMS.items() if start.startswith(bom)), None)
         if other:
             raise IngestError(f"{path} is {other}: say so by `source.encoding: {other}`")
@@ -46,7 +46,7 @@ def plain(path: str, encoding: str, folder: str, most: int | None = None) -> str
     number = sum(1 for name in os.listdir(folder) if name.endswith(".plain"))
     copy = os.path.join(folder, f"{number}.plain")
     with open(copy, "wb") as out:
-        for block in _decoded(path, compression, encoding):
+        for block in _decoded(path, compressed, encoding):
             out.write(block)
             if most is not None and out.tell() > most:
                 out.truncate(out.tell() - len(block) + block.rfind(b"\n") + 1)
@@ -59,8 +59,8 @@ def plain(path: str, encoding: str, folder: str, most: int | None = None) -> str
 def is_plain(path: str) -> bool:
     """Whether a text file in UTF-8 is read as it is, but for a byte order mark."""
     with open(path, "rb") as file:
-        start = file.read(4)
-    return bool(start) and not start.startswith((*_MAGIC, *_BOMS))
+        start = file.read(FIRST)
+    return bool(start) and not compression(start) and not start.startswith(tuple(_BOMS))
 
 
 def without_mark(start: bytes) -> int:
@@ -75,18 +75,14 @@ def text_of(path: str, encoding: str) -> Iterator[bytes]:
       IngestError: The file is cut short or damaged, or its text is of another encoding.
     """
     with open(path, "rb") as file:
-        compression = _compression(file.read(4))
-    return _decoded(path, compression, encoding)
+        compressed = compression(file.read(FIRST))
+    return _decoded(path, compressed, encoding)
 
 
-def _compression(start: bytes) -> str | None:
-    return next((c for magic, c in _MAGIC.items() if start.startswith(magic)), None)
-
-
-def _decoded(path: str, compression: str | None, encoding: str) -> Iterator[bytes]:
+def _decoded(path: str, compressed: Compression | None, encoding: str) -> Iterator[bytes]:
     """The text in UTF-8, without a byte order mark, block by block."""
     decoder = codecs.getincrementaldecoder("utf-8-sig" if encoding == "utf-8" else encoding)()
-    blocks = _blocks(path, compression)
+    blocks = _blocks(path, compressed)
     if encoding == "utf-8":  # bytes that are no UTF-8 cost their line, not the file
         first = next(blocks, b"")
         blocks = itertools.chain([first.removeprefix(codecs.BOM_UTF8)], blocks)
@@ -105,9 +101,9 @@ def _decoded(path: str, compression: str | None, encoding: str) -> Iterator[byte
         ) from error
 
 
-def _blocks(path: str, compression: str | None) -> Iterator[bytes]:
+def _blocks(path: str, compressed: Compression | None) -> Iterator[bytes]:
     try:
-        with _opened(path, compression) as file:
+        with _opened(path, compressed) as file:
             while block := file.read(_BLOCK):
                 yield block
     except (EOFError, OSError, zlib.error, pa.ArrowException) as error:
@@ -116,11 +112,11 @@ def _blocks(path: str, compression: str | None) -> Iterator[bytes]:
         ) from error
 
 
-def _opened(path: str, compression: str | None) -> BinaryIO:
-    if compression == "gzip":
+def _opened(path: str, compressed: Compression | None) -> BinaryIO:
+    if compressed == "gzip":
         return cast(BinaryIO, gzip.open(path))
-    if compression == "bz2":
+    if compressed == "bz2":
         return cast(BinaryIO, bz2.open(path))
-    if compression == "zstd":
+    if compressed == "zstd":
         return cast(BinaryIO, pa.input_stream(path, compression="zstd"))
     return open(path, "rb")

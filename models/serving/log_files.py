@@ -22,6 +22,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
+from ranklite.models.compressed import FIRST, compression
 from ranklite.models.safe_arrow import safe_arrow
 from ranklite.models.serving.csv_format import (
     CsvFormat,
@@ -33,8 +34,6 @@ from ranklite.models.serving.csv_format import (
 
 Record = dict[str, Any]
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")  # of a letter that JSON writes as two: text needs both
-_OPENERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open}  # by first bytes
-_ZSTD = b"\x28\xb5\x2f\xfd"
 _TOGETHER = 1 << 16  # rows of Parquet
 _COMPRESSED = (".gz", ".bz2", ".zst")
 _FORMATS = {
@@ -68,12 +67,12 @@ def open_text(path: str, encoding: str) -> TextIO:
     """
     codec = "utf-8-sig" if encoding == "utf-8" else encoding
     with open(path, "rb") as start:
-        magic = start.read(4)
-    if magic == _ZSTD:
+        compressed = compression(start.read(FIRST))
+    if compressed == "zstd":
         pa = _pyarrow(path, "Zstandard")
         return io.TextIOWrapper(pa.input_stream(path, compression="zstd"), codec, newline="")
-    opener = next((each for first, each in _OPENERS.items() if magic.startswith(first)), open)
-    file: TextIO = opener(path, "rt", encoding=codec, newline="")
+    openers: dict[str | None, Any] = {"gzip": gzip.open, "bz2": bz2.open, None: open}
+    file: TextIO = openers[compressed](path, "rt", encoding=codec, newline="")
     return file
 
 
@@ -138,7 +137,9 @@ def open_rows(
                 delimiter, columns, rows = csv_rows(file, form)
                 known = dataclasses.replace(form, delimiter=delimiter)
                 yield RowFile(path, kind, columns, _named(path, rows), known)
-    except (csv.Error, UnicodeError, EOFError, zlib.error, gzip.BadGzipFile) as error:  # at once
+    except (csv.Error, UnicodeError, EOFError, zlib.error, OSError) as error:  # at once
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the system, and no word of a decompressor
         raise ValueError(f"{path}: {error or 'it ends early'}") from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import csv
 import decimal
+import errno
 import gzip
 import io
 import json
@@ -259,3 +260,31 @@ def test_records_know_their_lines() -> None:
         (3, ["x\ny", "1"]),
         (6, ["2", "3"]),
     ]
+
+
+@pytest.mark.parametrize("start", [b"\x1f\x8b\x08\x00", b"BZh91AY&SY"])
+def test_a_damaged_file_is_named(tmp_path: pathlib.Path, start: bytes) -> None:
+    path = tmp_path / "in.csv"
+    path.write_bytes(start + b"user,item\nu1,2\n")
+    with (
+        pytest.raises(ValueError, match=r"in\.csv: .+"),
+        open_rows(str(path), CsvFormat()) as rows,
+    ):
+        list(rows.rows)
+
+
+def test_a_text_may_begin_as_bzip2_does(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_bytes(b"BZhuser,item\nu1,2\n")
+    with open_rows(str(path), CsvFormat()) as rows:
+        assert [row for _, row in rows.rows] == [{"BZhuser": "u1", "item": "2"}]
+
+
+def test_an_error_of_the_system_is_no_damage(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_bytes(b"user\nu1\n")
+    with (
+        pytest.raises(OSError, match="No space left"),
+        open_rows(str(path), CsvFormat()),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")

@@ -21,7 +21,7 @@ WITH last AS (
   SELECT user, seen FROM views QUALIFY row_number() OVER (PARTITION BY user ORDER BY ts DESC) = 1
 )
 SELECT c.user, c.item, i.genre, c.ts, c.rating >= 3 AS y, last.seen,
-  row_number() OVER (PARTITION BY c.user ORDER BY c.ts, c.item) AS nth,
+  row_number() OVER (PARTITION BY c.user ORDER BY c.ts, c.item, c.rating, c.kind) AS nth,
   sum(c.rating) OVER (PARTITION BY c.user ORDER BY c.ts RANGE BETWEEN UNBOUNDED PRECEDING AND
     CURRENT ROW) AS so_far
 FROM clicks AS c LEFT JOIN last ON c.user = last.user LEFT JOIN items AS i USING (item);

@@ -20,7 +20,7 @@ from ranklite.components.log_example_gen.key_columns import (
     joined,
     of_result,
 )
-from ranklite.components.log_example_gen.parsed_query import Node, nodes, selected, tables
+from ranklite.components.log_example_gen.parsed_query import Node, cte_node, nodes, selected, tables
 from ranklite.components.log_example_gen.query_expressions import (
     AGGREGATE,
     CHANGING,
@@ -73,7 +73,7 @@ def keyed(query: str, key: str) -> Shape:
     """
     tree = selected(query)["statements"]
     node = tree[0]["node"]
-    ctes = {e["key"].lower(): e["value"]["query"]["node"] for e in _ctes(tree)}
+    ctes = {e["key"].lower(): cte_node(e) for e in _ctes(tree)}
     first = _begins_with(node, ctes)
     if node["type"] != "SELECT_NODE":
         raise _refused("UNION, INTERSECT or EXCEPT needs all rows of the log", key)
@@ -172,7 +172,7 @@ class _Check:
             return None
         inner = dict(scope)
         for each in node["cte_map"]["map"]:
-            columns = self.select(each["value"]["query"]["node"], inner)
+            columns = self.select(cte_node(each), inner)
             renamed = columns is not None and each["value"]["aliases"]
             inner[each["key"].lower()] = frozenset() if renamed else columns
         rows = self._source(node["from_table"], inner)

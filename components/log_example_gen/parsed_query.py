@@ -62,3 +62,10 @@ def nodes(tree: Any) -> Iterator[Node]:
 def tables(tree: Any) -> set[str]:
     """Names of the tables that a tree reads."""
     return {node["table_name"] for node in nodes(tree) if node.get("type") == "BASE_TABLE"}
+
+
+def cte_node(cte: Node) -> Node:
+    """The SELECT of a name of WITH, an entry of `cte_map`; DuckDB 2 has it in another place."""
+    value = cte["value"]
+    node: Node = value["query_node"] if "query_node" in value else value["query"]["node"]
+    return node

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ranklite.components.log_example_gen.parsed_query import Node
+from ranklite.components.log_example_gen.parsed_query import Node, whole_number
 
 _EQUAL = ("COMPARE_EQUAL", "COMPARE_NOT_DISTINCT_FROM")
 
@@ -58,12 +58,13 @@ def in_clause(rows: Rows, expression: Node, node: Node, positions: bool = False)
       positions: Whether a number is the place of a column of the result.
     """
     items = node["select_list"]
-    if positions and expression.get("type") == "VALUE_CONSTANT":
-        place = expression["value"]["value"]
-        if isinstance(place, int) and 1 <= place <= len(items):
-            before = items[:place]  # `*` would move the places behind it
-            return all(each["type"] != "STAR" for each in before) and is_key(rows, before[-1])
-        return False
+    if positions and (place := whole_number(expression)) is not None:
+        before = items[:place]  # `*` would move the places behind it
+        return (
+            1 <= place <= len(items)
+            and all(each["type"] != "STAR" for each in before)
+            and is_key(rows, before[-1])
+        )
     if not is_key(rows, expression):
         return False
     if len(expression["column_names"]) > 1:

@@ -69,3 +69,14 @@ def cte_node(cte: Node) -> Node:
     value = cte["value"]
     node: Node = value["query_node"] if "query_node" in value else value["query"]["node"]
     return node
+
+
+def whole_number(expression: Node) -> int | None:
+    """The number that an expression is, None for anything else; DuckDB 2 keeps its letters."""
+    if expression.get("type") != "VALUE_CONSTANT":
+        return None
+    if "literal" in expression:
+        literal = expression["literal"]
+        return int(literal["text"]) if literal["kind"] == "INTEGER" else None
+    value = expression["value"].get("value")
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

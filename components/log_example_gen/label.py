@@ -149,4 +149,6 @@ def _children(node: dict[str, Any]) -> Iterator[Any]:
 def _is_text(node: Any) -> bool:
     if not isinstance(node, dict) or node.get("class") != "CONSTANT":
         return False
+    if "literal" in node:  # of DuckDB 2
+        return bool(node["literal"]["kind"] == "STRING")
     return bool(node["value"]["type"]["id"] == "VARCHAR")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import itertools
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import duckdb
 
 from ranklite.components.log_example_gen import IngestError
-from ranklite.models.features.sql import name, quoted
+from ranklite.components.log_example_gen.parsed_query import Node, is_text, parsed
+from ranklite.models.features.sql import name
 from ranklite.models.features.sql_values import JSON, number
 
 _TEXTS = ("VARCHAR", JSON)
@@ -101,12 +101,10 @@ def _tree(expression: str) -> dict[str, Any]:
 
 
 def _select(expression: str, statement: str) -> dict[str, Any]:
-    with duckdb.connect() as con:
-        [(text,)] = con.execute(f"SELECT json_serialize_sql({quoted(statement)})").fetchall()
-    parsed = json.loads(text)
-    if parsed["error"]:
-        raise IngestError(f"label {expression!r}: {parsed.get('error_message', 'not SQL')}")
-    statements = parsed["statements"]
+    tree = parsed(statement)
+    if tree["error"]:
+        raise IngestError(f"label {expression!r}: {tree.get('error_message', 'not SQL')}")
+    statements = tree["statements"]
     node = statements[0]["node"]
     selected = node.get("select_list", [])
     reads_tables = node.get("from_table", {}).get("type") not in (None, "EMPTY")
@@ -115,8 +113,8 @@ def _select(expression: str, statement: str) -> dict[str, Any]:
             f"label {expression!r} is to be one SQL expression over the columns of a row, such as "
             '"rating >= 4"'
         )
-    tree: dict[str, Any] = selected[0]
-    return tree
+    chosen: Node = selected[0]
+    return chosen
 
 
 def _beyond_a_row(node: Any) -> bool:
@@ -135,7 +133,7 @@ def _references(node: Any, with_text: bool = False) -> Iterator[tuple[str, bool]
             yield node["column_names"][-1], with_text
             return
         beside = node.get("class") in ("COMPARISON", "OPERATOR", "BETWEEN", "FUNCTION") and any(
-            _is_text(child) for child in _children(node)
+            is_text(child) for child in _children(node)
         )
         for value in node.values():
             yield from _references(value, beside)
@@ -144,11 +142,3 @@ def _references(node: Any, with_text: bool = False) -> Iterator[tuple[str, bool]
 def _children(node: dict[str, Any]) -> Iterator[Any]:
     for value in node.values():
         yield from value if isinstance(value, list) else [value]
-
-
-def _is_text(node: Any) -> bool:
-    if not isinstance(node, dict) or node.get("class") != "CONSTANT":
-        return False
-    if "literal" in node:  # of DuckDB 2
-        return bool(node["literal"]["kind"] == "STRING")
-    return bool(node["value"]["type"]["id"] == "VARCHAR")

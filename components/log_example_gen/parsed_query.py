@@ -80,3 +80,12 @@ def whole_number(expression: Node) -> int | None:
         return int(literal["text"]) if literal["kind"] == "INTEGER" else None
     value = expression["value"].get("value")
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def is_text(node: Any) -> bool:
+    """Whether part of a tree is a constant of text; DuckDB 2 calls it by another name."""
+    if not isinstance(node, dict) or node.get("class") != "CONSTANT":
+        return False
+    if "literal" in node:
+        return bool(node["literal"]["kind"] == "STRING")
+    return bool(node["value"]["type"]["id"] == "VARCHAR")

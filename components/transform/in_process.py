@@ -6,8 +6,7 @@ import dataclasses
 import functools
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ranklite.components.engines import handed_over
 from ranklite.components.engines.engine import Engine
@@ -83,14 +82,16 @@ class InProcess:
             told = progress.Tasks("transformed", "file", len(given)).add
             self._engine.map(tasks.transform, given, told)
             return
+        reader = recipe.reader(graph)
         for file, to in written:
-            write_transformed(to, graph.schema, recipe.batches(file, graph, self._rows.add))
+            write_transformed(to, graph.schema, recipe.batches(file, reader, self._rows.add))
 
     def _summaries(self, files: Sequence[str], near: str) -> list[Summary]:
         """Of all rows of some files."""
         if self._engine is None:
-            found = (self._analysis.of(self._read(file)) for file in files)
-            return functools.reduce(_merged, found)
+            reader = self._recipe.reader(self._analysis.inputs)
+            rows = (self._recipe.batches(file, reader, self._rows.add) for file in files)
+            return functools.reduce(_merged, map(self._analysis.of, rows))
         with handed_over.folder(near) as folder:
             given = [
                 tasks.Analyze(self._recipe, file, os.path.join(folder, str(number)))
@@ -101,9 +102,6 @@ class InProcess:
             return functools.reduce(
                 _merged, (self._analysis.restored(handed_over.read(task.to)) for task in given)
             )
-
-    def _read(self, file: str) -> Iterator[dict[str, Any]]:
-        return self._recipe.batches(file, self._analysis.inputs, self._rows.add)
 
 
 def _merged(summaries: list[Summary], more: list[Summary]) -> list[Summary]:

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 
 from ranklite.components.engines import handed_over
-from ranklite.components.transform.recipe import Recipe, write_transformed
+from ranklite.components.transform.recipe import Reader, Recipe, write_transformed
 from ranklite.models.features.analysis import Analysis
 from ranklite.models.features.transform_graph import LoadedGraph
 
@@ -44,23 +44,29 @@ class Transform:
 
 
 # A worker has one recipe and one graph; tracing the former and loading the latter take seconds.
-_analysis = functools.lru_cache(maxsize=1)(
-    lambda recipe: Analysis(recipe.preprocess, recipe.specs),
-)
-_graph = functools.lru_cache(maxsize=1)(LoadedGraph)
+@functools.lru_cache(maxsize=1)
+def _analysis(recipe: Recipe) -> tuple[Analysis, Reader]:
+    analysis = Analysis(recipe.preprocess, recipe.specs)
+    return analysis, recipe.reader(analysis.inputs)
+
+
+@functools.lru_cache(maxsize=1)
+def _graph(recipe: Recipe, folder: str) -> tuple[LoadedGraph, Reader]:
+    graph = LoadedGraph(folder)
+    return graph, recipe.reader(graph)
 
 
 def analyze(task: Analyze) -> None:
     """Writes what the analyzers have to know of a file."""
-    analysis: Analysis = _analysis(task.recipe)
-    batches = task.recipe.batches(task.file, analysis.inputs, _unheard)
+    analysis, reader = _analysis(task.recipe)
+    batches = task.recipe.batches(task.file, reader, _unheard)
     handed_over.write(task.to, [summary.state for summary in analysis.of(batches)])
 
 
 def transform(task: Transform) -> None:
     """Writes the rows of a file as the graph transforms them."""
-    graph = _graph(task.graph)
-    write_transformed(task.to, graph.schema, task.recipe.batches(task.file, graph, _unheard))
+    graph, reader = _graph(task.recipe, task.graph)
+    write_transformed(task.to, graph.schema, task.recipe.batches(task.file, reader, _unheard))
 
 
 def _unheard(rows: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import functools
 import os
@@ -24,9 +25,11 @@ from ranklite.components.engines import handed_over
 from ranklite.components.engines.engine import Engine
 from ranklite.components.statistics_gen.frequent import FrequentValues
 from ranklite.models import progress
+from ranklite.models.environment import cores
 from ranklite.models.features.examples import counted_batches
 
 BATCH_ROWS = 4096
+PIECE_BYTES = 8 << 20  # of Examples that are decoded at once: twenty times as much memory is taken
 Summary: TypeAlias = list[Any]  # what each of TFDV's combiners has to know of rows
 
 
@@ -160,5 +163,27 @@ def summarize(task: Task) -> None:
 def batches(files: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """The rows of files; a column is a list of values for each row, and may be missing."""
     decoder = ExamplesToRecordBatchDecoder()
-    for examples in counted_batches(files, BATCH_ROWS):
-        yield decoder.DecodeBatch(examples)
+    with concurrent.futures.ThreadPoolExecutor(cores()) as pool:
+        for examples in counted_batches(files, BATCH_ROWS):
+            step = max(1, PIECE_BYTES * len(examples) // max(1, sum(map(len, examples))))
+            pieces = [examples[k : k + step] for k in range(0, len(examples), step)]
+            yield _together([*pool.map(decoder.DecodeBatch, pieces)])
+
+
+def _together(pieces: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """The rows of several batches as one; a column that one of them lacks is missing there."""
+    if len(pieces) == 1:
+        return pieces[0]
+    schema = pa.unify_schemas([piece.schema for piece in pieces])
+    tables = []
+    for piece in pieces:
+        columns = {name: piece.column(k) for k, name in enumerate(piece.schema.names)}
+        arrays = [
+            columns[field.name].cast(field.type)
+            if field.name in columns
+            else pa.nulls(piece.num_rows, field.type)
+            for field in schema
+        ]
+        tables.append(pa.Table.from_arrays(arrays, schema=schema))
+    [whole] = pa.concat_tables(tables).combine_chunks().to_batches()
+    return whole

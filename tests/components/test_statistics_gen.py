@@ -192,6 +192,20 @@ def test_equal_rows_give_equal_bytes(folder: pathlib.Path, here: Any) -> None:
         assert content[0] == content[1]
 
 
+@pytest.mark.parametrize("size", [1, 999])
+def test_wide_rows_are_decoded_in_pieces(
+    folder: pathlib.Path, tmp_path: pathlib.Path, here: Any, size: int
+) -> None:
+    """Of a row each, and of some; columns and whole pieces are empty."""
+    with (
+        mock.patch.object(in_process, "BATCH_ROWS", BATCH),
+        mock.patch.object(in_process, "PIECE_BYTES", size),
+    ):
+        result = run(folder, executor.Executor(), tmp_path, exclude_splits='["many"]')
+    for split in set(LOGS) - {"many"}:
+        assert of_split(result, split)[0].read_bytes() == of_split(here, split)[0].read_bytes()
+
+
 @pytest.mark.slow  # a worker imports TFDV
 def test_an_engine_gives_equal_bytes(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """Of files that are merged in their order, however many work on them."""

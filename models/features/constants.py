@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from ranklite.models.features import stored_state, vocabulary_files
 from ranklite.models.features.feature_set import FeatureSet
@@ -121,19 +122,28 @@ class Learned:
     @functools.cached_property
     def _constants(self) -> dict[str, np.ndarray[Any, Any]]:
         """What an analyzer found enters the saved graph as a captured tensor, and an identity
-        operation with the name that `constant_name` gives reads it."""
-        folder = os.path.join(self._folder, self._output.TRANSFORM_FN_DIR)
-        saved = tf.saved_model.load(folder)
-        graph, captured = saved.transform_fn.graph, saved.transform_fn.captured_inputs
-        values = {
-            inner.name: outer
-            for inner, outer in zip(graph.internal_captures, captured, strict=True)
-        }
-        return {
-            op.name: values[op.inputs[0].name].numpy()
-            for op in graph.get_operations()
-            if op.type == "Identity" and op.name.startswith(_CONSTANT)
-        }
+        operation with the name that `constant_name` gives reads it.
+
+        They are read from the file: to load the graph makes a function of every column again.
+        """
+        path = os.path.join(self._folder, self._output.TRANSFORM_FN_DIR, "saved_model.pb")
+        with tf.io.gfile.GFile(path, "rb") as file:
+            saved = SavedModel.FromString(file.read())
+        (meta_graph,) = saved.meta_graphs
+        objects = meta_graph.object_graph_def
+        tensors = {node.name: node.attr["value"] for node in meta_graph.graph_def.node}
+        result = {}
+        for function in meta_graph.graph_def.library.function:
+            named = [node for node in function.node_def if node.name.startswith(_CONSTANT)]
+            captured = objects.concrete_functions[function.signature.name].bound_inputs
+            last = [each.name for each in reversed(function.signature.input_arg)]
+            held = dict(
+                zip(last, reversed(captured), strict=False)
+            )  # the last arguments are captured
+            for node in named:
+                operation = objects.nodes[held[node.input[0]]].constant.operation
+                result[node.name] = tf.make_ndarray(tensors[operation].tensor)
+        return result
 
     def constant(self, what: str, *names: str) -> np.ndarray[Any, Any]:
         """What was kept under a name, flat.

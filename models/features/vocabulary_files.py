@@ -172,9 +172,8 @@ def _of_file(counted: bool) -> Any:
 
     def read(path: tf.Tensor) -> tf.Tensor:
         words = tf.data.TFRecordDataset(path, compression_type="GZIP")
-        if counted:
-            return words.reduce(tf.constant(0, tf.int64), lambda count, _: count + 1)
-        return words.batch(tf.int64.max).get_single_element()
+        every = words.batch(tf.int64.max).get_single_element()
+        return tf.size(every, tf.int64) if counted else every  # a reduction takes 11 ms to start
 
     return tf.function(read, input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -91,18 +92,23 @@ def _differing(
     expected: Mapping[str, Array],
     difference: Array,
 ) -> list[str]:
-    """Where values differ, whatever the scores do; the rows whose scores differ most first."""
+    """The first values that differ, whatever the scores do; rows whose scores differ most first."""
+    differs = np.zeros((len(rows), len(columns)), bool)
+    for place, column in enumerate(columns):
+        held, used = inputs[column.name], expected[column.name]
+        other = held != used
+        if column.dtype == "float32":
+            other &= ~(np.isnan(held) & np.isnan(used))
+        differs[:, place] = other if other.ndim == 1 else other.any(axis=1)
     result = []
-    for index in np.argsort(-difference, kind="stable"):
-        for column in columns:
-            held, used = inputs[column.name][index], expected[column.name][index]
-            same = np.array_equal(held, used, equal_nan=column.dtype == "float32")
-            if not same:
-                value = rows[index]["row"].get(column.source)
-                result.append(
-                    f"{_place(rows[index])}: {column.name} is {value!r} in the log and was judged "
-                    f"as {_shown(used)}"
-                )
+    order = np.argsort(-difference, kind="stable")
+    for index in order[differs[order].any(axis=1)][:_SHOWN]:
+        for column in itertools.compress(columns, differs[index]):
+            value = rows[index]["row"].get(column.source)
+            result.append(
+                f"{_place(rows[index])}: {column.name} is {value!r} in the log and was judged as "
+                f"{_shown(expected[column.name][index])}"
+            )
     return result
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow_transform as tft
 from tfx.types import artifact_utils
 
@@ -20,7 +21,7 @@ from ranklite.models.memory import give_back
 def transformed(
     input_dict: dict[str, list[Any]], features: FeatureSet, given: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """What Transform makes of some rows, each time as one batch.
+    """What Transform makes of some rows, all of them as one batch.
 
     Args:
       input_dict: `transform_graph`.
@@ -29,8 +30,11 @@ def transformed(
     """
     graph = artifact_utils.get_single_uri(input_dict["transform_graph"])
     layer = tft.TFTransformOutput(graph).transform_features_layer()
-    made = [layer(as_sparse(rows, features.raw_columns)) for rows in given]
-    result = [{n: each[n].numpy() for n in (IDS, NUMERIC) if n in each} for each in made]
+    together = {name: np.concatenate([rows[name] for rows in given]) for name in given[0]}
+    made = layer(as_sparse(together, features.raw_columns))
+    ends = np.cumsum([len(next(iter(rows.values()))) for rows in given])[:-1]
+    parts = {n: np.split(made[n].numpy(), ends) for n in (IDS, NUMERIC) if n in made}
+    result = [dict(zip(parts, each, strict=True)) for each in zip(*parts.values(), strict=True)]
     del layer, made
     give_back()  # its tables of texts
     return result

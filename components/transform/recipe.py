@@ -25,7 +25,8 @@ from ranklite.models.features.examples import batches_of_records
 from ranklite.models.features.tfrecords import write_examples
 
 Reader: TypeAlias = Callable[[tf.Tensor], dict[str, Any]]
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 _THREADS = 2  # more than a machine's cores would wait for the writer
 _AHEAD = 2  # batches that are ready before they are asked for

@@ -136,10 +136,10 @@ def row_identity(
     reported = [value for row in found["label"] for value in row[:1]]
     if not np.array_equal(reported, labels):
         return {}
-    told = {role: map(_feature, found[role]) for role in columns if role in present}
+    told = {role: _digest(map(_feature, found[role])) for role in columns if role in present}
     if present == {"label"}:
-        told["row"] = iter(records)
-    return {role: _digest(values) for role, values in told.items()}
+        told["row"] = _digest(records)
+    return told
 
 
 def _rows(records: Sequence[bytes], column: str) -> list[list[Any]]:

@@ -104,7 +104,7 @@ e2e: setup ## Whole pipeline runs
 	@$(BIN)/python -m pytest -m e2e -q -n $(JOBS) --dist loadfile --durations=10 --cov --cov-append --cov-report=
 
 faults: setup ## Break what can break, and write what became of it: docs/reliability.md
-	@$(BIN)/python -m pytest -m fault -q -n $(JOBS) --dist loadfile --fault-table docs/reliability.md $(ARGS)
+	@$(BIN)/python -m pytest -m fault -q -n $(JOBS) --dist loadfile --fault-table=docs/reliability.md $(ARGS)
 
 kills: setup ## Kill runs at moments over all stages and searches: docs/reliability.md; half an hour
 	@$(BIN)/python -m benchmarks.kills --table docs/reliability.md $(ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ class FaultTable:
         """Puts what a marker says where reports of other processes carry it."""
         for item in items:
             for marker in item.iter_markers(_PROPERTY):
-                item.user_properties.append((_PROPERTY, marker.args))
+                item.user_properties.append((_PROPERTY, (*marker.args, _case(item))))
 
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report: Any) -> None:
@@ -40,16 +41,15 @@ class FaultTable:
         about = dict(report.user_properties).get(_PROPERTY)
         if about is None or not (report.when == "call" or report.skipped or report.failed):
             return
-        what, promise = about
+        what, promise, case = about
         held = {"passed": "held", "failed": "FAILED", "skipped": "not tried here"}[report.outcome]
-        case = report.nodeid.partition("[")[2].rstrip("]")
         case = case if len(case) <= MOST else f"{case[: MOST - 3]}..."
         self._rows[report.nodeid] = (f"{what}: {case}" if case else what, promise, held)
 
     @pytest.hookimpl
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Says how many held, and writes the table."""
-        if not self._path:
+    def pytest_terminal_summary(self, terminalreporter: Any, exitstatus: int) -> None:
+        """Says how many held, and writes the table; not where the tests did not come to an end."""
+        if not self._path or not self._rows or exitstatus not in (0, 1):
             return
         rows = [self._rows[name] for name in sorted(self._rows)]
         held = sum(row[2] == "held" for row in rows)
@@ -60,3 +60,13 @@ class FaultTable:
         before = path.read_text(encoding="utf-8") if path.is_file() else ""
         head = before.partition(BELOW)[0] + BELOW if BELOW in before else ""
         path.write_text(head + "\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _case(item: pytest.Item) -> str:
+    """What tells a case of a test from another, without the numbers that pytest gives values."""
+    called = getattr(item, "callspec", None)
+    if called is None:
+        return ""
+    names = "|".join(map(re.escape, called.params))
+    told = re.sub(rf"(?:(?<=^)|(?<=-))(?:{names})\d+(?:-|$)", "", called.id)
+    return re.sub(r"\\+(?=[^\w\\])", "", told).strip("-")

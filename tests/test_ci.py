@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shlex
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -83,3 +85,22 @@ def test_the_newest_stack_says_why_a_python_is_none_for_it(
     assert done.returncode == 1, done
     assert f"PYTHON={python} " in done.stderr
     assert words in done.stderr
+
+
+@pytest.mark.slow
+def test_make_faults_is_a_command_that_pytest_takes(tmp_path: pathlib.Path) -> None:
+    """The option is one of tests/conftest.py, which is read where nothing looks like a path."""
+    table = tmp_path / "table.md"
+    table.write_text("as it was")
+    printed = subprocess.run(
+        ["make", "-n", "faults"], cwd=CI.parent, capture_output=True, text=True, check=True
+    )
+    (line,) = (line for line in printed.stdout.splitlines() if "-m fault" in line)
+    _, *arguments = shlex.split(line.replace("docs/reliability.md", str(table)))
+    arguments += ["-n0", "--collect-only", "--ignore-glob=tests/*/*"]
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=CI.parent, capture_output=True, text=True, check=False
+    )
+    assert "unrecognized" not in done.stderr, done.stderr
+    assert done.returncode == 5, done.stdout  # nothing is left to collect
+    assert table.read_text() == "as it was"

@@ -183,48 +183,84 @@ def trained(outputs: dict[str, Any]) -> dict[str, float]:
     return metrics
 
 
-def test_two_nights(cluster: Cluster) -> None:
-    cluster.night(0)
-    cluster.night(1)
+@dataclasses.dataclass(frozen=True)
+class Nights:
+    """Two nights on the cluster, and the same by the local runner.
+
+    Attributes:
+      tasks: Of the compiled pipeline.
+      outputs: Of each night, by task.
+      metrics: What the Trainer measured, each night.
+      recalled: The model pushed last, after each night.
+      local: The file that the local runner pushed, each night.
+      different: Names of the weights that differ between the first of both, by stage.
+      shown: Runs in TensorBoard after the first.
+    """
+
+    tasks: set[str]
+    outputs: list[dict[str, Any]]
+    metrics: list[dict[str, float]]
+    recalled: list[str]
+    local: list[bytes]
+    different: dict[str, list[str]]
+    shown: set[str]
+
+
+@pytest.fixture(scope="module")
+def nights(cluster: Cluster) -> Nights:
     document = cluster.compiled()
-    first = cluster.backend.run(document, span=SPANS[1])
-    assert set(first) == set(document["root"]["dag"]["tasks"])
+    outputs: list[dict[str, Any]] = []
+    recalled, local = [], []
+    cluster.night(0)
+    for number in (1, 2):
+        cluster.night(number)
+        span = {"span": SPANS[1]} if number == 1 else {}  # none: the newest there is
+        outputs.append(cluster.backend.run(document, **span))
+        recalled.append(cluster.recalled("LastPushedModel")["uri"])
+        local.append(cluster.run_locally(SPANS[number]))
+        if number == 1:
+            stages = ("Trainer", "Quantizer")
+            different = {stage: cluster.differences(outputs[0], stage) for stage in stages}
+            runs = str(cluster.folder / "runs")
+            assert (
+                main(["kubeflow", "collect", "--config", str(cluster.config), "--runs", runs]) == 0
+            )
+            kept = pathlib.Path(arrange(runs)).glob("*/*")
+            shown = {f"{path.parent.name[11:]}/{path.name}" for path in kept}
+    tasks = set(document["root"]["dag"]["tasks"])
+    metrics = [trained(each) for each in outputs]
+    return Nights(tasks, outputs, metrics, recalled, local, different, shown)
+
+
+def test_the_first_night(cluster: Cluster, nights: Nights) -> None:
+    first = nights.outputs[0]
+    assert set(first) == nights.tasks
     assert first["Pusher"]["pushed_model"]["metadata"]["pushed"] == 1
-    assert trained(first)["warm_started"] == 0
+    assert nights.metrics[0]["warm_started"] == 0
     assert first["LogExampleGen"]["examples"]["metadata"]["span"] == 20_474
     version = json.loads(storage.read(f"{PUSHED}/1/model.json") or b"")
     assert version["config"]["name"] == "nightly"
-    assert cluster.recalled("LastPushedModel")["uri"].startswith(f"{BUCKET}/root/nightly/artifacts")
-    local = cluster.run_locally(SPANS[1])
-    for stage in ("Trainer", "Quantizer"):
-        assert cluster.differences(first, stage) == [], stage
-    assert constants(cluster.pushed(1)) == constants(local)
-
-    runs = str(cluster.folder / "runs")
-    assert main(["kubeflow", "collect", "--config", str(cluster.config), "--runs", runs]) == 0
-    shown = {
-        path.parent.name[11:] + "/" + path.name for path in pathlib.Path(arrange(runs)).glob("*/*")
-    }
+    assert nights.recalled[0].startswith(f"{BUCKET}/root/nightly/artifacts")
+    assert nights.different == {"Trainer": [], "Quantizer": []}
+    assert constants(cluster.pushed(1)) == constants(nights.local[0])
     stages = ("trainer", "quantizer", "runreport")
-    assert {f"nightly kubeflow run 1/{stage}" for stage in stages} <= shown
-    assert {f"nightly run 1/{stage}" for stage in stages} <= shown
+    assert {f"nightly kubeflow run 1/{stage}" for stage in stages} <= nights.shown
+    assert {f"nightly run 1/{stage}" for stage in stages} <= nights.shown
 
-    cluster.night(2)
-    second = cluster.backend.run(document)  # no span: the newest there is
+
+def test_the_second_night(cluster: Cluster, nights: Nights) -> None:
+    second = nights.outputs[1]
     report_uri = second["LogExampleGen"]["report"]["uri"]
     report = json.loads(storage.read(f"{report_uri}/report.json") or b"")
     assert report["spans"] == list(SPANS[1:])  # the window rolls on
-    assert trained(second)["warm_started"] == 1
-    assert trained(second)["known_values"] > 100
+    assert nights.metrics[1]["warm_started"] == 1
+    assert nights.metrics[1]["known_values"] > 100
     against = second["Evaluator-against-blessed"]
     assert against["blessing"]["metadata"]["blessed"] == 1
     assert against["blessing"]["metadata"]["baseline_model_id"]
     assert second["Pusher"]["pushed_model"]["metadata"]["pushed"] == 1
-    assert (
-        cluster.recalled("LastPushedModel")["uri"] == second["Exporter-quantized"]["model"]["uri"]
-    )
-    local = cluster.run_locally(SPANS[2])
-    assert constants(cluster.pushed(2)) == constants(local)
+    assert nights.recalled[1] == second["Exporter-quantized"]["model"]["uri"]
+    assert constants(cluster.pushed(2)) == constants(nights.local[1])
     cluster.run_locally(SPANS[2])  # again: nothing to do, although there is a newer model now
     made = outcome(
         load_config(str(cluster.config)), Folders(str(cluster.folder / "runs"), "nightly")
@@ -300,6 +336,7 @@ def differing(log: pd.DataFrame) -> pd.DataFrame:
     ],
     ids=["column gone", "type changed", "empty span", "drift", "schema"],
 )
+@pytest.mark.usefixtures("nights")
 @pytest.mark.fault("a night on Kubeflow differs", "stopped at its task, with feature and values")
 def test_a_night_that_differs(
     cluster: Cluster, change: Change, changes: dict[str, Any], task: str, words: list[str]
@@ -323,6 +360,7 @@ def test_a_night_that_differs(
     assert words[0] in page
 
 
+@pytest.mark.usefixtures("nights")
 def test_a_night_of_clicks_only_is_refused_and_changes_nothing(cluster: Cluster) -> None:
     before = cluster.kept()
     name = f"bucket/logs/clicks-{SPANS[2]}.csv"
@@ -345,6 +383,7 @@ def test_a_night_of_clicks_only_is_refused_and_changes_nothing(cluster: Cluster)
     assert f"nightly kubeflow run run-{cluster.backend.runs}</h1>" in page
 
 
+@pytest.mark.usefixtures("nights")
 def test_rejects_of_a_refused_log_are_kept(cluster: Cluster) -> None:
     name = f"bucket/logs/clicks-{SPANS[2]}.csv"
     good = cluster.store.objects[name]

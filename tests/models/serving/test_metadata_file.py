@@ -99,7 +99,11 @@ def test_a_wrong_value_is_named(version: pathlib.Path, change: dict[str, Any], w
         parsed(json.dumps(sealed(metadata)).encode(), "here/model.json")
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe\x00", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"null", b"\xff\xfe\x00", b"[" * 100_000],
+    ids=["nothing", "one brace", "a list", "null", "no text", "100,000 brackets"],
+)
 @pytest.mark.fault("model.json is no JSON object", "refused, and named")
 def test_what_is_no_object_is_named(content: bytes) -> None:
     with pytest.raises(DamagedFile, match=r"^model\.json is not what was pushed: it "):

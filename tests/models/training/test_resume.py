@@ -86,6 +86,7 @@ def run(folder: pathlib.Path, place: str, kill: int, given: dict[str, Any]) -> i
         (2, {"schedule": "cosine", "ema": 0.9, "oov_rate": 0.1}),
         (2, {"strategy": "mirrored", "oov_rate": 0.1}),
     ],
+    ids=["between epochs", "on a plateau", "within an epoch", "of two replicas"],
 )
 @pytest.mark.fault("a training is killed twice", "resumed; the same weights bit by bit")
 def test_a_killed_training_gives_the_weights_of_an_undisturbed_one(

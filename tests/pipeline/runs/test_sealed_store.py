@@ -78,9 +78,11 @@ def test_every_flipped_byte_is_seen(past: Past) -> None:
             pass
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no database" * 1000])
+@pytest.mark.parametrize(
+    "content", [None, b"", b"no database" * 1000], ids=["gone", "empty", "no database"]
+)
 @pytest.mark.fault(
-    "the file of ML Metadata is gone, empty or random",
+    "the file of ML Metadata is damaged",
     "the copy takes its place, what it does not know is put aside",
 )
 def test_the_copy_takes_its_place(past: Past, content: bytes | None) -> None:

@@ -119,4 +119,6 @@ def _place(row: Mapping[str, Any]) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"[{', '.join(map(_shown, value))}]"
+    if isinstance(value, np.generic):
+        return str(value)  # NumPy 2 represents it with its type
     return repr(value.decode(errors="replace") if isinstance(value, bytes) else value)

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from ranklite.components.log_example_gen import IngestError
-from ranklite.components.log_example_gen.parsed_query import Node, is_text, parsed
+from ranklite.components.log_example_gen.parsed_query import Node, arguments, is_text, parsed
 from ranklite.models.features.sql import name
 from ranklite.models.features.sql_values import JSON, number
 
@@ -102,10 +102,10 @@ def _tree(expression: str) -> dict[str, Any]:
 
 def _select(expression: str, statement: str) -> dict[str, Any]:
     tree = parsed(statement)
-    if tree["error"]:
+    if tree["error"] and expression.strip():
         raise IngestError(f"label {expression!r}: {tree.get('error_message', 'not SQL')}")
-    statements = tree["statements"]
-    node = statements[0]["node"]
+    statements = tree.get("statements", [])
+    node = statements[0]["node"] if statements else {}
     selected = node.get("select_list", [])
     reads_tables = node.get("from_table", {}).get("type") not in (None, "EMPTY")
     if len(statements) != 1 or len(selected) != 1 or reads_tables or _beyond_a_row(selected):
@@ -132,13 +132,16 @@ def _references(node: Any, with_text: bool = False) -> Iterator[tuple[str, bool]
         if node.get("class") == "COLUMN_REF":
             yield node["column_names"][-1], with_text
             return
-        beside = node.get("class") in ("COMPARISON", "OPERATOR", "BETWEEN", "FUNCTION") and any(
-            is_text(child) for child in _children(node)
-        )
+        beside = with_text  # of an argument that DuckDB 2 puts beside its name
+        if "class" in node:
+            beside = node["class"] in ("COMPARISON", "OPERATOR", "BETWEEN", "FUNCTION") and any(
+                is_text(child) for child in _children(node)
+            )
         for value in node.values():
             yield from _references(value, beside)
 
 
-def _children(node: dict[str, Any]) -> Iterator[Any]:
+def _children(node: Node) -> Iterator[Any]:
+    yield from arguments(node)
     for value in node.values():
         yield from value if isinstance(value, list) else [value]

@@ -71,6 +71,12 @@ def cte_node(cte: Node) -> Node:
     return node
 
 
+def arguments(function: Node) -> list[Node]:
+    """What a function is given; DuckDB 2 puts each beside its name."""
+    given = function["children"] if "children" in function else function.get("arguments", [])
+    return [each.get("expression", each) for each in given]
+
+
 def whole_number(expression: Node) -> int | None:
     """The number that an expression is, None for anything else; DuckDB 2 keeps its letters."""
     if expression.get("type") != "VALUE_CONSTANT":

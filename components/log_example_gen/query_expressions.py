@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import functools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import duckdb
 
-from ranklite.components.log_example_gen.parsed_query import Node, nodes, parsed
+from ranklite.components.log_example_gen.parsed_query import Node, arguments, nodes, parsed
 
 WINDOW, AGGREGATE, SUBQUERY, CHANGING = "window", "aggregate", "subquery", "changing"
 _NOW = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
@@ -57,7 +58,7 @@ def _of_function(node: Node) -> Iterator[Found]:
     aggregates, changing, macros = _functions()
     if function in aggregates:
         yield Found(AGGREGATE, f"{function}()", node)
-    if function in changing:
+    if function in changing or (function == "age" and len(arguments(node)) == 1):  # from today
         yield Found(CHANGING, f"{function}()", node)
     for definition in macros.get(function, ()):
         for each in nodes(parsed(f"SELECT {definition}").get("statements", [])):
@@ -67,16 +68,26 @@ def _of_function(node: Node) -> Iterator[Found]:
 
 @functools.cache
 def _functions() -> tuple[frozenset[str], frozenset[str], dict[str, tuple[str, ...]]]:
-    """Names of aggregates, of functions that give something else each time, and macros."""
+    """Names of aggregates, of functions that give something else each time, and macros.
+
+    DuckDB 2 says of `+` and of parts of a date, too, that they change with the time zone where they
+    are of a TIMESTAMPTZ. Ours is always UTC: those of other types tell what such a function is.
+    """
     with duckdb.connect() as con:
         rows = con.execute(
-            "SELECT function_name, function_type, coalesce(stability, 'CONSISTENT'), "
-            "macro_definition FROM duckdb_functions()"
+            "SELECT function_name, function_type, stability, macro_definition "
+            "FROM duckdb_functions()"
         ).fetchall()
     macros: dict[str, tuple[str, ...]] = {}
     for function, kind, _, definition in rows:
         if kind == "macro" and definition:
             macros[function] = (*macros.get(function, ()), definition)
     aggregates = frozenset(function for function, kind, *_ in rows if kind == "aggregate")
-    changing = frozenset(function for function, _, how, _ in rows if how != "CONSISTENT")
+    how = collections.defaultdict(set)
+    for function, _, stability, _ in rows:
+        if stability:
+            how[function].add(stability)
+    changing = frozenset(
+        function for function, ways in how.items() if "VOLATILE" in ways or "CONSISTENT" not in ways
+    )
     return aggregates, changing, macros

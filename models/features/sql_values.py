@@ -196,7 +196,7 @@ def _value(source: str, kind: str, dtype: str, column: str) -> str:
         cast = {"string": "VARCHAR", "int64": "BIGINT"}.get(dtype, "DOUBLE")
         return _unreserved(f"TRY_CAST({source} AS {cast})", dtype)
     if _DECIMALS.fullmatch(kind) and dtype in ("string", "int64"):
-        whole = f"CASE WHEN trunc({source}) = {source} THEN CAST({source} AS HUGEINT) END"
+        whole = f"CASE WHEN trunc({source}) = {source} THEN TRY_CAST({source} AS HUGEINT) END"
         cast = "VARCHAR" if dtype == "string" else "BIGINT"
         return _unreserved(f"TRY_CAST({whole} AS {cast})", dtype)
     if _DECIMALS.fullmatch(kind):  # DuckDB divides by a power of ten, which rounds twice
@@ -234,7 +234,8 @@ def _float(number: str, dtype: str) -> str:
     if dtype == "float32":
         return f"CASE WHEN abs({number}) <= {_LARGEST} THEN {number} END"  # neither inf nor NaN is
     whole = f"CASE WHEN abs({number}) < {_WHOLE} AND trunc({number}) = {number} THEN {number} END"
-    return f"CAST({whole} AS BIGINT)" + ("::VARCHAR" if dtype == "string" else "")
+    # DuckDB 2 casts a CASE branch by branch, and NaN among the values that none of them takes.
+    return f"TRY_CAST({whole} AS BIGINT)" + ("::VARCHAR" if dtype == "string" else "")
 
 
 def _unreserved(integer: str, dtype: str) -> str:

@@ -91,6 +91,7 @@ SELECT * FROM clicks JOIN (SELECT c.user FROM items JOIN clicks AS c USING (item
 """,
     r"random\(\) differs": "SELECT user, max(random()) FROM clicks GROUP BY user",
     "current_date differs": "SELECT *, current_date AS d FROM clicks",
+    r"age\(\) differs": "SELECT *, age(ts) AS d FROM clicks",
     "does not begin with a table": """
 SELECT * FROM range(5)
 SELECT * FROM (VALUES (1)) AS t(user) JOIN clicks USING (user)
@@ -127,6 +128,7 @@ def test_what_is_refused(reason: str, query: str) -> None:
         ("FROM clicks JOIN tags USING (user) JOIN (FROM views LIMIT 5) USING (user)",
          {"tags": "user"}),
         ("WITH clicks AS (FROM clicks) FROM clicks", {}),
+        ("SELECT user, x + 1 AS y, year(ts) - 1970 AS z, age(ts, t) AS age FROM clicks", {}),
     ],
 )  # fmt: skip
 def test_tables_that_are_divided(query: str, keys: dict[str, str]) -> None:

@@ -58,6 +58,7 @@ LABELS = [
     label("between", "y BETWEEN 4 AND 5", ["4", "10", "4.5"], [1, 0, 1]),
     label("like", "y LIKE 'buy%'", ["buy now", "view"], [1, 0]),
     label("a function of text", "lower(y) = 'buy'", ["BUY", "x"], [1, 0]),
+    label("text beside text in a function", "concat(y, '') = '01'", ["01", "1"], [1, 0]),
     label("length of a text", "length(y) > 3", ["abcd", "a", "1000"], [1, 0, 1]),
     label("null is no positive where it says so", "coalesce(y >= 4, false)", ["5", None], [1, 0]),
     label("is not null", "y IS NOT NULL", ["5", None], [1, 0]),
@@ -103,7 +104,7 @@ WRONG = {
     "a window": ("row_number() OVER () > 1", "is to be one SQL expression"),
     "no such column": ("z >= 4", "the log has no column 'z'; it has u, y"),
     "no such function": ("looks_good(y)", "looks_good"),
-    "nothing": (" ", "syntax error"),
+    "nothing": (" ", "is to be one SQL expression"),
     "a struct of it": ("y.a = 1", "no column 'a'|label 'y.a = 1'"),
 }
 

@@ -137,9 +137,7 @@ class Learned:
             named = [node for node in function.node_def if node.name.startswith(_CONSTANT)]
             captured = objects.concrete_functions[function.signature.name].bound_inputs
             last = [each.name for each in reversed(function.signature.input_arg)]
-            held = dict(
-                zip(last, reversed(captured), strict=False)
-            )  # the last arguments are captured
+            held = dict(zip(last, reversed(captured), strict=False))  # others are inputs
             for node in named:
                 operation = objects.nodes[held[node.input[0]]].constant.operation
                 result[node.name] = tf.make_ndarray(tensors[operation].tensor)

@@ -131,7 +131,8 @@ def row_identity(
     Returns:
       16 hexadecimal digits of a SHA-256 by role; empty where the labels are not the records'.
     """
-    found = {role: _rows(records, column) for role, column in columns.items()}
+    serialized = tf.constant(list(records), tf.string)
+    found = {role: _rows(serialized, column) for role, column in columns.items()}
     present = {role for role, rows in found.items() if any(rows)}
     reported = [value for row in found["label"] for value in row[:1]]
     if not np.array_equal(reported, labels):
@@ -142,16 +143,15 @@ def row_identity(
     return told
 
 
-def _rows(records: Sequence[bytes], column: str) -> list[list[Any]]:
+def _rows(records: tf.Tensor, column: str) -> list[list[Any]]:
     """The values of a column in each record; empty where it has none.
 
-    To make a message of each record takes as long as all of its columns do.
+    A message of each record would be made of all of its columns.
     """
-    serialized = tf.constant(list(records), tf.string)
     for dtype in _DTYPES.values():
         spec = {column: tf.io.RaggedFeature(dtype)}
         with contextlib.suppress(tf.errors.InvalidArgumentError):  # of another type
-            rows: list[list[Any]] = tf.io.parse_example(serialized, spec)[column].to_list()
+            rows: list[list[Any]] = tf.io.parse_example(records, spec)[column].to_list()
             return rows
     raise ValueError(f"the records have values of several types, or are damaged: {column!r}")
 

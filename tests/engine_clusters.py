@@ -231,7 +231,7 @@ def is_alive(pid: int) -> bool:
     """Whether a process runs, and is not a mere entry of one that ended."""
     try:
         status = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # it ended before, or meanwhile
         return False
     return status.rpartition(")")[2].split()[0] != "Z"
 

@@ -15,6 +15,7 @@ from ranklite.models.features.sql import name
 from ranklite.models.features.sql_values import JSON, number
 
 _TEXTS = ("VARCHAR", JSON)
+_FLOATS = ("FLOAT", "DOUBLE")
 
 
 def columns_of(expression: str) -> list[str]:
@@ -70,7 +71,9 @@ def sql_of(
         read = {}
         for column in columns:
             source = name(column)
-            if types[column] not in _TEXTS:
+            if types[column] in _FLOATS:  # NaN is missing, and greater than any number in SQL
+                read[column] = f"CASE WHEN NOT isnan({source}) THEN {source} END"
+            elif types[column] not in _TEXTS:
                 read[column] = source
             elif column in compared or column in texts:
                 read[column] = f"({source}->>'$')" if types[column] == JSON else source

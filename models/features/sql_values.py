@@ -229,13 +229,17 @@ def _text(text: str, dtype: str) -> str:
 
 
 def _float(number: str, dtype: str) -> str:
+    # To compare NaN is not enough: DuckDB 2 believes a Parquet file's minimum and maximum, which
+    # leave NaN out, and takes a comparison that they decide for true.
+    finite = f"isfinite({number})"
     if dtype == "float64":
-        return f"CASE WHEN isfinite({number}) THEN {number} END"
+        return f"CASE WHEN {finite} THEN {number} END"
     if dtype == "float32":
-        return f"CASE WHEN abs({number}) <= {_LARGEST} THEN {number} END"  # neither inf nor NaN is
-    whole = f"CASE WHEN abs({number}) < {_WHOLE} AND trunc({number}) = {number} THEN {number} END"
-    # DuckDB 2 casts a CASE branch by branch, and NaN among the values that none of them takes.
-    return f"TRY_CAST({whole} AS BIGINT)" + ("::VARCHAR" if dtype == "string" else "")
+        return f"CASE WHEN {finite} AND abs({number}) <= {_LARGEST} THEN {number} END"
+    whole = f"{finite} AND abs({number}) < {_WHOLE} AND trunc({number}) = {number}"
+    # DuckDB 2 casts a CASE branch by branch, and what no branch takes as well.
+    whole = f"TRY_CAST(CASE WHEN {whole} THEN {number} END AS BIGINT)"
+    return whole + ("::VARCHAR" if dtype == "string" else "")
 
 
 def _unreserved(integer: str, dtype: str) -> str:

@@ -64,7 +64,7 @@ features = {"features": [{"name": "item", "kind": "categorical", "dtype": "int64
 config = {"source": {"files": "*.parquet"}, "label": "y", "features": features}
 config["split"] = {"by": "hash", "eval": 0.5}
 large = begin(IngestConfig.model_validate(config), "logs", sys.argv[1] + "/log.parquet", [10])
-sys.exit(large.refused)""",
+sys.exit(large.refused or None)""",
     "rows to score": """
 from ranklite.models.serving.log_files import parquet_rows
 list(parquet_rows(sys.argv[1] + "/log.parquet"))""",

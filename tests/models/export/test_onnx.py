@@ -250,5 +250,6 @@ def test_no_two_kernels_share_a_zero_point() -> None:
         for node in graph.node
         if node.op_type == "DequantizeLinear" and node.input[0] in kernels
     }
+    kernels -= {*zeros.values()}  # some versions write vectors of them
     assert len(kernels) == len(zeros) > 1
     assert len(set(zeros.values())) == len(zeros)

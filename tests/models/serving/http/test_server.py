@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -121,7 +122,7 @@ def test_a_bad_row_is_named(server: RunningServer, rows: list[Any], error: dict[
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
     assert problem["errors"] == [error]
-    assert (problem["status"], problem["title"]) == (422, "Unprocessable Entity")
+    assert (problem["status"], problem["title"]) == (422, http.HTTPStatus(422).phrase)
     assert error["pointer"] in problem["detail"]
     assert error["allowed"] in problem["detail"]
 

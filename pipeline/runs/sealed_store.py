@@ -25,6 +25,7 @@ from ranklite.pipeline.runs.folders import Folders
 _COUNTER = slice(24, 28)  # of SQLite's header
 _COPY = ".copy"
 _SEAL = ".seal"
+_JOURNAL = "-journal"  # SQLite's, while something is written
 LOCK_SECONDS = 5.0  # that another process may hold it
 
 
@@ -63,8 +64,10 @@ def mended(folders: Folders) -> list[str]:
     if why is None:
         return []
     lines = [why]
+    aside = f"{store}{manifest.DAMAGED}"
+    with contextlib.suppress(FileNotFoundError):  # it would be played back into the copy
+        os.replace(store + _JOURNAL, f"{store}{_JOURNAL}{manifest.DAMAGED}")
     if os.path.exists(store):
-        aside = f"{store}{manifest.DAMAGED}"
         os.replace(store, aside)
         lines.append(f"it was put aside as {aside}")
     last = -1
@@ -106,6 +109,9 @@ def _damage(folders: Folders) -> str | None:
 def _is_database(path: str) -> bool:
     """Whether SQLite reads all of a file.
 
+    Who was killed within a write leaves a journal, by which SQLite takes the file back to what it
+    was before: to do so, it has to write.
+
     Raises:
       OSError: Another process holds it, or it may not be read: so nobody can tell.
     """
@@ -113,13 +119,19 @@ def _is_database(path: str) -> bool:
         return False
     with open(path, "rb"):
         pass
-    address = f"file:{urllib.parse.quote(path)}?mode=ro"
+    mode = "rw" if os.path.exists(path + _JOURNAL) else "ro"
+    address = f"file:{urllib.parse.quote(path)}?mode={mode}"
     try:
         with contextlib.closing(sqlite3.connect(address, timeout=LOCK_SECONDS, uri=True)) as con:
             return con.execute("PRAGMA quick_check").fetchall() == [("ok",)]
     except sqlite3.OperationalError as error:
         if "is locked" in str(error):
             raise OSError(f"{path} is locked by another process, which writes to it") from error
+        if "readonly" in str(error):
+            raise OSError(
+                f"{path} was being written to when a command was killed, and may not be "
+                "written to now: SQLite cannot take it back to what it was"
+            ) from error
         return False
     except sqlite3.Error:
         return False

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
+import signal
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -130,6 +133,50 @@ def test_a_command_that_was_killed_leaves_no_seal(past: Past) -> None:
     assert past.store.with_name("metadata.sqlite.copy").read_bytes() == killed
     past.store.with_name("metadata.sqlite.seal").unlink()
     assert mended(past.folders) == []
+
+
+_WRITES = """
+import os, signal, sqlite3, sys
+con = sqlite3.connect(sys.argv[1], isolation_level=None)
+con.execute("PRAGMA cache_size = 1")  # pages reach the file before the transaction ends
+con.execute("BEGIN")
+con.execute("UPDATE Execution SET name = hex(randomblob(100000))")
+con.execute("CREATE TABLE other AS SELECT hex(randomblob(100000)) AS x FROM Type")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def kill_within_a_write(store: pathlib.Path) -> pathlib.Path:
+    """Returns the journal that is left."""
+    killed = subprocess.run([sys.executable, "-c", _WRITES, str(store)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    journal = store.with_name(f"{store.name}-journal")
+    assert journal.stat().st_size
+    return journal
+
+
+@pytest.mark.fault(
+    "a command is killed in the middle of a write to ML Metadata", "taken back to before it"
+)
+def test_a_write_that_was_killed_is_taken_back(past: Past) -> None:
+    before = past.store.read_bytes()
+    journal = kill_within_a_write(past.store)
+    assert past.store.read_bytes() != before
+    past.store.with_name("metadata.sqlite.seal").unlink()
+    assert mended(past.folders) == []
+    assert past.runs == 1
+    assert not journal.exists()
+    assert not past.store.with_name("metadata.sqlite.damaged").exists()
+
+
+def test_a_journal_is_not_played_back_into_the_copy(past: Past) -> None:
+    journal = kill_within_a_write(past.store)
+    past.store.unlink()
+    (line,) = mended(past.folders)
+    assert "the copy that the last run left took its place" in line
+    assert past.runs == 1
+    assert not journal.exists()
+    assert past.store.with_name("metadata.sqlite-journal.damaged").exists()
 
 
 def test_the_copy_is_a_database_of_its_own(past: Past) -> None:

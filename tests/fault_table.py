@@ -68,5 +68,5 @@ def _case(item: pytest.Item) -> str:
     if called is None:
         return ""
     names = "|".join(map(re.escape, called.params))
-    told = re.sub(rf"(?:(?<=^)|(?<=-))(?:{names})\d+(?:-|$)", "", called.id)
-    return re.sub(r"\\+(?=[^\w\\])", "", told).strip("-")
+    told = re.sub(rf"(?:^|(?<=-))(?:{names})\d+-", "", f"{called.id}-")[:-1]
+    return re.sub(r"\\+(?=[^\w\\])", "", told)

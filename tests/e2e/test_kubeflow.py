@@ -211,22 +211,23 @@ def nights(cluster: Cluster) -> Nights:
     document = cluster.compiled()
     outputs: list[dict[str, Any]] = []
     recalled, local = [], []
-    cluster.night(0)
-    for number in (1, 2):
+
+    def night(number: int, **span: str) -> None:
         cluster.night(number)
-        span = {"span": SPANS[1]} if number == 1 else {}  # none: the newest there is
         outputs.append(cluster.backend.run(document, **span))
         recalled.append(cluster.recalled("LastPushedModel")["uri"])
         local.append(cluster.run_locally(SPANS[number]))
-        if number == 1:
-            stages = ("Trainer", "Quantizer")
-            different = {stage: cluster.differences(outputs[0], stage) for stage in stages}
-            runs = str(cluster.folder / "runs")
-            assert (
-                main(["kubeflow", "collect", "--config", str(cluster.config), "--runs", runs]) == 0
-            )
-            kept = pathlib.Path(arrange(runs)).glob("*/*")
-            shown = {f"{path.parent.name[11:]}/{path.name}" for path in kept}
+
+    cluster.night(0)
+    night(1, span=SPANS[1])
+    different = {
+        stage: cluster.differences(outputs[0], stage) for stage in ("Trainer", "Quantizer")
+    }
+    runs = str(cluster.folder / "runs")
+    assert main(["kubeflow", "collect", "--config", str(cluster.config), "--runs", runs]) == 0
+    kept = pathlib.Path(arrange(runs)).glob("*/*")
+    shown = {f"{path.parent.name[11:]}/{path.name}" for path in kept}
+    night(2)  # no span: the newest there is
     tasks = set(document["root"]["dag"]["tasks"])
     metrics = [trained(each) for each in outputs]
     return Nights(tasks, outputs, metrics, recalled, local, different, shown)

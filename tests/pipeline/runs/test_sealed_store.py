@@ -169,6 +169,19 @@ def test_a_write_that_was_killed_is_taken_back(past: Past) -> None:
     assert not past.store.with_name("metadata.sqlite.damaged").exists()
 
 
+def test_a_write_that_cannot_be_taken_back_is_told(
+    past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a file that may only be read, as it is opened where no journal is known of."""
+    journal = kill_within_a_write(past.store)
+    before = past.store.read_bytes()
+    monkeypatch.setattr(sealed_store, "_JOURNAL", "-none")
+    with pytest.raises(OSError, match=r"metadata\.sqlite was being written to .* may not be"):
+        mended(past.folders)
+    assert past.store.read_bytes() == before
+    assert journal.exists()
+
+
 def test_a_journal_is_not_played_back_into_the_copy(past: Past) -> None:
     journal = kill_within_a_write(past.store)
     past.store.unlink()

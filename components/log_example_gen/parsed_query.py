@@ -73,8 +73,10 @@ def cte_node(cte: Node) -> Node:
 
 def arguments(function: Node) -> list[Node]:
     """What a function is given; DuckDB 2 puts each beside its name."""
-    given = function["children"] if "children" in function else function.get("arguments", [])
-    return [each.get("expression", each) for each in given]
+    if "children" in function:
+        children: list[Node] = function["children"]
+        return children
+    return [each["expression"] for each in function.get("arguments", [])]
 
 
 def whole_number(expression: Node) -> int | None:

@@ -136,8 +136,8 @@ class Learned:
         for function in meta_graph.graph_def.library.function:
             named = [node for node in function.node_def if node.name.startswith(_CONSTANT)]
             captured = objects.concrete_functions[function.signature.name].bound_inputs
-            last = [each.name for each in reversed(function.signature.input_arg)]
-            held = dict(zip(last, reversed(captured), strict=False))  # others are inputs
+            arguments = [each.name for each in function.signature.input_arg]  # inputs stand first
+            held = dict(zip(reversed(arguments), reversed(captured), strict=False))
             for node in named:
                 operation = objects.nodes[held[node.input[0]]].constant.operation
                 result[node.name] = tf.make_ndarray(tensors[operation].tensor)

@@ -64,10 +64,10 @@ def mended(folders: Folders) -> list[str]:
     if why is None:
         return []
     lines = [why]
-    aside = f"{store}{manifest.DAMAGED}"
     with contextlib.suppress(FileNotFoundError):  # it would be played back into the copy
         os.replace(store + _JOURNAL, f"{store}{_JOURNAL}{manifest.DAMAGED}")
     if os.path.exists(store):
+        aside = f"{store}{manifest.DAMAGED}"
         os.replace(store, aside)
         lines.append(f"it was put aside as {aside}")
     last = -1
